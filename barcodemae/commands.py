@@ -1,5 +1,6 @@
 """What all commands share: arguments from YAML and the command line, and one clear line when the input is bad."""
 
+import itertools
 import logging
 import os
 import sys
@@ -30,7 +31,9 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
-def parse_arguments(kinds: Sequence[Any], arguments: Sequence[str] | None = None) -> tuple[Any, ...]:
+def parse_arguments(
+    kinds: Sequence[Any], arguments: Sequence[str] | None = None, positionals: Sequence[str] = ()
+) -> tuple[Any, ...]:
     """Fill dataclasses from the command line, and from the YAML file that `--config` names.
 
     What the command line says goes before what the file says.
@@ -38,6 +41,7 @@ def parse_arguments(kinds: Sequence[Any], arguments: Sequence[str] | None = None
     Args:
         kinds: dataclasses, whose fields become options.
         arguments: by default the command line's.
+        positionals: options that need not be named: words before the first option are theirs, in this order.
 
     Returns:
         An instance of each.
@@ -47,11 +51,23 @@ def parse_arguments(kinds: Sequence[Any], arguments: Sequence[str] | None = None
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = HfArgumentParser(list(kinds))
+    if positionals:
+        parser.usage = " ".join(["%(prog)s", *map(str.upper, positionals), "[--option value ...]"])
+        arguments = _named(arguments, positionals)
     parser.add_argument("--config", metavar="FILE", help="YAML file with any of the other options.")
     config = parser.parse_known_args(arguments)[0].config
     if config is not None:
         arguments = [*_as_arguments(Path(config), parser), *arguments]
     return tuple(parser.parse_args_into_dataclasses(arguments)[: len(kinds)])
+
+
+def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:
+    """The same arguments, each with its name."""
+    words = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
+    if len(words) > len(positionals):
+        raise ConfigurationError(f"expected {' '.join(map(str.upper, positionals))}, got {' '.join(words)}")
+    pairs = ((f"--{name}", word) for name, word in zip(positionals, words, strict=False))
+    return [*itertools.chain.from_iterable(pairs), *arguments[len(words) :]]
 
 
 def _as_arguments(path: Path, parser: HfArgumentParser) -> list[str]:

@@ -16,5 +16,9 @@ def written_whole(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as scratch:
         yield Path(scratch)
-        for file in sorted(Path(scratch).iterdir()):
-            file.replace(folder / file.name)
+        for file in sorted(Path(scratch).rglob("*")):
+            place = folder / file.relative_to(scratch)
+            if file.is_dir():
+                place.mkdir(exist_ok=True)
+            else:
+                file.replace(place)

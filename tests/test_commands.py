@@ -49,6 +49,17 @@ def test_missing_file():
         parse("--config", "nowhere.yaml")
 
 
+def test_words_before_the_first_option_fill_positionals():
+    def parse(*arguments):
+        return parse_arguments((Options,), arguments, positionals=("rate", "names"))[0]
+
+    expected = Options(2.0, ["b"], True)
+    assert parse("2", "b", "--flag") == parse("2", "--names", "b", "--flag") == expected
+    assert parse("--names", "b", "--rate", "2", "--flag") == expected
+    with pytest.raises(ConfigurationError, match="expected RATE NAMES, got 2 b c"):
+        parse("2", "b", "c")
+
+
 def test_bad_input_is_one_line_and_code_2(capsys):
     def main():
         raise UnreadableFileError("x.tsv", "expected 3 columns,\n got 2", line=7)

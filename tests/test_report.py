@@ -39,6 +39,7 @@ def results():
         "splits": {"train": 1000, "test": 20, "test_unseen": 10},
         "provenance": {
             "model": "tiny",
+            "weights_sha256": "0123abcd",
             "data": [{"name": "barcodes.parquet", "sha256": "abc"}],
             "seed": 0,
             "command": "python evaluate_embeddings.py --model tiny",
@@ -99,7 +100,7 @@ def test_provenance_holds_no_path_of_this_machine(tmp_path):
     data = tmp_path / "barcodes.tsv"
     data.write_text("abc")
     arguments = EvaluationArguments(str(model), str(tmp_path / "out"), data=str(data), queries=str(data))
-    run = describe_run(arguments)
+    run = describe_run(arguments, "0123abcd")
     assert run["model"] == "my-model"
     assert [one["name"] for one in run["data"]] == ["barcodes.tsv"] * 2
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", FIPS 180-2
@@ -110,7 +111,7 @@ def test_provenance_holds_no_path_of_this_machine(tmp_path):
 
 def test_an_id_on_the_hub_stays_whole():
     arguments = EvaluationArguments("organisation/model", "out", data="hub:organisation/data")
-    run = describe_run(arguments)
+    run = describe_run(arguments, "0123abcd")
     assert run["model"] == "organisation/model"
     assert run["data"] == [{"name": "hub:organisation/data", "sha256": None}]
 

@@ -1,10 +1,11 @@
-"""Which records a step takes."""
+"""Which records a step takes, and how they are read."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch
+from barcodemae.data.sampling import epoch_steps, free_rows_and_offsets, split_step, steps_in_epoch
 
 
 @given(
@@ -44,3 +45,9 @@ def test_barcodes_of_like_length_share_a_step():
 def test_processes_share_a_step_evenly():
     shares = [np.concatenate(split_step(np.arange(10), 2, rank, 3)) for rank in range(3)]
     assert [share.tolist() for share in shares] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+
+
+def test_share_of_free_rows_and_spread_of_offsets():
+    free, offsets = free_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
+    assert free.mean() == pytest.approx(0.25, abs=0.03)
+    assert np.bincount(offsets, minlength=6) == pytest.approx(np.full(6, 1000), abs=150)

@@ -3,15 +3,19 @@
 from .bpe_tokenizer import train_bpe_tokenizer
 from .kmer_encoder import KmerEncoder
 from .kmer_tokenizer import build_kmer_tokenizer
+from .placement import PlacedBarcodes, encode_barcodes, place_barcodes
 from .reference_frame import Placement, ReferenceFrame
 from .strands import orient, reverse_complement
 
 __all__ = [
     "KmerEncoder",
+    "PlacedBarcodes",
     "Placement",
     "ReferenceFrame",
     "build_kmer_tokenizer",
+    "encode_barcodes",
     "orient",
+    "place_barcodes",
     "reverse_complement",
     "train_bpe_tokenizer",
 ]

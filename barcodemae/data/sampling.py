@@ -1,8 +1,8 @@
-"""Which records a training step takes, as a function of (seed, epoch)."""
+"""Which records a training step takes, and how it reads them, as a function of (seed, epoch)."""
 
 import numpy as np
 
-from barcodemae.data.randomness import Stream, generator_seed
+from barcodemae.data.randomness import Stream, generator_seed, uniform
 
 # Within a window of so many steps, barcodes of like length share a step, so that its rows are nearly of one length.
 _WINDOW_STEPS = 64
@@ -40,3 +40,12 @@ def split_step(rows: np.ndarray, batch_size: int, rank: int, world_size: int) ->
     """The batches of one process in a step: `rows` dealt out in turn, then cut into batches."""
     own = rows[rank::world_size]
     return [own[i : i + batch_size] for i in range(0, len(own), batch_size)]
+
+
+def free_rows_and_offsets(
+    seed: int, epoch: int, records: np.ndarray, free_share: float, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which records an epoch reads freely, and how many nucleotides (0 to k - 1) it cuts off their front."""
+    free = uniform(seed, Stream.FREE, epoch, records, 1)[:, 0] < free_share
+    offsets = (uniform(seed, Stream.OFFSET, epoch, records, 1)[:, 0] * k).astype(np.int64)
+    return free, offsets

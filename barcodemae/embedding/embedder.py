@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from barcodemae.data.collation import PlacedBarcodes, encode_barcodes, place_barcodes
 from barcodemae.embedding.precision import fastest_dtype
 from barcodemae.errors import BadRecordError
 from barcodemae.hub.checkpoint import load_checkpoint
 from modeling_barcodemae import BarcodeMAEModel
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
 
 # So many sequences are placed, encoded and sorted by length at a time: it bounds the memory, and within it batches
 # are of nearly equal length.

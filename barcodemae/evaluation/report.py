@@ -101,6 +101,7 @@ In percent. Rows: {sizes}.{answered}
 ## Provenance
 
 - command: `{run["command"]}`
+- weights: SHA-256 {run["weights_sha256"]}
 {data}
 - seed: {run["seed"]}
 - machine: {run["machine"]}

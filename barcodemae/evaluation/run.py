@@ -21,6 +21,7 @@ from barcodemae.evaluation.representations import ModelRepresentation, Represent
 from barcodemae.evaluation.rivals import FrameLDA, FrameSVD, KmerCounts
 from barcodemae.evaluation.splits import labels, read_usable_records
 from barcodemae.files import written_whole
+from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.training.state import METRICS_FILE
 from tokenization_barcodemae import ReferenceFrame
 
@@ -61,7 +62,7 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         results["rivals"][name] = score_vectors(rival_vectors, benchmark, tasks, arguments.seed)
     tables = (benchmark.train, benchmark.seen, benchmark.unseen)
     results["splits"] = {records["split"][0].as_py(): len(records) for records in tables}
-    results["provenance"] = describe_run(arguments)
+    results["provenance"] = describe_run(arguments, weights_sha256(arguments.model))
 
     pictures = _draw(results, vectors, benchmark, Path(arguments.model) / METRICS_FILE)
     report = render_report(results, list(pictures))

@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from transformers import PreTrainedModel
 
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
+from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
+from barcodemae.provenance import sha256
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, build_kmer_tokenizer
 
 FRAME_FILE = "reference_frame.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, frame: ReferenceFrame 
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
         build_kmer_tokenizer(model.config.k).save_pretrained(scratch)
+        write_sentence_transformers_files(scratch, model.config)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
 
@@ -77,6 +81,21 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
             f"{name}: expected a vocabulary of {kmers.vocab_size} for k = {config.k}, got {config.vocab_size}"
         )
     return Checkpoint(model.eval(), kmers, frame)
+
+
+def weights_sha256(name: str | Path, revision: str | None = None) -> str:
+    """SHA-256 of a checkpoint's weights: what ties results to the model that they were measured on.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    try:
+        file = _optional_file(name, WEIGHTS_FILE, revision)
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
+    if file is None:
+        raise CheckpointError(f"{name}: expected a {WEIGHTS_FILE}, found none")
+    return sha256(file)
 
 
 def _optional_file(name: str | Path, file: str, revision: str | None) -> Path | None:

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import judge, read_records, sample_path, tell
-from barcodemae.data.collation import PlacedBarcodes, encode_barcodes, free_rows_and_offsets, place_barcodes
+from barcodemae.data.sampling import free_rows_and_offsets
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.objectives import Objective
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
 
 logger = logging.getLogger(__name__)
 

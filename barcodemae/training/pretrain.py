@@ -1,6 +1,7 @@
 """From arguments to a pretrained checkpoint."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArg
 from barcodemae.training.dataset import load_frame, load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
+from barcodemae.training.provenance import TRAINING_FILE, describe_training
 from barcodemae.training.state import METRICS_FILE
 from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
 
@@ -33,7 +35,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         args: how.
 
     Returns:
-        The folder with the checkpoint, `metrics.jsonl`, `run.yaml` and the state to resume from.
+        The folder with the checkpoint, `metrics.jsonl`, `run.yaml`, `training.json` and the state to resume from.
 
     Raises:
         BarcodeMAEError: bad input, or a folder that holds another run.
@@ -71,6 +73,9 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
 
     if accelerator.is_main_process:
         save_checkpoint(folder, model, frame)
+        origin = describe_training(model_args, data_args, args, training, validation, accelerator)
+        with written_whole(folder) as scratch:
+            (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
     accelerator.end_training()
     return folder
 

@@ -1,12 +1,13 @@
-"""Barcodes to the arrays that a model takes."""
+"""Barcodes placed on their marker, and the arrays that a model takes of them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.data.randomness import Stream, uniform
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, orient
+from .kmer_encoder import KmerEncoder
+from .reference_frame import ReferenceFrame
+from .strands import orient
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,6 @@ def encode_barcodes(
         for name, values in part.items():
             merged[name][rows, : values.shape[1]] = values
     return merged
-
-
-def free_rows_and_offsets(
-    seed: int, epoch: int, records: np.ndarray, free_share: float, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which records an epoch reads freely, and how many nucleotides (0 to k - 1) it cuts off their front."""
-    free = uniform(seed, Stream.FREE, epoch, records, 1)[:, 0] < free_share
-    offsets = (uniform(seed, Stream.OFFSET, epoch, records, 1)[:, 0] * k).astype(np.int64)
-    return free, offsets
 
 
 def _known_places_first(encoding: dict[str, np.ndarray], encoder: KmerEncoder) -> dict[str, np.ndarray]:

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from barcodemae.data.collation import encode_barcodes, free_rows_and_offsets, place_barcodes
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, build_kmer_tokenizer, reverse_complement
+from tokenization_barcodemae import (
+    KmerEncoder,
+    ReferenceFrame,
+    build_kmer_tokenizer,
+    encode_barcodes,
+    place_barcodes,
+    reverse_complement,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +82,3 @@ def test_free_rows_end_at_their_limit(kmers):
 def test_nothing_known_at_all(kmers, frame):
     encoding = encode(kmers, frame, "", "NNNNNN")
     assert encoding["input_ids"].shape == (2, 0)
-
-
-def test_share_of_free_rows_and_spread_of_offsets():
-    free, offsets = free_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
-    assert free.mean() == pytest.approx(0.25, abs=0.03)
-    assert np.bincount(offsets, minlength=6) == pytest.approx(np.full(6, 1000), abs=150)

@@ -1,0 +1,121 @@
+"""What a Hub repository receives of a checkpoint: chosen by name, and searched for what is nobody else's business."""
+
+import importlib.metadata
+import json
+import re
+import shutil
+import sysconfig
+from pathlib import Path
+
+from huggingface_hub import get_token
+
+import barcodemae
+import tokenization_barcodemae
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.hub import handler
+from barcodemae.hub.card import render_card
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint, weights_sha256
+
+# As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
+# its paths) stays at home.
+_NEEDED = (
+    "config.json",
+    WEIGHTS_FILE,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "configuration_barcodemae.py",
+    "masking_barcodemae.py",
+    "modeling_barcodemae.py",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+)
+_OPTIONAL = (
+    "reference_frame.safetensors",
+    "training.json",
+    "metrics.jsonl",
+    "evaluation/**/results.json",
+    "evaluation/**/report.md",
+    "evaluation/**/*.png",
+    "onnx/*.onnx",
+    "onnx/export.json",
+)
+
+# What handler.py and the tokenization package import; torch is an endpoint's own.
+_HANDLER_REQUIREMENTS = ("transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow")
+
+_TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
+
+
+def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
+    """Put together all that a Hub repository is to hold: the checkpoint, its card, and what serves it.
+
+    Args:
+        checkpoint: folder of a checkpoint; with the results of its evaluation under `evaluation/`, and ONNX files under
+            `onnx/`, where there are any.
+        repository: id on the Hub, which the card tells how to load.
+        folder: an empty one, which is filled.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, incomplete or broken, or some file was made from other weights.
+        ConfigurationError: a file holds a token or a path of this machine.
+    """
+    load_checkpoint(checkpoint)
+    _refuse_stale_onnx(checkpoint)
+    for pattern in _NEEDED + _OPTIONAL:
+        files = sorted(checkpoint.glob(pattern))
+        if not files and pattern in _NEEDED:
+            raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
+        for file in files:
+            _copy(file, folder / file.relative_to(checkpoint))
+    (folder / "README.md").write_text(render_card(checkpoint, repository), encoding="utf-8")
+    _add_handler(folder)
+    _refuse_private(folder, checkpoint)
+
+
+def _copy(file: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, place)
+
+
+def _refuse_stale_onnx(checkpoint: Path) -> None:
+    described = checkpoint / "onnx" / "export.json"
+    if described.is_file() and json.loads(described.read_text())["weights_sha256"] != weights_sha256(checkpoint):
+        raise CheckpointError(
+            f"{described.parent} was exported from other weights: export it again, or remove that folder"
+        )
+
+
+def _add_handler(folder: Path) -> None:
+    """What Inference Endpoints run: the handler, and the package by which it reads barcodes as we do."""
+    _copy(Path(handler.__file__), folder / "handler.py")
+    package = Path(tokenization_barcodemae.__file__).parent
+    for file in package.glob("*.py"):
+        _copy(file, folder / tokenization_barcodemae.__name__ / file.name)
+    declared = importlib.metadata.requires("barcodemae") or []
+    needed = [line for line in declared if re.split(r"[^\w-]", line)[0] in _HANDLER_REQUIREMENTS and ";" not in line]
+    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in sorted(needed)))
+
+
+def _refuse_private(folder: Path, checkpoint: Path) -> None:
+    secrets = {
+        "your Hub token": get_token(),
+        "the path of your home folder": _as_folder(Path.home()),
+        "the path of the working directory": _as_folder(Path.cwd()),
+        "the path of the checkpoint": _as_folder(checkpoint.resolve().parent),
+        "the path of installed packages": _as_folder(Path(sysconfig.get_paths()["purelib"])),
+        "the path of this package": _as_folder(Path(barcodemae.__file__).parent.parent),
+    }
+    for file in filter(Path.is_file, sorted(folder.rglob("*"))):
+        content = file.read_bytes()
+        found = [name for name, secret in secrets.items() if secret and secret.encode() in content]
+        if _TOKEN.search(content):
+            found.append("what looks like a Hub token")
+        if found:
+            raise ConfigurationError(f"{file.relative_to(folder)}: must not be published, for it holds {found[0]}")
+
+
+def _as_folder(path: Path) -> str | None:
+    """As it would begin a longer path; none for the root, which says nothing."""
+    return None if path == Path(path.anchor) else f"{path}/"

@@ -1,0 +1,41 @@
+"""Where a pretrained model comes from: what its card is made of."""
+
+import dataclasses
+from datetime import datetime, timezone
+from typing import Any
+
+from accelerate import Accelerator
+
+from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.dataset import TrainingData
+
+TRAINING_FILE = "training.json"
+
+_PACKAGES = ("barcodemae", "torch", "transformers", "accelerate", "numpy")
+_ELSEWHERE = {"output_dir", "resume", "data", "frame"}  # told without paths, or not worth telling
+
+
+def describe_training(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: LoopArguments,
+    training: TrainingData,
+    validation: TrainingData,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """Settings, data files with SHA-256, numbers of records, precision, versions, machine and date."""
+    settings: dict[str, Any] = {}
+    for kind in (model_args, data_args, args):
+        settings |= dataclasses.asdict(kind)
+    return {
+        "settings": {name: value for name, value in settings.items() if name not in _ELSEWHERE},
+        "data": describe_data(data_args.data),
+        "records": {"training": len(training), "validation": len(validation), "fingerprint": training.fingerprint()},
+        "records_per_step": args.batch_size * args.accumulation * accelerator.num_processes,
+        "processes": accelerator.num_processes,
+        "mixed_precision": accelerator.mixed_precision,
+        "machine": describe_machine(),
+        "versions": describe_versions(_PACKAGES),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
