@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.checkpoint import FRAME_FILE, load_checkpoint, save_checkpoint
-from modeling_barcodemae import BarcodeMAEForPreTraining, BarcodeMAEModel
-from tokenization_barcodemae import ReferenceFrame
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
+from tokenization_barcodemae import ReferenceFrame, build_kmer_tokenizer
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def edit_config(folder, **values):
         (lambda folder: (folder / FRAME_FILE).write_bytes(b"broken"), "no checkpoint could be loaded"),
         (lambda folder: edit_config(folder, num_attention_heads=5), "must be a multiple"),
         (lambda folder: edit_config(folder, num_hidden_layers=3), "expected all weights of the encoder"),
-        (lambda folder: edit_config(folder, k=3), "expected a vocabulary of 67"),
+        (lambda folder: edit_config(folder, k=3), "expected a tokenizer of 259 tokens with k = 3"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "no checkpoint could be loaded"),
     ],
 )
 def test_what_is_wrong_is_told(copy, damage, message):
@@ -64,6 +65,15 @@ def test_what_is_wrong_is_told(copy, damage, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(copy)
     assert str(caught.value).startswith(str(copy))
+
+
+def test_kmers_with_n_may_have_tokens_of_their_own(tmp_path):
+    tokenizer = build_kmer_tokenizer(2, with_n=True)
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    model = BarcodeMAEModel(BarcodeMAEConfig(k=2, vocab_size=len(tokenizer), **size))
+    save_checkpoint(tmp_path, model, None, tokenizer)
+    kmers = load_checkpoint(tmp_path).kmers
+    assert kmers(["ANAC"])["input_ids"].tolist() == [tokenizer("ANAC")["input_ids"]]
 
 
 def test_encoder_alone_is_a_checkpoint_too(checkpoint, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
@@ -36,17 +36,23 @@ class Checkpoint:
     frame: ReferenceFrame | None
 
 
-def save_checkpoint(folder: Path, model: PreTrainedModel, frame: ReferenceFrame | None) -> None:
+def save_checkpoint(
+    folder: Path,
+    model: PreTrainedModel,
+    frame: ReferenceFrame | None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> None:
     """Write a checkpoint that loads anywhere: each file is complete when its name appears.
 
     Args:
         folder: is made where it does not exist; what else lies in it stays.
         model: any of the family.
         frame: stored beside the model.
+        tokenizer: by default the plain k-mer tokenizer of the model's k.
     """
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
-        build_kmer_tokenizer(model.config.k).save_pretrained(scratch)
+        (tokenizer or build_kmer_tokenizer(model.config.k)).save_pretrained(scratch)
         write_sentence_transformers_files(scratch, model.config)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
@@ -69,16 +75,17 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         loaded: Any = BarcodeMAEModel.from_pretrained(name, config=config, output_loading_info=True, **options)
         frame_file = _optional_file(name, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
-        kmers = KmerEncoder(config.k)
+        kmers = KmerEncoder.from_tokenizer(AutoTokenizer.from_pretrained(name, revision=revision))
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
     model, loading = loaded
     if loading["missing_keys"] or loading["mismatched_keys"]:
         absent = sorted(map(str, loading["missing_keys"] or loading["mismatched_keys"]))
         raise CheckpointError(f"{name}: expected all weights of the encoder, but {absent[0]} and maybe more is missing")
-    if kmers.vocab_size != config.vocab_size:
+    if (kmers.k, kmers.vocab_size) != (config.k, config.vocab_size):
         raise CheckpointError(
-            f"{name}: expected a vocabulary of {kmers.vocab_size} for k = {config.k}, got {config.vocab_size}"
+            f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as config.json has it, "
+            f"got one of {kmers.vocab_size} with k = {kmers.k}"
         )
     return Checkpoint(model.eval(), kmers, frame)
 

@@ -99,3 +99,12 @@ class LoopArguments:
     log_every: int = field(default=10, metadata={"help": "Steps between lines of metrics.jsonl."})
     eval_every: int = field(default=500, metadata={"help": "Steps between validations; one is made at the end."})
     save_every: int = field(default=500, metadata={"help": "Steps between saved states."})
+
+
+@dataclass
+class HubArguments:
+    """Where the finished model goes."""
+
+    push_to_hub: bool = field(default=False, metadata={"help": "Push the model to the Hub when training is over."})
+    hub_model_id: str | None = field(default=None, metadata={"help": "Repository to push to: ORG/NAME."})
+    hub_private_repo: bool = field(default=False, metadata={"help": "Make the repository a private one."})
