@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from barcodemae.commands import parse_arguments, run_command
-from barcodemae.evaluation import EvaluationArguments, results_table, run_evaluation
+from barcodemae.evaluation.arguments import EvaluationArguments
+from barcodemae.evaluation.report import results_table
+from barcodemae.evaluation.run import run_evaluation
 
 
 def main() -> None:

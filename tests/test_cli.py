@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from barcodemae import BarcodeEmbedder
+from barcodemae.cli import VERBS
 
 
 def barcodemae(*arguments):
@@ -26,7 +27,15 @@ def fasta(sample, tmp_path):
 def test_help_names_every_verb():
     done = barcodemae("--help")
     assert done.returncode == 0
-    assert "embed" in done.stdout
+    for verb in VERBS:
+        assert f"\n  {verb} " in done.stdout
+
+
+def test_the_command_needs_no_extra():
+    extras = {"evaluate", "matplotlib", "onnx", "onnxruntime", "sentence_transformers", "umap"}
+    code = f"import sys, barcodemae.cli; sys.exit(str({extras} & set(sys.modules)) if {extras} & set(sys.modules) else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -4,9 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from barcodemae.evaluation import EvaluationArguments, plots, results_table
+from barcodemae.evaluation import plots
+from barcodemae.evaluation.arguments import EvaluationArguments
 from barcodemae.evaluation.provenance import describe_run
-from barcodemae.evaluation.report import render_report
+from barcodemae.evaluation.report import render_report, results_table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SIZES = [

@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Callable
 
+from barcodemae.cli.convert import convert
 from barcodemae.cli.embed import embed
+from barcodemae.cli.export import export
+from barcodemae.cli.push import push
 from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
 
@@ -26,4 +29,7 @@ def _dispatch() -> None:
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     "embed": ("sequences to vectors", embed),
+    "convert": ("a published checkpoint to one of ours", convert),
+    "export": ("a checkpoint to ONNX", export),
+    "push": ("a checkpoint to the Hub, with its card", push),
 }

@@ -27,11 +27,13 @@ class Checkpoint:
 
     Attributes:
         model: in evaluation mode.
-        kmers: the k-mer encoder that goes with its vocabulary.
+        tokenizer: as saved.
+        kmers: the k-mer encoder that does the same for many barcodes at once.
         frame: the marker's reference frame, or None where the model was trained without.
     """
 
     model: BarcodeMAEModel
+    tokenizer: PreTrainedTokenizerBase
     kmers: KmerEncoder
     frame: ReferenceFrame | None
 
@@ -50,10 +52,13 @@ def save_checkpoint(
         frame: stored beside the model.
         tokenizer: by default the plain k-mer tokenizer of the model's k.
     """
+    config: Any = model.config
+    if tokenizer is None:
+        tokenizer = build_kmer_tokenizer(config.k, model_max_length=config.max_position_embeddings)
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
-        (tokenizer or build_kmer_tokenizer(model.config.k)).save_pretrained(scratch)
-        write_sentence_transformers_files(scratch, model.config)
+        tokenizer.save_pretrained(scratch)
+        write_sentence_transformers_files(scratch, config)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
 
@@ -75,7 +80,8 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         loaded: Any = BarcodeMAEModel.from_pretrained(name, config=config, output_loading_info=True, **options)
         frame_file = _optional_file(name, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
-        kmers = KmerEncoder.from_tokenizer(AutoTokenizer.from_pretrained(name, revision=revision))
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        kmers = KmerEncoder.from_tokenizer(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
     model, loading = loaded
@@ -87,7 +93,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
             f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as config.json has it, "
             f"got one of {kmers.vocab_size} with k = {kmers.k}"
         )
-    return Checkpoint(model.eval(), kmers, frame)
+    return Checkpoint(model.eval(), tokenizer, kmers, frame)
 
 
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:

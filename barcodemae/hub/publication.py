@@ -1,7 +1,6 @@
 """What a Hub repository receives of a checkpoint: chosen by name, and searched for what is nobody else's business."""
 
 import importlib.metadata
-import json
 import re
 import shutil
 import sysconfig
@@ -14,7 +13,7 @@ import tokenization_barcodemae
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint, weights_sha256
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
 
 # As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
 # its paths) stays at home.
@@ -62,7 +61,6 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
         ConfigurationError: a file holds a token or a path of this machine.
     """
     load_checkpoint(checkpoint)
-    _refuse_stale_onnx(checkpoint)
     for pattern in _NEEDED + _OPTIONAL:
         files = sorted(checkpoint.glob(pattern))
         if not files and pattern in _NEEDED:
@@ -77,14 +75,6 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
 def _copy(file: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, place)
-
-
-def _refuse_stale_onnx(checkpoint: Path) -> None:
-    described = checkpoint / "onnx" / "export.json"
-    if described.is_file() and json.loads(described.read_text())["weights_sha256"] != weights_sha256(checkpoint):
-        raise CheckpointError(
-            f"{described.parent} was exported from other weights: export it again, or remove that folder"
-        )
 
 
 def _add_handler(folder: Path) -> None:

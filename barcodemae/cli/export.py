@@ -1,0 +1,30 @@
+"""`barcodemae export`: a checkpoint in, files for other runtimes out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from barcodemae.commands import parse_arguments
+from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
+
+
+@dataclass
+class ExportArguments:
+    """What to export, where to, and as what."""
+
+    checkpoint: str = field(metadata={"help": "Folder of a checkpoint, or its id on the Hub."})
+    output: str = field(metadata={"help": "Folder to write to; may be that of the checkpoint itself."})
+    format: str = field(default="onnx", metadata={"help": "Format of the files.", "choices": ["onnx"]})
+
+
+def export(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input, or an exported model that differs from the checkpoint; nothing is written then.
+    """
+    (args,) = parse_arguments((ExportArguments,), arguments, positionals=("checkpoint", "output"))
+    folder = Path(args.output)
+    parity = export_onnx(args.checkpoint, folder)
+    print(f"On {parity.barcodes} real barcodes, float32 differs by at most {parity.float32_max_difference:.1e},")
+    print(f"and with 8-bit weights {parity.quantized_equal_neighbours:.1%} of nearest neighbours stay the same.")
+    print(f"The files are in {folder / ONNX_FOLDER}; {EXPORT_FILE} says what they were made of.")

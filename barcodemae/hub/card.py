@@ -1,0 +1,191 @@
+"""The model card: a template, filled from the checkpoint's own files. A number without a file does not render."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from barcodemae.data import sample_path
+from barcodemae.errors import CheckpointError
+from barcodemae.evaluation.report import NAMES, representations, results_table
+from barcodemae.hub.card_facts import Evaluation, read_evaluations, read_frame, read_model, read_onnx, read_training
+from tokenization_barcodemae import ReferenceFrame
+
+_LICENSE = "apache-2.0"
+_TAGS = ("biology", "dna", "dna-barcode", "biodiversity", "taxonomy", "sentence-transformers")
+
+# What is compared with the rivals in words: what it is -> where it stands in results.json.
+_COMPARED = {
+    "Genus of unseen species, from the nearest neighbour": ("knn", "genus_accuracy"),
+    "Species, by a linear probe": ("linear_probe", "species_accuracy"),
+    "BINs, by clustering": ("clustering", "bin_ami"),
+}
+
+
+def render_card(checkpoint: Path, repository: str) -> str:
+    """Write the card of a checkpoint.
+
+    Args:
+        checkpoint: its folder. What lies in it beside the model is told: `training.json`, `metrics.jsonl`, results
+            under `evaluation/`, ONNX files under `onnx/`.
+        repository: id on the Hub, for the snippets.
+
+    Returns:
+        Markdown, with the Hub's metadata at the top.
+
+    Raises:
+        CheckpointError: a file is broken or lacks a number, or results are of other weights.
+    """
+    text = (files("barcodemae.model_cards") / "template.md").read_text(encoding="utf-8")
+    template, examples = _environment().from_string(text), _example_barcodes()
+    try:
+        model, training = read_model(checkpoint), read_training(checkpoint)
+        frame, onnx = read_frame(checkpoint), read_onnx(checkpoint)
+        evaluations = read_evaluations(checkpoint)
+        body = template.render(
+            repository=repository,
+            model=model,
+            config=model["config"],
+            frame=frame,
+            training=training,
+            evaluations=[_as_told(evaluation) for evaluation in evaluations],
+            onnx=onnx,
+            examples=examples,
+        )
+        metadata = ModelCardData(
+            pipeline_tag="feature-extraction",
+            library_name="transformers",
+            # Who converted a model from elsewhere can't grant what its authors did not.
+            license=_LICENSE if training else None,
+            tags=_tags(frame, onnx),
+            datasets=_hub_datasets(training) or None,
+            model_name=repository.rpartition("/")[2],
+            eval_results=[result for one in evaluations for result in _eval_results(one, repository)] or None,
+            widget=[{"text": row["nucleotides"], "example_title": row["species"]} for row in examples],
+        )
+    except (jinja2.UndefinedError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{checkpoint}: the card lacks something that its files should tell: {error}") from error
+    return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}").content
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        finalize=_known,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _known(value: Any) -> Any:
+    if value is None:
+        raise jinja2.UndefinedError("a value is null")
+    return value
+
+
+def _tags(frame: ReferenceFrame | None, onnx: dict[str, Any] | None) -> list[str]:
+    marker = [frame.marker.partition("-")[0]] if frame is not None and frame.marker else []
+    return [*_TAGS, *marker, *(["onnx", "transformers.js"] if onnx else [])]
+
+
+def _hub_datasets(training: dict[str, Any] | None) -> list[str]:
+    names = [one["name"] for one in training["data"]] if training else []
+    return [name.removeprefix("hub:") for name in names if name.startswith("hub:")]
+
+
+def _example_barcodes() -> list[dict[str, str]]:
+    """Two real barcodes of the bundled sample that fill the whole region, of different orders."""
+    records = pq.read_table(sample_path(), columns=["nucleotides", "species", "order", "split"])
+    nucleotides = records["nucleotides"]
+    whole = pc.and_(
+        pc.equal(pc.utf8_length(nucleotides), 658), pc.invert(pc.match_substring_regex(nucleotides, "[^ACGT]"))
+    )
+    named = pc.and_(pc.equal(records["split"], "train"), pc.not_equal(records["species"], ""))
+    rows = records.filter(pc.and_(whole, named)).to_pylist()
+    first = rows[0]
+    return [first, next(row for row in rows if row["order"] != first["order"])]
+
+
+def _as_told(evaluation: Evaluation) -> dict[str, Any]:
+    results = evaluation.results
+    return {
+        "file": evaluation.file,
+        "splits": results["splits"],
+        "provenance": results["provenance"],
+        "knn": results.get("knn"),
+        "table": results_table(results),
+        "verdicts": _verdicts(results),
+    }
+
+
+def _verdicts(results: dict[str, Any]) -> list[str]:
+    """Where the model stands among its rivals, one sentence for each measure."""
+    found = representations(results)
+    model, *rivals = found
+    verdicts = []
+    for measure, path in _COMPARED.items():
+        scores = {name: _look_up(found[name], path) for name in found}
+        if (own := scores[model]) is None:
+            continue
+        known = sorted((scores[name], name) for name in rivals if scores[name] is not None)[::-1]
+        better = [f"{name} ({100 * score:.1f} %)" for score, name in known if score >= own]
+        worse = [f"{name} ({100 * score:.1f} %)" for score, name in known if score < own]
+        said = f"{measure}: this model {100 * own:.1f} %"
+        if better:
+            said += f"; **as good or better are** {', '.join(better)}"
+        if worse:
+            said += f"; worse are {', '.join(worse)}"
+        said += "." if known else "; no rival was run beside it."
+        untrained = scores.get(NAMES["untrained"])
+        if untrained is not None and untrained >= own:
+            said += " **By this measure pretraining did not help.**"
+        verdicts.append(said)
+    return verdicts
+
+
+def _eval_results(evaluation: Evaluation, repository: str) -> list[EvalResult]:
+    """The entries of the metadata's `model-index`; values are as in the file, between 0 and 1."""
+    seen, unseen = evaluation.seen, evaluation.unseen
+    both = f"{seen}+{unseen}"
+    measures = [
+        ("accuracy", "Genus of unseen species, nearest neighbour", ("knn", "genus_accuracy"), unseen),
+        ("accuracy", "Species, linear probe", ("linear_probe", "species_accuracy"), seen),
+        ("adjusted_mutual_information", "BINs, clustering", ("clustering", "bin_ami"), both),
+        ("harmonic_mean", "Genus of unseen species and BINs, harmonic mean", ("harmonic_mean",), both),
+    ]
+    data = evaluation.results["provenance"]["data"][0]
+    found = []
+    for metric, name, path, split in measures:
+        value = _look_up(evaluation.results, path)
+        if value is None:
+            continue
+        interval = _look_up(evaluation.results, (*path[:-1], f"{path[-1]}_interval"))
+        within = f" (95 % interval {interval[0]:.3f}-{interval[1]:.3f}, over species)" if interval else ""
+        found.append(
+            EvalResult(
+                task_type="feature-extraction",
+                task_name="Embedding of DNA barcodes",
+                dataset_type=data["name"].removeprefix("hub:"),
+                dataset_name=data["name"].removeprefix("hub:"),
+                dataset_split=split,
+                dataset_revision=data["sha256"],
+                metric_type=metric,
+                metric_name=name + within,
+                metric_value=value,
+                source_name=evaluation.file,
+                source_url=f"https://huggingface.co/{repository}/blob/main/{evaluation.file}",
+            )
+        )
+    return found
+
+
+def _look_up(scores: dict[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = scores
+    for key in path:
+        value = value.get(key) if value is not None else None
+    return value

@@ -1,0 +1,150 @@
+"""What a model card tells, read from the files that lie in a checkpoint's folder and from nowhere else."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from barcodemae.errors import CheckpointError
+from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from barcodemae.training.provenance import TRAINING_FILE
+from barcodemae.training.state import METRICS_FILE
+from tokenization_barcodemae import ReferenceFrame
+
+_MILESTONES = 6
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results that were measured on just these weights.
+
+    Attributes:
+        file: path within the checkpoint's folder, with slashes.
+        results: content of the file.
+        seen: name of the split of seen species.
+        unseen: name of the split of unseen species.
+    """
+
+    file: str
+    results: dict[str, Any]
+    seen: str
+    unseen: str
+
+
+def read_model(checkpoint: Path) -> dict[str, Any]:
+    """Settings of the encoder, its number of weights, and whether there is a decoder.
+
+    Raises:
+        CheckpointError: a file is missing or broken.
+    """
+    config = _read_json(checkpoint / "config.json")
+    try:
+        with safe_open(checkpoint / WEIGHTS_FILE, "numpy") as weights:
+            sizes = {name: int(np.prod(weights.get_slice(name).get_shape())) for name in weights.keys()}  # noqa: SIM118
+    except Exception as error:  # a missing and a broken file have no common class
+        raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
+    has_decoder = any(name.startswith("decoder.") for name in sizes)
+    return {
+        "config": config,
+        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith("decoder.")),
+        "has_decoder": has_decoder,
+    }
+
+
+def read_frame(checkpoint: Path) -> ReferenceFrame | None:
+    """The reference frame, or None where there is none.
+
+    Raises:
+        CheckpointError: the file is broken.
+    """
+    file = checkpoint / FRAME_FILE
+    try:
+        return ReferenceFrame.load(file) if file.is_file() else None
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def read_training(checkpoint: Path) -> dict[str, Any] | None:
+    """Content of `training.json`, with `hours` and `milestones` from the log; None where the file is not there.
+
+    Hours are those of the steps alone: what validation and saving took is not in the log.
+
+    Raises:
+        CheckpointError: a file is broken.
+    """
+    if not (checkpoint / TRAINING_FILE).is_file():
+        return None
+    training = _read_json(checkpoint / TRAINING_FILE)
+    lines = _read_log(checkpoint / METRICS_FILE)
+    logged = [line for line in lines if "barcodes_per_second" in line]
+    seconds = 0.0
+    for before, line in zip([{"step": 0}, *logged], logged, strict=False):
+        seconds += (line["step"] - before["step"]) * training["records_per_step"] / line["barcodes_per_second"]
+    validated = [line for line in lines if "val_loss" in line]
+    chosen = np.unique(np.linspace(0, len(validated) - 1, _MILESTONES).round().astype(int))
+    return training | {
+        "hours": seconds / 3600,
+        "steps": max((line["step"] for line in logged), default=0),
+        "milestones": [validated[i] for i in chosen] if validated else [],
+    }
+
+
+def read_evaluations(checkpoint: Path) -> list[Evaluation]:
+    """All results under `evaluation/`.
+
+    Raises:
+        CheckpointError: a file is broken, or was measured on other weights.
+    """
+    found = []
+    for file in sorted((checkpoint / "evaluation").glob("**/results.json")):
+        results = _read_json(file)
+        _check_weights(file, results.get("provenance", {}), checkpoint)
+        try:
+            _, seen, unseen = results["splits"]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{file}: expected the rows of three splits in it") from error
+        found.append(Evaluation(file.relative_to(checkpoint).as_posix(), results, seen, unseen))
+    return found
+
+
+def read_onnx(checkpoint: Path) -> dict[str, Any] | None:
+    """Content of `onnx/export.json`, with `sizes` of the files beside it in MiB; None where the file is not there.
+
+    Raises:
+        CheckpointError: it is broken, or the files were exported from other weights.
+    """
+    file = checkpoint / "onnx" / "export.json"
+    if not file.is_file():
+        return None
+    described = _read_json(file)
+    _check_weights(file, described, checkpoint)
+    return described | {"sizes": {one.name: one.stat().st_size / 2**20 for one in sorted(file.parent.glob("*.onnx"))}}
+
+
+def _check_weights(file: Path, described: dict[str, Any], checkpoint: Path) -> None:
+    expected, got = weights_sha256(checkpoint), described.get("weights_sha256")
+    if got != expected:
+        raise CheckpointError(
+            f"{file}: expected what was made from the weights in {WEIGHTS_FILE} ({expected[:12]}...), got it from "
+            f"others ({str(got)[:12]}...): make it again, or remove that folder"
+        )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: expected a JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _read_log(file: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: expected the log of the training run: {error}") from error

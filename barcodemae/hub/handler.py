@@ -1,0 +1,254 @@
+"""What Hugging Face Inference Endpoints serve a BarcodeMAE repository with: barcodes in, embeddings or guesses out.
+
+This file lies at the root of the repository, beside the package `tokenization_barcodemae`, and needs nothing else of
+BarcodeMAE. A request is JSON:
+
+    {"inputs": "AACATTATATTTT...", "parameters": {"normalize": true}}
+
+`inputs` is one sequence, a list of them, or FASTA as one text. `parameters` may hold
+
+- `task`: "embed" (the default) or "fill-mask";
+- `use_frame`: false reads sequences from their first nucleotide, not at their place on the marker;
+- `normalize`, for "embed": true scales each embedding to length 1;
+- `top_k`, for "fill-mask": number of guesses (5).
+
+Bad input raises `ValueError`; the toolkit that runs handlers answers that with status 400 and {"error": message}.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForMaskedLM
+
+# The toolkit has this folder on the path already; other servers may not. The file also lies in a package, as the
+# source of what is published; its folder must not be on the path then.
+_FOLDER = Path(__file__).parent
+if (_FOLDER / "tokenization_barcodemae").is_dir():
+    sys.path.insert(0, str(_FOLDER))
+
+from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes  # noqa: E402
+from tokenization_barcodemae.kmer_tokenizer import kmer_vocabulary  # noqa: E402
+
+MAX_SEQUENCES = 1024
+MAX_LENGTH = 10_000
+MAX_TOTAL_LENGTH = 1_000_000
+MAX_TOP_K = 100
+MAX_GUESSES = 100_000
+
+_BATCH = 32
+_MASK = "[MASK]"
+# DNA and RNA with IUPAC's codes for what is uncertain, gaps, and white space.
+_NO_DNA = re.compile(r"[^ACGTURYSWKMBDHVN.\-\s]", re.IGNORECASE)
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "embed": {"use_frame": True, "normalize": False},
+    "fill-mask": {"use_frame": True, "top_k": 5},
+}
+
+
+class EndpointHandler:
+    """Loads a repository once, and answers requests.
+
+    Args:
+        path: folder of the repository; by default the one that this file lies in.
+
+    Raises:
+        ValueError: the folder's weights lack part of the encoder.
+    """
+
+    def __init__(self, path: str = ""):
+        folder = Path(path) if path else _FOLDER
+        # What this runs is the model code of this folder, and of no other place.
+        model, loading = AutoModelForMaskedLM.from_pretrained(
+            folder, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
+        )
+        missing = sorted(loading["missing_keys"])
+        self.has_decoder = not missing
+        if not all(name.startswith("decoder.") for name in missing):
+            raise ValueError(
+                f"{folder}: expected all weights of the encoder, but {missing[0]} and maybe more is missing"
+            )
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = model.to(self.device).eval()
+        self.kmers = KmerEncoder(model.config.k)
+        self.tokens = list(kmer_vocabulary(model.config.k))
+        frame_file = folder / "reference_frame.safetensors"
+        self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None
+
+    def __call__(self, data: dict[str, Any]) -> list[Any]:
+        """Answer a request.
+
+        Args:
+            data: the request, as at the top of this file.
+
+        Returns:
+            For "embed" an embedding per sequence, lists of numbers in the order of the sequences; if they came as
+            FASTA, {"id": ..., "embedding": ...} of each. They are the mean over each sequence's known k-mers.
+
+            For "fill-mask" {"id": ..., "strand": 1 or -1, "gaps": [...]} of each sequence, its id being its number if
+            it did not come as FASTA. A gap is {"start": ..., "guesses": [{"kmer": ..., "score": ...}, ...]}: a k-mer
+            with an unknown letter, where it starts (counted from 0, without gaps and white space, on that strand), and
+            the likeliest k-mers, best first. `[MASK]` in a sequence stands for k unknown letters.
+
+        Raises:
+            ValueError: the request is not of this kind, too large, or no DNA.
+        """
+        if not isinstance(data, dict) or "inputs" not in data:
+            raise ValueError('expected a request {"inputs": ..., "parameters": {...}}, got no "inputs"')
+        parameters = _read_parameters(data.get("parameters"))
+        names, sequences = _read_inputs(data["inputs"])
+        frame = self.frame if parameters["use_frame"] else None
+        if parameters["task"] == "fill-mask":
+            sequences = [sequence.replace(_MASK, "N" * self.kmers.k) for sequence in sequences]
+            _check(names, sequences)
+            return self._fill(names, sequences, frame, parameters["top_k"])
+        _check(names, sequences)
+        embeddings = self._embed(names, sequences, frame)
+        if parameters["normalize"]:
+            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        if not _is_fasta(data["inputs"]):
+            return embeddings.tolist()
+        return [{"id": name, "embedding": row} for name, row in zip(names, embeddings.tolist(), strict=True)]
+
+    @torch.inference_mode()
+    def _embed(self, names: list[str], sequences: list[str], frame: ReferenceFrame | None) -> np.ndarray:
+        config = self.model.config
+        barcodes = place_barcodes(sequences, frame, self.kmers.k)
+        encoding = encode_barcodes(self.kmers, barcodes, config.max_position_embeddings)
+        lengths = encoding["attention_mask"].sum(1)
+        if (lengths == 0).any():
+            raise ValueError(f"sequence {names[int(lengths.argmin())]}: expected a known {self.kmers.k}-mer, got none")
+        embeddings = np.empty((len(sequences), config.hidden_size), np.float32)
+        # Batches of about the same length have next to no padding.
+        order = np.argsort(lengths, kind="stable")
+        for begin in range(0, len(order), _BATCH):
+            rows = order[begin : begin + _BATCH]
+            batch = {name: self._tensor(values[rows, : lengths[rows[-1]]]) for name, values in encoding.items()}
+            embeddings[rows] = self.model.bert(**batch).pooler_output.cpu().numpy()
+        return embeddings
+
+    def _fill(
+        self, names: list[str], sequences: list[str], frame: ReferenceFrame | None, top_k: int
+    ) -> list[dict[str, Any]]:
+        if not self.has_decoder:
+            raise ValueError("fill-mask: expected a model with a decoder; this one has the encoder alone")
+        k = self.kmers.k
+        barcodes = place_barcodes(sequences, frame, k)
+        strands = np.ones(len(names), int) if frame is None else frame.place(sequences).strand
+        answers: list[dict[str, Any]] = []
+        num_guesses = 0
+        # One at a time: the scores of all k-mers at all places of one sequence are memory enough.
+        for row, name in enumerate(names):
+            barcode = barcodes.take(np.array([row]))
+            encoding = self._encode_with_gaps(barcode)
+            gaps = np.flatnonzero(encoding["input_ids"][0] == self.kmers.unk_token_id)
+            if len(gaps) == encoding["attention_mask"].sum():
+                raise ValueError(f"sequence {name}: expected a known {k}-mer, got none")
+            num_guesses += len(gaps) * top_k
+            if num_guesses > MAX_GUESSES:
+                raise ValueError(f"expected at most {MAX_GUESSES} guesses in all (gaps times top_k), got more")
+            starts = (gaps * k - barcode.starts[0]).tolist()
+            guesses = self._guess(encoding, gaps, top_k)
+            answers.append(
+                {
+                    "id": name,
+                    "strand": int(strands[row]) if barcode.is_placed[0] else 1,
+                    "gaps": [{"start": start, "guesses": best} for start, best in zip(starts, guesses, strict=True)],
+                }
+            )
+        return answers
+
+    def _encode_with_gaps(self, barcode: PlacedBarcodes) -> dict[str, np.ndarray]:
+        """One barcode, its unknown k-mers attended; a slot that it lacks is not: nothing is to be found there."""
+        on_frame = barcode.is_placed[0]
+        encoding = self.kmers(
+            barcode.nucleotides,
+            starts=barcode.starts if on_frame else None,
+            max_length=barcode.num_slots if on_frame else self.model.config.max_position_embeddings,
+        )
+        attended = encoding["input_ids"] != self.kmers.pad_token_id
+        return encoding | {"attention_mask": attended.astype(np.int64)}
+
+    @torch.inference_mode()
+    def _guess(self, encoding: dict[str, np.ndarray], gaps: np.ndarray, top_k: int) -> list[list[dict[str, Any]]]:
+        if len(gaps) == 0:
+            return []
+        logits = self.model(**{name: self._tensor(values) for name, values in encoding.items()}).logits[0, gaps]
+        scores, ids = logits.softmax(-1).topk(min(top_k, 4**self.kmers.k))
+        return [
+            [{"kmer": self.tokens[token], "score": score} for token, score in zip(*row, strict=True)]
+            for row in zip(ids.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+
+def _read_parameters(given: Any) -> dict[str, Any]:
+    """All parameters of the task, checked, with what is not given at its default."""
+    given = {} if given is None else given
+    if not isinstance(given, dict):
+        raise ValueError(f"parameters: expected an object, got {type(given).__name__}")
+    task = given.get("task", "embed")
+    if task not in tuple(_DEFAULTS):  # it may be of any type
+        raise ValueError(f"task: expected one of {', '.join(_DEFAULTS)}, got {task!r}")
+    parameters = {"task": task} | _DEFAULTS[task]
+    for name, value in given.items():
+        if name not in parameters:
+            raise ValueError(f"expected no parameters of {task} but {', '.join(parameters)}, got {name!r}")
+        if type(value) is not type(parameters[name]):
+            raise ValueError(f"{name}: expected a value like {parameters[name]!r}, got {value!r}")
+    parameters |= given
+    if not 1 <= parameters.get("top_k", 1) <= MAX_TOP_K:
+        raise ValueError(f"top_k: expected 1 to {MAX_TOP_K}, got {parameters['top_k']}")
+    return parameters
+
+
+def _read_inputs(inputs: Any) -> tuple[list[str], list[str]]:
+    """Names and sequences; those that came without names are numbered."""
+    if _is_fasta(inputs):
+        return _read_fasta(inputs)
+    sequences = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(sequences, list):
+        raise ValueError(f"inputs: expected a sequence, a list of them, or FASTA, got {type(inputs).__name__}")
+    for number, sequence in enumerate(sequences):
+        if not isinstance(sequence, str):
+            raise ValueError(f"sequence {number}: expected text, got {type(sequence).__name__}")
+    return [str(number) for number in range(len(sequences))], sequences
+
+
+def _is_fasta(inputs: Any) -> bool:
+    return isinstance(inputs, str) and inputs.lstrip().startswith(">")
+
+
+def _read_fasta(text: str) -> tuple[list[str], list[str]]:
+    names: list[str] = []
+    pieces: list[list[str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.startswith(">"):
+            if pieces:  # what stands before the first record is white space
+                pieces[-1].append(line)
+        elif words := line[1:].split():
+            names.append(words[0])
+            pieces.append([])
+        else:
+            raise ValueError(f"line {number}: expected an id after >, got none")
+    return names, ["".join(lines) for lines in pieces]
+
+
+def _check(names: list[str], sequences: list[str]) -> None:
+    """Refuse what is too much, or no DNA."""
+    if not 1 <= len(sequences) <= MAX_SEQUENCES:
+        raise ValueError(f"expected 1 to {MAX_SEQUENCES} sequences, got {len(sequences)}")
+    for name, sequence in zip(names, sequences, strict=True):
+        if len(sequence) > MAX_LENGTH:
+            raise ValueError(f"sequence {name}: expected at most {MAX_LENGTH} letters, got {len(sequence)}")
+        if not sequence.strip():
+            raise ValueError(f"sequence {name}: expected DNA, got nothing")
+        if found := _NO_DNA.search(sequence):
+            raise ValueError(f"sequence {name}: expected letters of DNA, got {found[0]!r}")
+    if (total := sum(map(len, sequences))) > MAX_TOTAL_LENGTH:
+        raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} letters in all, got {total}")

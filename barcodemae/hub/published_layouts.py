@@ -1,0 +1,207 @@
+"""Checkpoints as BarcodeMAE (arXiv 2502.18405) and BarcodeBERT (arXiv 2311.02401) published them, read as data.
+
+They are pickles of `torch.save`, in one of these layouts:
+
+- `maelm` (BarcodeMAE): a dict of `model`, the encoder alone by `BertModel`'s names, `bert_config`, and `config`, the
+  `argparse.Namespace` of the run;
+- `transformer` (BarcodeBERT, and BarcodeMAE's baseline): the same, with the names of `BertForTokenClassification`;
+- `workshop` (BarcodeBERT's first): the state dict of a `BertForMaskedLM` of default settings and nothing else, with a
+  vocabulary of its own (`<MASK>` 0, `<CLS>` 1, `<UNK>` 2, k-mers from 3).
+"""
+
+import argparse
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertModel
+
+from barcodemae.errors import CheckpointError, UnreadableFileError
+from tokenization_barcodemae.kmer_tokenizer import MAX_K, MAX_K_WITH_N
+
+BY_SHAPES = ("hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings", "type_vocab_size")
+# Nothing else of `bert_config` is taken over: the rest shows in the shapes of the weights, or is of no matter here.
+BY_WORD = (
+    "num_attention_heads",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "initializer_range",
+    "layer_norm_eps",
+)
+_ENCODER_SETTINGS = {"is_decoder": False, "position_embedding_type": "absolute"}
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """What a published file holds.
+
+    Attributes:
+        layout: "maelm", "transformer" or "workshop".
+        k: nucleotides in a token.
+        bert: the encoder, in evaluation mode, with the file's own vocabulary.
+        first_kmer: id of the first k-mer. The unknown k-mer has the id before it, the mask 0.
+        with_n: k-mers that contain `N` have ids of their own, after the plain ones.
+        left_out: names of what is no part of the encoder.
+    """
+
+    layout: str
+    k: int
+    bert: BertModel
+    first_kmer: int
+    with_n: bool
+    left_out: list[str]
+
+
+def read_published(file: Path) -> PublishedModel:
+    """Read a published checkpoint.
+
+    Raises:
+        UnreadableFileError: the file is missing or broken, or holds more than tensors, plain values and a Namespace.
+        CheckpointError: it is none of the known layouts.
+    """
+    content = _load_data(file)
+    try:
+        if not isinstance(content, dict):
+            raise _LayoutError(f"expected a dict, got {type(content).__name__}")
+        return _read_run(content) if "model" in content else _read_workshop(content)
+    except _LayoutError as error:
+        raise CheckpointError(f"{file}: no checkpoint of BarcodeMAE or BarcodeBERT: {error}") from error
+
+
+class _LayoutError(Exception):
+    """What is wrong inside a file."""
+
+
+def _load_data(file: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UnreadableFileError(file, error.strerror or str(error)) from error
+    except pickle.UnpicklingError as error:
+        # Not torch's own words: they recommend to load it all the same.
+        culprit = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it holds {culprit[1]}" if culprit else "it holds something else"
+        raise UnreadableFileError(
+            file,
+            "expected a file of torch.save with nothing in it but tensors, plain values and argparse.Namespace; "
+            f"{what}, and nothing in it was run",
+        ) from error
+    except Exception as error:  # what torch raises over a broken file has no common class
+        problem = shorten(f"{type(error).__name__}: {error}", 200)
+        raise UnreadableFileError(
+            file, f"expected a file of torch.save, but it does not read as one ({problem})"
+        ) from error
+
+
+def _read_run(content: dict[str, Any]) -> PublishedModel:
+    for key, kind in (("model", dict), ("bert_config", dict), ("config", argparse.Namespace)):
+        if not isinstance(content.get(key), kind):
+            raise _LayoutError(f"expected a {kind.__name__} as {key!r}, got {type(content.get(key)).__name__}")
+    run, settings = vars(content["config"]), content["bert_config"]
+    layout = _plain(run, "arch", "transformer")  # BarcodeBERT knows no other
+    if layout not in ("maelm", "transformer"):
+        raise _LayoutError(f"expected arch 'maelm' or 'transformer', got {layout!r}")
+    with_n = bool(_plain(run, "tokenize_n_nucleotide", False))
+    k = _kmer_size(run, MAX_K_WITH_N if with_n else MAX_K)
+    for name, expected in _ENCODER_SETTINGS.items():
+        if (got := _plain(settings, name, expected)) != expected:
+            raise _LayoutError(f"expected an encoder with {name} = {expected!r}, got {got!r}")
+
+    weights, left_out = _encoder_weights(content["model"])
+    shapes = _dimensions(weights)
+    for name, value in shapes.items():
+        if (said := _plain(settings, name, value)) != value:
+            raise _LayoutError(f"bert_config says {name} = {said!r}, the weights say {value}")
+    vocab_size = (5 if with_n else 4) ** k + 2
+    if shapes["vocab_size"] != vocab_size:
+        raise _LayoutError(f"expected a vocabulary of {vocab_size} for k = {k}, got {shapes['vocab_size']}")
+    left_out += [name for name in ("optimizer", "scheduler") if name in content]
+    by_word = {name: _plain(settings, name, None) for name in BY_WORD if name in settings}
+    return PublishedModel(layout, k, _build_bert(shapes | by_word, weights), 2, with_n, left_out)
+
+
+def _read_workshop(content: dict[str, Any]) -> PublishedModel:
+    weights, left_out = _encoder_weights(content)
+    shapes = _dimensions(weights)
+    sizes = [k for k in range(1, MAX_K + 1) if 4**k + 3 == shapes["vocab_size"]]
+    if not sizes:
+        raise _LayoutError(f"expected a vocabulary of 4^k + 3 in bare weights, got {shapes['vocab_size']}")
+    # The number of heads, which no shape tells, is the default of BertConfig, as all else.
+    return PublishedModel("workshop", sizes[0], _build_bert(shapes, weights), 3, False, ["<CLS>", *left_out])
+
+
+def _kmer_size(run: dict[str, Any], largest: int) -> int:
+    tokenizer, k = _plain(run, "tokenizer", "kmer"), _plain(run, "k_mer", None)
+    if tokenizer != "kmer":
+        raise _LayoutError(f"expected k-mers as tokens, got the tokenizer {tokenizer!r}")
+    if not isinstance(k, int) or not 1 <= k <= largest:
+        raise _LayoutError(f"expected k_mer from 1 to {largest}, got {k!r}")
+    stride = _plain(run, "stride", None)
+    if stride not in (None, k):
+        raise _LayoutError(f"expected k-mers side by side, got k = {k} at a stride of {stride!r}")
+    if not _plain(run, "use_unk_token", True):
+        raise _LayoutError("expected a token for unknown k-mers, got a vocabulary without")
+    return k
+
+
+def _plain(values: dict[str, Any], name: str, default: Any) -> Any:
+    value = values.get(name, default)
+    if not isinstance(value, (str, int, float, type(None))):
+        raise _LayoutError(f"expected a plain value as {name}, got {type(value).__name__}")
+    return value
+
+
+def _encoder_weights(state: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """The encoder's weights by `BertModel`'s names, and the names of what else there is."""
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise _LayoutError(f"expected names of weights with tensors, got {name!r} with {type(value).__name__}")
+    named = {name.removeprefix("module."): value for name, value in state.items()}
+    left_out = set()
+    if any(name.startswith("bert.") for name in named):
+        left_out = {name.partition(".")[0] for name in named if not name.startswith("bert.")}
+        named = {name.removeprefix("bert."): value for name, value in named.items() if name.startswith("bert.")}
+    if any(name.startswith("pooler.") for name in named):
+        left_out.add("pooler")
+    weights = {name: value for name, value in named.items() if not name.startswith("pooler.")}
+    weights.pop("embeddings.position_ids", None)  # numbers from 0 on, a buffer of older versions of transformers
+    return weights, sorted(left_out)
+
+
+def _dimensions(weights: dict[str, Tensor]) -> dict[str, int]:
+    """What the shapes tell of a `BertConfig`."""
+
+    def shape(name: str) -> tuple[int, int]:
+        if name not in weights or weights[name].ndim != 2:
+            raise _LayoutError(f"expected a matrix {name} among the weights, found none")
+        rows, columns = weights[name].shape
+        return rows, columns
+
+    vocab_size, hidden_size = shape("embeddings.word_embeddings.weight")
+    layers = {name.split(".")[2] for name in weights if name.startswith("encoder.layer.")}
+    return {
+        "vocab_size": vocab_size,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": len(layers),
+        "intermediate_size": shape("encoder.layer.0.intermediate.dense.weight")[0],
+        "max_position_embeddings": shape("embeddings.position_embeddings.weight")[0],
+        "type_vocab_size": shape("embeddings.token_type_embeddings.weight")[0],
+    }
+
+
+def _build_bert(settings: dict[str, Any], weights: dict[str, Tensor]) -> BertModel:
+    try:
+        bert = BertModel(BertConfig(**settings), add_pooling_layer=False)
+        bert.load_state_dict(weights)
+    except Exception as error:  # settings of a wrong kind, missing weights, wrong shapes: no common class
+        raise _LayoutError(shorten(str(error), 300)) from error
+    if bert.config.num_attention_heads < 1:
+        raise _LayoutError(f"expected attention heads, got {bert.config.num_attention_heads}")
+    return bert.eval()

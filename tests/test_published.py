@@ -1,0 +1,321 @@
+"""Published checkpoints: rebuilt here with plain `transformers` and `torch.save`, and compared after conversion."""
+
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertForTokenClassification, BertModel
+
+from barcodemae.errors import CheckpointError, ConfigurationError, UnreadableFileError
+from barcodemae.hub import published as published_module
+from barcodemae.hub.checkpoint import load_checkpoint
+from barcodemae.hub.published import convert_published
+
+K = 3
+SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40}
+# Away from the defaults, so that none of them can stand in for what the file says.
+SETTINGS = SIZE | {"layer_norm_eps": 1e-3, "hidden_act": "relu", "max_position_embeddings": 230, "type_vocab_size": 3}
+
+
+def randomized(model):
+    """Larger weights than fresh ones, so that every single one shows in the output; biases too."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3, generator=generator)
+    return model.eval()
+
+
+def bert_config(**changes):
+    return BertConfig(**({"vocab_size": 4**K + 2, "num_labels": 4**K} | SETTINGS | changes))
+
+
+def run_file(path, model, arch, prefix="", with_n=False):
+    """As both repositories save a run: see `safe_save_model` in their `io.py`."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    model(input_ids=torch.tensor([[2, 3]]))[0].sum().backward()
+    optimizer.step()  # so that it has a state
+    optimizer.zero_grad()
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-4, total_steps=10)
+    randomized(model)
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    embeddings = "embeddings." if isinstance(model, BertModel) else "bert.embeddings."
+    state[f"{prefix}{embeddings}position_ids"] = torch.arange(230)[None]
+    run = {"k_mer": K, "stride": None, "max_len": 660, "tokenizer": "kmer", "tokenize_n_nucleotide": with_n}
+    run |= {"run_name": "name of the run", "data_dir": "data"} | ({"arch": arch} if arch else {})
+    content = {
+        "model": state,
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "config": argparse.Namespace(**run),
+        "epoch": 44,
+        "total_step": 10,
+        "n_samples_seen": 160,
+        "bert_config": model.config.to_dict() | {"transformers_version": "4.29.2", "output_hidden_states": True},
+        "max_accuracy": 0.5,
+        "best_epoch": 40,
+    }
+    torch.save(content, path)
+
+
+def published_maelm(path):
+    model = BertModel(bert_config())
+    run_file(path, model, "maelm")
+    return model, "pooler, optimizer, scheduler"
+
+
+def published_with_n(path):
+    model = BertModel(bert_config(vocab_size=5**K + 2))
+    run_file(path, model, "maelm", with_n=True)
+    return model, "pooler, optimizer, scheduler"
+
+
+def published_transformer(path):
+    model = BertForTokenClassification(bert_config())
+    run_file(path, model, "transformer", prefix="module.")
+    return model.bert, "classifier, optimizer, scheduler"
+
+
+def published_barcodebert(path):
+    model = BertForTokenClassification(bert_config())
+    run_file(path, model, None)
+    return model.bert, "classifier, optimizer, scheduler"
+
+
+def published_workshop(path):
+    """Bare weights of the masked language model, with the defaults of `BertConfig` in all that shapes don't tell."""
+    model = randomized(BertForMaskedLM(BertConfig(vocab_size=4**K + 3, **(SIZE | {"num_attention_heads": 12}))))
+    torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, path)
+    return model.bert, "<CLS>, cls"
+
+
+KMERS = list(map("".join, itertools.product("ACGT", repeat=K)))
+KMERS_WITH_N = [kmer for kmer in map("".join, itertools.product("ACGTN", repeat=K)) if "N" in kmer]
+LAYOUTS = {
+    "maelm": (published_maelm, ["[MASK]", "[UNK]", *KMERS]),
+    "with_n": (published_with_n, ["[MASK]", "[UNK]", *KMERS, *KMERS_WITH_N]),
+    "transformer": (published_transformer, ["[MASK]", "[UNK]", *KMERS]),
+    "barcodebert": (published_barcodebert, ["[MASK]", "[UNK]", *KMERS]),
+    "workshop": (published_workshop, ["<MASK>", "<CLS>", "<UNK>", *KMERS]),
+}
+
+
+@pytest.fixture(params=LAYOUTS)
+def published(request, tmp_path):
+    """File of a published checkpoint, its encoder, its vocabulary, and what else is in it."""
+    write, tokens = LAYOUTS[request.param]
+    encoder, left_out = write(tmp_path / "published.pt")
+    return tmp_path / "published.pt", encoder, {token: i for i, token in enumerate(tokens)}, left_out
+
+
+def their_embedding(encoder, vocabulary, barcode):
+    """Mean over the tokens of one sequence, as the published code embeds."""
+    unknown = vocabulary.get("[UNK]", vocabulary.get("<UNK>"))
+    kmers = [barcode[i : i + K] for i in range(0, len(barcode) - K + 1, K)]
+    ids = torch.tensor([[vocabulary.get(kmer, unknown) for kmer in kmers]])
+    with torch.no_grad():
+        return encoder(input_ids=ids).last_hidden_state[0].mean(0)
+
+
+def test_embeddings_are_those_of_the_published_encoder(published, sample, tmp_path):
+    file, encoder, vocabulary, left_out = published
+    read, difference = convert_published(file, tmp_path / "out")
+    assert difference <= 1e-5
+    assert ", ".join(read.left_out) == left_out
+
+    barcodes = [barcode[:600] for barcode in sample["nucleotides"].slice(100, 5).to_pylist()]
+    barcodes += [barcodes[0][:100] + "NN" + barcodes[0][102:401]]
+    expected = torch.stack([their_embedding(encoder, vocabulary, barcode) for barcode in barcodes])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    batch = tokenizer(barcodes, padding=True, return_tensors="pt")
+    model = load_checkpoint(tmp_path / "out").model
+    with torch.no_grad():
+        torch.testing.assert_close(model(**batch).pooler_output, expected, rtol=0, atol=1e-5)
+        plain = AutoModel.from_pretrained(tmp_path / "out", trust_remote_code=False)
+        assert type(plain) is BertModel
+        hidden = plain(**batch).last_hidden_state
+    for row, attended, embedding in zip(hidden, batch["attention_mask"].bool(), expected, strict=True):
+        torch.testing.assert_close(row[attended].mean(0), embedding, rtol=0, atol=1e-5)
+
+
+def test_vocabulary_and_settings_are_kept(published, tmp_path):
+    file, encoder, vocabulary, _ = published
+    convert_published(file, tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.model_max_length == encoder.config.max_position_embeddings
+    tokens = tokenizer.get_vocab()
+    assert (tokens["[MASK]"], tokens["[UNK]"], tokens["AAA"], tokens["TTT"]) == (0, 1, 2, 65)
+    assert tokens["[PAD]"] == len(tokens) - 1 == len(set(vocabulary) - {"<CLS>"})
+    checkpoint = load_checkpoint(tmp_path / "out")
+    assert checkpoint.frame is None
+    words = checkpoint.model.embeddings.word_embeddings.weight
+    theirs = encoder.embeddings.word_embeddings.weight
+    for token, i in vocabulary.items():
+        if token != "<CLS>":
+            assert torch.equal(words[tokens[token.upper().replace("<", "[").replace(">", "]")]], theirs[i])
+    assert not words[tokens["[PAD]"]].any()
+    saved = json.loads((tmp_path / "out" / "config.json").read_text())
+    for name in (*SETTINGS, "hidden_dropout_prob", "attention_probs_dropout_prob"):
+        assert saved[name] == getattr(encoder.config, name)
+    assert "position_ids" not in checkpoint.model.state_dict()
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def saved(path, change):
+    """A `maelm` run, changed before it is saved."""
+    published_maelm(path)
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+
+
+BAD_CONTENT = {
+    r"expected a dict as 'model', got Tensor": lambda content: content.update(model=torch.zeros(2)),
+    r"expected a dict as 'bert_config', got NoneType": lambda content: content.pop("bert_config"),
+    r"expected a Namespace as 'config', got dict": lambda content: content.update(config={"k_mer": 3}),
+    r"got 'optimizer' with dict": lambda content: content.pop("model"),
+    r"got 'odd' with str": lambda content: content["model"].update(odd="text"),
+    r"expected a matrix embeddings.word_embeddings": lambda content: content["model"].clear(),
+    r"got 'vit'": lambda content: setattr(content["config"], "arch", "vit"),
+    r"got the tokenizer 'bpe'": lambda content: setattr(content["config"], "tokenizer", "bpe"),
+    r"got k = 3 at a stride of 1": lambda content: setattr(content["config"], "stride", 1),
+    r"expected a vocabulary of 127 for k = 3": lambda content: setattr(
+        content["config"], "tokenize_n_nucleotide", True
+    ),
+    r"expected a token for unknown k-mers": lambda content: setattr(content["config"], "use_unk_token", False),
+    r"expected a vocabulary of 258 for k = 4, got 66": lambda content: setattr(content["config"], "k_mer", 4),
+    r"expected k_mer from 1 to 8, got 'six'": lambda content: setattr(content["config"], "k_mer", "six"),
+    r"expected a plain value as k_mer, got Tensor": lambda content: setattr(content["config"], "k_mer", torch.ones(2)),
+    r"expected an encoder with is_decoder = False": lambda content: content["bert_config"].update(is_decoder=True),
+    r"says num_hidden_layers = 7": lambda content: content["bert_config"].update(num_hidden_layers=7),
+    r"not a multiple": lambda content: content["bert_config"].update(num_attention_heads=5),
+    r"expected attention heads, got -3": lambda content: content["bert_config"].update(num_attention_heads=-3),
+    r"Missing key\(s\).*encoder.layer.1.output.dense.bias": lambda content: content["model"].pop(
+        "encoder.layer.1.output.dense.bias"
+    ),
+    r"Unexpected key\(s\).*distance": lambda content: content["model"].update({"encoder.distance": torch.zeros(3)}),
+    r"size mismatch for encoder.layer.1.output.dense.bias": lambda content: content["model"].update(
+        {"encoder.layer.1.output.dense.bias": torch.zeros(3)}
+    ),
+    r"expected a matrix embeddings.position": lambda content: content["model"].update(
+        {"embeddings.position_embeddings.weight": torch.zeros(3)}
+    ),
+    r"differ by nan": lambda content: content["model"]["encoder.layer.1.output.dense.bias"].fill_(float("nan")),
+}
+
+
+@pytest.mark.parametrize(("message", "change"), BAD_CONTENT.items())
+def test_what_is_no_published_checkpoint_is_refused_and_nothing_is_left(message, change, tmp_path):
+    file = tmp_path / "published.pt"
+    saved(file, change)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        convert_published(file, tmp_path / "out")
+    assert str(caught.value).startswith(str(file))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_parity_check_notices_a_wrong_vocabulary(monkeypatch, tmp_path):
+    def shuffled(model):
+        ours = _to_ours(model)
+        with torch.no_grad():
+            ours.embeddings.word_embeddings.weight[2:66] = ours.embeddings.word_embeddings.weight[2:66].flip(0)
+        return ours
+
+    file = tmp_path / "published.pt"
+    published_maelm(file)
+    _to_ours = published_module._to_ours
+    monkeypatch.setattr(published_module, "_to_ours", shuffled)
+    with pytest.raises(CheckpointError, match="expected the same embeddings"):
+        convert_published(file, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def truncate(file):
+    published_maelm(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+BAD_FILES = {
+    "No such file": lambda file: None,
+    "Is a directory": lambda file: file.mkdir(),
+    r"does not read as one \(EOFError": lambda file: file.write_bytes(b""),
+    r"expected a file of torch.save": lambda file: file.write_text("ACGT\n"),
+    r"does not read as one \(RuntimeError": truncate,
+    r"it holds pathlib\S*, and nothing in it was run": lambda file: torch.save(pathlib.Path("x"), file),
+}
+
+
+@pytest.mark.parametrize(("message", "write"), BAD_FILES.items())
+def test_what_is_no_file_of_torch_is_refused_and_nothing_is_left(message, write, tmp_path):
+    file = tmp_path / "published.pt"
+    write(file)
+    before = list(tmp_path.iterdir())
+    with pytest.raises(UnreadableFileError, match=message) as caught:
+        convert_published(file, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("place", ["model", "config", "beside"])
+def test_a_malicious_pickle_is_refused_and_not_run(place, is_zip, tmp_path):
+    file, trace = tmp_path / "published.pt", tmp_path / "trace"
+    published_maelm(file)
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = torch.load(file, weights_only=True)
+    if place == "config":
+        content["config"].run_name = Malicious(trace)
+    else:
+        content[place] = Malicious(trace)
+    torch.save(content, file, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(UnreadableFileError, match=r"it holds \w+\.system, and nothing in it was run"):
+        convert_published(file, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [file]
+    torch.load(file, weights_only=False)
+    assert trace.exists()  # it would have run
+
+
+def test_no_folder_is_written_over(tmp_path):
+    file, folder = tmp_path / "published.pt", tmp_path / "out"
+    published_maelm(file)
+    folder.mkdir()
+    convert_published(file, folder)  # an empty one will do
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for place in (folder, file):
+        with pytest.raises(ConfigurationError, match="expected a folder that does not exist yet"):
+            convert_published(file, place)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path):
+    file, folder, trace = tmp_path / "published.pt", tmp_path / "out", tmp_path / "trace"
+    torch.save({"model": Malicious(trace)}, file)
+    command = [sys.executable, "-m", "barcodemae.cli", "convert", str(file), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "nothing in it was run" in done.stderr
+    assert done.stderr.count("error: ") == done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [file]
+
+    published_maelm(file)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: layout maelm, k = 3, 2 layers of 24, 3 heads." in done.stdout
+    assert "Left out, as no part of the encoder: pooler, optimizer, scheduler." in done.stdout
+    assert float(done.stdout.partition("differ by at most ")[2].split()[0]) <= 1e-5
+    assert f"The checkpoint is in {folder}." in done.stdout
