@@ -1,13 +1,19 @@
 """Pretrain BarcodeMAE: `accelerate launch train.py [--config FILE.yaml] [--option value ...]`."""
 
-from barcodemae.commands import parse_arguments, run_command
-from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.commands import is_main_process, parse_arguments, run_command
+from barcodemae.hub.push import prepare_repository, push_checkpoint
+from barcodemae.training.arguments import DataArguments, HubArguments, LoopArguments, ModelArguments
 from barcodemae.training.pretrain import pretrain
 
 
 def main() -> None:
-    folder = pretrain(*parse_arguments((ModelArguments, DataArguments, LoopArguments)))
+    *how, hub = parse_arguments((ModelArguments, DataArguments, LoopArguments, HubArguments))
+    if hub.push_to_hub and is_main_process():
+        prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # what can't be pushed is told before, not after
+    folder = pretrain(*how)
     print(f"The model is in {folder}, its curve in {folder / 'metrics.jsonl'}.")
+    if hub.push_to_hub and is_main_process():
+        print(f"Pushed: {push_checkpoint(folder, hub.hub_model_id, hub.hub_private_repo)}")
 
 
 if __name__ == "__main__":

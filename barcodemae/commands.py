@@ -20,15 +20,19 @@ def run_command(main: Callable[[], None]) -> None:
     Args:
         main: reads `sys.argv` and does the work.
     """
-    is_main_process = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("barcodemae").setLevel(logging.INFO if is_main_process else logging.ERROR)
+    logging.getLogger("barcodemae").setLevel(logging.INFO if is_main_process() else logging.ERROR)
     try:
         main()
     except BarcodeMAEError as error:
-        if is_main_process:
+        if is_main_process():
             print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+
+
+def is_main_process() -> bool:
+    """Whether this is the first, or the only, of the processes that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def parse_arguments(

@@ -15,6 +15,10 @@ class CheckpointError(BarcodeMAEError):
     """A model folder or Hub repository that is missing, incomplete or broken."""
 
 
+class HubError(BarcodeMAEError):
+    """The Hub can't be reached, or refuses."""
+
+
 class UnreadableFileError(BarcodeMAEError):
     """A file that cannot be read as what it should be: missing, empty, truncated, wrong columns.
 

@@ -142,11 +142,13 @@ def test_the_store_of_large_files_sees_no_token(hub, api, filled, tmp_path):
 
 def test_what_the_hub_knows_is_not_sent_again(hub, api, filled):
     before = len(hub.calls)
-    again = [CommitOperationAdd("copy.safetensors", WEIGHTS), CommitOperationAdd("hello.txt", b"hello\n")]
-    api.create_commit(REPOSITORY, again, commit_message="Copy")
-    assert "lfs_put" not in [call.step for call in hub.calls[before:]]
-    last_commit = next(call for call in reversed(hub.calls) if call.step == "commit")
-    assert b"hello.txt" not in last_commit.body
+    same = [CommitOperationAdd("model.safetensors", WEIGHTS), CommitOperationAdd("hello.txt", b"hello\n")]
+    assert api.create_commit(REPOSITORY, same, commit_message="Same").oid == filled.oid
+    copy = [CommitOperationAdd("copy.safetensors", WEIGHTS)]
+    api.create_commit(REPOSITORY, copy, commit_message="Copy")
+    steps = [call.step for call in hub.calls[before:]]
+    assert (steps.count("commit"), steps.count("lfs_put")) == (1, 0)
+    assert hub.files(REPOSITORY)["copy.safetensors"] == WEIGHTS
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import pytest
 from hub_server import HubServer, User
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.errors import CheckpointError, ConfigurationError, HubError
 from barcodemae.hub import push as push_module
 from barcodemae.hub.publication import assemble
-from barcodemae.hub.push import check_name, push_checkpoint
+from barcodemae.hub.push import check_name, prepare_repository, push_checkpoint
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "org/BarcodeMAE"
@@ -57,7 +57,7 @@ def commits(hub):
 
 
 def refused(message, checkpoint, **options):
-    with pytest.raises(ConfigurationError, match=message) as refusal:
+    with pytest.raises((ConfigurationError, HubError), match=message) as refusal:
         push_checkpoint(checkpoint, REPOSITORY, **options)
     assert "hf_" not in str(refusal.value)
     assert "signature" not in str(refusal.value)
@@ -207,6 +207,42 @@ def test_somebody_else_pushes_meanwhile(hub, checkpoint, monkeypatch):
     monkeypatch.setattr(push_module, "_operations", meanwhile)
     refused("somebody else has pushed meanwhile", checkpoint)
     assert hub.files(REPOSITORY).keys() == {".gitattributes", "notes.txt"}
+
+
+def test_a_prepared_repository_is_empty_until_the_push(hub, checkpoint):
+    prepare_repository(REPOSITORY, private=True)
+    assert hub.files(REPOSITORY).keys() == {".gitattributes"}
+    prepare_repository(REPOSITORY, private=True)
+    push_checkpoint(checkpoint, REPOSITORY, private=True)
+    prepare_repository(REPOSITORY)
+    assert hub.repositories[REPOSITORY].private
+    assert commits(hub) == 2
+
+
+@pytest.mark.parametrize(
+    ("token", "message"), [(None, "expected a token"), (READER, "may not write"), ("?", "not know")]
+)
+def test_who_will_not_be_let_in_hears_it_beforehand(token, message, hub, monkeypatch):
+    add(hub, {"notes.txt": b"notes"})
+    if token is None:
+        monkeypatch.delenv("HF_TOKEN")
+    else:
+        monkeypatch.setenv("HF_TOKEN", token)
+    for repository in (REPOSITORY, "org/new"):
+        with pytest.raises((ConfigurationError, HubError), match=message):
+            prepare_repository(repository)
+    assert hub.repositories.keys() == {REPOSITORY}
+    assert commits(hub) == 2
+
+
+def test_what_can_not_take_the_model_is_told_beforehand(hub):
+    add(hub, {"config.json": b"{}"})
+    with pytest.raises(HubError, match="another kind of model"):
+        prepare_repository(REPOSITORY)
+    with pytest.raises(HubError, match="is public"):
+        prepare_repository(REPOSITORY, private=True)
+    with pytest.raises(ConfigurationError, match="ORG/NAME"):
+        prepare_repository("BarcodeMAE")
 
 
 BROKEN = {

@@ -124,22 +124,19 @@ def _write_float32(model: BarcodeMAEModel, file: Path) -> None:
 def _write_quantized(source: Path, file: Path) -> None:
     """Weights of matrix products in 8 bits, in blocks with a scale each; everything is still computed in float32.
 
-    Measured on some thousand pairs of close relatives, this keeps the nearest neighbour of over 99.5 in 100 barcodes.
+    Measured with 500 to 1,000 queries among three times as many barcodes of the same species, on two trained models
+    and an untrained one, at least 99.6 of 100 queries keep the very same neighbour, whether the others' vectors come
+    from 8 bits or from float32.
     Quantising what flows between the layers too (`quantize_dynamic`) keeps 98 to 99, and makes an embedding depend on
-    the others of its batch, as they share a scale. With the word embeddings in 8 bits as well, vectors that are
-    compared with float32 ones find the wrong neighbour in 5 of 100. In float32, it does not matter which integer
-    instructions a processor has.
+    the others of its batch, as they share a scale. With the word embeddings in 8 bits as well, 5 to 7 of 100 queries
+    find another neighbour among float32 vectors. In float32, it does not matter which integer instructions a
+    processor has.
     """
     import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
-    quantizer = MatMulNBitsQuantizer(
-        onnx.load(source),
-        bits=8,
-        block_size=128,
-        is_symmetric=True,
-        accuracy_level=1,  # float32
-    )
+    settings = DefaultWeightOnlyQuantConfig(bits=8, block_size=128, is_symmetric=True, accuracy_level=1)  # 1: float32
+    quantizer = MatMulNBitsQuantizer(onnx.load(source), algo_config=settings)
     quantizer.process()
     onnx.save(quantizer.model.model, file)
 

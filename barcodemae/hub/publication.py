@@ -60,6 +60,8 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
         CheckpointError: the checkpoint is missing, incomplete or broken, or some file was made from other weights.
         ConfigurationError: a file holds a token or a path of this machine.
     """
+    if not checkpoint.is_dir():  # else it would be looked for on the Hub
+        raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
     load_checkpoint(checkpoint)
     for pattern in _NEEDED + _OPTIONAL:
         files = sorted(checkpoint.glob(pattern))

@@ -3,6 +3,8 @@
 import importlib.metadata
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from textwrap import shorten
@@ -18,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, HubError
 from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.hub.publication import assemble
 
@@ -62,20 +64,36 @@ def push_checkpoint(checkpoint: Path, repository: str, private: bool = False, re
         The address of the commit.
 
     Raises:
-        ConfigurationError: there is no token, or it may not write there; the Hub can't be reached, or refuses; the
-            repository holds another kind of model; a file must not be published.
+        HubError: the Hub can't be reached, or refuses; the repository holds another kind of model.
+        ConfigurationError: there is no token, the name is no repository's, or a file must not be published.
         CheckpointError: the checkpoint is missing, incomplete or broken.
     """
-    check_name(repository)
-    if get_token() is None:
-        raise ConfigurationError(f"{repository}: expected a token of the Hub: run `hf auth login`, or set HF_TOKEN")
+    _check_address(repository)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        assemble(checkpoint, repository, folder)
-        try:
-            return _publish(folder, repository, private, revision)
-        except (HTTPError, OSError, RuntimeError, ValueError) as error:
-            raise ConfigurationError(f"{repository}: {_explain(error)}") from error
+        assemble(checkpoint, repository, Path(scratch))
+        with _one_clear_error(repository):
+            return _publish(Path(scratch), repository, private, revision)
+
+
+def prepare_repository(repository: str, private: bool = False) -> None:
+    """Make the repository where it does not exist, and find out now whether a later push will be let in.
+
+    Args:
+        repository: `ORG/NAME` on the Hub.
+        private: as for `push_checkpoint`.
+
+    Raises:
+        HubError, ConfigurationError: as from `push_checkpoint`.
+    """
+    _check_address(repository)
+    with _one_clear_error(repository):
+        api = HfApi()
+        main = _look_up(api, repository)
+        _refuse_unfit(api, repository, private, main, main)
+        if main is None:
+            api.create_repo(repository, private=private)
+        # Sends nothing but the question how such a file is to be sent, which only who may write is told.
+        api.preupload_lfs_files(repository, [CommitOperationAdd("config.json", b"{}")])
 
 
 def check_name(repository: str) -> None:
@@ -92,15 +110,26 @@ def check_name(repository: str) -> None:
         raise ConfigurationError(f"expected a repository as ORG/NAME, got {repository}")
 
 
+def _check_address(repository: str) -> None:
+    check_name(repository)
+    if get_token() is None:
+        raise ConfigurationError(f"{repository}: expected a token of the Hub: run `hf auth login`, or set HF_TOKEN")
+
+
+@contextmanager
+def _one_clear_error(repository: str) -> Iterator[None]:
+    try:
+        yield
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        raise HubError(f"{repository}: {_explain(error)}") from error
+
+
 def _publish(folder: Path, repository: str, private: bool, revision: str | None) -> str:
     api = HfApi()
     main = _look_up(api, repository)
     branch = _look_up(api, repository, revision) if main and revision else main
     parent = branch or main
-    if main is not None and private and not main.private:
-        raise ConfigurationError(f"{repository} is public: make it private in its settings, or push without --private")
-    if parent is not None:
-        _refuse_other_models(api, repository, parent)
+    _refuse_unfit(api, repository, private, main, parent)
 
     if main is None:
         api.create_repo(repository, private=private)
@@ -123,16 +152,21 @@ def _look_up(api: HfApi, repository: str, revision: str | None = None) -> ModelI
         return None
 
 
+def _refuse_unfit(api: HfApi, repository: str, private: bool, main: ModelInfo | None, parent: ModelInfo | None) -> None:
+    if main is not None and private and not main.private:
+        raise HubError(f"{repository} is public: make it private in its settings, or push without --private")
+    if parent is not None and "config.json" in _names(parent):
+        _refuse_other_models(api, repository, parent)
+
+
 def _refuse_other_models(api: HfApi, repository: str, at: ModelInfo) -> None:
-    if "config.json" not in _names(at):
-        return
     content = Path(api.hf_hub_download(repository, "config.json", revision=at.sha)).read_bytes()
     try:
         config_class = json.loads(content)["auto_map"]["AutoConfig"]
     except (ValueError, KeyError, TypeError):
         config_class = None
     if "configuration_barcodemae." not in str(config_class):
-        raise ConfigurationError(f"{repository} holds another kind of model, which a push would overwrite")
+        raise HubError(f"{repository} holds another kind of model, which a push would overwrite")
 
 
 def _operations(folder: Path, parent: ModelInfo | None) -> list[CommitOperationAdd | CommitOperationDelete]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from barcodemae.errors import ConfigurationError
+
 
 @dataclass
 class ModelArguments:
@@ -107,4 +109,10 @@ class HubArguments:
 
     push_to_hub: bool = field(default=False, metadata={"help": "Push the model to the Hub when training is over."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Repository to push to: ORG/NAME."})
-    hub_private_repo: bool = field(default=False, metadata={"help": "Make the repository a private one."})
+    hub_private_repo: bool = field(
+        default=False, metadata={"help": "Whether a new repository is for its members alone."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.push_to_hub and self.hub_model_id is None:
+            raise ConfigurationError("--push_to_hub: expected --hub_model_id ORG/NAME beside it")
