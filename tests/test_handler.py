@@ -7,18 +7,16 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import pipeline
 
-import tokenization_barcodemae
 from barcodemae import BarcodeEmbedder
-from barcodemae.hub import handler as handler_module
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.hub.handler import EndpointHandler
+from barcodemae.hub.publication import assemble
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEModel
 from tokenization_barcodemae import reverse_complement
 
@@ -72,10 +70,8 @@ server.serve_forever()
 
 def as_repository(checkpoint, folder):
     """What serves it stands beside the model, as in a repository on the Hub."""
-    shutil.copytree(checkpoint, folder)
-    shutil.copy(handler_module.__file__, folder / "handler.py")
-    package = Path(tokenization_barcodemae.__file__).parent
-    shutil.copytree(package, folder / "tokenization_barcodemae", ignore=shutil.ignore_patterns("__pycache__", "frames"))
+    folder.mkdir()
+    assemble(checkpoint, "org/BarcodeMAE", folder)
     return folder
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 # The toolkit has this folder on the path already; other servers may not. The file also lies in a package, as the
 # source of what is published; its folder must not be on the path then.
@@ -31,7 +31,6 @@ if (_FOLDER / "tokenization_barcodemae").is_dir():
     sys.path.insert(0, str(_FOLDER))
 
 from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes  # noqa: E402
-from tokenization_barcodemae.kmer_tokenizer import kmer_vocabulary  # noqa: E402
 
 MAX_SEQUENCES = 1024
 MAX_LENGTH = 10_000
@@ -73,8 +72,8 @@ class EndpointHandler:
             )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
-        self.kmers = KmerEncoder(model.config.k)
-        self.tokens = list(kmer_vocabulary(model.config.k))
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.kmers = KmerEncoder.from_tokenizer(self.tokenizer)
         frame_file = folder / "reference_frame.safetensors"
         self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None
 
@@ -179,8 +178,8 @@ class EndpointHandler:
         logits = self.model(**{name: self._tensor(values) for name, values in encoding.items()}).logits[0, gaps]
         scores, ids = logits.softmax(-1).topk(min(top_k, 4**self.kmers.k))
         return [
-            [{"kmer": self.tokens[token], "score": score} for token, score in zip(*row, strict=True)]
-            for row in zip(ids.tolist(), scores.tolist(), strict=True)
+            [{"kmer": kmer, "score": score} for kmer, score in zip(*row, strict=True)]
+            for row in zip(map(self.tokenizer.convert_ids_to_tokens, ids.tolist()), scores.tolist(), strict=True)
         ]
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:

@@ -25,7 +25,6 @@ from barcodemae.hub.checkpoint import Checkpoint, load_checkpoint, weights_sha25
 from barcodemae.hub.onnx_parity import Parity, measure_parity
 from barcodemae.provenance import describe_versions
 from modeling_barcodemae import BarcodeMAEModel
-from tokenization_barcodemae import build_kmer_tokenizer
 
 ONNX_FOLDER = "onnx"
 MODEL_FILE = "model.onnx"
@@ -145,7 +144,7 @@ def _write_config_and_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
     config = json.loads(checkpoint.model.config.to_json_string())
     del config["auto_map"]  # the model code does not travel along
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    build_kmer_tokenizer(checkpoint.kmers.k).save_pretrained(folder)
+    checkpoint.tokenizer.save_pretrained(folder)
 
 
 @contextmanager
