@@ -81,6 +81,8 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         frame_file = _optional_file(name, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
+            tokenizer.init_kwargs.pop(note, None)
         kmers = KmerEncoder.from_tokenizer(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
