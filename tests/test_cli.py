@@ -31,6 +31,11 @@ def test_help_names_every_verb():
         assert f"\n  {verb} " in done.stdout
 
 
+def test_help_of_a_verb_names_it():
+    done = barcodemae("push", "--help")
+    assert done.stdout.startswith("usage: barcodemae push CHECKPOINT REPOSITORY [--option value ...]")
+
+
 def test_the_command_needs_no_extra():
     extras = {"evaluate", "matplotlib", "onnx", "onnxruntime", "sentence_transformers", "umap"}
     code = f"import sys, barcodemae.cli; assert not {extras} & set(sys.modules)"

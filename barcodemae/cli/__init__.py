@@ -24,6 +24,7 @@ def _dispatch() -> None:
         return
     if verb not in VERBS:
         raise ConfigurationError(f"expected one of {', '.join(VERBS)}, got {verb}")
+    sys.argv[0] = f"barcodemae {verb}"  # what a verb's own help calls the command
     VERBS[verb][1](arguments)
 
 
