@@ -65,6 +65,7 @@ def counting(monkeypatch):
     frame = ReferenceFrame.coi()
     monkeypatch.setattr(ReferenceFrame, "coi", lambda: ReferenceFrame(frame.profile[:150], frame.min_score))
     monkeypatch.setattr(run, "BarcodeEmbedder", CountingEmbedder)
+    monkeypatch.setattr(run, "weights_sha256", lambda name: "0123abcd")
     monkeypatch.setattr(protocol, "linear_probe_scores", partial(linear_probe_scores, epochs=5))
 
 
@@ -228,6 +229,7 @@ def test_the_whole_road_in_a_process(tmp_path, small_file):
 def test_rivals_stand_in_their_order_on_the_sample(tmp_path, monkeypatch):
     """Linear maps of the frame beat 6-mers, and these 4-mers, as on the larger data."""
     monkeypatch.setattr(run, "BarcodeEmbedder", CountingEmbedder)
+    monkeypatch.setattr(run, "weights_sha256", lambda name: "0123abcd")
     arguments = EvaluationArguments("model", str(tmp_path / "out"), query_split="val_unseen", tasks=["knn"])
     rivals = run_evaluation(arguments)["rivals"]
     accuracies = [rivals[name]["knn"]["genus_accuracy"] for name in ("frame_lda", "frame_svd", "kmer_6", "kmer_4")]
