@@ -1,5 +1,12 @@
 """What several tests need: real barcodes of the bundled sample, and a small checkpoint."""
 
+import os
+import tempfile
+
+# Before any library of Hugging Face reads it: tests leave nothing in the caches of whoever runs them.
+_HOME = tempfile.TemporaryDirectory(prefix="barcodemae-tests-")
+os.environ["HF_HOME"] = _HOME.name
+
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest

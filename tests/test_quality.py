@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data import judge, normalise_nucleotides, tell
+from barcodemae.data import Judge, judge, normalise_nucleotides, tell
+from barcodemae.data.duplicates import FirstSeen
+from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
 from barcodemae.data.schema import SCHEMA, conform
 from barcodemae.errors import BadRecordError, ConfigurationError
 
@@ -65,13 +67,55 @@ def test_judge_counts_and_lists_every_refusal():
         {"file": "a.fa", "line": 5, "id": "r2", "why": "without DNA"},
         {"file": "a.fa", "line": 7, "id": "r3", "why": "without DNA"},
         {"file": "a.fa", "line": 9, "id": "r4", "why": "all N"},
-        {"file": "a.fa", "line": 11, "id": "r5", "why": "duplicate"},
         {"file": "a.fa", "line": 13, "id": "r6", "why": "without DNA"},
         {"file": "a.fa", "line": 15, "id": "r7", "why": "too ambiguous"},
     ]
     assert str(report) == (
         "read 10 records; dropped 7: 1 all N, 3 without DNA, 1 too short, 1 too ambiguous, 1 duplicate"
     )
+
+
+def test_damaged_records_are_counted_and_listed_with_what_is_wrong():
+    table = pa.table({"id": ["a", "", "c"], "nucleotides": ["ACGT", "", "GGGG"]})
+    records = conform(table, "a.tsv", np.array([2, 3, 4]), problems=["", "expected 2 columns, got 1", ""])
+    kept, report = judge(records, on_error="skip")
+    assert ids(kept) == ["a", "c"]
+    assert report.counts == {"damaged": 1}
+    (dropped,) = report.dropped.to_pylist()
+    assert dropped == {"file": "a.tsv", "line": 3, "id": "", "why": "damaged: expected 2 columns, got 1"}
+    with pytest.raises(BadRecordError, match=r"a.tsv, line 3, record '': expected 2 columns, got 1"):
+        judge(records, on_error="raise")
+
+
+def test_tables_one_after_another_are_judged_like_one():
+    records = records_of("ACGT", "", "CCCC", "acgt", "NN", "GGGG", "cccc", "ACGT")
+    whole, report = judge(records, on_error="skip")
+    judge_part = Judge(on_error="skip")
+    parts = [judge_part(records.slice(begin, 3)) for begin in (0, 3, 6)]
+    assert pa.concat_tables(parts).equals(whole)
+    assert (judge_part.report.n_read, judge_part.report.counts) == (report.n_read, report.counts)
+    assert judge_part.report.dropped.equals(report.dropped)
+    assert report.counts == {"all N": 1, "without DNA": 1, "duplicate": 3}
+
+
+def test_others_drop_records_too():
+    judge_table = Judge()
+    kept = judge_table(records_of("ACGT", "CCCC"))
+    judge_table.drop(kept, np.array([USABLE, TOO_FEW_KMERS]))
+    report = judge_table.report
+    assert str(report) == "read 2 records; dropped 1: 1 too few known k-mers"
+    assert report.dropped["id"].to_pylist() == ["r1"]
+
+
+@given(st.lists(st.lists(st.text("ACGT", max_size=2))))
+def test_first_seen_equals_a_set(calls):
+    is_first, seen = FirstSeen(), set()
+    for texts in calls:
+        expected = []
+        for text in texts:
+            expected.append(text not in seen)
+            seen.add(text)
+        assert is_first(texts).tolist() == expected
 
 
 def test_limits_are_inclusive():
@@ -126,7 +170,8 @@ def test_judge_equals_a_plain_loop(sequences, cut):
             seen.add(dna)
             expected.append((record, dna))
     assert list(zip(ids(kept), kept["nucleotides"].to_pylist(), strict=True)) == expected
-    assert len(report.dropped) == sum(report.counts.values()) == len(sequences) - len(kept)
+    assert report.n_dropped == sum(report.counts.values()) == len(sequences) - len(kept)
+    assert len(report.dropped) == report.n_dropped - report.counts.get("duplicate", 0)
 
 
 def test_nothing_at_all():

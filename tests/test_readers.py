@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data import COLUMNS, RANKS, judge, read_records
+from barcodemae.data import COLUMNS, PRESETS, RANKS, find_preset, judge, read_records, stream_records
 from barcodemae.data.delimited import read_csv
 from barcodemae.data.fasta import read_fasta
-from barcodemae.data.schema import SCHEMA
+from barcodemae.data.schema import BATCH_ROWS, SCHEMA
+from barcodemae.data.text import Lines
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 
 ROWS = [
@@ -35,6 +36,13 @@ def parquet(columns: dict) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def pieces(read, text: str) -> tuple[pa.Table, np.ndarray, list[str]]:
+    """All that a reader of text finds: table, lines and problems."""
+    found = list(read(Lines(io.StringIO(text, newline=""), "a")))
+    tables, lines, problems = zip(*found, strict=True)
+    return pa.concat_tables(tables), np.concatenate(lines), [problem for part in problems for problem in part]
 
 
 def rows_of(records: pa.Table) -> list[dict]:
@@ -175,16 +183,18 @@ def test_csv_reads_what_was_written_and_knows_the_lines(rows):
     for row in [["id", "nuc"], *rows]:
         starts.append(text.getvalue().count("\n") + 1)
         csv.writer(text, lineterminator="\n").writerow(row)
-    table, lines = read_csv(text.getvalue().encode(), "a.csv")
+    table, lines, problems = pieces(read_csv, text.getvalue())
     assert [list(row.values()) for row in table.to_pylist()] == rows
     assert lines.tolist() == starts[1:]
+    assert set(problems) == {""}
 
 
 @given(st.text('aA",\n\r', max_size=20))
-def test_csv_of_any_text_is_read_or_refused(text):
-    with contextlib.suppress(UnreadableFileError):
-        table, lines = read_csv(f"id,nuc\n{text}".encode(), "a.csv")
-        assert len(table) == len(lines)
+def test_csv_of_any_text_is_read_or_its_rows_have_problems(text):
+    table, lines, problems = pieces(read_csv, f"id,nuc\nx,AC\n{text}")
+    assert len(table) == len(lines) == len(problems)
+    assert (np.diff(lines) > 0).all()
+    assert table.slice(0, 1).to_pylist() == [{"id": "x", "nuc": "AC"}]
 
 
 def test_bold_version_3_is_latin_1(write, caplog):
@@ -231,10 +241,254 @@ def test_fasta_reads_what_was_written(records, width):
         f">{name} words\n" + "".join(f"{line}\n" for line in lines)
         for (name, _), lines in zip(records, chunks, strict=True)
     )
-    table, lines = read_fasta(text.encode(), "a.fa")
+    table, lines, _ = pieces(read_fasta, text)
     assert list(zip(table["id"].to_pylist(), table["nucleotides"].to_pylist(), strict=True)) == records
     written = text.split("\n")
     assert [written[line - 1].split()[0][1:] for line in lines] == [name for name, _ in records]
+
+
+# Streams
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.fa", "a.parquet", "a.tsv.gz", "a.parquet.gz"])
+def test_streams_are_bounded_tables_that_make_up_the_whole(write, name):
+    count = BATCH_ROWS + 2
+    ids = [str(i) for i in range(count)]
+    separator = {"csv": ",", "tsv": "\t"}.get(name.split(".")[1])
+    if separator is not None:
+        content = "".join([f"id{separator}nuc\n", *(f"{i}{separator}AC\n" for i in ids)]).encode()
+    elif "fa" in name:
+        content = "".join(f">{i}\nAC\n" for i in ids).encode()
+    else:
+        content = parquet({"id": ids, "nuc": ["AC"] * count})
+    path = write(name, gzip.compress(content, 1) if name.endswith(".gz") else content)
+    tables = list(stream_records(path))
+    assert [len(table) for table in tables] == [BATCH_ROWS, 2]
+    assert {table.schema for table in tables} == {SCHEMA}
+    whole = read_records(path)
+    assert pa.concat_tables(tables).unify_dictionaries().equals(whole)
+    assert whole["id"].to_pylist() == ids
+    first, step = {"parquet": (1, 1), "fa": (1, 2)}.get(name.split(".")[1], (2, 1))
+    assert whole["line"].to_pylist() == list(range(first, first + step * count, step))
+
+
+# Presets: a small file of each form
+
+
+PRESET_FILES = {
+    "bioscan-5m": (
+        "BIOSCAN_5M_Insect_Dataset_metadata.csv",
+        "processid,sampleid,taxon,phylum,class,order,family,subfamily,genus,species,dna_bin,dna_barcode,country,"
+        "province_state,coord-lat,coord-lon,image_measurement_value,area_fraction,scale_factor,inferred_ranks,split,"
+        "index_bioscan_1M_insect,chunk\n"
+        f"P1,S1,Apis,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apis,,BOLD:AAA0001,{'ACGT' * 165}TTTT,Costa Rica,"
+        "Guanacaste,10.1,-85.4,,,,0,other_heldout,,a1\n",
+        {
+            "id": "P1",
+            "nucleotides": "ACGT" * 165,
+            "genus": "Apis",
+            "species": "",
+            "bin": "BOLD:AAA0001",
+            "country": "Costa Rica",
+            "split": "other_heldout",
+        },
+    ),
+    "bioscan-1m": (
+        "BIOSCAN_Insect_Dataset_metadata.tsv",
+        "sampleid\tprocessid\turi\tname\tphylum\tclass\torder\tfamily\tsubfamily\ttribe\tgenus\tspecies\tsubspecies\t"
+        "nucraw\timage_file\tlarge_diptera_family\tlarge_insect_order\n"
+        "S1\tP1\tBOLD:AAA0001\tSciaridae\tArthropoda\tInsecta\tDiptera\tSciaridae\tnot_classified\tnot_classified\t"
+        f"not_classified\tnot_classified\tnot_classified\t{'ACGT' * 170}\tS1.jpg\tvalidation\ttrain\n"
+        "S2\tP2\tBOLD:AAA0002\tx\tArthropoda\tInsecta\tDiptera\tSciaridae\tx\tx\tBradysia\tx\tx\tACGT\tx\tno_split\ttest\n",
+        {"id": "P1", "nucleotides": "ACGT" * 165, "genus": "", "species": "", "bin": "BOLD:AAA0001", "split": "val"},
+    ),
+    "canadian-invertebrates": (
+        "CanInv_metadata.csv",
+        "processid,sampleid,dna_bin,phylum,class,order,family,genus,species,dna_barcode,sequence_len,split\n"
+        "P1,S1,BOLD:AAA0001,Arthropoda,Insecta,Diptera,Culicidae,Aedes,Aedes vexans,"
+        f"{'ACGT' * 170},680.0,test_unseen\n",
+        {"id": "P1", "nucleotides": "ACGT" * 165, "genus": "Aedes", "species": "Aedes vexans", "split": "test_unseen"},
+    ),
+    "canadian-invertebrates-files": (
+        "supervised_val.csv",
+        "nucleotides,species_name,genus_name,bin_uri,processid\nACGT,Aedes vexans,Aedes,BOLD:AAA0001,P1\n",
+        {"id": "P1", "genus": "Aedes", "species": "Aedes vexans", "bin": "BOLD:AAA0001", "split": "val"},
+    ),
+    "bold-v3": (
+        "bold_data.txt",
+        "processid\tsampleid\tbin_uri\tphylum_name\tclass_name\torder_name\tfamily_name\tgenus_name\tspecies_name\t"
+        "country\tmarkercode\tnucleotides\n"
+        "P0\tS0\tBOLD:AAA0001\tArthropoda\tInsecta\tDiptera\tCulicidae\tAedes\tAëdes vexans\tPerú\t28S\tCCCC\n"
+        "P1\tS1\tBOLD:AAA0001\tArthropoda\tInsecta\tDiptera\tCulicidae\tAedes\tAëdes vexans\tPerú\tCOI-5P\t--ACGT\n",
+        {
+            "id": "P1",
+            "nucleotides": "--ACGT",
+            "order": "Diptera",
+            "species": "Aëdes vexans",
+            "country": "Perú",
+            "split": "",
+        },
+    ),
+    "bold-bcdm": (
+        "BOLD_Public.tsv",
+        "processid\tsampleid\tbin_uri\tphylum\tclass\torder\tfamily\tgenus\tspecies\tmarker_code\tnuc\tcountry/ocean\n"
+        "P1\tS1\tNone\tArthropoda\tInsecta\tDiptera\tCulicidae\tAedes\tNone\tCOI-5P\tAC-GT\tPeru\n"
+        "P2\tS2\tNone\tArthropoda\tInsecta\tDiptera\tCulicidae\tAedes\tNone\tNone\tNone\tPeru\n",
+        {
+            "id": "P1",
+            "nucleotides": "AC-GT",
+            "bin": "",
+            "genus": "Aedes",
+            "species": "",
+            "country": "Peru",
+            "split": "",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_reads_its_form(write, name):
+    file, text, expected = PRESET_FILES[name]
+    content = text.encode("latin-1") if name == "bold-v3" else text
+    record = read_records(write(file, content), find_preset(name)).to_pylist()[0]
+    assert {column: record[column] for column in expected} == expected
+
+
+def test_preset_knows_its_words_for_splits_and_its_markers(write, caplog):
+    def read(name, **options):
+        file, text, _ = PRESET_FILES[name]
+        return read_records(write(file, text), find_preset(name, **options))
+
+    assert read("bioscan-1m")["split"].to_pylist() == ["val", "pretrain"]
+    assert read("bioscan-1m", split_column="large_insect_order")["split"].to_pylist() == ["train", "test"]
+    assert read("bold-bcdm")["id"].to_pylist() == ["P1"]
+    caplog.set_level("INFO", "barcodemae")
+    assert read("bold-v3")["id"].to_pylist() == ["P1"]
+    assert "1 rows of other markers than COI-5P are left out" in caplog.text
+
+
+def test_any_column_can_hold_the_split(write):
+    path = write("a.csv", "nuc,split,fold\nACGT,train,val\n")
+    assert read_records(path, find_preset(None, "fold"))["split"].to_pylist() == ["val"]
+    with pytest.raises(UnreadableFileError, match="expected a column 'set', got the columns nuc, split, fold"):
+        read_records(path, find_preset(None, "set"))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "message"),
+    [
+        ("bioscan-5m", "a.csv", "processid,nuc\nP1,AC\n", "expected a column 'dna_barcode', got the columns"),
+        ("bold-v3", "a.tsv", PRESET_FILES["bold-v3"][1].replace("markercode", "code"), "a column 'markercode'"),
+        (
+            "bold-v3",
+            "a.tsv",
+            PRESET_FILES["bold-v3"][1].replace("COI-5P", "16S"),
+            "of the marker COI-5P, got 2 of others",
+        ),
+        (
+            "canadian-invertebrates-files",
+            "other.csv",
+            PRESET_FILES["canadian-invertebrates-files"][1],
+            "named one of pre_training, .*, unseen, got 'other'",
+        ),
+    ],
+)
+def test_file_of_another_form_than_the_preset(write, name, file, content, message):
+    with pytest.raises(UnreadableFileError, match=message):
+        read_records(write(file, content), find_preset(name))
+
+
+def test_unknown_preset():
+    with pytest.raises(ConfigurationError, match="--preset bioscan: expected one of bioscan-5m, bioscan-1m"):
+        find_preset("bioscan")
+
+
+# Damaged rows
+
+
+def skipped(path):
+    """Ids of what is read past damage, and line and problem of what is damaged."""
+    records = read_records(path, on_error="skip").to_pylist()
+    return (
+        [row["id"] for row in records if not row["problem"]],
+        [(row["line"], row["problem"]) for row in records if row["problem"]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "whole", "damaged"),
+    [
+        (
+            "a.tsv",
+            "id\tnuc\na\tAC\nb\nc\tGT\nd\tAC\tGT\ne\tGG\n",
+            ["a", "c", "e"],
+            [
+                (3, "expected 2 columns, as in the header, got 1"),
+                (5, "expected 2 columns, as in the header, got 3"),
+            ],
+        ),
+        (
+            "a.csv",
+            b"id,nuc\na,AC\nb,G\xe9\nc,GT\n",
+            ["a", "c"],
+            [(3, "expected UTF-8 text, got byte 0xe9")],
+        ),
+        (
+            "a.fa",
+            b">a\nAC\n>b\nGG\nG\xff\n>c\nGT\n",
+            ["a", "c"],
+            [(3, "expected UTF-8 text, got byte 0xff")],
+        ),
+        (  # never closed: what it swallowed is read after all
+            "a.csv",
+            'id,nuc,note\na,AC,\nb,GG,"so\nc,GT,\nd,CC,"x"\n\ne,AA,\n',
+            ["a", "c", "d", "e"],
+            [(3, "expected a CSV row, got: ',' expected after '\"'")],
+        ),
+        (
+            "a.csv",
+            'id,nuc,note\na,AC,\nb,GG,"so\nc,GT,\nd,CC,\n',
+            ["a", "c", "d"],
+            [(3, "expected a CSV row, got: unexpected end of data")],
+        ),
+        (
+            "a.csv",
+            'id,nuc,note\na,AC,\nb,GG,"so\n' + "c,GT,\n" * 50_000,
+            ["a"] + ["c"] * 50_000,
+            [(3, "expected a CSV row, got: field larger than field limit (131072)")],
+        ),
+    ],
+)
+def test_damaged_rows_are_passed_on_with_line_and_problem(write, name, content, whole, damaged):
+    path = write(name, content)
+    assert skipped(path) == (whole, damaged)
+    line, problem = damaged[0]
+    with pytest.raises(UnreadableFileError) as caught:
+        read_records(path)
+    assert str(caught.value) == f"{path}, line {line}: {problem}"
+
+
+def test_a_byte_that_is_no_utf8_matters_only_in_what_is_read(write):
+    assert skipped(write("a.csv", b"id,nuc,collector\na,AC,Ren\xe9\n")) == (["a"], [])
+
+
+def test_damaged_row_deep_in_a_large_file(write):
+    rows = [f"{i}\tACGT\n" for i in range(40_000)]
+    rows[30_000] = "30000\n"
+    whole, damaged = skipped(write("a.tsv.gz", gzip.compress("".join(["id\tnuc\n", *rows]).encode(), 1)))
+    assert whole == [str(i) for i in range(40_000) if i != 30_000]
+    assert damaged == [(30_002, "expected 2 columns, as in the header, got 1")]
+
+
+def test_file_without_a_whole_row_is_a_damaged_file(write):
+    with pytest.raises(UnreadableFileError, match="line 2: expected 3 columns, as in the header, got 1"):
+        read_records(write("a.csv", "id,nuc,note\nx;AC;\ny;GT;\n"), on_error="skip")
+
+
+def test_damaged_file_stops_whatever_is_said_of_records(write):
+    with pytest.raises(UnreadableFileError, match="expected a whole gzip file"):
+        read_records(write("a.csv.gz", gzip.compress(delimited(",") * 5000)[:-12]), on_error="skip")
 
 
 # Broken files
@@ -271,7 +525,7 @@ def test_fasta_reads_what_was_written(records, width):
         ("a.csv", b"id,nuc\nx,AC\n\xe9,GT\n", r"a.csv, line 3: expected UTF-8 text, got byte 0xe9"),
         ("a.tsv", "id\tnuc\n".encode("utf-16"), r"a.tsv, line 1: expected UTF-8 text, got byte 0xff"),
         ("a.fa", b">x\nAC\n>\xff\nGT\n", r"a.fa, line 3: expected UTF-8 text, got byte 0xff"),
-        ("a.fa", "\nACGT\n>x\nAC\n", r"a.fa, line 2: expected FASTA: Expected '>' at beginning of record"),
+        ("a.fa", "\nACGT\n>x\nAC\n", r"a.fa, line 2: expected FASTA: a line that begins with '>', got 'ACGT'"),
     ],
 )
 def test_broken_file(write, name, content, message):
@@ -344,8 +598,21 @@ def test_hub_splits_become_the_split_column(tmp_path, monkeypatch):
     np.testing.assert_array_equal(records["line"], [1, 2, 3])
 
 
+def test_hub_is_read_to_its_end_in_bounded_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "barcodes"
+    folder.mkdir()
+    count = 2 * BATCH_ROWS + 3
+    pq.write_table(pa.table({"nuc": [f"A{i}" for i in range(count)], "split": ["train"] * count}), folder / "a.parquet")
+    tables = list(stream_records(f"hub:{folder}"))
+    assert max(map(len, tables)) < 2 * BATCH_ROWS
+    records = pa.concat_tables(tables)
+    assert records["nucleotides"].to_pylist() == [f"A{i}" for i in range(count)]
+    assert records["line"].to_pylist() == list(range(1, count + 1))
+
+
 def test_hub_out_of_reach(monkeypatch):
-    def refuse(name):
+    def refuse(name, **options):
         raise ConnectionError(f"couldn't\nreach {name}")
 
     monkeypatch.setattr("datasets.load_dataset", refuse)
@@ -357,4 +624,4 @@ def test_hub_out_of_reach(monkeypatch):
 
 
 def test_columns_come_in_one_order(write):
-    assert tuple(read_records(write("a.fa", ">x\nAC")).column_names) == (*COLUMNS, "file", "line")
+    assert tuple(read_records(write("a.fa", ">x\nAC")).column_names) == (*COLUMNS, "file", "line", "problem")

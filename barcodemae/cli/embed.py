@@ -49,7 +49,10 @@ def embed(arguments: list[str]) -> None:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {' or '.join(SUFFIXES)}")
     embedder = BarcodeEmbedder.from_pretrained(args.model, use_frame=args.use_frame)
     records, report = judge(
-        read_records(args.data), min_length=embedder.kmers.k, drop_duplicates=False, on_error=args.on_error
+        read_records(args.data, on_error=args.on_error),
+        min_length=embedder.kmers.k,
+        drop_duplicates=False,
+        on_error=args.on_error,
     )
     tell(report)
     embeddings = embedder.encode(

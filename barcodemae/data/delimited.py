@@ -1,79 +1,138 @@
 """CSV and TSV tables."""
 
 import csv
-import io
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from barcodemae.data.schema import STRING, recognise
+from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.schema import BATCH_ROWS, STRING, Piece, recognise
+from barcodemae.data.text import Lines, as_utf8, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 
-def read_csv(content: bytes, file: str) -> tuple[pa.Table, np.ndarray]:
+def read_csv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read comma-separated text; a quoted value may hold commas, quotes and line breaks. See `read_tsv`."""
-    return _read(content, file, pacsv.ParseOptions(delimiter=",", newlines_in_values=b'"' in content))
+    return _read(lines, preset, _Rows(lines, "CSV", delimiter=","))
 
 
-def read_tsv(content: bytes, file: str) -> tuple[pa.Table, np.ndarray]:
+def read_tsv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read tab-separated text as BOLD writes it: a quotation mark is a letter like any other.
 
     Args:
-        content: UTF-8 text; the first line that isn't blank names the columns.
-        file: its name, for errors.
+        lines: the first one that isn't blank names the columns.
+        preset: says which columns there must be.
 
-    Returns:
-        The columns that the schema knows, under the file's own names, and the 1-based line of each row.
+    Yields:
+        The columns that the schema knows, under the file's own names. A row has a problem that is wider or narrower
+        than the header, can't be split into values, or holds a byte that isn't UTF-8.
 
     Raises:
-        UnreadableFileError: a row is wider or narrower than the header, or the columns don't fit the schema.
+        UnreadableFileError: the columns don't fit the schema.
     """
-    return _read(content, file, pacsv.ParseOptions(delimiter="\t", quote_char=False))
+    return _read(lines, preset, _Rows(lines, "TSV", delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _read(content: bytes, file: str, options: pacsv.ParseOptions) -> tuple[pa.Table, np.ndarray]:
-    odd_rows: list[pacsv.InvalidRow] = []
+def _read(lines: Lines, preset: Preset, rows: "_Rows") -> Iterator[Piece]:
+    names = _header(lines, rows)
+    columns = list(recognise(names, lines.file, preset).values())
+    places = [names.index(column) for column in columns]
+    lines.may_be_latin_1 = "species_name" in names  # BOLD's tables of version 3
+    rows.width = len(names)
 
-    def stop(row: pacsv.InvalidRow) -> str:
-        odd_rows.append(row)
-        return "error"
-
-    options.invalid_row_handler = stop
-    written = content.splitlines()
-    lines = np.array([number for number, line in enumerate(written, 1) if line])
-    header = written[lines[0] - 1] + b"\n"
-    try:
-        names = pacsv.read_csv(pa.BufferReader(header), parse_options=options).column_names
-        columns = list(recognise(names, file).values())
-        table = pacsv.read_csv(
-            pa.BufferReader(content),
-            pacsv.ReadOptions(use_threads=False),  # threads don't know the number of an odd row
-            options,
-            pacsv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, STRING)),
-        )
-    except pa.ArrowInvalid as error:
-        if not odd_rows:
-            raise UnreadableFileError(file, f"expected a table of text, got: {error}") from error
-        row = odd_rows[0]
-        if options.newlines_in_values:
-            lines = _quoted_row_lines(content, file)
-        problem = f"expected {row.expected_columns} columns, as in the header, got {row.actual_columns}"
-        raise UnreadableFileError(file, problem, line=int(lines[row.number - 1])) from error
-    if len(lines) - 1 > len(table):  # only a quoted value with a line break takes more than one
-        lines = _quoted_row_lines(content, file)
-    return table, lines[1:]
+    batch: list[list[str]] = []
+    numbers: list[int] = []
+    problems: list[str] = []
+    for number, row, problem in rows:
+        cells = [""] * len(places) if problem else [row[place] for place in places]
+        if not problem and (problem := utf8_problem("".join(cells))):
+            cells = [as_utf8(cell) for cell in cells]
+        batch.append(cells)
+        numbers.append(number)
+        problems.append(problem)
+        if len(batch) == BATCH_ROWS:
+            yield _piece(columns, batch, numbers, problems)
+            batch, numbers, problems = [], [], []
+    if batch:
+        yield _piece(columns, batch, numbers, problems)
 
 
-def _quoted_row_lines(content: bytes, file: str) -> np.ndarray:
-    """The 1-based first line of the header and each row, where quoted values may hold line breaks."""
-    reader = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
-    lines, line = [], 1
-    try:
-        for row in reader:
-            if row:
-                lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UnreadableFileError(file, f"expected a CSV row, got: {error}", line) from error
-    return np.array(lines)
+def _header(lines: Lines, rows: "_Rows") -> list[str]:
+    for number, names, problem in rows:
+        if problem := problem or utf8_problem("".join(names)):
+            raise UnreadableFileError(lines.file, problem, number)
+        if any(map(str.strip, names)):
+            return names
+    raise UnreadableFileError(lines.file, "expected records, got an empty file")
+
+
+def _piece(columns: list[str], batch: list[list[str]], numbers: list[int], problems: list[str]) -> Piece:
+    values = zip(*batch, strict=True)
+    table = pa.table({name: pa.array(cells, STRING) for name, cells in zip(columns, values, strict=True)})
+    return Piece(table, np.array(numbers), problems)
+
+
+class _Rows:
+    """The rows of a text: the line that each begins on, its values, and what is wrong with it.
+
+    A damaged row may have swallowed good ones, as when a quotation mark is never closed: of a row with a problem, only
+    the first line is lost, and the others are read again.
+
+    Attributes:
+        width: how many values a row must have; None for any number.
+    """
+
+    def __init__(self, lines: Lines, kind: str, **dialect: Any):
+        self._lines = _LinesToPutBack(lines)
+        self._reader = csv.reader(self._lines, strict=True, **dialect)
+        self._kind = kind
+        self.width: int | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, list[str], str]]:
+        return self
+
+    def __next__(self) -> tuple[int, list[str], str]:
+        row: list[str] = []
+        problem = ""
+        while not row and not problem:  # an empty row is a blank line
+            self._lines.taken.clear()
+            try:
+                row = next(self._reader)
+            except csv.Error as error:
+                problem = utf8_problem("".join(self._lines.taken)) or f"expected a {self._kind} row, got: {error}"
+        if not problem and self.width not in (None, len(row)):
+            problem = f"expected {self.width} columns, as in the header, got {len(row)}"
+        if problem:
+            self._lines.put_back_all_but_first()
+        return self._lines.number - len(self._lines.taken) + 1, row, problem
+
+
+class _LinesToPutBack:
+    """Lines that can be read again.
+
+    Attributes:
+        number: 1-based number of the line that was read last.
+        taken: what was read since it was cleared.
+    """
+
+    def __init__(self, lines: Lines):
+        self._lines = lines
+        self._waiting: list[str] = []
+        self.number = 0
+        self.taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.pop() if self._waiting else next(self._lines)
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def put_back_all_but_first(self) -> None:
+        self._waiting += reversed(self.taken[1:])
+        self.number -= len(self.taken) - 1
+        del self.taken[1:]

@@ -1,54 +1,82 @@
-"""FASTA, with the taxonomy of SINTAX headers."""
+"""FASTA, with the taxonomy of SINTAX headers.
 
-import io
+It is read here, and not by dnaio, which neither tells the line of a record nor goes on after a damaged one.
+"""
 
-import dnaio
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.schema import RANKS
+from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.schema import BATCH_ROWS, RANKS, STRING, Piece
+from barcodemae.data.text import Lines, as_utf8, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 
-def read_fasta(content: bytes, file: str) -> tuple[pa.Table, np.ndarray]:
+def read_fasta(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read FASTA records.
 
     The id is the header's first word. A SINTAX taxonomy (`;tax=k:Animalia,p:Arthropoda,..,s:Apis_mellifera;`)
-    becomes the ranks; its underscores stand for spaces.
+    becomes the ranks; its underscores stand for spaces. Lines that begin with `#` are comments.
 
     Args:
-        content: UTF-8 text.
-        file: its name, for errors.
+        lines: of the text.
+        preset: not asked, since FASTA has no columns.
 
-    Returns:
-        A table of `id`, `nucleotides` and the ranks, and the 1-based line of each header.
+    Yields:
+        `id`, `nucleotides` and the ranks; the line of a record is that of its header. A record has a problem that
+        holds a byte that isn't UTF-8.
 
     Raises:
         UnreadableFileError: it is no FASTA.
     """
-    try:
-        with dnaio.FastaReader(io.BytesIO(content)) as reader:
-            records = [(record.name, record.sequence) for record in reader]
-    except dnaio.FileFormatError as error:
-        line = None if error.line is None else error.line + 1
-        raise UnreadableFileError(file, f"expected FASTA: {error.message}", line) from error
-    names = pa.array([name for name, _ in records], pa.large_string())
-    header = pc.extract_regex(names, r"^(?P<id>\S*?)(?P<rest>;tax=.*|\s.*)?$")
+    batch = []
+    for record in _records(lines):
+        batch.append(record)
+        if len(batch) == BATCH_ROWS:
+            yield _piece(batch)
+            batch = []
+    if batch:
+        yield _piece(batch)
+
+
+def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
+    """The line of each header, the header, and the sequence."""
+    begin, header = 0, ""
+    parts: list[str] = []
+    for line in lines:
+        text = line.strip()
+        if text.startswith(">"):
+            if begin:
+                yield begin, header, "".join(parts)
+            begin, header, parts = lines.number, text[1:], []
+        elif text and not text.startswith("#"):
+            if not begin:
+                problem = f"expected FASTA: a line that begins with '>', got {text[:20]!a}"
+                raise UnreadableFileError(lines.file, problem, lines.number)
+            parts.append(text)
+    if not begin:
+        raise UnreadableFileError(lines.file, "expected records, got an empty file")
+    yield begin, header, "".join(parts)
+
+
+def _piece(batch: list[tuple[int, str, str]]) -> Piece:
+    numbers, headers, sequences = zip(*batch, strict=True)
+    problems = [utf8_problem(header + sequence) for header, sequence in zip(headers, sequences, strict=True)]
+    header = pc.extract_regex(_column(headers, problems), r"^(?P<id>\S*?)(?P<rest>;tax=.*|\s.*)?$")
     columns = {
         "id": pc.struct_field(header, "id"),
-        "nucleotides": pa.array([sequence for _, sequence in records], pa.large_string()),
+        "nucleotides": _column(sequences, problems),
         **_sintax_ranks(pc.struct_field(header, "rest")),
     }
-    return pa.table(columns), _header_lines(content)
+    return Piece(pa.table(columns), np.array(numbers), problems)
 
 
-def _header_lines(content: bytes) -> np.ndarray:
-    """1-based line of each header: dnaio does not tell."""
-    text = np.frombuffer(content, np.uint8)
-    line_starts = np.concatenate([[0], np.flatnonzero(text == ord("\n")) + 1])
-    line_starts = line_starts[line_starts < len(text)]
-    return np.flatnonzero(text[line_starts] == ord(">")) + 1
+def _column(values: tuple[str, ...], problems: list[str]) -> pa.Array:
+    pairs = zip(values, problems, strict=True)
+    return pa.array([as_utf8(value) if problem else value for value, problem in pairs], STRING)
 
 
 def _sintax_ranks(taxonomies: pa.Array) -> dict[str, pa.Array]:

@@ -1,25 +1,22 @@
-"""Files and Hub data sets to records: one Arrow table of one schema, each row knowing where it came from."""
+"""Files and Hub data sets to records: Arrow tables of one schema, each row knowing where it came from."""
 
-import codecs
-import gzip
 import logging
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from barcodemae.data.columnar import HUB, hub_version, read_hub, read_parquet
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
-from barcodemae.data.schema import conform, recognise
+from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.schema import Piece, conform
+from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 
 logger = logging.getLogger(__name__)
 
-HUB = "hub:"
-TEXT_FORMATS: dict[str, Callable[[bytes, str], tuple[pa.Table, np.ndarray]]] = {
+TEXT_FORMATS: dict[str, Callable[[Lines, Preset], Iterator[Piece]]] = {
     ".tsv": read_tsv,
     ".txt": read_tsv,
     ".csv": read_csv,
@@ -30,106 +27,109 @@ TEXT_FORMATS: dict[str, Callable[[bytes, str], tuple[pa.Table, np.ndarray]]] = {
 EXTENSIONS = (".parquet", *TEXT_FORMATS)
 
 
-def read_records(sources: str | Path | Sequence[str | Path]) -> pa.Table:
-    """Read barcode records from one or more files or Hub data sets.
+def read_records(
+    sources: str | Path | Sequence[str | Path], preset: Preset = BY_NAMES, on_error: str = "raise"
+) -> pa.Table:
+    """Read all records of some sources into memory: see `stream_records`."""
+    return pa.concat_tables(stream_records(sources, preset, on_error)).unify_dictionaries()
+
+
+def stream_records(
+    sources: str | Path | Sequence[str | Path], preset: Preset = BY_NAMES, on_error: str = "raise"
+) -> Iterator[pa.Table]:
+    """Read barcode records from one or more files or Hub data sets, some at a time.
 
     A file is read by its extension (`EXTENSIONS`, each also with `.gz`). `hub:organisation/name` is a data
     set of the Hugging Face Hub, all splits; where it has no column `split`, their names become one.
 
     Args:
         sources: one source, or several to read one after the other.
+        preset: the layout of the collection.
+        on_error: a row of a text file that is damaged (another number of columns than the header, no UTF-8): "raise"
+            to stop, "skip" to hand it on with what is wrong in the column `problem`, for `quality.Judge` to drop it.
 
-    Returns:
-        A table of `schema.SCHEMA`: text columns, "" where a value is unknown, and for each record the `file`
-        and the 1-based `line` (text) or row (Parquet, Hub) that it came from. Nothing is judged yet: see
-        `quality.judge`.
+    Yields:
+        Tables of `schema.SCHEMA`, not empty and of bounded size: text columns, "" where a value is unknown, and for
+        each record the `file` and the 1-based `line` (text) or row (Parquet, Hub) that it came from. The barcodes
+        themselves are not judged yet: see `quality`.
 
     Raises:
-        UnreadableFileError: a source is missing, empty, truncated, of unknown kind or without nucleotides.
+        UnreadableFileError: a source is missing, empty, truncated, of unknown kind, without nucleotides, or without a
+            single row that is whole; or a row is damaged, and `on_error` is "raise".
         ConfigurationError: no source is given.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
     if not sources:
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
-    tables = [_read_source(str(source)) for source in sources]
-    return pa.concat_tables(tables).unify_dictionaries()
+    for source in sources:
+        yield from _stream(str(source), preset, on_error)
 
 
-def _read_source(source: str) -> pa.Table:
-    table, lines = _read_hub(source) if source.startswith(HUB) else _read_file(source)
-    if len(table) == 0:
+def version_of(source: str | Path) -> dict[str, str | int]:
+    """What tells a source from itself before a change: path, size and time, or the version of a Hub data set.
+
+    Raises:
+        UnreadableFileError: there is no such source.
+    """
+    if str(source).startswith(HUB):
+        return {"name": str(source), "version": hub_version(str(source))}
+    path = Path(source)
+    _check(path)
+    status = path.stat()
+    return {"name": str(path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
+
+
+def _stream(source: str, preset: Preset, on_error: str) -> Iterator[pa.Table]:
+    rows = whole = kept = 0
+    damage: UnreadableFileError | None = None
+    for piece in _pieces(source, preset):
+        problems = piece.problems or []
+        n_damaged = len(problems) - problems.count("")
+        if n_damaged and damage is None:
+            worst = next(i for i, problem in enumerate(problems) if problem)
+            damage = UnreadableFileError(source, problems[worst], int(piece.lines[worst]))
+        if damage is not None and on_error == "raise":
+            raise damage
+        records = conform(piece.table, source, piece.lines, preset, piece.problems if n_damaged else None)
+        rows += len(piece.table)
+        whole += len(piece.table) - n_damaged
+        kept += len(records)
+        if len(records):
+            yield records
+    if damage is not None and not whole:
+        raise damage
+    if not rows:
         raise UnreadableFileError(source, "expected records, got none")
-    return conform(table, source, lines)
+    if preset.marker is not None and kept < rows:
+        if not kept:
+            raise UnreadableFileError(
+                source, f"expected records of the marker {preset.marker[1]}, got {rows} of others"
+            )
+        logger.info("%s: %d rows of other markers than %s are left out", source, rows - kept, preset.marker[1])
 
 
-def _read_file(file: str) -> tuple[pa.Table, np.ndarray]:
-    extension = Path(file.lower().removesuffix(".gz")).suffix
+def _pieces(source: str, preset: Preset) -> Iterator[Piece]:
+    if source.startswith(HUB):
+        yield from read_hub(source, preset)
+        return
+    path = Path(source)
+    extension = _check(path)
+    if extension == ".parquet":
+        yield from read_parquet(path, preset)
+        return
+    with open_lines(path) as lines:
+        yield from TEXT_FORMATS[extension](lines, preset)
+
+
+def _check(path: Path) -> str:
+    """The extension of a file, if there is such a file and we read its kind."""
+    extension = Path(path.name.lower().removesuffix(".gz")).suffix
     if extension not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)
-        raise UnreadableFileError(file, f"expected an extension of {known} (or with .gz), got {extension!r}")
-    content = _content(Path(file))
-    if not content or content.isspace():
-        raise UnreadableFileError(file, "expected records, got an empty file")
-    if extension == ".parquet":
-        return _read_parquet(content, file)
-    return TEXT_FORMATS[extension](_utf8(content, file), file)
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a file, decompressed."""
+        raise UnreadableFileError(path, f"expected an extension of {known} (or with .gz), got {extension!r}")
     if not path.exists():
         raise UnreadableFileError(path, f"expected a file (or {HUB}ORG/NAME), got nothing of that name")
     if path.is_dir():
         raise UnreadableFileError(path, "expected a file, got a directory")
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFileError(path, f"expected a whole gzip file, got: {error}") from error
-    except OSError as error:
-        raise UnreadableFileError(path, f"expected a readable file, got {error.strerror!r}") from error
-
-
-def _utf8(content: bytes, file: str) -> bytes:
-    """The content if it is UTF-8; BOLD's version 3 tables, known by their `species_name`, are Latin-1."""
-    if content.isascii():
-        return content
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        if b"species_name" in content.partition(b"\n")[0]:
-            logger.warning("%s is not UTF-8: read as Latin-1, as BOLD version 3 writes", file)
-            return content.decode("latin-1").encode()
-        byte, line = content[error.start], 1 + content.count(b"\n", 0, error.start)
-        raise UnreadableFileError(file, f"expected UTF-8 text, got byte {byte:#04x}", line) from error
-    return content.removeprefix(codecs.BOM_UTF8)
-
-
-def _read_parquet(content: bytes, file: str) -> tuple[pa.Table, np.ndarray]:
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(content))
-        table = parquet.read(list(recognise(parquet.schema_arrow.names, file).values()))
-        table.validate(full=True)  # damaged text is found here or never
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UnreadableFileError(file, f"expected a whole Parquet file, got: {error}") from error
-    return table, np.arange(1, len(table) + 1)
-
-
-def _read_hub(source: str) -> tuple[pa.Table, np.ndarray]:
-    import datasets  # slow to import, and few need it
-
-    try:
-        splits = datasets.load_dataset(source.removeprefix(HUB))
-    except Exception as error:  # from the network to the parser, each layer raises a kind of its own
-        raise UnreadableFileError(source, f"expected a data set of the Hub, got: {error}") from error
-    tables = []
-    for name, split in splits.items():
-        columns = recognise(split.column_names, source)
-        table = split.select_columns(list(columns.values())).with_format("arrow")[:]
-        if "split" not in columns:
-            ours = "val" if name == "validation" else name
-            table = table.append_column("split", pa.repeat(ours, len(table)))
-        tables.append(table)
-    table = pa.concat_tables(tables, promote_options="permissive")
-    return table, np.arange(1, len(table) + 1)
+    return extension

@@ -1,11 +1,14 @@
 """The one schema of records, and how other people's columns become ours."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.data.presets import BY_NAMES, Preset
 from barcodemae.errors import UnreadableFileError
 
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
@@ -33,69 +36,120 @@ SCHEMA = pa.schema(
     + [
         pa.field("file", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("line", pa.int64(), nullable=False),
+        pa.field("problem", STRING, nullable=False),
     ]
 )
 
+# Records that are read, judged and placed together: some ten megabytes.
+BATCH_ROWS = 16_384
 
-def recognise(names: Sequence[str], file: str) -> dict[str, str]:
+
+class Piece(NamedTuple):
+    """Some rows of a file.
+
+    Attributes:
+        table: columns under the file's own names.
+        lines: `[n]`, the 1-based line (text) or row (Parquet, Hub) of each.
+        problems: `[n]`, what is wrong with a row as it stands in the file, "" where nothing is; None if no row has one.
+    """
+
+    table: pa.Table
+    lines: np.ndarray
+    problems: list[str] | None = None
+
+
+def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dict[str, str]:
     """Find the columns of the schema among a file's own.
 
     Args:
         names: the file's column names; letter case and outer spaces don't count.
         file: its name, for the error.
+        preset: says which columns there must be.
 
     Returns:
-        Our name -> the file's name, for each column that the file has.
+        Our name -> the file's name, for each column that the file has; `marker` among them, if the preset names it.
 
     Raises:
-        UnreadableFileError: there is no column of nucleotides, or a needed one stands twice.
+        UnreadableFileError: there is no column of nucleotides, one of the preset's is missing, or a needed one stands
+            twice.
     """
     plain = [name.strip().lower() for name in names]
+    wanted = ALIASES | {column: (name.lower(),) for column, name in preset.columns.items()}
+    if preset.marker is not None:
+        wanted["marker"] = (preset.marker[0],)
     found = {}
-    for column, aliases in ALIASES.items():
+    for column, aliases in wanted.items():
         alias = next((alias for alias in aliases if alias in plain), None)
         if alias is None:
+            if column in preset.columns or column == "marker":
+                came = ", ".join(names)
+                raise UnreadableFileError(file, f"expected a column {wanted[column][0]!r}, got the columns {came}")
             continue
         if plain.count(alias) > 1:
             raise UnreadableFileError(file, f"expected one column {alias!r}, got {plain.count(alias)}")
         found[column] = names[plain.index(alias)]
     if "nucleotides" not in found:
-        wanted = ", ".join(ALIASES["nucleotides"])
+        wanted_names = ", ".join(ALIASES["nucleotides"])
         raise UnreadableFileError(
-            file, f"expected a column of nucleotides (one of {wanted}), got the columns {', '.join(names)}"
+            file, f"expected a column of nucleotides (one of {wanted_names}), got the columns {', '.join(names)}"
         )
     return found
 
 
-def conform(table: pa.Table, file: str, lines: np.ndarray) -> pa.Table:
-    """Bring a file's table into the schema.
+def conform(
+    table: pa.Table, file: str, lines: np.ndarray, preset: Preset = BY_NAMES, problems: list[str] | None = None
+) -> pa.Table:
+    """Bring rows of a file into the schema.
 
     Args:
-        table: columns under any name that `ALIASES` knows, of any type that has a text form.
+        table: columns under any name that `recognise` knows, of any type that has a text form.
         file: where the rows come from.
         lines: `[n]`, the 1-based line or row of each.
+        preset: the layout of the collection.
+        problems: `[n]`, what is wrong with a row, or "".
 
     Returns:
-        A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `file` and
-        `line`.
+        A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `file`, `line` and
+        `problem`. Rows of another marker than the preset's are left out.
 
     Raises:
-        UnreadableFileError: as `recognise`, or a column is not of text.
+        UnreadableFileError: as `recognise`, a column is not of text, or the preset has no split for such a file.
     """
-    found = recognise(table.column_names, file)
-    unknown, missing = pa.scalar("", STRING), pa.array(MISSING, STRING)
-    arrays = []
-    for column in COLUMNS:
-        if column not in found:
-            arrays.append(pa.repeat(unknown, len(table)))
-            continue
-        try:
-            text = table[found[column]].cast(STRING).fill_null(unknown)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            name, came = found[column], table[found[column]].type
-            raise UnreadableFileError(file, f"expected text in column {name!r}, got {came}") from error
-        text = pc.utf8_trim_whitespace(text)
-        arrays.append(pc.if_else(pc.is_in(text, value_set=missing), unknown, text))
+    found = recognise(table.column_names, file, preset)
+    texts = {column: _text(table, name, file) for column, name in found.items()}
+    if preset.letters is not None:
+        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.letters)
+    if preset.file_splits:
+        texts["split"] = pa.repeat(pa.scalar(_file_split(file, preset), STRING), len(table))
+    for theirs, ours in preset.splits.items():
+        if "split" in texts:
+            texts["split"] = pc.if_else(pc.equal(texts["split"], theirs), pa.scalar(ours, STRING), texts["split"])
+
+    nothing = pa.repeat(pa.scalar("", STRING), len(table))
+    arrays = [texts.get(column, nothing) for column in COLUMNS]
     arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [file]))
     arrays.append(pa.array(lines, pa.int64()))
-    return pa.table(arrays, schema=SCHEMA)
+    arrays.append(nothing if problems is None else pa.array(problems, STRING))
+    records = pa.table(arrays, schema=SCHEMA)
+    if preset.marker is None:
+        return records
+    is_ours = pc.equal(texts["marker"], preset.marker[1])
+    return records.filter(pc.or_(is_ours, pc.not_equal(records["problem"], "")))
+
+
+def _text(table: pa.Table, name: str, file: str) -> pa.ChunkedArray:
+    unknown = pa.scalar("", STRING)
+    try:
+        text = table[name].cast(STRING).fill_null(unknown)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UnreadableFileError(file, f"expected text in column {name!r}, got {table[name].type}") from error
+    text = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING, STRING)), unknown, text)
+
+
+def _file_split(file: str, preset: Preset) -> str:
+    stem = Path(file).name.partition(".")[0]
+    if stem not in preset.file_splits:
+        known = ", ".join(preset.file_splits)
+        raise UnreadableFileError(file, f"expected the file of a split, named one of {known}, got {stem!r}")
+    return preset.file_splits[stem]

@@ -26,7 +26,7 @@ def read_usable_records(source: str | Path, on_error: str) -> pa.Table:
         ConfigurationError: no usable record is left.
     """
     records, report = judge(
-        read_records(source),
+        read_records(source, on_error=on_error),
         min_length=MIN_NUCLEOTIDES,
         max_ambiguous=MAX_AMBIGUOUS,
         drop_duplicates=False,

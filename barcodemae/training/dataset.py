@@ -1,26 +1,43 @@
-"""Records to training data: read, judged, de-duplicated, placed."""
+"""Records to training data: read, judged, de-duplicated, placed once, and kept on disk for the next start."""
 
 import hashlib
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tqdm import tqdm
 
-from barcodemae.data import judge, read_records, sample_path, tell
+from barcodemae.data import Judge, Report, find_preset, sample_path, stream_records, tell
+from barcodemae.data.cache import kept_folder
+from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
+from barcodemae.data.readers import version_of
 from barcodemae.data.sampling import free_rows_and_offsets
+from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.objectives import Objective
-from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 logger = logging.getLogger(__name__)
 
-# So many barcodes are placed and encoded at a time when all are gone through.
-_CHUNK = 8192
+# To be raised when the same options would make something else of the same files.
+_FORMAT = 1
+
+# Data options that what is kept does not depend on, or that are named beside them.
+_NOT_KEPT = {"data", "frame", "free_share", "cache_dir"}
+
+_TRAINING, _VALIDATION = "training", "validation"
+_REPORT_FILE, _DROPPED_FILE = "report.json", "dropped.parquet"
+
+# So many barcodes are encoded at a time when all are gone through: their arrays stay in the processor's cache.
+_CHUNK = 1024
 
 # A row of fewer tokens would leave its whole batch next to nothing to keep.
 _FEWEST_PLACES = 8
@@ -32,29 +49,33 @@ class TrainingData:
 
     Attributes:
         barcodes: `[n]`, in the order of the files.
-        num_places: `[n]`, known tokens of each.
+        sha256: of their nucleotides.
         kmers: cuts and looks up k-mers.
         max_tokens: most tokens of a barcode that is read freely.
         free_share: share of the records that an epoch reads freely.
         seed: of the run.
+        report: what was read and dropped on the way to training and validation data.
     """
 
-    barcodes: PlacedBarcodes
-    num_places: np.ndarray
+    barcodes: StoredBarcodes
+    sha256: str
     kmers: KmerEncoder
     max_tokens: int
     free_share: float
     seed: int
+    report: Report
 
     def __len__(self) -> int:
         return len(self.barcodes)
 
+    @property
+    def num_places(self) -> np.ndarray:
+        """`[n]`, known tokens of each barcode."""
+        return self.barcodes.num_places
+
     def fingerprint(self) -> str:
         """Tells these records, in this order, from others."""
-        digest = hashlib.sha256()
-        for sequence in self.barcodes.nucleotides:
-            digest.update(sequence.as_buffer())
-        return f"{len(self)} records, sha256 {digest.hexdigest()[:16]}"
+        return f"{len(self)} records, sha256 {self.sha256[:16]}"
 
     def arrays(self, records: np.ndarray, epoch: int, objective: Objective) -> dict[str, Any]:
         """What the model takes for these records: a function of (seed, epoch, records) alone.
@@ -88,55 +109,93 @@ def load_frame(name: str) -> ReferenceFrame | None:
 def load_training_data(
     args: DataArguments, frame: ReferenceFrame | None, k: int, seed: int
 ) -> tuple[TrainingData, TrainingData]:
-    """Read, judge and place the records of training and validation.
+    """Read, judge, de-duplicate and place the records of training and validation, or take what is kept of that.
+
+    What is made is kept in `args.cache_dir`, for the next start with the same sources, options, frame and k. No step
+    of it holds all records in memory. Of several processes that call this, one makes it and the others wait.
 
     Raises:
-        BarcodeMAEError: a file can't be read, a record is bad and `--on_error raise` says so, or nothing is left.
+        BarcodeMAEError: a file can't be read, a record is bad and `--on_error raise` says so, nothing is left, or
+            nothing can be kept in `args.cache_dir`.
     """
-    records = read_records(args.data or [str(sample_path())])
-    split = records["split"]
-    in_training = pc.or_(pc.is_in(split, pa.array(args.train_splits)), pc.equal(split, ""))
-    in_validation = pc.equal(split, args.val_split)
-    cleaned, report = judge(
-        records.filter(pc.or_(in_training, in_validation)),
-        min_length=args.min_nucleotides,
-        max_ambiguous=args.max_unknown_share,
-        on_error=args.on_error,
-    )
+    key = _key(args, frame, k)
+    folder = _folder(args, key)
+    checksums = kept_folder(folder, key, lambda scratch: _make(scratch, args, frame, k))
+    report = _load_report(folder)
     tell(report)
-    is_validation = pc.equal(cleaned["split"], args.val_split)
-    training = _prepare(cleaned.filter(pc.invert(is_validation)), frame, k, args.max_nucleotides, args.free_share, seed)
-    validation = _prepare(cleaned.filter(is_validation), frame, k, args.max_nucleotides, 0.0, seed)
-    if not len(training):
-        raise ConfigurationError(
-            f"no record is left to train on: expected some in the splits {', '.join(args.train_splits)}"
-        )
-    for name, data in (("training", training), ("validation", validation)):
+
+    def stored(name: str, free_share: float) -> TrainingData:
+        barcodes, sha256 = StoredBarcodes(folder, name), checksums[f"{name}.letters"]
+        return TrainingData(barcodes, sha256, KmerEncoder(k), args.max_nucleotides // k, free_share, seed, report)
+
+    training, validation = stored(_TRAINING, args.free_share), stored(_VALIDATION, 0.0)
+    for name, data in ((_TRAINING, training), (_VALIDATION, validation)):
         placed = int(data.barcodes.is_placed.sum())
         logger.info("%s: %d records, %d of them placed on the reference frame", name, len(data), placed)
+    logger.info("The barcodes as they are trained on, and the list of what was dropped, are in %s", folder)
     return training, validation
 
 
-def _prepare(
-    records: pa.Table,
-    frame: ReferenceFrame | None,
-    k: int,
-    max_nucleotides: int,
-    free_share: float,
-    seed: int,
-) -> TrainingData:
-    barcodes = place_barcodes(records["nucleotides"].to_pylist(), frame, k)
-    kmers = KmerEncoder(k)
-    max_tokens = max_nucleotides // k
-    num_places = np.zeros(len(barcodes), np.int64)
-    for begin in range(0, len(barcodes), _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, len(barcodes)))
-        num_places[rows] = encode_barcodes(kmers, barcodes.take(rows), max_tokens)["attention_mask"].sum(1)
-    readable = np.flatnonzero(num_places >= _FEWEST_PLACES)
-    if len(readable) < len(barcodes):
-        logger.info(
-            "%d records have fewer than %d known k-mers and are left out",
-            len(barcodes) - len(readable),
-            _FEWEST_PLACES,
-        )
-    return TrainingData(barcodes.take(readable), num_places[readable], kmers, max_tokens, free_share, seed)
+def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, k: int) -> None:
+    judge = Judge(min_length=args.min_nucleotides, max_ambiguous=args.max_unknown_share, on_error=args.on_error)
+    kmers, num_slots = KmerEncoder(k), 0 if frame is None else frame.slots(k)
+    preset = find_preset(args.preset, args.split_column)
+    wanted = pa.array([*args.train_splits, args.val_split, ""])
+    with (
+        BarcodeWriter(folder, _TRAINING, num_slots) as training,
+        BarcodeWriter(folder, _VALIDATION, num_slots) as validation,
+        tqdm(desc="reading and placing barcodes", unit=" records", unit_scale=True) as progress,
+    ):
+        for records in stream_records(_sources(args), preset, args.on_error):
+            kept = judge(records.filter(pc.is_in(records["split"], wanted)))
+            barcodes = place_barcodes(kept["nucleotides"].to_pylist(), frame, k)
+            num_places = np.zeros(len(barcodes), np.int64)
+            for begin in range(0, len(barcodes), _CHUNK):
+                rows = np.arange(begin, min(begin + _CHUNK, len(barcodes)))
+                encoding = encode_barcodes(kmers, barcodes.take(rows), args.max_nucleotides // k)
+                num_places[rows] = encoding["attention_mask"].sum(1)
+            readable = num_places >= _FEWEST_PLACES
+            judge.drop(kept, np.where(readable, USABLE, TOO_FEW_KMERS))
+            is_validation = pc.equal(kept["split"], args.val_split).to_numpy()
+            for part, is_of_part in ((training, ~is_validation), (validation, is_validation)):
+                rows = np.flatnonzero(readable & is_of_part)
+                part.write(barcodes.take(rows), num_places[rows], kept.take(pa.array(rows)))
+            progress.update(len(records))
+        if not training.count:
+            raise ConfigurationError(
+                f"no record is left to train on: expected some in the splits {', '.join(args.train_splits)}"
+            )
+    _save_report(folder, judge.report)
+
+
+def _sources(args: DataArguments) -> list[str]:
+    return args.data or [str(sample_path())]
+
+
+def _key(args: DataArguments, frame: ReferenceFrame | None, k: int) -> dict[str, Any]:
+    """What the kept files are made of."""
+    return {
+        "format": _FORMAT,
+        "sources": [version_of(source) for source in _sources(args)],
+        "options": {name: value for name, value in asdict(args).items() if name not in _NOT_KEPT},
+        "frame": None if frame is None else [hashlib.sha256(frame.profile.tobytes()).hexdigest(), frame.min_score],
+        "k": k,
+    }
+
+
+def _folder(args: DataArguments, key: dict[str, Any]) -> Path:
+    """Where they are kept: another place for other sources or options, the same one when a source has changed."""
+    root = Path(huggingface_hub.constants.HF_HOME) / "barcodemae" if args.cache_dir is None else Path(args.cache_dir)
+    names = [source["name"] for source in key["sources"]]
+    place = hashlib.sha256(json.dumps(key | {"sources": names, "format": None}, sort_keys=True).encode()).hexdigest()
+    return root / f"{Path(names[0]).name.partition('.')[0]}-{place[:16]}"
+
+
+def _save_report(folder: Path, report: Report) -> None:
+    (folder / _REPORT_FILE).write_text(json.dumps({"read": report.n_read, "dropped": report.counts}, indent=2) + "\n")
+    pq.write_table(report.dropped, folder / _DROPPED_FILE)
+
+
+def _load_report(folder: Path) -> Report:
+    counts = json.loads((folder / _REPORT_FILE).read_text())
+    return Report(counts["read"], counts["dropped"], pq.read_table(folder / _DROPPED_FILE))

@@ -1,0 +1,86 @@
+"""What takes long to make, kept on disk: whole, of what it was asked to be of, or made again."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.provenance import sha256
+
+MANIFEST_FILE = "manifest.json"
+
+logger = logging.getLogger(__name__)
+
+
+class _UnusableError(Exception):
+    """What stands in a folder can't be used; the message says why."""
+
+
+def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
+    """See to it that a folder holds what `make` makes.
+
+    What stands there is left if it is whole, by checksum, and made of the same key; else that is told, and it is made
+    again, beside the old one, which it then replaces. Of several processes, one makes it and the others wait.
+
+    Args:
+        folder: where it is kept.
+        key: what it is made of, as JSON has it.
+        make: writes files, without folders, into the folder that it is given.
+
+    Returns:
+        The SHA-256 of each file, by its name.
+
+    Raises:
+        ConfigurationError: nothing can be written there.
+        BarcodeMAEError: whatever `make` raises; nothing is left behind then.
+    """
+    try:
+        return _checked(folder, key)
+    except _UnusableError:
+        pass
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            try:
+                return _checked(folder, key)  # another process may have made it in the meantime
+            except _UnusableError as trouble:
+                if folder.exists():
+                    logger.warning("%s %s: it is made again", folder, trouble)
+            return _made(folder, key, make)
+    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+        problem = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{folder}: expected a place to write to, got: {problem}") from error
+
+
+def _made(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
+    scratch = folder.with_name(f"{folder.name}.making")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed: the lock is ours
+    scratch.mkdir()
+    try:
+        make(scratch)
+        checksums = {file.name: sha256(file) for file in sorted(scratch.iterdir())}
+        (scratch / MANIFEST_FILE).write_text(json.dumps({"key": key, "sha256": checksums}, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return checksums
+
+
+def _checked(folder: Path, key: dict[str, Any]) -> dict[str, str]:
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        made_of, checksums = manifest["key"], manifest["sha256"]
+        damaged = [name for name, checksum in checksums.items() if sha256(folder / name) != checksum]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _UnusableError(f"is damaged ({type(error).__name__})") from error
+    if made_of != key:
+        raise _UnusableError("was made of data that have changed since, or by another version")
+    if damaged:
+        raise _UnusableError(f"is damaged: {damaged[0]} is not what was written")
+    return checksums
