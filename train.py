@@ -3,15 +3,20 @@
 from barcodemae.commands import is_main_process, parse_arguments, run_command
 from barcodemae.hub.push import prepare_repository, push_checkpoint
 from barcodemae.training.arguments import DataArguments, HubArguments, LoopArguments, ModelArguments
-from barcodemae.training.pretrain import pretrain
+from barcodemae.training.pretrain import plan, pretrain
+from barcodemae.training.summary import SUMMARY_FILE
 
 
 def main() -> None:
-    *how, hub = parse_arguments((ModelArguments, DataArguments, LoopArguments, HubArguments))
+    model, data, loop, hub = parse_arguments((ModelArguments, DataArguments, LoopArguments, HubArguments))
+    if loop.dry_run:
+        print(plan(model, data, loop) or "", end="")
+        return
     if hub.push_to_hub and is_main_process():
         prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # what can't be pushed is told before, not after
-    folder = pretrain(*how)
-    print(f"The model is in {folder}, its curve in {folder / 'metrics.jsonl'}.")
+    folder = pretrain(model, data, loop)
+    if is_main_process():
+        print((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     if hub.push_to_hub and is_main_process():
         print(f"Pushed: {push_checkpoint(folder, hub.hub_model_id, hub.hub_private_repo)}")
 

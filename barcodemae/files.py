@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SCRATCH_PREFIX = ".saving-"
+
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
@@ -14,7 +16,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         folder: is made where it does not exist; files of the same names are replaced, others stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH_PREFIX) as scratch:
         yield Path(scratch)
         for file in sorted(Path(scratch).rglob("*")):
             place = folder / file.relative_to(scratch)

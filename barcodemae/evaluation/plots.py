@@ -85,28 +85,6 @@ def draw_genus_sizes(knn: dict[str, dict[str, Any]]) -> bytes:
     return _png(figure)
 
 
-def draw_training(lines: list[dict[str, Any]]) -> bytes:
-    """Training and validation loss, and validation accuracy, over the steps of a run.
-
-    Args:
-        lines: of `metrics.jsonl`.
-    """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    losses, accuracies = figure.subplots(1, 2)
-    for key, name, colour in (("loss", "training", SKY), ("val_loss", "validation", BLUE)):
-        marker = "o" if key == "val_loss" else None
-        losses.plot(*_series(lines, key), color=colour, label=name, marker=marker, markersize=4)
-    steps, shares = _series(lines, "val_accuracy")
-    accuracies.plot(steps, 100 * shares, color=BLUE, marker="o", markersize=4)
-    losses.set(xlabel="step", ylabel="loss")
-    losses.legend(frameon=False)
-    accuracies.set(xlabel="step", ylabel="masked k-mers right, validation (%)")
-    for axes in (losses, accuracies):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
-
-
 def _percent_with_errors(scores: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     accuracies = np.array([one["genus_accuracy"] for one in scores])
     intervals = np.array([one["genus_accuracy_interval"] for one in scores]).T
@@ -117,12 +95,6 @@ def _percent_with_errors(scores: list[dict[str, Any]]) -> tuple[np.ndarray, np.n
 
 def _range(fewest: int, most: int) -> str:
     return f"{fewest:,}" if fewest == most else f"{fewest:,}-{most:,}"
-
-
-def _series(lines: list[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
-    found = np.array([(line["step"], line[key]) for line in lines if key in line], dtype=float)
-    steps, values = found.reshape(-1, 2).T
-    return steps, values
 
 
 def _png(figure: Figure) -> bytes:

@@ -22,6 +22,7 @@ from barcodemae.evaluation.rivals import FrameLDA, FrameSVD, KmerCounts
 from barcodemae.evaluation.splits import labels, read_usable_records
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import weights_sha256
+from barcodemae.training.curve import draw_training
 from barcodemae.training.state import METRICS_FILE
 from tokenization_barcodemae import ReferenceFrame
 
@@ -108,7 +109,7 @@ def _draw(results: dict[str, Any], vectors: Vectors, benchmark: Benchmark, metri
         orders = np.concatenate([labels(benchmark.seen, "order"), labels(benchmark.unseen, "order")])
         pictures["map.png"] = plots.draw_map(points, orders)
     if metrics_file.is_file():
-        pictures["training.png"] = plots.draw_training(_read_metrics(metrics_file))
+        pictures["training.png"] = draw_training(_read_metrics(metrics_file))
     return pictures
 
 

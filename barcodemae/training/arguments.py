@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass, field
 
+from barcodemae.data import PRESETS
 from barcodemae.errors import ConfigurationError
+
+_AT_LEAST_1 = (
+    "batch_size",
+    "accumulation",
+    "log_every",
+    "eval_every",
+    "save_every",
+    "save_total_limit",
+    "max_bad_steps",
+)
 
 
 @dataclass
@@ -38,6 +49,15 @@ class DataArguments:
             "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME; by default the bundled sample."
         },
     )
+    preset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Layout of a known collection: its columns, words for splits, marker and length; by default, what "
+            "the names of the columns tell.",
+            "choices": list(PRESETS),
+        },
+    )
+    split_column: str | None = field(default=None, metadata={"help": "Column that holds the split."})
     train_splits: list[str] = field(
         default_factory=lambda: ["pretrain", "train"],
         metadata={"help": "Splits to train on; rows without a split always count."},
@@ -62,6 +82,13 @@ class DataArguments:
         metadata={
             "help": "A bad record: raise (stop) or skip (count and list).",
             "choices": ["raise", "skip"],
+        },
+    )
+    cache_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where the barcodes are kept, read and placed, for the next start; by default beside the caches of "
+            "Hugging Face."
         },
     )
 
@@ -101,6 +128,32 @@ class LoopArguments:
     log_every: int = field(default=10, metadata={"help": "Steps between lines of metrics.jsonl."})
     eval_every: int = field(default=500, metadata={"help": "Steps between validations; one is made at the end."})
     save_every: int = field(default=500, metadata={"help": "Steps between saved states."})
+    report_to: str = field(
+        default="tensorboard",
+        metadata={
+            "help": "Where metrics go beside metrics.jsonl: tensorboard, wandb or none.",
+            "choices": ["tensorboard", "wandb", "none"],
+        },
+    )
+    dry_run: bool = field(
+        default=False,
+        metadata={"help": "Only tell options, data, and the memory and time that some steps were measured to take."},
+    )
+    save_total_limit: int = field(default=2, metadata={"help": "Saved states that stay; older ones are dropped."})
+    max_bad_steps: int = field(
+        default=10,
+        metadata={
+            "help": "A step whose loss or gradient is not finite is skipped; so many in a row stop the run.",
+        },
+    )
+    compile: bool = field(
+        default=False, metadata={"help": "Compile the model with torch.compile: minutes at the start, faster steps."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in _AT_LEAST_1:
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"--{name} {getattr(self, name)}: expected 1 or more")
 
 
 @dataclass

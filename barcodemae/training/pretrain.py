@@ -2,28 +2,63 @@
 
 import dataclasses
 import json
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
-from accelerate.utils import is_tensorboard_available
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 
 from barcodemae.embedding import fastest_dtype
 from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
-from barcodemae.training.dataset import load_frame, load_training_data
+from barcodemae.training.dataset import TrainingData, load_frame, load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
+from barcodemae.training.plan import describe_plan, measure_costs
 from barcodemae.training.provenance import TRAINING_FILE, describe_training
-from barcodemae.training.state import METRICS_FILE
+from barcodemae.training.run_folder import claimed, refuse_another_run
+from barcodemae.training.state import whole_weights
+from barcodemae.training.stopping import shortage_told
+from barcodemae.training.summary import write_summary
+from barcodemae.training.trackers import choose_tracker, start_tracker
 from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from tokenization_barcodemae import ReferenceFrame
+
+RUN_FILE = "run.yaml"
 
 # They may differ between a run and the one that goes on with it.
-_FREE_TO_CHANGE = {"output_dir", "resume", "log_every", "eval_every", "save_every", "data"}
+_FREE_TO_CHANGE = {
+    "output_dir",
+    "resume",
+    "log_every",
+    "eval_every",
+    "save_every",
+    "save_total_limit",
+    "max_bad_steps",
+    "data",
+    "cache_dir",
+    "report_to",
+    "dry_run",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """All that a run needs before its first step."""
+
+    accelerator: Accelerator
+    model: BarcodeMAEForPreTraining
+    objective: MaskedReconstruction
+    training: TrainingData
+    validation: TrainingData
+    frame: ReferenceFrame | None
+    settings: dict[str, Any]
 
 
 def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments) -> Path:
@@ -35,49 +70,96 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         args: how.
 
     Returns:
-        The folder with the checkpoint, `metrics.jsonl`, `run.yaml`, `training.json` and the state to resume from.
+        The folder with the checkpoint, `metrics.jsonl`, `run.yaml`, `training.json`, `summary.md`, the curve and the
+        states to resume from.
 
     Raises:
-        BarcodeMAEError: bad input, or a folder that holds another run.
+        BarcodeMAEError: bad input, a folder that holds another run, or a lack of memory or disk space.
+        SystemExit: SIGTERM or SIGINT came, and the run's state is saved. The code is 128 and the signal's number, as
+            shells have it: whoever waits for the run learns that it is not over.
     """
     folder = Path(args.output_dir)
-    if not args.resume and (folder / METRICS_FILE).exists():
-        raise ConfigurationError(
-            f"{folder} holds a run already: go on with --resume true, or name another --output_dir"
-        )
+    refuse_another_run(folder, args.resume)
+    tracker = choose_tracker(args.report_to)
+    run = _prepare(model_args, data_args, args, tracker)
+    accelerator, training, validation = run.accelerator, run.training, run.validation
+    same = {name: value for name, value in run.settings.items() if name not in _FREE_TO_CHANGE}
+    same |= {
+        "records": training.fingerprint(),
+        "processes": accelerator.num_processes,
+    }
+
+    is_main = accelerator.is_main_process
+    with claimed(folder, args.resume) if is_main else nullcontext(), shortage_told(folder, args.batch_size):
+        start_tracker(accelerator, tracker, folder, run.settings)
+        if is_main:
+            with written_whole(folder) as scratch:
+                (scratch / RUN_FILE).write_text(yaml.safe_dump(run.settings, sort_keys=False))
+        signal = train(accelerator, run.model, run.objective, training, validation, args, same)
+        if signal is not None:
+            accelerator.end_training()
+            sys.exit(128 + signal)
+        weights = whole_weights(run.model)
+        if is_main:
+            trained = BarcodeMAEForPreTraining(run.model.config)  # the processes may share the model among them
+            trained.load_state_dict(weights)
+            save_checkpoint(folder, trained, run.frame)
+            origin = describe_training(model_args, data_args, args, training, validation, accelerator)
+            with written_whole(folder) as scratch:
+                (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
+        accelerator.end_training()
+        if is_main:
+            write_summary(folder, training.report, len(training), len(validation), origin["records_per_step"])
+    return folder
+
+
+def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments) -> str | None:
+    """What `pretrain` would do and cost, measured in a few steps; nothing is written to `args.output_dir`.
+
+    Returns:
+        Text for a terminal; None in all processes but the main one.
+
+    Raises:
+        BarcodeMAEError: as from `pretrain`.
+    """
+    folder = Path(args.output_dir)
+    refuse_another_run(folder, args.resume)
+    run = _prepare(model_args, data_args, args, tracker=None)
+    with shortage_told(folder, args.batch_size):
+        costs = measure_costs(run.accelerator, run.model, run.objective, run.training, run.validation, args)
+    if costs is None:
+        return None
+    return describe_plan(run.settings, args, run.accelerator, run.model, run.training, run.validation, costs)
+
+
+def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
     config = build_config(model_args)
     frame = load_frame(data_args.frame)
     training, validation = load_training_data(data_args, frame, config.k, args.seed)
-
+    on_cpu = not torch.accelerator.is_available()  # said, or two processes on CPUs would not know of each other
+    PartialState(cpu=on_cpu)
     accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(),  # else two processes on CPUs would not know of each other
-        mixed_precision=choose_precision(args.mixed_precision),
-        log_with="tensorboard" if is_tensorboard_available() else None,
-        project_dir=folder,
+        cpu=on_cpu,
+        # What each process measures for itself may differ: the first one's word counts.
+        mixed_precision=broadcast_object_list([_precision(args)])[0],
+        log_with=tracker,
+        project_dir=args.output_dir,
     )
-    accelerator.init_trackers("tensorboard")
     torch.manual_seed(args.seed)
     model = BarcodeMAEForPreTraining(config)
+    model.set_attn_implementation(choose_attention(accelerator.device.type, accelerator.mixed_precision))
     objective = MaskedReconstruction(args.seed, config.mask_ratio)
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
-    run = {name: value for name, value in settings.items() if name not in _FREE_TO_CHANGE}
-    run |= {
-        "records": training.fingerprint(),
-        "processes": accelerator.num_processes,
-        "mixed_precision": accelerator.mixed_precision,
-    }
-    if accelerator.is_main_process:
-        with written_whole(folder) as scratch:
-            (scratch / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    train(accelerator, model, objective, training, validation, args, run)
+    settings["mixed_precision"] = accelerator.mixed_precision
+    return _Run(accelerator, model, objective, training, validation, frame, settings)
 
-    if accelerator.is_main_process:
-        save_checkpoint(folder, model, frame)
-        origin = describe_training(model_args, data_args, args, training, validation, accelerator)
-        with written_whole(folder) as scratch:
-            (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
-    accelerator.end_training()
-    return folder
+
+def _precision(args: LoopArguments) -> str:
+    """That of the run that is resumed, for it must not depend on how busy the machine is now."""
+    file = Path(args.output_dir) / RUN_FILE
+    if args.resume and args.mixed_precision == "auto" and file.exists():
+        return yaml.safe_load(file.read_text())["mixed_precision"]
+    return choose_precision(args.mixed_precision)
 
 
 def choose_precision(wanted: str) -> str:
@@ -86,6 +168,11 @@ def choose_precision(wanted: str) -> str:
         return wanted
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     return "bf16" if fastest_dtype(str(device)) == torch.bfloat16 else "no"
+
+
+def choose_attention(device_type: str, mixed_precision: str) -> str:
+    """`sdpa`, or `eager` on a CPU in bf16, where the backward of fused attention is slow."""
+    return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"
 
 
 def build_config(args: ModelArguments) -> BarcodeMAEConfig:

@@ -13,7 +13,15 @@ from barcodemae.training.dataset import TrainingData
 TRAINING_FILE = "training.json"
 
 _PACKAGES = ("barcodemae", "torch", "transformers", "accelerate", "numpy")
-_ELSEWHERE = {"output_dir", "resume", "data", "frame"}  # told without paths, or not worth telling
+_ELSEWHERE = {
+    "output_dir",
+    "resume",
+    "data",
+    "frame",
+    "cache_dir",
+    "report_to",
+    "dry_run",
+}  # told without paths, or not worth telling
 
 
 def describe_training(

@@ -31,4 +31,7 @@ def build_optimizer(
     if args.schedule == "cosine":
         return optimizer, get_cosine_schedule_with_warmup(optimizer, round(num_steps * args.warmup_share), num_steps)
     # One more than is ever stepped: the schedule refuses the step after its last.
-    return optimizer, OneCycleLR(optimizer, peaks, total_steps=num_steps + 1, pct_start=args.warmup_share)
+    total_steps = num_steps + 1
+    # A rise of just one step would divide by zero steps of it: it is made longer by a hair.
+    warmup_share = args.warmup_share * (1 + 1e-6) if total_steps * args.warmup_share == 1 else args.warmup_share
+    return optimizer, OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup_share)

@@ -1,0 +1,43 @@
+"""The curve of a training run as a picture."""
+
+import io
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_BLUE, _SKY = "#0072B2", "#56B4E9"  # of Okabe and Ito's palette, which colour-blind readers can tell apart
+
+
+def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
+    """Training and validation loss, and validation accuracy, over the steps of a run.
+
+    Args:
+        lines: of `metrics.jsonl`.
+
+    Returns:
+        A PNG. What the lines don't hold is left empty.
+    """
+    lines = list(lines)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    for key, name, colour in (("loss", "training", _SKY), ("val_loss", "validation", _BLUE)):
+        marker = "o" if key == "val_loss" else None
+        losses.plot(*_series(lines, key), color=colour, label=name, marker=marker, markersize=4)
+    steps, shares = _series(lines, "val_accuracy")
+    accuracies.plot(steps, 100 * shares, color=_BLUE, marker="o", markersize=4)
+    losses.set(xlabel="step", ylabel="loss")
+    losses.legend(frameon=False)
+    accuracies.set(xlabel="step", ylabel="masked k-mers right, validation (%)")
+    for axes in (losses, accuracies):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return picture.getvalue()
+
+
+def _series(lines: list[Mapping[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    found = np.array([(line["step"], line[key]) for line in lines if key in line], dtype=float)
+    steps, values = found.reshape(-1, 2).T
+    return steps, values

@@ -1,0 +1,176 @@
+"""What a run would be, and what it would cost: `--dry_run`."""
+
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import nn
+from transformers import PreTrainedModel
+
+from barcodemae.data.sampling import steps_in_epoch
+from barcodemae.provenance import describe_machine
+from barcodemae.training.arguments import LoopArguments
+from barcodemae.training.dataset import TrainingData
+from barcodemae.training.loop import evaluate, train
+from barcodemae.training.objectives import Objective
+from barcodemae.training.state import METRICS_FILE, STATE_FOLDER
+from barcodemae.training.summary import describe_records
+
+# The first steps prepare and compile; the median of the others counts.
+_WARMUP_STEPS, _MEASURED_STEPS = 3, 5
+_VALIDATION_BATCHES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """What a trial was measured to take.
+
+    Attributes:
+        step_seconds: of a training step.
+        validation_seconds: of one validation, of all records.
+        peak_bytes: memory of this process at its peak; the GPU's, where there is one.
+        state_bytes: a saved state's on disk.
+    """
+
+    step_seconds: float
+    validation_seconds: float
+    peak_bytes: int
+    state_bytes: int
+
+
+def measure_costs(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    objective: Objective,
+    training: TrainingData,
+    validation: TrainingData,
+    args: LoopArguments,
+) -> Costs | None:
+    """Make some steps and batches of validation in a scratch folder, with the very loop that would train.
+
+    All processes must call it together.
+
+    Args:
+        accelerator: where and in which precision, without trackers.
+        model: keeps its weights, for the learning rate is 0; it is prepared by the accelerator.
+        objective: what is learnt.
+        training: records to learn from.
+        validation: records to validate on; may be empty.
+        args: how.
+
+    Returns:
+        The costs in the main process, None in others.
+    """
+    step_size = args.batch_size * args.accumulation * accelerator.num_processes
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        trial = dataclasses.replace(
+            args,
+            output_dir=scratch,
+            resume=False,
+            epochs=(_WARMUP_STEPS + _MEASURED_STEPS) / steps_in_epoch(len(training), step_size),
+            learning_rate=0.0,
+            schedule="cosine",
+            log_every=1,
+            save_every=sys.maxsize,
+        )
+        train(accelerator, model, objective, training, _first(validation, 0), trial, {})
+        some = _first(validation, args.batch_size * accelerator.num_processes * _VALIDATION_BATCHES)
+        begin = time.perf_counter()
+        if len(some):
+            evaluate(accelerator, model, objective, some, args.batch_size)
+        validation_seconds = (time.perf_counter() - begin) * len(validation) / max(len(some), 1)
+        if not accelerator.is_main_process:
+            return None
+        lines = [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+        state_bytes = sum(file.stat().st_size for file in (folder / STATE_FOLDER).iterdir())
+    return Costs(
+        step_seconds=step_size / statistics.median(line["barcodes_per_second"] for line in lines[_WARMUP_STEPS:]),
+        validation_seconds=validation_seconds,
+        peak_bytes=_peak_bytes(accelerator.device),
+        state_bytes=state_bytes,
+    )
+
+
+def describe_plan(
+    settings: Mapping[str, Any],
+    args: LoopArguments,
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    training: TrainingData,
+    validation: TrainingData,
+    costs: Costs,
+) -> str:
+    """Options (as YAML), records, parameters, steps, and time, memory and disk: text for a terminal.
+
+    Args:
+        settings: all options, resolved.
+        args: those of the loop.
+        accelerator: where and in which precision.
+        model: what would be trained.
+        training: records to learn from.
+        validation: records to validate on.
+        costs: what was measured.
+    """
+    step_size = args.batch_size * args.accumulation * accelerator.num_processes
+    per_epoch = steps_in_epoch(len(training), step_size)
+    num_steps = max(1, round(args.epochs * per_epoch))
+    num_validations = -(-num_steps // args.eval_every) if len(validation) else 0
+    seconds = num_steps * costs.step_seconds + num_validations * costs.validation_seconds
+    kmers = training.num_places
+    lines = [
+        yaml.safe_dump(dict(settings), sort_keys=False),
+        *describe_records(training.report, len(training), len(validation)),
+        f"- known k-mers of a barcode: {kmers.min()} to {kmers.max()}, {kmers.mean():.1f} on average",
+        f"- parameters: {_num_parameters(model):,}, the encoder's among them: {_num_parameters(model.base_model):,}",
+        f"- steps: {num_steps:,} of {step_size:,} records, {per_epoch:,} in an epoch; validations: {num_validations:,}",
+        f"- machine: {describe_machine()}; processes: {accelerator.num_processes}; "
+        f"mixed precision: {accelerator.mixed_precision}",
+        "",
+        f"Measured on this machine, with {_MEASURED_STEPS} steps and {_VALIDATION_BATCHES} batches of validation:",
+        "",
+        f"- a step: {costs.step_seconds:.3f} s, {step_size / costs.step_seconds:,.1f} barcodes/s",
+        f"- a validation: {costs.validation_seconds:.1f} s",
+        f"- memory of a process at its peak: {costs.peak_bytes / 2**30:.2f} GiB",
+        f"- a saved state: {costs.state_bytes / 2**20:,.0f} MiB on disk; {args.save_total_limit} of them stay",
+        f"- the whole run, at this pace: {timedelta(seconds=round(seconds))}",
+        "",
+        f"A dry run: {args.output_dir} is as it was.",
+    ]
+    return "\n".join(lines)
+
+
+class _First:
+    """The first records of some, as far as the loop looks at them."""
+
+    def __init__(self, data: TrainingData, count: int):
+        self.arrays, self.num_places = data.arrays, data.num_places[:count]
+
+    def __len__(self) -> int:
+        return len(self.num_places)
+
+
+def _first(data: TrainingData, count: int) -> TrainingData:
+    return cast(TrainingData, _First(data, count))
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,15 @@
+"""`train.py` with one more size, small enough for a test: `--size micro`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from barcodemae.commands import run_command
+from modeling_barcodemae import SIZES
+from train import main
+
+SIZES["micro"] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,34 @@
+"""TensorBoard by default, Weights & Biases where it is asked for."""
+
+import pytest
+from accelerate import Accelerator
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.training import trackers
+from barcodemae.training.trackers import choose_tracker, start_tracker
+
+
+def test_none_is_none():
+    assert choose_tracker("none") is None
+
+
+def test_tensorboard_may_be_missing_and_this_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(trackers, "is_tensorboard_available", lambda: False)
+    assert choose_tracker("tensorboard") is None
+    assert "no TensorBoard curves" in caplog.text
+
+
+def test_weights_and_biases_may_not(monkeypatch):
+    monkeypatch.setattr(trackers, "is_wandb_available", lambda: False)
+    with pytest.raises(ConfigurationError, match=r"--report_to wandb: .*pip install 'barcodemae\[wandb\]'"):
+        choose_tracker("wandb")
+
+
+def test_tensorboard_writes_to_the_folder_of_the_run(tmp_path):
+    tracker = choose_tracker("tensorboard")
+    accelerator = Accelerator(cpu=True, log_with=tracker, project_dir=tmp_path)
+    start_tracker(accelerator, tracker, tmp_path, {"size": "tiny"})
+    accelerator.log({"loss": 1.0}, step=1)
+    accelerator.end_training()
+    assert [file.name for file in tmp_path.iterdir()] == ["tensorboard"]
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
