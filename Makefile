@@ -26,7 +26,7 @@ test: $(INSTALLED)  ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 test-slow: $(INSTALLED)  ## run the long roads, each in a fresh process
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
 
 lint: $(INSTALLED)  ## check style and format
 	$(BIN)/ruff check .
