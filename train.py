@@ -10,7 +10,8 @@ from barcodemae.training.summary import SUMMARY_FILE
 def main() -> None:
     model, data, loop, hub = parse_arguments((ModelArguments, DataArguments, LoopArguments, HubArguments))
     if loop.dry_run:
-        print(plan(model, data, loop) or "", end="")
+        if text := plan(model, data, loop):
+            print(text)
         return
     if hub.push_to_hub and is_main_process():
         prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # what can't be pushed is told before, not after
