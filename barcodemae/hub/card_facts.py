@@ -11,7 +11,7 @@ from safetensors import safe_open
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
 from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE
+from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
 from tokenization_barcodemae import ReferenceFrame
 
 _MILESTONES = 6
@@ -78,11 +78,9 @@ def read_training(checkpoint: Path) -> dict[str, Any] | None:
     if not (checkpoint / TRAINING_FILE).is_file():
         return None
     training = _read_json(checkpoint / TRAINING_FILE)
-    lines = _read_log(checkpoint / METRICS_FILE)
+    lines = _read_log(checkpoint)
     logged = [line for line in lines if "barcodes_per_second" in line]
-    seconds = 0.0
-    for before, line in zip([{"step": 0}, *logged], logged, strict=False):
-        seconds += (line["step"] - before["step"]) * training["records_per_step"] / line["barcodes_per_second"]
+    _, seconds = barcodes_and_seconds(logged, training["records_per_step"])
     validated = [line for line in lines if "val_loss" in line]
     chosen = np.unique(np.linspace(0, len(validated) - 1, _MILESTONES).round().astype(int))
     return training | {
@@ -143,8 +141,8 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _read_log(file: Path) -> list[dict[str, Any]]:
+def _read_log(checkpoint: Path) -> list[dict[str, float]]:
     try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return read_metrics(checkpoint)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: expected the log of the training run: {error}") from error
+        raise CheckpointError(f"{checkpoint / METRICS_FILE}: expected the log of the training run: {error}") from error

@@ -1,7 +1,6 @@
 """What a run would be, and what it would cost: `--dry_run`."""
 
 import dataclasses
-import json
 import statistics
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
 from barcodemae.training.loop import evaluate, train
 from barcodemae.training.objectives import Objective
-from barcodemae.training.state import METRICS_FILE, STATE_FOLDER
+from barcodemae.training.state import STATE_FOLDER, read_metrics
 from barcodemae.training.summary import describe_records
 
 # The first steps prepare and compile; the median of the others counts.
@@ -92,7 +91,7 @@ def measure_costs(
         validation_seconds = (time.perf_counter() - begin) * len(validation) / max(len(some), 1)
         if not accelerator.is_main_process:
             return None
-        lines = [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+        lines = read_metrics(folder)
         state_bytes = sum(file.stat().st_size for file in (folder / STATE_FOLDER).iterdir())
     return Costs(
         step_seconds=step_size / statistics.median(line["barcodes_per_second"] for line in lines[_WARMUP_STEPS:]),

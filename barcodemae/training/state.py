@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,29 @@ def newest_step(folder: Path) -> int | None:
 
 def _states(folder: Path) -> list[Path]:
     return sorted((folder / STATE_FOLDER).glob("step-*.pt"))
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of a run's `metrics.jsonl`.
+
+    Raises:
+        OSError, ValueError: the file can't be read, or a line is no JSON.
+    """
+    return [json.loads(line) for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+
+
+def barcodes_and_seconds(lines: Sequence[Mapping[str, float]], step_size: int) -> tuple[int, float]:
+    """What all steps took, over all sittings of a run: a line tells the rate since the one before it.
+
+    Args:
+        lines: those of `read_metrics` that tell a rate, `barcodes_per_second`.
+        step_size: records in a step, over all processes and accumulated batches.
+    """
+    barcodes, seconds, previous = 0, 0.0, 0
+    for line in lines:
+        since = int(line["step"] - previous) * step_size
+        barcodes, seconds, previous = barcodes + since, seconds + since / line["barcodes_per_second"], int(line["step"])
+    return barcodes, seconds
 
 
 class MetricsLog:

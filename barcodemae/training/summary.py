@@ -1,6 +1,5 @@
 """What a finished run has to tell: one page, and a curve."""
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from barcodemae.data import Report
 from barcodemae.files import written_whole
 from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE, STATE_FOLDER
+from barcodemae.training.state import METRICS_FILE, STATE_FOLDER, barcodes_and_seconds, read_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ def write_summary(folder: Path, report: Report, num_training: int, num_validatio
     Returns:
         The text of `summary.md`.
     """
-    lines = [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+    lines = read_metrics(folder)
     with written_whole(folder) as scratch:
         _draw_curve(lines, scratch / CURVE_FILE)
     text = "\n".join(
@@ -73,7 +72,7 @@ def describe_records(report: Report, num_training: int, num_validation: int) -> 
 def _describe_training(lines: Sequence[Mapping[str, float]], step_size: int) -> list[str]:
     trained = [line for line in lines if "barcodes_per_second" in line]
     validated = [line for line in lines if math.isfinite(line.get("val_loss", math.nan))]
-    barcodes, seconds = _barcodes_and_seconds(trained, step_size)
+    barcodes, seconds = barcodes_and_seconds(trained, step_size)
     last = trained[-1]
     text = [
         f"- steps: {last['step']:,} of {step_size:,} records ({last['epoch']:.4g} epochs)",
@@ -88,15 +87,6 @@ def _describe_training(lines: Sequence[Mapping[str, float]], step_size: int) -> 
             f"- best validation loss: at step {best['step']:,}: {_metrics(best)}; the model is that of the last step",
         ]
     return text
-
-
-def _barcodes_and_seconds(lines: Sequence[Mapping[str, float]], step_size: int) -> tuple[int, float]:
-    """Over all sittings of a run that was stopped and resumed: a line tells the rate since the one before it."""
-    barcodes, seconds, previous = 0, 0.0, 0
-    for line in lines:
-        since = int(line["step"] - previous) * step_size
-        barcodes, seconds, previous = barcodes + since, seconds + since / line["barcodes_per_second"], int(line["step"])
-    return barcodes, seconds
 
 
 def _metrics(line: Mapping[str, float]) -> str:
