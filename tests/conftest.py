@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from barcodemae.data import sample_path
 from barcodemae.hub.checkpoint import save_checkpoint
+from barcodemae.hub.onnx import export_onnx
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import ReferenceFrame
 
@@ -45,4 +46,14 @@ def checkpoint(tmp_path_factory):
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     folder = tmp_path_factory.mktemp("checkpoint")
     save_checkpoint(folder, BarcodeMAEForPreTraining(BarcodeMAEConfig(k=4, **size)), ReferenceFrame.coi())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, tmp_path_factory):
+    """Folder of the checkpoint's ONNX files, and of what other runtimes need beside them."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("exported")
+    export_onnx(checkpoint, folder)
     return folder

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from barred_imports import BARRED
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -83,14 +84,6 @@ def test_saved_again_from_remote_code_it_is_the_same_folder(folder, tmp_path):
 
 
 FRESH_PROCESS = """
-import sys
-
-class Barred:
-    def find_spec(self, name, *args):
-        if name.split(".")[0] in ("modeling_barcodemae", "tokenization_barcodemae", "barcodemae"):
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Barred())
 import torch
 from transformers import AutoModel, AutoTokenizer, pipeline
 
@@ -129,7 +122,7 @@ def test_a_process_without_our_packages_loads_all_of_it(place, folder, tmp_path_
     home = tmp_path_factory.mktemp("home")
     name = as_cached_from_the_hub(folder, home) if place == "hub" else str(folder)
     script = home / "load.py"
-    script.write_text(FRESH_PROCESS)
+    script.write_text(BARRED + FRESH_PROCESS)
     done = subprocess.run(
         [sys.executable, str(script), name],
         cwd=home,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from barred_imports import BARRED
 from hub_server import HubServer, User
 from huggingface_hub import HfApi, ModelCard
 from transformers import AutoTokenizer
@@ -311,17 +312,6 @@ for other in (pinned, plain_embeddings, torch.tensor(sentence_embeddings), torch
     assert torch.allclose(embeddings, other, atol=1e-4)
 assert len(commit) == 40 and len(guesses) == 3
 torch.save(embeddings.detach(), "embeddings.pt")
-"""
-
-BARRED = """
-import sys
-
-class Barred:
-    def find_spec(self, name, *args):
-        if name.split(".")[0] in ("modeling_barcodemae", "tokenization_barcodemae", "barcodemae"):
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Barred())
 """
 
 

@@ -25,15 +25,6 @@ ONNX_FILES = {"model.onnx", "model_quantized.onnx", "export.json"}
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoint, tmp_path_factory):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
-    folder = tmp_path_factory.mktemp("exported")
-    export_onnx(checkpoint, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def ours(checkpoint):
     return torch_encoder(load_checkpoint(checkpoint).model)
 

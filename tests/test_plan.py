@@ -4,6 +4,7 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
+from small_files import write_first_rows
 
 from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
@@ -22,14 +23,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def small_file(sample, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "small.tsv"
-    table = sample.to_pandas()
-    with path.open("w") as file:
-        file.write("id\tnucleotides\tsplit\n")
-        for split, count in (("pretrain", 100), ("val", 20)):
-            rows = table[table.split == split].head(count)
-            file.writelines(f"{row.id}\t{row.nucleotides}\t{row.split}\n" for row in rows.itertuples())
-    return str(path)
+    return str(write_first_rows(sample, tmp_path_factory.mktemp("data") / "small.tsv", pretrain=100, val=20))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from hypothesis import given
 from hypothesis import strategies as st
+from small_files import write_first_rows
 
 from barcodemae.training.loop import _batches
 
@@ -49,14 +50,7 @@ def test_accelerate_understands_its_configurations(path):
 @pytest.fixture(scope="module")
 def small_file(sample, tmp_path_factory):
     """73 rows to train on, which leaves one for the last of steps of 12 or 24; 10 to validate on."""
-    path = tmp_path_factory.mktemp("data") / "small.tsv"
-    table = sample.to_pandas()
-    with path.open("w") as file:
-        file.write("id\tnucleotides\tsplit\n")
-        for split, count in (("pretrain", 73), ("val", 10)):
-            rows = table[table.split == split].head(count)
-            file.writelines(f"{row.id}\t{row.nucleotides}\t{row.split}\n" for row in rows.itertuples())
-    return path
+    return write_first_rows(sample, tmp_path_factory.mktemp("data") / "small.tsv", pretrain=73, val=10)
 
 
 def torchrun(processes):

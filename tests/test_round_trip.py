@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from barred_imports import BARRED
 from hub_server import HubServer, User
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
@@ -17,17 +18,6 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = "org/BarcodeMAE"
 TOKEN = "hf_" + "q7Lm2" * 7
-
-BARRED = """
-import sys
-
-class Barred:
-    def find_spec(self, name, *args):
-        if name.split(".")[0] in ("modeling_barcodemae", "tokenization_barcodemae", "barcodemae"):
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Barred())
-"""
 
 EVERYTHING = """
 import numpy as np

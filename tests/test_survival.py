@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
+from small_files import write_first_rows
 
 from barcodemae.data.sampling import epoch_steps
 from barcodemae.errors import CheckpointError, ConfigurationError
@@ -34,14 +35,7 @@ TESTS = Path(__file__).parent
 @pytest.fixture(scope="module")
 def small_file(sample, tmp_path_factory):
     """A few rows of each split of the sample, as a TSV."""
-    path = tmp_path_factory.mktemp("data") / "small.tsv"
-    table = sample.to_pandas()
-    with path.open("w") as file:
-        file.write("id\tnucleotides\tsplit\n")
-        for split, count in (("pretrain", 60), ("train", 20), ("val", 10)):
-            rows = table[table.split == split].head(count)
-            file.writelines(f"{row.id}\t{row.nucleotides}\t{row.split}\n" for row in rows.itertuples())
-    return path
+    return write_first_rows(sample, tmp_path_factory.mktemp("data") / "small.tsv", pretrain=60, train=20, val=10)
 
 
 @pytest.fixture(scope="module")

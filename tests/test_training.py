@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from small_files import write_first_rows
 
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.training.ahead import map_ahead
@@ -34,14 +35,7 @@ def config():
 @pytest.fixture(scope="module")
 def small_file(sample, tmp_path_factory):
     """A few rows of each split of the sample, as a TSV."""
-    path = tmp_path_factory.mktemp("data") / "small.tsv"
-    table = sample.to_pandas()
-    rows = [table[table.split == split].head(count) for split, count in (("pretrain", 70), ("train", 30), ("val", 20))]
-    with path.open("w") as file:
-        file.write("id\tnucleotides\tsplit\n")
-        for part in rows:
-            file.writelines(f"{row.id}\t{row.nucleotides}\t{row.split}\n" for row in part.itertuples())
-    return path
+    return write_first_rows(sample, tmp_path_factory.mktemp("data") / "small.tsv", pretrain=70, train=30, val=20)
 
 
 @pytest.fixture(scope="module")

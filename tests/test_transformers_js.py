@@ -11,7 +11,6 @@ import pytest
 from transformers import AutoTokenizer
 
 from barcodemae.hub.checkpoint import load_checkpoint
-from barcodemae.hub.onnx import export_onnx
 from barcodemae.hub.onnx_parity import onnx_encoder, torch_encoder
 
 SOURCE = Path(__file__).parent / "transformers_js"
@@ -46,15 +45,6 @@ def embed_in_node():
         return json.loads(run.stdout)
 
     return embed
-
-
-@pytest.fixture(scope="module")
-def exported(checkpoint, tmp_path_factory):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
-    folder = tmp_path_factory.mktemp("exported")
-    export_onnx(checkpoint, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
