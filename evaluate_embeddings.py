@@ -4,7 +4,7 @@ from pathlib import Path
 
 from barcodemae.commands import parse_arguments, run_command
 from barcodemae.evaluation.arguments import EvaluationArguments
-from barcodemae.evaluation.report import results_table
+from barcodemae.evaluation.report.page import results_table
 from barcodemae.evaluation.run import run_evaluation
 
 

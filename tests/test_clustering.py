@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from evaluation_records import make_records
 
-from barcodemae.evaluation.clustering import clustering_scores, reduce_dimensions
+from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions
 
 
 def directions(n_bins, n_rows, seed=0):

@@ -15,10 +15,10 @@ from barcodemae.data import sample_path
 from barcodemae.errors import BarcodeMAEError, ConfigurationError
 from barcodemae.evaluation import protocol, run
 from barcodemae.evaluation.arguments import EvaluationArguments
-from barcodemae.evaluation.linear_probe import linear_probe_scores
 from barcodemae.evaluation.protocol import build_benchmark
-from barcodemae.evaluation.rivals import KmerCounts
+from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.run import run_evaluation
+from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
 from barcodemae.hub.checkpoint import save_checkpoint
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame

@@ -1,13 +1,9 @@
-from itertools import combinations
-
 import numpy as np
 import pytest
 from evaluation_records import make_records
-from sklearn.neighbors import KNeighborsClassifier
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation import knn
-from barcodemae.evaluation.knn import genus_size_scores, knn_scores, nearest_neighbours
+from barcodemae.evaluation.tasks.knn import genus_size_scores, knn_scores
 
 KEYS = make_records(
     genus=["Aus", "Aus", "Bus", "Cus"],
@@ -22,42 +18,6 @@ QUERIES = make_records(
     species=["Aus x", "Aus x", "Bus x", "Dus x", ""],
 )
 NEIGHBOURS = np.array([0, 2, 2, 3, 1])
-
-
-@pytest.mark.parametrize("dimensions", [4, 64])
-def test_neighbours_equal_those_of_scikit_learn(dimensions):
-    rng = np.random.default_rng(dimensions)
-    keys = rng.normal(size=(500, dimensions)).astype(np.float32)
-    queries = rng.normal(size=(300, dimensions)).astype(np.float32)
-    genera = rng.integers(0, 200, 500)
-    reference = KNeighborsClassifier(1, metric="cosine").fit(keys, genera)
-    np.testing.assert_array_equal(genera[nearest_neighbours(keys, queries)], reference.predict(queries))
-
-
-def test_small_blocks_find_the_same(monkeypatch):
-    rng = np.random.default_rng(0)
-    keys, queries = rng.normal(size=(2, 101, 16)).astype(np.float32)
-    whole = nearest_neighbours(keys, queries)
-    monkeypatch.setattr(knn, "_BLOCK_BYTES", 4 * len(keys) * 7)
-    np.testing.assert_array_equal(nearest_neighbours(keys, queries), whole)
-
-
-def test_the_first_of_equal_keys_is_taken():
-    # Four letters of ten in each: length 2, so that cosines are exact.
-    distinct = np.array([np.isin(range(10), four) for four in combinations(range(10), 4)], np.float32)
-    keys = np.concatenate([distinct, 4 * distinct[::-1], distinct])
-    np.testing.assert_array_equal(nearest_neighbours(keys, 2 * distinct), np.arange(len(distinct)))
-
-
-def test_a_vector_of_length_zero_is_no_neighbour_of_what_points_the_same_way():
-    keys = np.array([[0, 0], [1, 1]], np.float32)
-    np.testing.assert_array_equal(nearest_neighbours(keys, np.array([[2, 2], [-1, -1], [0, 0]])), [1, 0, 0])
-
-
-def test_no_queries_and_no_keys():
-    assert nearest_neighbours(np.ones((3, 2)), np.ones((0, 2))).shape == (0,)
-    with pytest.raises(ValueError, match="at least one key"):
-        nearest_neighbours(np.ones((0, 2)), np.ones((3, 2)))
 
 
 def test_scores_by_hand():

@@ -4,7 +4,7 @@ import torch
 from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.linear_probe import fit_predict, linear_probe_scores
+from barcodemae.evaluation.tasks.linear_probe import fit_predict, linear_probe_scores
 
 
 def clouds(n_taxa=5, n_rows=20, dimensions=8, seed=0):

@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from barcodemae.evaluation import plots
 from barcodemae.evaluation.arguments import EvaluationArguments
 from barcodemae.evaluation.provenance import describe_run
-from barcodemae.evaluation.report import render_report, results_table
+from barcodemae.evaluation.report import plots
+from barcodemae.evaluation.report.page import render_report, results_table
 from barcodemae.training.curve import draw_training
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.rivals import FrameLDA, FrameSVD, KmerCounts
+from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
+from barcodemae.evaluation.rivals.kmers import KmerCounts
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 LENGTH = 60

@@ -6,7 +6,7 @@ from typing import Literal
 from barcodemae.data import sample_path
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.protocol import TASKS
-from barcodemae.evaluation.report import NAMES
+from barcodemae.evaluation.report.page import NAMES
 
 NO_RIVALS = "none"
 

@@ -9,12 +9,13 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.clustering import clustering_scores
-from barcodemae.evaluation.knn import genus_size_scores, knn_scores, nearest_neighbours
-from barcodemae.evaluation.linear_probe import linear_probe_scores
 from barcodemae.evaluation.representations import Representation
 from barcodemae.evaluation.scores import harmonic_mean
+from barcodemae.evaluation.search import nearest_by_cosine
 from barcodemae.evaluation.splits import answerable, labels, select_splits
+from barcodemae.evaluation.tasks.clustering import clustering_scores
+from barcodemae.evaluation.tasks.knn import genus_size_scores, knn_scores
+from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
 
 TASKS = ("knn", "linear_probe", "clustering")
 
@@ -107,7 +108,7 @@ def score_vectors(
     for task in tqdm([task for task in TASKS if task in tasks], desc="tasks", unit="task", leave=False):
         scores[task] = runs[task](vectors, benchmark, seed)
     if "knn" in tasks and benchmark.extra is not None and vectors.extra is not None:
-        neighbours = nearest_neighbours(vectors.train, vectors.extra)
+        neighbours = nearest_by_cosine(vectors.train, vectors.extra).rows[:, 0]
         scores["extra_queries"] = {"knn": knn_scores(neighbours, benchmark.train, benchmark.extra, _RANKS, seed)}
     genus_accuracy = scores.get("knn", {}).get("genus_accuracy")
     bin_ami = scores.get("clustering", {}).get("bin_ami")
@@ -117,8 +118,8 @@ def score_vectors(
 
 
 def _knn(vectors: Vectors, benchmark: Benchmark, seed: int) -> dict[str, Any]:
-    unseen = nearest_neighbours(vectors.train, vectors.unseen)
-    seen = nearest_neighbours(vectors.train, vectors.seen)
+    unseen = nearest_by_cosine(vectors.train, vectors.unseen).rows[:, 0]
+    seen = nearest_by_cosine(vectors.train, vectors.seen).rows[:, 0]
     return {
         **knn_scores(unseen, benchmark.train, benchmark.unseen, _RANKS, seed),
         "by_genus_size": genus_size_scores(unseen, benchmark.train, benchmark.unseen, seed),

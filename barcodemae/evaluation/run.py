@@ -11,15 +11,16 @@ from tqdm import tqdm
 
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation import plots
 from barcodemae.evaluation.arguments import EvaluationArguments
-from barcodemae.evaluation.clustering import reduce_dimensions
 from barcodemae.evaluation.protocol import Benchmark, Vectors, build_benchmark, embed_benchmark, score_vectors
 from barcodemae.evaluation.provenance import describe_run
-from barcodemae.evaluation.report import render_report, representations
+from barcodemae.evaluation.report import plots
+from barcodemae.evaluation.report.page import render_report, representations
 from barcodemae.evaluation.representations import ModelRepresentation, Representation
-from barcodemae.evaluation.rivals import FrameLDA, FrameSVD, KmerCounts
+from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
+from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.splits import labels, read_usable_records
+from barcodemae.evaluation.tasks.clustering import reduce_dimensions
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.training.curve import draw_training

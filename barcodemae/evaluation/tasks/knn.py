@@ -10,34 +10,6 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 
-_BLOCK_BYTES = 2**26
-
-
-def nearest_neighbours(keys: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Row of the key with the largest cosine, for each query; the first one of equal keys.
-
-    Vectors of length zero have cosine 0 with any other.
-
-    Args:
-        keys: float32 `[n_keys, dimensions]`.
-        queries: float32 `[n_queries, dimensions]`.
-
-    Returns:
-        int64 `[n_queries]`.
-
-    Raises:
-        ValueError: there are no keys.
-    """
-    if len(keys) == 0:
-        raise ValueError("expected at least one key, got none")
-    keys = _unit_length(keys)
-    nearest = np.empty(len(queries), np.int64)
-    n_rows = max(1, _BLOCK_BYTES // (4 * len(keys)))
-    for begin in range(0, len(queries), n_rows):
-        cosines = _unit_length(queries[begin : begin + n_rows]) @ keys.T
-        nearest[begin : begin + n_rows] = cosines.argmax(axis=1)
-    return nearest
-
 
 def knn_scores(
     neighbours: np.ndarray, keys: pa.Table, queries: pa.Table, ranks: Sequence[str], seed: int = 0
@@ -45,7 +17,7 @@ def knn_scores(
     """Accuracy of the nearest key's taxon, over the queries whose taxon stands among the keys.
 
     Args:
-        neighbours: `[n_queries]`, row of the nearest key, as `nearest_neighbours` gives.
+        neighbours: `[n_queries]`, row of the nearest key; -1 where none was found, which counts as a wrong answer.
         keys: records of the keys.
         queries: records of the queries.
         ranks: the first one is what is asked for: `n_answerable` counts its rows. Another one is left out
@@ -66,7 +38,7 @@ def knn_scores(
         if rank == ranks[0]:
             scores["n_answerable"] = int(rows.sum())
         if rows.any():
-            given = key_taxa[neighbours]
+            given = np.where(neighbours >= 0, key_taxa[neighbours], "")
             scores |= accuracy_scores(rank, given[rows], taxa[rows], species[rows], seed)
     if scores["n_answerable"] == 0:
         raise ConfigurationError(f"expected queries of a {ranks[0]} that stands among the keys, got none")
@@ -89,7 +61,7 @@ def genus_size_scores(neighbours: np.ndarray, keys: pa.Table, queries: pa.Table,
     key_genera, n_keys = np.unique(labels(keys, "genus"), return_counts=True)
     rows = np.flatnonzero(answerable(labels(queries, "genus"), key_genera))
     genera, species = labels(queries, "genus")[rows], species_of_rows(queries)[rows]
-    given = labels(keys, "genus")[neighbours[rows]]
+    given = np.where(neighbours[rows] >= 0, labels(keys, "genus")[neighbours[rows]], "")
     size = n_keys[np.searchsorted(key_genera, genera)]
     size_class = np.log2(size).astype(int)
     entries = []
@@ -99,9 +71,3 @@ def genus_size_scores(neighbours: np.ndarray, keys: pa.Table, queries: pa.Table,
         scores = accuracy_scores("genus", given[of_class], genera[of_class], species[of_class], seed)
         entries.append({"n_keys": [int(sizes.min()), int(sizes.max())], "n_answerable": len(sizes), **scores})
     return entries
-
-
-def _unit_length(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)

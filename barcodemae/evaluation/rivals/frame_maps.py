@@ -1,43 +1,16 @@
-"""What a model has to beat: k-mer counts, and linear maps of barcodes laid out on the reference frame."""
+"""Linear maps of barcodes laid out on the reference frame: what a network has to beat."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.rivals.kmers import known_kmers
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, orient
 
 _BLOCK_ROWS = 4096
-
-
-class KmerCounts:
-    """How often each k-mer occurs, at every offset; k-mers with an unknown letter are left out.
-
-    Args:
-        k: letters of a k-mer.
-    """
-
-    def __init__(self, k: int):
-        self._encoder = KmerEncoder(k)
-
-    def fit(self, sequences: list[str], genera: np.ndarray) -> None:
-        pass
-
-    def embed(self, sequences: list[str]) -> np.ndarray:
-        """Counts as float32 `[n, 4^k]`, columns in the order of `itertools.product("ACGT", repeat=k)`."""
-        n_kmers = 4**self._encoder.k
-        counts = np.zeros((len(sequences), n_kmers), np.float32)
-        for begin in range(0, len(sequences), _BLOCK_ROWS):
-            block = sequences[begin : begin + _BLOCK_ROWS]
-            for offset in range(self._encoder.k):
-                kmers, known = _kmers(self._encoder, block, offsets=np.full(len(block), offset))
-                cells = (kmers + n_kmers * np.arange(len(block))[:, None])[known]
-                found = np.bincount(cells, minlength=len(block) * n_kmers)
-                counts[begin : begin + len(block)] += found.reshape(len(block), n_kmers)
-        return counts
 
 
 class FrameSVD:
@@ -88,7 +61,7 @@ class FrameSVD:
         placed = np.full((len(sequences), self._frame.length), -1, np.int8)
         for begin in range(0, len(sequences), _BLOCK_ROWS):
             rows = slice(begin, begin + _BLOCK_ROWS)
-            letters, known = _kmers(
+            letters, known = known_kmers(
                 encoder, oriented[rows], starts=placement.start[rows], max_length=self._frame.length
             )
             placed[rows, : letters.shape[1]] = np.where(known, letters, -1)
@@ -142,11 +115,3 @@ class FrameLDA(FrameSVD):
     def embed(self, sequences: list[str]) -> np.ndarray:
         """Coordinates on the discriminants, float32 `[n, n_discriminants]`, largest first."""
         return self._discriminants.transform(super().embed(sequences)).astype(np.float32)
-
-
-def _kmers(encoder: KmerEncoder, sequences: list[str], **cut: Any) -> tuple[np.ndarray, np.ndarray]:
-    """k-mers counted from 0 (`AA..A`), and which of them have no unknown letter: both `[n, tokens]`."""
-    encoded = encoder(sequences, **cut)
-    ids = encoded["input_ids"]
-    known = (encoded["attention_mask"] == 1) & (ids != encoder.unk_token_id)
-    return ids - (encoder.unk_token_id + 1), known

@@ -1,0 +1,1 @@
+"""What is asked of a representation: one module per task."""
