@@ -8,6 +8,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
+from .baselines_barcodemae import BarcodeMAEForCausalPreTraining, BarcodeMAEForMaskedTokenPreTraining
 from .configuration_barcodemae import SIZES, BarcodeMAEConfig
 from .modeling_barcodemae import (
     BarcodeMAEForMaskedLM,
@@ -28,11 +29,15 @@ for _auto_class, _model_class in (
     _auto_class.register(BarcodeMAEConfig, _model_class)
     # What makes `save_pretrained` put our model code beside the weights.
     _model_class.register_for_auto_class(_auto_class)
+for _baseline in (BarcodeMAEForMaskedTokenPreTraining, BarcodeMAEForCausalPreTraining):
+    _baseline.register_for_auto_class(AutoModelForPreTraining)
 
 __all__ = [
     "SIZES",
     "BarcodeMAEConfig",
+    "BarcodeMAEForCausalPreTraining",
     "BarcodeMAEForMaskedLM",
+    "BarcodeMAEForMaskedTokenPreTraining",
     "BarcodeMAEForPreTraining",
     "BarcodeMAEForPreTrainingOutput",
     "BarcodeMAEForSequenceClassification",

@@ -5,10 +5,12 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
 
+MASK_ID = 0
 FIRST_KMER_ID = 2  # `[MASK]` is 0 and `[UNK]` is 1, as published; `[PAD]` is the last id
 NUM_SPECIAL_TOKENS = 3
 
 SIZES: dict[str, dict[str, int]] = {
+    "nano": {"num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512},
     "tiny": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024},
     "small": {
         "num_hidden_layers": 6,
@@ -23,10 +25,16 @@ SIZES: dict[str, dict[str, int]] = {
 AUTO_MAP = {
     "AutoConfig": "configuration_barcodemae.BarcodeMAEConfig",
     "AutoModel": "modeling_barcodemae.BarcodeMAEModel",
-    "AutoModelForPreTraining": "modeling_barcodemae.BarcodeMAEForPreTraining",
     "AutoModelForMaskedLM": "modeling_barcodemae.BarcodeMAEForMaskedLM",
     "AutoModelForSequenceClassification": "modeling_barcodemae.BarcodeMAEForSequenceClassification",
 }
+
+PRETRAINING_CLASSES = {
+    "mae": "modeling_barcodemae.BarcodeMAEForPreTraining",
+    "mlm": "baselines_barcodemae.BarcodeMAEForMaskedTokenPreTraining",
+    "causal": "baselines_barcodemae.BarcodeMAEForCausalPreTraining",
+}
+"""What `AutoModelForPreTraining` gives, by objective."""
 
 _DIMENSIONS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 _SHARED_WITH_DECODER = (
@@ -53,6 +61,8 @@ class BarcodeMAEConfig(BertConfig):
         k: nucleotides in a token.
         vocab_size: number of tokens; 0 stands for `[MASK]`, `[UNK]`, the 4^k k-mers and `[PAD]`.
         pad_token_id: a negative one counts from the end of the vocabulary; by default it is the last.
+        objective: what the encoder was pretrained on: `mae`, or what that is compared with, `mlm` (BERT-style) or
+            `causal` (GPT-style; sets `is_decoder`, by which BERT's attention is causal).
         mask_ratio: share of a barcode's known places that are masked, between 0 and 1, exclusive.
         mask_by_chance: mask each place by chance, as published, instead of the same number in every row of a batch.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
@@ -75,6 +85,7 @@ class BarcodeMAEConfig(BertConfig):
     intermediate_size: int = 3072
     tie_word_embeddings: bool = False
 
+    objective: str = "mae"
     mask_ratio: float = 0.5
     mask_by_chance: bool = False
     decoder_num_hidden_layers: int | None = None
@@ -84,6 +95,8 @@ class BarcodeMAEConfig(BertConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vocab_size = self.vocab_size or 4**self.k + NUM_SPECIAL_TOKENS
+        if self.objective == "causal":
+            self.is_decoder, self.use_cache = True, False
         if self.pad_token_id < 0:
             self.pad_token_id += self.vocab_size
         for name in _DIMENSIONS:
@@ -94,6 +107,8 @@ class BarcodeMAEConfig(BertConfig):
     def validate_architecture(self) -> None:
         """Called by `strict` once the fields are set."""
         super().validate_architecture()
+        if self.objective not in PRETRAINING_CLASSES:
+            raise ValueError(f"objective must be one of {', '.join(PRETRAINING_CLASSES)}; got {self.objective}")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, exclusive; got {self.mask_ratio}")
         for prefix in ("", "decoder_"):
@@ -119,7 +134,10 @@ class BarcodeMAEConfig(BertConfig):
         return BertConfig(vocab_size=1, pad_token_id=0, **settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"model_type": BertConfig.model_type, "auto_map": dict(AUTO_MAP)}
+        auto_map = AUTO_MAP | {"AutoModelForPreTraining": PRETRAINING_CLASSES[self.objective]}
+        if self.objective != "mae":
+            del auto_map["AutoModelForMaskedLM"]  # there is no decoder that could fill in what is missing
+        return super().to_dict() | {"model_type": BertConfig.model_type, "auto_map": auto_map}
 
     @classmethod
     def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

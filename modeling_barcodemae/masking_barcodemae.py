@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .configuration_barcodemae import BarcodeMAEConfig
+
 
 class Partition(NamedTuple):
     """Each row's places in the order kept, masked, absent.
@@ -76,6 +78,24 @@ def partition_by_chance(noise: Tensor, known: Tensor, mask_ratio: float) -> Part
     drawn = (known & (noise < 1 - mask_ratio)).sum(1)
     kept_counts = drawn.minimum(present_counts - 1).clamp(min=1).minimum(present_counts)
     return _partition(_order_places(noise, known), kept_counts, present_counts)
+
+
+def choose_places(
+    config: BarcodeMAEConfig, known: Tensor, noise: Tensor | None = None, num_kept: int | None = None
+) -> Partition:
+    """Keep and mask places as the model's configuration says.
+
+    Args:
+        config: `mask_ratio` and `mask_by_chance`.
+        known: `[batch, places]`, places that may be kept or masked.
+        noise: `[batch, places]`, uniform in [0, 1); by default drawn here.
+        num_kept: see `partition_equally`; not used with `mask_by_chance`.
+    """
+    if noise is None:
+        noise = torch.rand(known.shape, device=known.device)
+    if config.mask_by_chance:
+        return partition_by_chance(noise, known, config.mask_ratio)
+    return partition_equally(noise, known, config.mask_ratio, num_kept)
 
 
 def partition_unknown(known: Tensor, unknown: Tensor) -> Partition:

@@ -16,8 +16,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 from .configuration_barcodemae import FIRST_KMER_ID, BarcodeMAEConfig
 from .masking_barcodemae import (
     Partition,
-    partition_by_chance,
-    partition_equally,
+    choose_places,
     partition_unknown,
     put_places,
     take_places,
@@ -160,9 +159,6 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
         )
         return self.decoder(encoded.last_hidden_state, positions, partition), encoded
 
-    def _is_known(self, input_ids: Tensor) -> Tensor:
-        return input_ids.ge(FIRST_KMER_ID) & input_ids.ne(self.config.pad_token_id)
-
 
 class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
     """Masks part of each barcode, and reconstructs it from the rest (arXiv 2502.18405, section 3)."""
@@ -192,16 +188,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch.
             **kwargs: passed to the encoder.
         """
-        known = self._is_known(input_ids)
-        if attention_mask is not None:
-            known = known & attention_mask.bool()
-        if noise is None:
-            noise = torch.rand(input_ids.shape, device=input_ids.device)
-        if self.config.mask_by_chance:
-            partition = partition_by_chance(noise, known, self.config.mask_ratio)
-        else:
-            partition = partition_equally(noise, known, self.config.mask_ratio, num_kept)
-
+        known = known_places(input_ids, attention_mask, self.config)
+        partition = choose_places(self.config, known, noise, num_kept)
         logits, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
         places, masked_places = (
@@ -209,7 +197,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             masked[:, partition.first_masked :],
         )
         labels = (take_places(input_ids, places) - FIRST_KMER_ID).masked_fill(~masked_places, -100)
-        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum")
+        loss = summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
         if num_items_in_batch is None:
             num_items_in_batch = masked_places.sum().clamp(min=1)
         return BarcodeMAEForPreTrainingOutput(
@@ -250,7 +238,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
             inside = inside & attention_mask.bool()
-        known = inside & self._is_known(input_ids)
+        known = known_places(input_ids, attention_mask, self.config)
         partition = partition_unknown(known, inside & ~known)
         scores, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
 
@@ -317,6 +305,17 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         return hidden.mean(1)
     weights = attention_mask.to(hidden.dtype)[..., None]
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def known_places(input_ids: Tensor, attention_mask: Tensor | None, config: BarcodeMAEConfig) -> Tensor:
+    """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
+    known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(config.pad_token_id)
+    return known if attention_mask is None else known & attention_mask.bool()
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy in float32, summed over the rows of `logits [n, targets]` whose label is not -100."""
+    return nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
 
 __all__ = [

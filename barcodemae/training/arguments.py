@@ -21,7 +21,16 @@ class ModelArguments:
     """The model that is trained."""
 
     size: str = field(
-        default="tiny", metadata={"help": "Encoder size: tiny (4 x 256), small (6 x 384) or base (6 x 768)."}
+        default="tiny",
+        metadata={"help": "Encoder size: nano (4 x 128), tiny (4 x 256), small (6 x 384) or base (6 x 768)."},
+    )
+    objective: str = field(
+        default="mae",
+        metadata={
+            "help": "What is learnt: mae (masked k-mers are removed), or what that is compared with: mlm (BERT-style, "
+            "[MASK] in their place) or causal (GPT-style, the next k-mer).",
+            "choices": ["mae", "mlm", "causal"],
+        },
     )
     k: int = field(default=6, metadata={"help": "Nucleotides in a token, 1 to 8."})
     mask_ratio: float = field(default=0.5, metadata={"help": "Share of the tokens that is removed and reconstructed."})

@@ -40,7 +40,8 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class MaskedReconstruction:
-    """BarcodeMAE: cross-entropy over the k-mers that were removed (arXiv 2502.18405, section 3).
+    """Cross-entropy over the k-mers that were masked: removed (BarcodeMAE, arXiv 2502.18405, section 3), or replaced by
+    `[MASK]` (BarcodeBERT, arXiv 2311.02401). Which, the model knows; the places are the same.
 
     Attributes:
         seed: of the run.
@@ -60,8 +61,23 @@ class MaskedReconstruction:
         }
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        output = model(**batch, num_items_in_batch=1)
-        counted = output.labels >= 0
-        with torch.no_grad():
-            correct = (output.logits.argmax(-1) == output.labels) & counted
-        return {"count": counted.sum(), "loss": output.loss, "accuracy": correct.sum()}
+        return _token_sums(model, batch)
+
+
+@dataclass(frozen=True)
+class NextTokenPrediction:
+    """Cross-entropy over the k-mers that follow another, each told from those before it."""
+
+    def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
+        return {}
+
+    def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        return _token_sums(model, batch)
+
+
+def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    output = model(**batch, num_items_in_batch=1)
+    counted = output.labels >= 0
+    with torch.no_grad():
+        correct = (output.logits.argmax(-1) == output.labels) & counted
+    return {"count": counted.sum(), "loss": output.loss, "accuracy": correct.sum()}

@@ -11,6 +11,7 @@ import torch
 import yaml
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
+from transformers import PreTrainedModel
 
 from barcodemae.embedding import fastest_dtype
 from barcodemae.errors import ConfigurationError
@@ -19,7 +20,7 @@ from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame, load_training_data
 from barcodemae.training.loop import train
-from barcodemae.training.objectives import MaskedReconstruction
+from barcodemae.training.objectives import MaskedReconstruction, NextTokenPrediction, Objective
 from barcodemae.training.plan import describe_plan, measure_costs
 from barcodemae.training.provenance import TRAINING_FILE, describe_training
 from barcodemae.training.run_folder import claimed, refuse_another_run
@@ -27,10 +28,22 @@ from barcodemae.training.state import whole_weights
 from barcodemae.training.stopping import shortage_told
 from barcodemae.training.summary import write_summary
 from barcodemae.training.trackers import choose_tracker, start_tracker
-from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from modeling_barcodemae import (
+    SIZES,
+    BarcodeMAEConfig,
+    BarcodeMAEForCausalPreTraining,
+    BarcodeMAEForMaskedTokenPreTraining,
+    BarcodeMAEForPreTraining,
+)
 from tokenization_barcodemae import ReferenceFrame
 
 RUN_FILE = "run.yaml"
+
+_MODELS: dict[str, type[PreTrainedModel]] = {
+    "mae": BarcodeMAEForPreTraining,
+    "mlm": BarcodeMAEForMaskedTokenPreTraining,
+    "causal": BarcodeMAEForCausalPreTraining,
+}
 
 # They may differ between a run and the one that goes on with it.
 _FREE_TO_CHANGE = {
@@ -53,8 +66,8 @@ class _Run:
     """All that a run needs before its first step."""
 
     accelerator: Accelerator
-    model: BarcodeMAEForPreTraining
-    objective: MaskedReconstruction
+    model: PreTrainedModel
+    objective: Objective
     training: TrainingData
     validation: TrainingData
     frame: ReferenceFrame | None
@@ -62,7 +75,7 @@ class _Run:
 
 
 def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments) -> Path:
-    """Pretrain BarcodeMAE.
+    """Pretrain BarcodeMAE, or the same encoder with an objective that it is compared with.
 
     Args:
         model_args: which model.
@@ -101,7 +114,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
             sys.exit(128 + signal)
         weights = whole_weights(run.model)
         if is_main:
-            trained = BarcodeMAEForPreTraining(run.model.config)  # the processes may share the model among them
+            trained = type(run.model)(run.model.config)  # the processes may share the model among them
             trained.load_state_dict(weights)
             save_checkpoint(folder, trained, run.frame)
             origin = describe_training(model_args, data_args, args, training, validation, accelerator)
@@ -146,9 +159,10 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         project_dir=args.output_dir,
     )
     torch.manual_seed(args.seed)
-    model = BarcodeMAEForPreTraining(config)
+    model = _MODELS[config.objective](config)
     model.set_attn_implementation(choose_attention(accelerator.device.type, accelerator.mixed_precision))
-    objective = MaskedReconstruction(args.seed, config.mask_ratio)
+    is_causal = config.objective == "causal"
+    objective = NextTokenPrediction() if is_causal else MaskedReconstruction(args.seed, config.mask_ratio)
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
     settings["mixed_precision"] = accelerator.mixed_precision
     return _Run(accelerator, model, objective, training, validation, frame, settings)
@@ -188,6 +202,7 @@ def build_config(args: ModelArguments) -> BarcodeMAEConfig:
     settings: dict[str, Any] = {
         **SIZES[args.size],
         "k": args.k,
+        "objective": args.objective,
         "mask_ratio": args.mask_ratio,
         "mask_by_chance": args.mask_by_chance,
         "hidden_dropout_prob": args.dropout,
