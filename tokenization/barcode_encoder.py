@@ -1,0 +1,43 @@
+"""What turns barcodes into the ids of a model, whatever its words are."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerBase
+
+from .bpe_encoder import BpeEncoder
+from .kmer_encoder import KmerEncoder
+from .sequences import Sequences
+
+
+class BarcodeEncoder(Protocol):
+    """See `KmerEncoder`."""
+
+    k: int
+    vocab_size: int
+    mask_token_id: int
+    unk_token_id: int
+    pad_token_id: int
+
+    def __call__(
+        self,
+        sequences: Sequences,
+        offsets: ArrayLike | None = None,
+        starts: ArrayLike | None = None,
+        max_length: int | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Arrays `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`."""
+
+
+def encoder_of(tokenizer: PreTrainedTokenizerBase) -> BarcodeEncoder:
+    """The encoder that goes with a tokenizer of this package.
+
+    Raises:
+        ValueError: it is none of this package.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None and isinstance(backend.model, BPE):
+        return BpeEncoder(tokenizer)  # type: ignore[arg-type]
+    return KmerEncoder.from_tokenizer(tokenizer)
