@@ -5,7 +5,6 @@ that was stopped goes on), evaluates what is not yet evaluated, and prints the t
 the same order, and share `configs/claim.yaml`; what is told of each run below is all that differs.
 """
 
-import json
 import subprocess
 import sys
 from dataclasses import dataclass, field

@@ -111,10 +111,11 @@ def measure(file: str, cache: str, steps: int) -> dict:
     from barcodemae.training.arguments import DataArguments
     from barcodemae.training.dataset import load_frame, load_training_data
     from barcodemae.training.objectives import MaskedReconstruction
+    from tokenization_barcodemae import KmerEncoder
 
     objective, frame = MaskedReconstruction(0, 0.5), load_frame("coi")
     wall, cpu = time.perf_counter(), time.process_time()
-    training, _ = load_training_data(DataArguments(data=[file], cache_dir=cache), frame, K, seed=0)
+    training, _ = load_training_data(DataArguments(data=[file], cache_dir=cache), frame, KmerEncoder(K), seed=0)
     found = {
         "kept": len(training),
         "report": str(training.report),

@@ -226,7 +226,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def input_rate() -> float:
     """Barcodes per second of one core, from the records to the arrays of a step, in the order of training."""
-    data, _ = load_training_data(DataArguments(), ReferenceFrame.coi(), K, seed=0)
+    data, _ = load_training_data(DataArguments(), ReferenceFrame.coi(), KmerEncoder(K), seed=0)
     size = RECIPE["batch_size"]
     steps = list(epoch_steps(data.num_places, size, seed=0, epoch=0))[: INPUT_BARCODES // size]
     objective = MaskedReconstruction(0, MASK_RATIO)

@@ -20,7 +20,7 @@ from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.state import whole_weights
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 
 class ShardingAccelerator(Accelerator):
@@ -50,7 +50,7 @@ def main() -> None:
     dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=4, **size, **dropout))
     sources = DataArguments(data=[data], cache_dir=str(folder.parent / "cache"))
-    records = load_training_data(sources, ReferenceFrame.coi(), 4, seed=0)
+    records = load_training_data(sources, ReferenceFrame.coi(), KmerEncoder(4), seed=0)
     args = LoopArguments(output_dir=str(folder), log_every=1, **options)
     train(accelerator, model, MaskedReconstruction(0, 0.5), *records, args, {"name": "sharded"})
     weights = whole_weights(model)

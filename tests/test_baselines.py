@@ -135,4 +135,5 @@ def test_a_batch_without_a_place_that_counts_has_loss_zero(objective):
     model = build(objective)
     ids = torch.full((2, 1), FIRST_KMER_ID)
     output = model(input_ids=ids, attention_mask=torch.zeros_like(ids))
-    assert output.loss == 0 and not output.mask.any()
+    assert output.loss == 0
+    assert not output.mask.any()

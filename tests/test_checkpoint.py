@@ -22,7 +22,7 @@ def test_round_trip(checkpoint):
     loaded = load_checkpoint(checkpoint)
     saved = BarcodeMAEForPreTraining.from_pretrained(checkpoint).bert.state_dict()
     assert all(torch.equal(value, saved[name]) for name, value in loaded.model.state_dict().items())
-    assert loaded.kmers.k == 4
+    assert loaded.encoder.k == 4
     assert (loaded.frame.profile == ReferenceFrame.coi().profile).all()
     assert len(AutoTokenizer.from_pretrained(checkpoint)) == loaded.model.config.vocab_size
 
@@ -72,7 +72,7 @@ def test_kmers_with_n_may_have_tokens_of_their_own(tmp_path):
     size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     model = BarcodeMAEModel(BarcodeMAEConfig(k=2, vocab_size=len(tokenizer), **size))
     save_checkpoint(tmp_path, model, None, tokenizer)
-    kmers = load_checkpoint(tmp_path).kmers
+    kmers = load_checkpoint(tmp_path).encoder
     assert kmers(["ANAC"])["input_ids"].tolist() == [tokenizer("ANAC")["input_ids"]]
 
 

@@ -9,6 +9,7 @@ from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArg
 from barcodemae.training.pretrain import build_config
 from barcodemae.training.schedule import build_optimizer
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
+from tokenization_barcodemae import KmerEncoder
 
 FOLDER = Path(__file__).parent.parent / "configs"
 
@@ -21,7 +22,7 @@ def parse(name, *arguments):
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.yaml")))
 def test_each_builds_a_model_and_a_schedule(name):
     model_args, _, args = parse(name)
-    config = build_config(model_args)
+    config = build_config(model_args, KmerEncoder(model_args.k), 660)
     small = {"hidden_size": 12, "num_attention_heads": 6, "num_hidden_layers": 1, "intermediate_size": 12}
     model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=config.k, **small))
     optimizer, _ = build_optimizer(model, args, args.batch_size, num_steps=1000)
@@ -37,7 +38,7 @@ def test_recommended_recipes_share_their_peaks(name):
 
 
 def test_base_is_the_papers_model():
-    config = build_config(parse("base")[0])
+    config = build_config(parse("base")[0], KmerEncoder(), 660)
     assert (config.num_hidden_layers, config.num_attention_heads, config.hidden_size) == (6, 6, 768)
     assert (config.decoder_num_hidden_layers, config.decoder_num_attention_heads) == (6, 6)
     assert config.k == 6
@@ -45,7 +46,7 @@ def test_base_is_the_papers_model():
 
 def test_published_recipe_is_one_adamw_under_one_cycle():
     model_args, data_args, args = parse("base_published")
-    config = build_config(model_args)
+    config = build_config(model_args, KmerEncoder(model_args.k), 660)
     assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.1, 0.1)
     assert config.mask_by_chance
     assert (data_args.frame, data_args.free_share, data_args.max_nucleotides) == ("none", 1.0, 660)

@@ -48,8 +48,8 @@ def barcodes_of(sample, split, n):
 def on_frame(checkpoint, barcodes):
     """By slot, as someone with an ONNX file alone would feed them."""
     loaded = load_checkpoint(checkpoint)
-    placed = place_barcodes(barcodes, loaded.frame, loaded.kmers.k)
-    encoding = loaded.kmers(placed.nucleotides, starts=placed.starts, max_length=placed.num_slots)
+    placed = place_barcodes(barcodes, loaded.frame, loaded.encoder.k)
+    encoding = loaded.encoder(placed.nucleotides, starts=placed.starts, max_length=placed.num_slots)
     return {name: encoding[name] for name in ("input_ids", "attention_mask")}
 
 

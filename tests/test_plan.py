@@ -11,7 +11,7 @@ from barcodemae.training.dataset import load_training_data
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.plan import Costs, describe_plan, measure_costs
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def small_file(sample, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(small_file):
-    return load_training_data(DataArguments(data=[small_file]), ReferenceFrame.coi(), 4, seed=0)
+    return load_training_data(DataArguments(data=[small_file]), ReferenceFrame.coi(), KmerEncoder(4), seed=0)
 
 
 def options(folder, **others):
@@ -50,7 +50,9 @@ def test_costs_are_measured_and_nothing_is_written(model, data, tmp_path):
 
 
 def test_without_validation_records_validation_costs_nothing(model, small_file, tmp_path):
-    training, nothing = load_training_data(DataArguments(data=[small_file], val_split="nowhere"), None, 4, seed=0)
+    training, nothing = load_training_data(
+        DataArguments(data=[small_file], val_split="nowhere"), None, KmerEncoder(4), seed=0
+    )
     assert len(nothing) == 0
     objective = MaskedReconstruction(0, 0.5)
     costs = measure_costs(Accelerator(cpu=True), model, objective, training, nothing, options(tmp_path))

@@ -87,7 +87,7 @@ def texts(barcodes):
 @pytest.mark.parametrize("batch_rows", [7, 16_384])
 def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
     monkeypatch.setattr("barcodemae.data.delimited.BATCH_ROWS", batch_rows)
-    stored = load_training_data(args, FRAME, 6, seed=0)
+    stored = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     for data, (barcodes, num_places) in zip(stored, plainly(file, 6), strict=True):
         everything = data.barcodes.take(np.arange(len(data)))
         assert texts(everything) == texts(barcodes)
@@ -102,10 +102,10 @@ def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
 
 def test_report_adds_up_and_is_the_same_at_the_next_start(file, args, caplog):
     caplog.set_level("INFO", "barcodemae")
-    first, _ = load_training_data(args, FRAME, 6, seed=0)
+    first, _ = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     told = list(caplog.messages)
     caplog.clear()
-    second, validation = load_training_data(args, FRAME, 6, seed=0)
+    second, validation = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert caplog.messages == told
     report = second.report
     assert report.counts == {"damaged": 1, "too short": 1, "duplicate": 1, "too few known k-mers": 1}
@@ -120,14 +120,14 @@ def test_report_adds_up_and_is_the_same_at_the_next_start(file, args, caplog):
 
 
 def test_the_next_start_reads_no_source(args, monkeypatch):
-    first = load_training_data(args, FRAME, 6, seed=0)
+    first = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     monkeypatch.setattr("barcodemae.training.dataset.stream_records", None)
-    second = load_training_data(args, FRAME, 6, seed=0)
+    second = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert [data.fingerprint() for data in first] == [data.fingerprint() for data in second]
 
 
 def test_origins_name_file_line_and_id(file, args, rows):
-    training, validation = load_training_data(args, FRAME, 6, seed=0)
+    training, validation = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert training.barcodes.origins(np.array([40, 0])) == [
         f"{file}, line 46, record {rows[40][0]!r}",
         f"{file}, line 2, record {rows[0][0]!r}",
@@ -135,36 +135,46 @@ def test_origins_name_file_line_and_id(file, args, rows):
     assert len(validation.barcodes.origins(np.arange(12))) == 12
 
 
+def test_taxa_of_every_barcode(args):
+    training, _ = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
+    names, numbers = training.barcodes.taxa("genus")
+    records = read_records(args.data[0], on_error="skip")
+    genus_of = dict(zip(records["id"].to_pylist(), records["genus"].to_pylist(), strict=True))
+    ids = [origin.rpartition("record ")[2].strip("'") for origin in training.barcodes.origins(np.arange(len(training)))]
+    assert [names[number] if number >= 0 else "" for number in numbers] == [genus_of[name] for name in ids]
+    assert names == sorted({genus_of[name] for name in ids} - {""})
+
+
 @pytest.mark.parametrize(
     "others",
     [{"min_nucleotides": 300}, {"train_splits": ["train"]}, {"val_split": "test"}, {"max_unknown_share": 0.1}],
 )
 def test_other_options_have_a_place_of_their_own(args, others):
-    load_training_data(args, FRAME, 6, seed=0)
-    load_training_data(DataArguments(data=args.data, cache_dir=args.cache_dir, **others), FRAME, 6, seed=0)
+    load_training_data(args, FRAME, KmerEncoder(6), seed=0)
+    load_training_data(DataArguments(data=args.data, cache_dir=args.cache_dir, **others), FRAME, KmerEncoder(6), seed=0)
     assert sum(path.is_dir() for path in Path(args.cache_dir).iterdir()) == 2
 
 
 def test_frame_and_k_have_places_of_their_own_and_the_seed_has_not(args):
     for frame, k, seed in ((FRAME, 6, 0), (None, 6, 0), (FRAME, 4, 0), (FRAME, 6, 1)):
-        training, _ = load_training_data(args, frame, k, seed)
+        training, _ = load_training_data(args, frame, KmerEncoder(k), seed)
         assert training.barcodes.num_slots == (0 if frame is None else frame.slots(k))
     assert sum(path.is_dir() for path in Path(args.cache_dir).iterdir()) == 3
 
 
 def test_changed_source_is_told_and_read_again(file, args, rows, caplog):
-    load_training_data(args, FRAME, 6, seed=0)
+    load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     write_tsv(file, rows[:30])
-    training, _ = load_training_data(args, FRAME, 6, seed=0)
+    training, _ = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert len(training) == 30
     assert "changed since" in caplog.text
     folder_of(args)  # there is but one
 
 
 def test_earlier_format_is_made_again(args, monkeypatch, caplog):
-    load_training_data(args, FRAME, 6, seed=0)
+    load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     monkeypatch.setattr("barcodemae.training.dataset._FORMAT", 1_000_000)
-    load_training_data(args, FRAME, 6, seed=0)
+    load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert "by another version" in caplog.text
     folder_of(args)  # there is but one
 
@@ -175,10 +185,10 @@ def test_preset_from_the_command_line_to_training_data(rows, tmp_path):
     path.write_text("processid,bin_uri,species_name,genus_name,nucleotides\n" + "\n".join(lines))
     options = ["--data", str(path), "--cache_dir", str(tmp_path / "cache"), "--preset", "canadian-invertebrates-files"]
     (args,) = parse_arguments((DataArguments,), options)
-    assert [len(data) for data in load_training_data(args, FRAME, 6, seed=0)] == [9, 0]
+    assert [len(data) for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == [9, 0]
     args.train_splits = ["train"]
     with pytest.raises(ConfigurationError, match="expected some in the splits train"):
-        load_training_data(args, FRAME, 6, seed=0)
+        load_training_data(args, FRAME, KmerEncoder(6), seed=0)
 
 
 def test_hub_source_is_known_again_and_told_when_changed(args, rows, tmp_path, monkeypatch, caplog):
@@ -188,19 +198,19 @@ def test_hub_source_is_known_again_and_told_when_changed(args, rows, tmp_path, m
     write_csv = "id,nucleotides,split\n{}\n".format
     (folder / "train.csv").write_text(write_csv("\n".join(map(",".join, rows[:20]))))
     args.data = [f"hub:{folder}"]
-    assert len(load_training_data(args, FRAME, 6, seed=0)[0]) == 20
+    assert len(load_training_data(args, FRAME, KmerEncoder(6), seed=0)[0]) == 20
     with monkeypatch.context() as context:
         context.setattr("barcodemae.training.dataset.stream_records", None)
-        assert len(load_training_data(args, FRAME, 6, seed=0)[0]) == 20
+        assert len(load_training_data(args, FRAME, KmerEncoder(6), seed=0)[0]) == 20
     (folder / "train.csv").write_text(write_csv("\n".join(map(",".join, rows[:30]))))
-    assert len(load_training_data(args, FRAME, 6, seed=0)[0]) == 30
+    assert len(load_training_data(args, FRAME, KmerEncoder(6), seed=0)[0]) == 30
     assert "changed since" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["training.letters", "validation.arrow", "report.json", MANIFEST_FILE])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
-    whole = [data.fingerprint() for data in load_training_data(args, FRAME, 6, seed=0)]
+    whole = [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)]
     path = folder_of(args) / name
     content = bytearray(path.read_bytes())
     if damage == "remove":
@@ -209,7 +219,7 @@ def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
         content[len(content) // 2] ^= 0x80
         path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
     caplog.clear()
-    assert [data.fingerprint() for data in load_training_data(args, FRAME, 6, seed=0)] == whole
+    assert [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == whole
     assert "is damaged" in caplog.text
     assert "made again" in caplog.text
 
@@ -217,25 +227,27 @@ def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
 def test_bad_record_stops_and_leaves_nothing(args):
     args.on_error = "raise"
     with pytest.raises(UnreadableFileError, match=r"barcodes.tsv, line 44: expected 3 columns"):
-        load_training_data(args, FRAME, 6, seed=0)
+        load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     args.data = [str(Path(args.data[0]).with_name("short.tsv"))]
     write_tsv(Path(args.data[0]), [("short", "ACGT", "train")])
     with pytest.raises(BadRecordError, match=r"short.tsv, line 2, record 'short': expected at least 100"):
-        load_training_data(args, FRAME, 6, seed=0)
+        load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert [path for path in Path(args.cache_dir).iterdir() if path.suffix != ".lock"] == []
 
 
 def test_no_place_to_write(args, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(ConfigurationError, match="expected a place to write to, got: "):
-        load_training_data(args, FRAME, 6, seed=0)
+        load_training_data(args, FRAME, KmerEncoder(6), seed=0)
 
 
 PREPARE = """
 import sys
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import load_frame, load_training_data
-training, _ = load_training_data(DataArguments(data=[sys.argv[1]], cache_dir=sys.argv[2]), load_frame("coi"), 6, 0)
+from tokenization_barcodemae import KmerEncoder
+args = DataArguments(data=[sys.argv[1]], cache_dir=sys.argv[2])
+training, _ = load_training_data(args, load_frame("coi"), KmerEncoder(6), 0)
 print(training.fingerprint())
 """
 
@@ -251,7 +263,7 @@ def test_of_two_processes_one_makes_it(file, args):
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     (fingerprint,) = {out for out, _ in outputs}
-    assert fingerprint.strip() == load_training_data(args, FRAME, 6, 0)[0].fingerprint()
+    assert fingerprint.strip() == load_training_data(args, FRAME, KmerEncoder(6), 0)[0].fingerprint()
     assert sorted("records [" in err for _, err in outputs) == [False, True]
 
 
@@ -267,7 +279,10 @@ def test_killed_while_making_leaves_nothing_that_is_taken_for_whole(rows, args, 
     assert process.returncode == -signal.SIGKILL
     assert list(Path(args.cache_dir).glob("*.making/*"))
     file.write_text(f">a\n{rows[0][1]}\n")
-    assert len(load_training_data(DataArguments(data=[str(file)], cache_dir=args.cache_dir), FRAME, 6, 0)[0]) == 1
+    assert (
+        len(load_training_data(DataArguments(data=[str(file)], cache_dir=args.cache_dir), FRAME, KmerEncoder(6), 0)[0])
+        == 1
+    )
     assert not list(Path(args.cache_dir).glob("*.making"))
 
 

@@ -27,7 +27,7 @@ from barcodemae.training.run_folder import claimed
 from barcodemae.training.state import load_state, newest_step, save_state
 from barcodemae.training.stopping import shortage_told, stop_signals
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 TESTS = Path(__file__).parent
 
@@ -41,7 +41,7 @@ def small_file(sample, tmp_path_factory):
 @pytest.fixture(scope="module")
 def data(small_file, tmp_path_factory):
     args = DataArguments(data=[str(small_file)], cache_dir=str(tmp_path_factory.mktemp("cache")))
-    return load_training_data(args, ReferenceFrame.coi(), 4, seed=0)
+    return load_training_data(args, ReferenceFrame.coi(), KmerEncoder(4), seed=0)
 
 
 @dataclass(frozen=True)

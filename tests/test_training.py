@@ -18,11 +18,11 @@ from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArg
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import evaluate, train
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.pretrain import build_config, pretrain
+from barcodemae.training.pretrain import build_config, load_tokenizer, pretrain
 from barcodemae.training.schedule import build_optimizer
 from barcodemae.training.state import load_state
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +41,7 @@ def small_file(sample, tmp_path_factory):
 @pytest.fixture(scope="module")
 def data(small_file):
     args = DataArguments(data=[str(small_file)])
-    return load_training_data(args, ReferenceFrame.coi(), 4, seed=0)
+    return load_training_data(args, ReferenceFrame.coi(), KmerEncoder(4), seed=0)
 
 
 def options(folder, **others):
@@ -74,14 +74,14 @@ class TestData:
         assert not np.array_equal(first["noise"][:, :50], other["noise"][:, :50])
 
     def test_free_rows_count_positions_from_their_first_kmer(self, data):
-        free = load_training_data(DataArguments(data=[], free_share=1.0), None, 6, seed=0)[0]
+        free = load_training_data(DataArguments(data=[], free_share=1.0), None, KmerEncoder(6), seed=0)[0]
         batch = free.arrays(np.arange(8), 0, MaskedReconstruction(0, 0.5))
         assert not free.barcodes.is_placed.any()
         assert (np.diff(batch["position_ids"][:, :20]) >= 1).all()
 
     def test_nothing_to_train_on(self, small_file):
         with pytest.raises(ConfigurationError, match="expected some in the splits nowhere"):
-            load_training_data(DataArguments(data=[str(small_file)], train_splits=["nowhere"]), None, 4, 0)
+            load_training_data(DataArguments(data=[str(small_file)], train_splits=["nowhere"]), None, KmerEncoder(4), 0)
 
     def test_fingerprint_tells_records_apart(self, data):
         assert data[0].fingerprint() == data[0].fingerprint()
@@ -251,15 +251,18 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (ModelArguments(size="huge"), "expected one of tiny, small, base"),
-            (ModelArguments(k=9), "expected 1 to 8"),
+            (ModelArguments(size="huge"), "expected one of nano, tiny, small, base"),
             (ModelArguments(decoder_heads=7), "decoder_hidden_size must be a multiple of decoder_num_attention_heads"),
             (ModelArguments(mask_ratio=0.0), "mask_ratio must lie between 0 and 1"),
         ],
     )
     def test_bad_model(self, arguments, message):
         with pytest.raises(ConfigurationError, match=message):
-            build_config(arguments)
+            build_config(arguments, KmerEncoder(), 660)
+
+    def test_bad_k(self):
+        with pytest.raises(ConfigurationError, match="--k 9: expected 1 to 8"):
+            load_tokenizer(ModelArguments(k=9))
 
     @pytest.mark.parametrize("name", ["batch_size", "save_total_limit", "max_bad_steps"])
     def test_numbers_that_must_be_1_or_more(self, name):
@@ -276,7 +279,7 @@ class TestArguments:
         from barcodemae.commands import parse_arguments
 
         model_args, _, _ = parse_arguments((ModelArguments, DataArguments, LoopArguments), ["--config", str(config)])
-        build_config(model_args)
+        build_config(model_args, KmerEncoder(model_args.k), 660)
 
 
 def launch(*arguments, python=()):

@@ -16,6 +16,7 @@ class BarcodeEncoder(Protocol):
     """See `KmerEncoder`."""
 
     k: int
+    name: str
     vocab_size: int
     mask_token_id: int
     unk_token_id: int

@@ -1,8 +1,12 @@
 """Byte-pair encoding for whole blocks of barcodes, with the manners of the k-mer encoder."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from .sequences import Sequences
@@ -19,6 +23,7 @@ class BpeEncoder:
 
     Attributes:
         k: 1, by how many letters reading can be shifted and still be another reading: not at all.
+        name: tells its ids from those of others.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
 
@@ -29,13 +34,20 @@ class BpeEncoder:
     k = 1
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        if not isinstance(tokenizer.backend_tokenizer.model, BPE):
+            raise ValueError(f"{type(tokenizer.backend_tokenizer.model).__name__} is no byte-pair encoding")
         ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
         expected = (0, 1, len(tokenizer) - 1)
         if ids != expected:
             raise ValueError(f"expected [MASK], [UNK] and [PAD] with the ids {expected}, got {ids}")
         self.vocab_size = len(tokenizer)
         self.mask_token_id, self.unk_token_id, self.pad_token_id = expected
-        self._backend = tokenizer.backend_tokenizer
+        # A copy of its own: calls of the tokenizer switch padding on and off.
+        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        checksum = hashlib.sha256(self._backend.to_str().encode()).hexdigest()
+        self.name = f"{self.vocab_size} words, SHA-256 {checksum}"
 
     def __call__(
         self,

@@ -30,6 +30,7 @@ class KmerEncoder:
 
     Attributes:
         k: letters per token.
+        name: tells its ids from those of others.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
 
@@ -41,6 +42,7 @@ class KmerEncoder:
         alphabet = "ACGTN" if with_n else "ACGT"
         vocabulary = kmer_vocabulary(k, with_n)
         self.k = k
+        self.name = f"{k}-mers" + " with N" * with_n
         self.vocab_size = len(vocabulary)
         self.mask_token_id = vocabulary[MASK_TOKEN]
         self.unk_token_id = vocabulary[UNK_TOKEN]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .kmer_encoder import KmerEncoder
+from .barcode_encoder import BarcodeEncoder
 from .reference_frame import ReferenceFrame
 from .strands import orient
 
@@ -48,7 +48,7 @@ def place_barcodes(sequences: list[str], frame: ReferenceFrame | None, k: int) -
 
 
 def encode_barcodes(
-    encoder: KmerEncoder,
+    encoder: BarcodeEncoder,
     barcodes: PlacedBarcodes,
     max_tokens: int,
     free: np.ndarray | None = None,
@@ -57,7 +57,7 @@ def encode_barcodes(
     """Known k-mers and their positions: what the encoder may see, with nothing between.
 
     Args:
-        encoder: cuts and looks up k-mers.
+        encoder: cuts barcodes into words, and knows their ids.
         barcodes: `[n]` of them.
         max_tokens: most tokens of a barcode that is read freely; a placed one ends with the frame.
         free: `[n]`, barcodes to read freely although they are placed: k-mers are cut, and positions counted, from the
@@ -92,7 +92,7 @@ def encode_barcodes(
     return merged
 
 
-def _known_places_first(encoding: dict[str, np.ndarray], encoder: KmerEncoder) -> dict[str, np.ndarray]:
+def _known_places_first(encoding: dict[str, np.ndarray], encoder: BarcodeEncoder) -> dict[str, np.ndarray]:
     ids = encoding["input_ids"]
     known = (encoding["attention_mask"] == 1) & (ids != encoder.unk_token_id) & (ids != encoder.pad_token_id)
     counts = known.sum(1)

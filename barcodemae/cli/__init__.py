@@ -7,6 +7,7 @@ from barcodemae.cli.convert import convert
 from barcodemae.cli.embed import embed
 from barcodemae.cli.export import export
 from barcodemae.cli.push import push
+from barcodemae.cli.tokenizer import tokenizer
 from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
 
@@ -30,6 +31,7 @@ def _dispatch() -> None:
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     "embed": ("sequences to vectors", embed),
+    "tokenizer": ("barcodes to a byte-pair encoding", tokenizer),
     "convert": ("a published checkpoint to one of ours", convert),
     "export": ("a checkpoint to ONNX", export),
     "push": ("a checkpoint to the Hub, with its card", push),

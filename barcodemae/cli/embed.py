@@ -50,7 +50,7 @@ def embed(arguments: list[str]) -> None:
     embedder = BarcodeEmbedder.from_pretrained(args.model, use_frame=args.use_frame)
     records, report = judge(
         read_records(args.data, on_error=args.on_error),
-        min_length=embedder.kmers.k,
+        min_length=embedder.encoder.k,
         drop_duplicates=False,
         on_error=args.on_error,
     )

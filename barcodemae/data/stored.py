@@ -1,7 +1,7 @@
 """Placed barcodes on disk, taken a few at a time: millions of them need not be in memory.
 
 `NAME.letters` holds all sequences, one after another; `NAME.arrow` the length, start and number of tokens of each;
-`NAME.origins.parquet` the file, line and id that each came from.
+`NAME.records.parquet` what else is known of it: the file, line and id that it came from, and its taxa.
 """
 
 import os
@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barcodemae.data.schema import SCHEMA
+from barcodemae.data.schema import RANKS, SCHEMA
 from barcodemae.errors import UnreadableFileError
 from tokenization_barcodemae import PlacedBarcodes
 
 _SCHEMA = pa.schema({"length": pa.int32(), "start": pa.int32(), "is_placed": pa.bool_(), "num_places": pa.int32()})
-_ORIGINS = pa.schema([SCHEMA.field(column) for column in ("file", "line", "id")])
+_RECORDS = pa.schema([SCHEMA.field(column) for column in ("file", "line", "id", *RANKS, "bin")])
 
 
 class BarcodeWriter:
@@ -37,7 +37,7 @@ class BarcodeWriter:
         self._letters = (folder / f"{name}.letters").open("wb")
         schema = _SCHEMA.with_metadata({"num_slots": str(num_slots)})
         self._index = pa.ipc.new_file(folder / f"{name}.arrow", schema)
-        self._origins = pq.ParquetWriter(folder / f"{name}.origins.parquet", _ORIGINS)
+        self._records = pq.ParquetWriter(folder / f"{name}.records.parquet", _RECORDS)
         self.count = 0
 
     def write(self, barcodes: PlacedBarcodes, num_places: np.ndarray, records: pa.Table) -> None:
@@ -53,7 +53,7 @@ class BarcodeWriter:
         columns = [list(map(len, letters)), barcodes.starts, barcodes.is_placed, num_places]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
         self._index.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-        self._origins.write_table(records.select(_ORIGINS.names))
+        self._records.write_table(records.select(_RECORDS.names))
         self.count += len(barcodes)
 
     def __enter__(self) -> "BarcodeWriter":
@@ -64,7 +64,7 @@ class BarcodeWriter:
     ) -> None:
         self._letters.close()
         self._index.close()
-        self._origins.close()
+        self._records.close()
 
 
 class StoredBarcodes:
@@ -94,7 +94,7 @@ class StoredBarcodes:
         self._lengths = lengths
         self._begins = np.cumsum(lengths, dtype=np.int64) - lengths
         self._path = folder / f"{name}.letters"
-        self._origins = folder / f"{name}.origins.parquet"
+        self._records = folder / f"{name}.records.parquet"
         self._file = os.open(self._path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -128,5 +128,20 @@ class StoredBarcodes:
         Args:
             rows: `[n]`, which ones.
         """
-        found = pq.read_table(self._origins).take(pa.array(rows)).to_pylist()
+        found = pq.read_table(self._records, columns=["file", "line", "id"]).take(pa.array(rows)).to_pylist()
         return [f"{row['file']}, line {row['line']}, record {row['id']!r}" for row in found]
+
+    def taxa(self, column: str) -> tuple[list[str], np.ndarray]:
+        """The taxon of every barcode.
+
+        Args:
+            column: a rank, or `bin`.
+
+        Returns:
+            The names, sorted; and int64 `[n]`, the number of each barcode's name among them, -1 where it is unknown.
+        """
+        values = pq.read_table(self._records, columns=[column])[column].combine_chunks().dictionary_encode()
+        names = np.array(values.dictionary.to_pylist(), dtype=object)
+        known = sorted(set(names) - {""})
+        place = {name: i for i, name in enumerate(known)}
+        return known, np.array([place.get(name, -1) for name in names])[values.indices.to_numpy()]

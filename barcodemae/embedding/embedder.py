@@ -11,7 +11,7 @@ from barcodemae.embedding.precision import fastest_dtype
 from barcodemae.errors import BadRecordError
 from barcodemae.hub.checkpoint import load_checkpoint
 from modeling_barcodemae import BarcodeMAEModel
-from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
+from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
 
 # So many sequences are placed, encoded and sorted by length at a time: it bounds the memory, and within it batches
 # are of nearly equal length.
@@ -23,21 +23,21 @@ class BarcodeEmbedder:
 
     Args:
         model: the encoder.
-        kmers: cuts and looks up the k-mers of its vocabulary.
+        encoder: cuts barcodes into the words of its vocabulary.
         frame: the marker's reference frame. Sequences that it accepts are turned to the marker's strand and read at
             its slots; the others, or all where there is none, from their first nucleotide.
         device: by default a GPU where there is one.
         dtype: of the computation; by default what the device is fastest in. Results are float32 always.
 
     Attributes:
-        model, kmers, frame, device, dtype: as above.
+        model, encoder, frame, device, dtype: as above.
         dimension: width of an embedding.
     """
 
     def __init__(
         self,
         model: BarcodeMAEModel,
-        kmers: KmerEncoder,
+        encoder: BarcodeEncoder,
         frame: ReferenceFrame | None = None,
         device: str | None = None,
         dtype: torch.dtype | None = None,
@@ -45,7 +45,7 @@ class BarcodeEmbedder:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype or fastest_dtype(self.device)
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
-        self.kmers = kmers
+        self.encoder = encoder
         self.frame = frame
         self.dimension = model.config.hidden_size
 
@@ -71,7 +71,7 @@ class BarcodeEmbedder:
             CheckpointError: it is missing or broken.
         """
         checkpoint = load_checkpoint(model, revision, use_frame)
-        return cls(checkpoint.model, checkpoint.kmers, checkpoint.frame, device, dtype)
+        return cls(checkpoint.model, checkpoint.encoder, checkpoint.frame, device, dtype)
 
     @classmethod
     def untrained_like(cls, other: "BarcodeEmbedder", seed: int = 0) -> "BarcodeEmbedder":
@@ -79,7 +79,7 @@ class BarcodeEmbedder:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = BarcodeMAEModel(other.model.config)
-        return cls(model, other.kmers, other.frame, other.device, other.dtype)
+        return cls(model, other.encoder, other.frame, other.device, other.dtype)
 
     def encode(
         self,
@@ -114,7 +114,7 @@ class BarcodeEmbedder:
         with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for begin in range(0, len(sequences), _CHUNK):
                 chunk = list(sequences[begin : begin + _CHUNK])
-                barcodes = place_barcodes(chunk, self.frame, self.kmers.k)
+                barcodes = place_barcodes(chunk, self.frame, self.encoder.k)
                 readings = self._readings(barcodes, average_offsets)
                 total = np.zeros((len(chunk), self.dimension), np.float32)
                 counts = np.zeros((len(chunk), 1), np.float32)
@@ -126,7 +126,7 @@ class BarcodeEmbedder:
                 bad = np.flatnonzero(counts == 0)
                 if len(bad) and on_error == "raise":
                     row = begin + int(bad[0])
-                    raise BadRecordError("input", str(row), f"expected a known {self.kmers.k}-mer, got none")
+                    raise BadRecordError("input", str(row), f"expected a known {self.encoder.k}-mer, got none")
                 progress.update(len(bad))
                 with np.errstate(invalid="ignore"):
                     embeddings[begin : begin + len(chunk)] = total / counts
@@ -137,11 +137,11 @@ class BarcodeEmbedder:
     def _readings(self, barcodes: PlacedBarcodes, average_offsets: bool) -> Iterator[dict[str, np.ndarray]]:
         max_tokens = self.model.config.max_position_embeddings
         if not average_offsets:
-            yield encode_barcodes(self.kmers, barcodes, max_tokens)
+            yield encode_barcodes(self.encoder, barcodes, max_tokens)
             return
         free = np.ones(len(barcodes), bool)
-        for offset in range(self.kmers.k):
-            yield encode_barcodes(self.kmers, barcodes, max_tokens, free, np.full(len(barcodes), offset))
+        for offset in range(self.encoder.k):
+            yield encode_barcodes(self.encoder, barcodes, max_tokens, free, np.full(len(barcodes), offset))
 
     @torch.inference_mode()
     def _pool(self, encoding: dict[str, np.ndarray], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

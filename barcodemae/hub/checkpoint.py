@@ -15,7 +15,7 @@ from barcodemae.files import written_whole
 from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
 from barcodemae.provenance import sha256
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, build_kmer_tokenizer
+from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, build_kmer_tokenizer, encoder_of
 
 FRAME_FILE = "reference_frame.safetensors"
 WEIGHTS_FILE = "model.safetensors"
@@ -28,13 +28,13 @@ class Checkpoint:
     Attributes:
         model: in evaluation mode.
         tokenizer: as saved.
-        kmers: the k-mer encoder that does the same for many barcodes at once.
+        encoder: does the same for many barcodes at once.
         frame: the marker's reference frame, or None where the model was trained without.
     """
 
     model: BarcodeMAEModel
     tokenizer: PreTrainedTokenizerBase
-    kmers: KmerEncoder
+    encoder: BarcodeEncoder
     frame: ReferenceFrame | None
 
 
@@ -83,19 +83,19 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
             tokenizer.init_kwargs.pop(note, None)
-        kmers = KmerEncoder.from_tokenizer(tokenizer)
+        encoder = encoder_of(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
     model, loading = loaded
     if loading["missing_keys"] or loading["mismatched_keys"]:
         absent = sorted(map(str, loading["missing_keys"] or loading["mismatched_keys"]))
         raise CheckpointError(f"{name}: expected all weights of the encoder, but {absent[0]} and maybe more is missing")
-    if (kmers.k, kmers.vocab_size) != (config.k, config.vocab_size):
+    if (encoder.k, encoder.vocab_size) != (config.k, config.vocab_size):
         raise CheckpointError(
             f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as config.json has it, "
-            f"got one of {kmers.vocab_size} with k = {kmers.k}"
+            f"got one of {encoder.vocab_size} with k = {encoder.k}"
         )
-    return Checkpoint(model.eval(), tokenizer, kmers, frame)
+    return Checkpoint(model.eval(), tokenizer, encoder, frame)
 
 
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:

@@ -30,7 +30,7 @@ _FOLDER = Path(__file__).parent
 if (_FOLDER / "tokenization_barcodemae").is_dir():
     sys.path.insert(0, str(_FOLDER))
 
-from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes  # noqa: E402
+from tokenization_barcodemae import PlacedBarcodes, ReferenceFrame, encode_barcodes, encoder_of, place_barcodes  # noqa: E402
 
 MAX_SEQUENCES = 1024
 MAX_LENGTH = 10_000
@@ -73,7 +73,7 @@ class EndpointHandler:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.kmers = KmerEncoder.from_tokenizer(self.tokenizer)
+        self.encoder = encoder_of(self.tokenizer)
         frame_file = folder / "reference_frame.safetensors"
         self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None
 
@@ -101,7 +101,7 @@ class EndpointHandler:
         names, sequences = _read_inputs(data["inputs"])
         frame = self.frame if parameters["use_frame"] else None
         if parameters["task"] == "fill-mask":
-            sequences = [sequence.replace(_MASK, "N" * self.kmers.k) for sequence in sequences]
+            sequences = [sequence.replace(_MASK, "N" * self.encoder.k) for sequence in sequences]
             _check(names, sequences)
             return self._fill(names, sequences, frame, parameters["top_k"])
         _check(names, sequences)
@@ -115,11 +115,13 @@ class EndpointHandler:
     @torch.inference_mode()
     def _embed(self, names: list[str], sequences: list[str], frame: ReferenceFrame | None) -> np.ndarray:
         config = self.model.config
-        barcodes = place_barcodes(sequences, frame, self.kmers.k)
-        encoding = encode_barcodes(self.kmers, barcodes, config.max_position_embeddings)
+        barcodes = place_barcodes(sequences, frame, self.encoder.k)
+        encoding = encode_barcodes(self.encoder, barcodes, config.max_position_embeddings)
         lengths = encoding["attention_mask"].sum(1)
         if (lengths == 0).any():
-            raise ValueError(f"sequence {names[int(lengths.argmin())]}: expected a known {self.kmers.k}-mer, got none")
+            raise ValueError(
+                f"sequence {names[int(lengths.argmin())]}: expected a known {self.encoder.k}-mer, got none"
+            )
         embeddings = np.empty((len(sequences), config.hidden_size), np.float32)
         # Batches of about the same length have next to no padding.
         order = np.argsort(lengths, kind="stable")
@@ -134,7 +136,7 @@ class EndpointHandler:
     ) -> list[dict[str, Any]]:
         if not self.has_decoder:
             raise ValueError("fill-mask: expected a model with a decoder; this one has the encoder alone")
-        k = self.kmers.k
+        k = self.encoder.k
         barcodes = place_barcodes(sequences, frame, k)
         strands = np.ones(len(names), int) if frame is None else frame.place(sequences).strand
         answers: list[dict[str, Any]] = []
@@ -143,7 +145,7 @@ class EndpointHandler:
         for row, name in enumerate(names):
             barcode = barcodes.take(np.array([row]))
             encoding = self._encode_with_gaps(barcode)
-            gaps = np.flatnonzero(encoding["input_ids"][0] == self.kmers.unk_token_id)
+            gaps = np.flatnonzero(encoding["input_ids"][0] == self.encoder.unk_token_id)
             if len(gaps) == encoding["attention_mask"].sum():
                 raise ValueError(f"sequence {name}: expected a known {k}-mer, got none")
             num_guesses += len(gaps) * top_k
@@ -163,12 +165,12 @@ class EndpointHandler:
     def _encode_with_gaps(self, barcode: PlacedBarcodes) -> dict[str, np.ndarray]:
         """One barcode, its unknown k-mers attended; a slot that it lacks is not: nothing is to be found there."""
         on_frame = barcode.is_placed[0]
-        encoding = self.kmers(
+        encoding = self.encoder(
             barcode.nucleotides,
             starts=barcode.starts if on_frame else None,
             max_length=barcode.num_slots if on_frame else self.model.config.max_position_embeddings,
         )
-        attended = encoding["input_ids"] != self.kmers.pad_token_id
+        attended = encoding["input_ids"] != self.encoder.pad_token_id
         return encoding | {"attention_mask": attended.astype(np.int64)}
 
     @torch.inference_mode()
@@ -176,7 +178,7 @@ class EndpointHandler:
         if len(gaps) == 0:
             return []
         logits = self.model(**{name: self._tensor(values) for name, values in encoding.items()}).logits[0, gaps]
-        scores, ids = logits.softmax(-1).topk(min(top_k, 4**self.kmers.k))
+        scores, ids = logits.softmax(-1).topk(min(top_k, 4**self.encoder.k))
         return [
             [{"kmer": kmer, "score": score} for kmer, score in zip(*row, strict=True)]
             for row in zip(map(self.tokenizer.convert_ids_to_tokens, ids.tolist()), scores.tolist(), strict=True)

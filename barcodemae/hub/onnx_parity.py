@@ -121,7 +121,7 @@ def equal_neighbours(exact: np.ndarray, approximate: np.ndarray) -> float:
 
 
 def _readings(checkpoint: Checkpoint, barcodes: list[str]) -> list[Encoding]:
-    kmers, frame = checkpoint.kmers, checkpoint.frame
+    kmers, frame = checkpoint.encoder, checkpoint.frame
     readings = [kmers(barcodes, max_length=checkpoint.model.config.max_position_embeddings)]
     if frame is not None:
         placed = place_barcodes(barcodes, frame, kmers.k)

@@ -82,7 +82,7 @@ def _largest_difference(published: PublishedModel, folder: Path) -> float:
         kmers = [barcode[i : i + k] for i in range(0, len(barcode) - k + 1, k)][:max_tokens]
         input_ids = torch.tensor([[their_ids.get(kmer, first - 1) for kmer in kmers]])
         expected = published.bert(input_ids=input_ids).last_hidden_state.mean(1)
-        arrays = checkpoint.kmers([barcode], max_length=max_tokens)
+        arrays = checkpoint.encoder([barcode], max_length=max_tokens)
         embedding = checkpoint.model(**{name: torch.from_numpy(array) for name, array in arrays.items()}).pooler_output
         differences.append((embedding - expected).abs().max())
     return float(torch.stack(differences).max())

@@ -32,6 +32,10 @@ class ModelArguments:
             "choices": ["mae", "mlm", "causal"],
         },
     )
+    tokenizer: str = field(
+        default="kmer",
+        metadata={"help": "kmer, or the folder of a byte-pair encoding that `barcodemae tokenizer` made."},
+    )
     k: int = field(default=6, metadata={"help": "Nucleotides in a token, 1 to 8."})
     mask_ratio: float = field(default=0.5, metadata={"help": "Share of the tokens that is removed and reconstructed."})
     mask_by_chance: bool = field(

@@ -23,12 +23,12 @@ from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.objectives import Objective
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
+from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 logger = logging.getLogger(__name__)
 
 # To be raised when the same options would make something else of the same files.
-_FORMAT = 1
+_FORMAT = 2
 
 # Data options that what is kept does not depend on, or that are named beside them.
 _NOT_KEPT = {"data", "frame", "free_share", "cache_dir"}
@@ -50,7 +50,7 @@ class TrainingData:
     Attributes:
         barcodes: `[n]`, in the order of the files.
         sha256: of their nucleotides.
-        kmers: cuts and looks up k-mers.
+        encoder: cuts barcodes into tokens.
         max_tokens: most tokens of a barcode that is read freely.
         free_share: share of the records that an epoch reads freely.
         seed: of the run.
@@ -59,7 +59,7 @@ class TrainingData:
 
     barcodes: StoredBarcodes
     sha256: str
-    kmers: KmerEncoder
+    encoder: BarcodeEncoder
     max_tokens: int
     free_share: float
     seed: int
@@ -83,8 +83,8 @@ class TrainingData:
         A step asks for all of its records at once, and cuts them into batches afterwards: how many processes share it
         must not show in the masks.
         """
-        free, offsets = free_rows_and_offsets(self.seed, epoch, records, self.free_share, self.kmers.k)
-        encoding = encode_barcodes(self.kmers, self.barcodes.take(records), self.max_tokens, free, offsets)
+        free, offsets = free_rows_and_offsets(self.seed, epoch, records, self.free_share, self.encoder.k)
+        encoding = encode_barcodes(self.encoder, self.barcodes.take(records), self.max_tokens, free, offsets)
         return {**encoding, **objective.arrays(encoding, records, epoch)}
 
 
@@ -107,26 +107,26 @@ def load_frame(name: str) -> ReferenceFrame | None:
 
 
 def load_training_data(
-    args: DataArguments, frame: ReferenceFrame | None, k: int, seed: int
+    args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder, seed: int
 ) -> tuple[TrainingData, TrainingData]:
     """Read, judge, de-duplicate and place the records of training and validation, or take what is kept of that.
 
-    What is made is kept in `args.cache_dir`, for the next start with the same sources, options, frame and k. No step
-    of it holds all records in memory. Of several processes that call this, one makes it and the others wait.
+    What is made is kept in `args.cache_dir`, for the next start with the same sources, options, frame and tokens. No
+    step of it holds all records in memory. Of several processes that call this, one makes it and the others wait.
 
     Raises:
         BarcodeMAEError: a file can't be read, a record is bad and `--on_error raise` says so, nothing is left, or
             nothing can be kept in `args.cache_dir`.
     """
-    key = _key(args, frame, k)
+    key = _key(args, frame, encoder)
     folder = _folder(args, key)
-    checksums = kept_folder(folder, key, lambda scratch: _make(scratch, args, frame, k))
+    checksums = kept_folder(folder, key, lambda scratch: _make(scratch, args, frame, encoder))
     report = _load_report(folder)
     tell(report)
 
     def stored(name: str, free_share: float) -> TrainingData:
         barcodes, sha256 = StoredBarcodes(folder, name), checksums[f"{name}.letters"]
-        return TrainingData(barcodes, sha256, KmerEncoder(k), args.max_nucleotides // k, free_share, seed, report)
+        return TrainingData(barcodes, sha256, encoder, args.max_nucleotides // encoder.k, free_share, seed, report)
 
     training, validation = stored(_TRAINING, args.free_share), stored(_VALIDATION, 0.0)
     for name, data in ((_TRAINING, training), (_VALIDATION, validation)):
@@ -136,9 +136,9 @@ def load_training_data(
     return training, validation
 
 
-def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, k: int) -> None:
+def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> None:
     judge = Judge(min_length=args.min_nucleotides, max_ambiguous=args.max_unknown_share, on_error=args.on_error)
-    kmers, num_slots = KmerEncoder(k), 0 if frame is None else frame.slots(k)
+    k, num_slots = encoder.k, 0 if frame is None else frame.slots(encoder.k)
     preset = find_preset(args.preset, args.split_column)
     wanted = pa.array([*args.train_splits, args.val_split, ""])
     with (
@@ -152,7 +152,7 @@ def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, k: in
             num_places = np.zeros(len(barcodes), np.int64)
             for begin in range(0, len(barcodes), _CHUNK):
                 rows = np.arange(begin, min(begin + _CHUNK, len(barcodes)))
-                encoding = encode_barcodes(kmers, barcodes.take(rows), args.max_nucleotides // k)
+                encoding = encode_barcodes(encoder, barcodes.take(rows), args.max_nucleotides // k)
                 num_places[rows] = encoding["attention_mask"].sum(1)
             readable = num_places >= _FEWEST_PLACES
             judge.drop(kept, np.where(readable, USABLE, TOO_FEW_KMERS))
@@ -172,14 +172,14 @@ def _sources(args: DataArguments) -> list[str]:
     return args.data or [str(sample_path())]
 
 
-def _key(args: DataArguments, frame: ReferenceFrame | None, k: int) -> dict[str, Any]:
+def _key(args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> dict[str, Any]:
     """What the kept files are made of."""
     return {
         "format": _FORMAT,
         "sources": [version_of(source) for source in _sources(args)],
         "options": {name: value for name, value in asdict(args).items() if name not in _NOT_KEPT},
         "frame": None if frame is None else [hashlib.sha256(frame.profile.tobytes()).hexdigest(), frame.min_score],
-        "k": k,
+        "tokens": encoder.name,
     }
 
 

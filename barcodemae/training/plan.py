@@ -126,11 +126,11 @@ def describe_plan(
     num_steps = max(1, round(args.epochs * per_epoch))
     num_validations = -(-num_steps // args.eval_every) if len(validation) else 0
     seconds = num_steps * costs.step_seconds + num_validations * costs.validation_seconds
-    kmers = training.num_places
+    tokens = training.num_places
     lines = [
         yaml.safe_dump(dict(settings), sort_keys=False),
         *describe_records(training.report, len(training), len(validation)),
-        f"- known k-mers of a barcode: {kmers.min()} to {kmers.max()}, {kmers.mean():.1f} on average",
+        f"- known tokens of a barcode: {tokens.min()} to {tokens.max()}, {tokens.mean():.1f} on average",
         f"- parameters: {_num_parameters(model):,}, the encoder's among them: {_num_parameters(model.base_model):,}",
         f"- steps: {num_steps:,} of {step_size:,} records, {per_epoch:,} in an epoch; validations: {num_validations:,}",
         f"- machine: {describe_machine()}; processes: {accelerator.num_processes}; "

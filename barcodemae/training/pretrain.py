@@ -11,7 +11,7 @@ import torch
 import yaml
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.embedding import fastest_dtype
 from barcodemae.errors import ConfigurationError
@@ -35,9 +35,18 @@ from modeling_barcodemae import (
     BarcodeMAEForMaskedTokenPreTraining,
     BarcodeMAEForPreTraining,
 )
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import (
+    BarcodeEncoder,
+    BpeEncoder,
+    KmerEncoder,
+    ReferenceFrame,
+    build_kmer_tokenizer,
+    encoder_of,
+)
 
 RUN_FILE = "run.yaml"
+
+_FEWEST_POSITIONS = 512  # as published
 
 _MODELS: dict[str, type[PreTrainedModel]] = {
     "mae": BarcodeMAEForPreTraining,
@@ -70,6 +79,7 @@ class _Run:
     objective: Objective
     training: TrainingData
     validation: TrainingData
+    tokenizer: PreTrainedTokenizerFast
     frame: ReferenceFrame | None
     settings: dict[str, Any]
 
@@ -116,7 +126,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         if is_main:
             trained = type(run.model)(run.model.config)  # the processes may share the model among them
             trained.load_state_dict(weights)
-            save_checkpoint(folder, trained, run.frame)
+            save_checkpoint(folder, trained, run.frame, run.tokenizer)
             origin = describe_training(model_args, data_args, args, training, validation, accelerator)
             with written_whole(folder) as scratch:
                 (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
@@ -146,9 +156,13 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
 
 
 def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
-    config = build_config(model_args)
+    tokenizer = load_tokenizer(model_args)
+    encoder = encoder_of(tokenizer)
+    if data_args.frame != "none" and not isinstance(encoder, KmerEncoder):
+        raise ConfigurationError(f"--tokenizer {model_args.tokenizer}: its words fit no slots; expected --frame none")
+    config = build_config(model_args, encoder, data_args.max_nucleotides)
     frame = load_frame(data_args.frame)
-    training, validation = load_training_data(data_args, frame, config.k, args.seed)
+    training, validation = load_training_data(data_args, frame, encoder, args.seed)
     on_cpu = not torch.accelerator.is_available()  # said, or two processes on CPUs would not know of each other
     PartialState(cpu=on_cpu)
     accelerator = Accelerator(
@@ -165,7 +179,7 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     objective = NextTokenPrediction() if is_causal else MaskedReconstruction(args.seed, config.mask_ratio)
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
     settings["mixed_precision"] = accelerator.mixed_precision
-    return _Run(accelerator, model, objective, training, validation, frame, settings)
+    return _Run(accelerator, model, objective, training, validation, tokenizer, frame, settings)
 
 
 def _precision(args: LoopArguments) -> str:
@@ -189,19 +203,46 @@ def choose_attention(device_type: str, mixed_precision: str) -> str:
     return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"
 
 
-def build_config(args: ModelArguments) -> BarcodeMAEConfig:
+def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
+    """The tokenizer that `--tokenizer` names.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it is no byte-pair encoding of ours.
+    """
+    if args.tokenizer == "kmer":
+        if not 1 <= args.k <= 8:
+            raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
+        return build_kmer_tokenizer(args.k)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+        BpeEncoder(tokenizer)
+    except Exception as error:  # what the library raises over a broken folder has no common class
+        raise ConfigurationError(
+            f"--tokenizer {args.tokenizer}: expected kmer, or the folder of a byte-pair encoding: {error}"
+        ) from error
+    for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
+        tokenizer.init_kwargs.pop(note, None)
+    return tokenizer
+
+
+def build_config(args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides: int) -> BarcodeMAEConfig:
     """The model's configuration.
+
+    Args:
+        args: which model.
+        encoder: whose ids the model is to read.
+        max_nucleotides: most that it reads of a barcode.
 
     Raises:
         ConfigurationError: values that don't go together.
     """
     if args.size not in SIZES:
         raise ConfigurationError(f"--size {args.size}: expected one of {', '.join(SIZES)}")
-    if not 1 <= args.k <= 8:
-        raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
     settings: dict[str, Any] = {
         **SIZES[args.size],
-        "k": args.k,
+        "k": encoder.k,
+        "vocab_size": encoder.vocab_size,
+        "max_position_embeddings": max(_FEWEST_POSITIONS, max_nucleotides // encoder.k),
         "objective": args.objective,
         "mask_ratio": args.mask_ratio,
         "mask_by_chance": args.mask_by_chance,

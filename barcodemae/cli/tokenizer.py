@@ -1,0 +1,43 @@
+"""`barcodemae tokenizer`: a byte-pair encoding, learnt from barcodes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from barcodemae.commands import parse_arguments
+from barcodemae.data import judge, read_records, tell
+from barcodemae.errors import ConfigurationError
+from barcodemae.files import written_whole
+from tokenization_barcodemae import train_bpe_tokenizer
+
+
+@dataclass
+class TokenizerArguments:
+    """What to learn from, and how many words."""
+
+    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    output: str = field(metadata={"help": "Folder of the tokenizer, for `train.py --tokenizer`."})
+    vocab_size: int = field(default=512, metadata={"help": "Words, 128 to 4,096, three special ones among them."})
+    splits: list[str] = field(
+        default_factory=lambda: ["pretrain", "train"],
+        metadata={"help": "Splits to learn from; records without a split always count."},
+    )
+
+
+def tokenizer(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input; nothing is written then.
+    """
+    (args,) = parse_arguments((TokenizerArguments,), arguments)
+    records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
+    tell(report)
+    rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)
+    sequences = [sequence for sequence, split in rows if split in {*args.splits, ""}]
+    try:
+        learnt = train_bpe_tokenizer(sequences, args.vocab_size)
+    except ValueError as error:
+        raise ConfigurationError(f"--vocab_size {args.vocab_size}: {error}") from error
+    with written_whole(Path(args.output)) as scratch:
+        learnt.save_pretrained(scratch)
+    print(f"A tokenizer of {len(learnt):,} words, learnt from {len(sequences):,} barcodes, is in {args.output}.")
