@@ -65,6 +65,7 @@ class BarcodeMAEConfig(BertConfig):
             `causal` (GPT-style; sets `is_decoder`, by which BERT's attention is causal).
         mask_ratio: share of a barcode's known places that are masked, between 0 and 1, exclusive.
         mask_by_chance: mask each place by chance, as published, instead of the same number in every row of a batch.
+        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
         decoder_num_attention_heads: by default the encoder's.
@@ -88,6 +89,7 @@ class BarcodeMAEConfig(BertConfig):
     objective: str = "mae"
     mask_ratio: float = 0.5
     mask_by_chance: bool = False
+    label_ranks: dict[str, int] | None = None
     decoder_num_hidden_layers: int | None = None
     decoder_hidden_size: int | None = None
     decoder_num_attention_heads: int | None = None

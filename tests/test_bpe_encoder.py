@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import ModelArguments
-from barcodemae.training.pretrain import load_tokenizer
+from barcodemae.training.model import load_tokenizer
 from tokenization_barcodemae import BpeEncoder, build_kmer_tokenizer, encoder_of, train_bpe_tokenizer
 
 ROOT = Path(__file__).parent.parent

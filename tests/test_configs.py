@@ -6,7 +6,7 @@ import pytest
 
 from barcodemae.commands import parse_arguments
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
-from barcodemae.training.pretrain import build_config
+from barcodemae.training.model import build_config
 from barcodemae.training.schedule import build_optimizer
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder

@@ -17,8 +17,9 @@ from barcodemae.training.ahead import map_ahead
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import evaluate, train
+from barcodemae.training.model import build_config, load_tokenizer
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.pretrain import build_config, load_tokenizer, pretrain
+from barcodemae.training.pretrain import pretrain
 from barcodemae.training.schedule import build_optimizer
 from barcodemae.training.state import load_state
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining

@@ -11,7 +11,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
-from barcodemae.evaluation.report.page import NAMES, representations, results_table
+from barcodemae.evaluation.report.names import NAMES, representations
+from barcodemae.evaluation.report.page import results_table
 from barcodemae.hub.card_facts import Evaluation, read_evaluations, read_frame, read_model, read_onnx, read_training
 from tokenization_barcodemae import ReferenceFrame
 

@@ -58,7 +58,7 @@ def save_checkpoint(
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        write_sentence_transformers_files(scratch, config)
+        write_sentence_transformers_files(scratch, config.hidden_size, tokenizer.model_max_length)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
 

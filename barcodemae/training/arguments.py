@@ -28,9 +28,27 @@ class ModelArguments:
         default="mae",
         metadata={
             "help": "What is learnt: mae (masked k-mers are removed), or what that is compared with: mlm (BERT-style, "
-            "[MASK] in their place) or causal (GPT-style, the next k-mer).",
-            "choices": ["mae", "mlm", "causal"],
+            "[MASK] in their place) or causal (GPT-style, the next k-mer); or classification: the taxa of --ranks.",
+            "choices": ["mae", "mlm", "causal", "classification"],
         },
+    )
+    backbone: str = field(
+        default="bert",
+        metadata={
+            "help": "bert, or for --objective causal --frame none also mamba2 (a GPU's work).",
+            "choices": ["bert", "mamba2"],
+        },
+    )
+    init_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Checkpoint, folder or id on the Hub, whose encoder training begins with; size, k, tokenizer and "
+            "frame are its own. By default, weights are random."
+        },
+    )
+    ranks: list[str] = field(
+        default_factory=lambda: ["genus", "species"],
+        metadata={"help": "Ranks that a classification learns; a record may lack a name at some of them."},
     )
     tokenizer: str = field(
         default="kmer",

@@ -5,9 +5,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from barcodemae.data.randomness import Stream, uniform
+from barcodemae.data.schema import RANKS
+from barcodemae.data.stored import StoredBarcodes
+from barcodemae.errors import ConfigurationError
 from modeling_barcodemae.masking_barcodemae import count_kept
 
 
@@ -73,6 +77,59 @@ class NextTokenPrediction:
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return _token_sums(model, batch)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy over taxa, summed over the ranks at which a barcode has a name that training knows.
+
+    Attributes:
+        names: rank -> its taxa, sorted, in the order of the model's scores.
+        training: int64 `[n, ranks]`, the number of each record's taxon, -1 where it is unknown.
+        validation: the same of the records of validation.
+    """
+
+    names: dict[str, list[str]]
+    training: np.ndarray
+    validation: np.ndarray
+
+    @classmethod
+    def of(cls, ranks: list[str], training: StoredBarcodes, validation: StoredBarcodes) -> "Classification":
+        """The taxa of the records of training at some ranks.
+
+        Raises:
+            ConfigurationError: a rank is none, or has fewer than two taxa.
+        """
+        names, columns = {}, []
+        for rank in ranks:
+            if rank not in RANKS:
+                raise ConfigurationError(f"--ranks: expected any of {', '.join(RANKS)}, got {rank}")
+            names[rank], known = training.taxa(rank)
+            if len(names[rank]) < 2:
+                raise ConfigurationError(f"--ranks {rank}: expected two taxa or more to tell apart, got {names[rank]}")
+            place = {name: i for i, name in enumerate(names[rank])}
+            others, found = validation.taxa(rank)
+            numbers = np.array([*(place.get(name, -1) for name in others), -1])
+            columns.append((known, numbers[found]))
+        known_taxa, found_taxa = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
+        return cls(names, known_taxa, found_taxa)
+
+    def labels(self) -> list[str]:
+        """A word for each of the model's scores, rank and taxon: `g:Aus`, as in SINTAX headers."""
+        return [f"{rank[0]}:{name}" for rank, names in self.names.items() for name in names]
+
+    def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
+        return {"taxa": (self.validation if epoch < 0 else self.training)[records]}
+
+    def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        taxa = batch.pop("taxa")
+        scores = model(**batch).logits.float().split([len(names) for names in self.names.values()], dim=1)
+        known = taxa >= 0
+        loss = sum(
+            F.cross_entropy(of_rank, taxa[:, i], ignore_index=-1, reduction="sum") for i, of_rank in enumerate(scores)
+        )
+        right = torch.stack([of_rank.argmax(1) for of_rank in scores], dim=1) == taxa
+        return {"count": known.sum(), "loss": torch.as_tensor(loss), "accuracy": (right & known).sum()}
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""From arguments to a pretrained checkpoint."""
+"""From arguments to a trained checkpoint."""
 
 import dataclasses
 import json
@@ -11,16 +11,16 @@ import torch
 import yaml
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from barcodemae.embedding import fastest_dtype
-from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
-from barcodemae.training.dataset import TrainingData, load_frame, load_training_data
+from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.loop import train
-from barcodemae.training.objectives import MaskedReconstruction, NextTokenPrediction, Objective
+from barcodemae.training.model import Start, build_model, choose_start
+from barcodemae.training.objectives import Objective
 from barcodemae.training.plan import describe_plan, measure_costs
 from barcodemae.training.provenance import TRAINING_FILE, describe_training
 from barcodemae.training.run_folder import claimed, refuse_another_run
@@ -28,31 +28,8 @@ from barcodemae.training.state import whole_weights
 from barcodemae.training.stopping import shortage_told
 from barcodemae.training.summary import write_summary
 from barcodemae.training.trackers import choose_tracker, start_tracker
-from modeling_barcodemae import (
-    SIZES,
-    BarcodeMAEConfig,
-    BarcodeMAEForCausalPreTraining,
-    BarcodeMAEForMaskedTokenPreTraining,
-    BarcodeMAEForPreTraining,
-)
-from tokenization_barcodemae import (
-    BarcodeEncoder,
-    BpeEncoder,
-    KmerEncoder,
-    ReferenceFrame,
-    build_kmer_tokenizer,
-    encoder_of,
-)
 
 RUN_FILE = "run.yaml"
-
-_FEWEST_POSITIONS = 512  # as published
-
-_MODELS: dict[str, type[PreTrainedModel]] = {
-    "mae": BarcodeMAEForPreTraining,
-    "mlm": BarcodeMAEForMaskedTokenPreTraining,
-    "causal": BarcodeMAEForCausalPreTraining,
-}
 
 # They may differ between a run and the one that goes on with it.
 _FREE_TO_CHANGE = {
@@ -79,13 +56,12 @@ class _Run:
     objective: Objective
     training: TrainingData
     validation: TrainingData
-    tokenizer: PreTrainedTokenizerFast
-    frame: ReferenceFrame | None
+    start: Start
     settings: dict[str, Any]
 
 
 def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments) -> Path:
-    """Pretrain BarcodeMAE, or the same encoder with an objective that it is compared with.
+    """Train BarcodeMAE, or the same encoder with another objective.
 
     Args:
         model_args: which model.
@@ -126,7 +102,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         if is_main:
             trained = type(run.model)(run.model.config)  # the processes may share the model among them
             trained.load_state_dict(weights)
-            save_checkpoint(folder, trained, run.frame, run.tokenizer)
+            save_checkpoint(folder, trained, run.start.frame, run.start.tokenizer)
             origin = describe_training(model_args, data_args, args, training, validation, accelerator)
             with written_whole(folder) as scratch:
                 (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
@@ -156,13 +132,8 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
 
 
 def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
-    tokenizer = load_tokenizer(model_args)
-    encoder = encoder_of(tokenizer)
-    if data_args.frame != "none" and not isinstance(encoder, KmerEncoder):
-        raise ConfigurationError(f"--tokenizer {model_args.tokenizer}: its words fit no slots; expected --frame none")
-    config = build_config(model_args, encoder, data_args.max_nucleotides)
-    frame = load_frame(data_args.frame)
-    training, validation = load_training_data(data_args, frame, encoder, args.seed)
+    start = choose_start(model_args, data_args)
+    training, validation = load_training_data(data_args, start.frame, start.encoder, args.seed)
     on_cpu = not torch.accelerator.is_available()  # said, or two processes on CPUs would not know of each other
     PartialState(cpu=on_cpu)
     accelerator = Accelerator(
@@ -173,13 +144,11 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         project_dir=args.output_dir,
     )
     torch.manual_seed(args.seed)
-    model = _MODELS[config.objective](config)
+    model, objective = build_model(start, model_args, training, validation, args.seed)
     model.set_attn_implementation(choose_attention(accelerator.device.type, accelerator.mixed_precision))
-    is_causal = config.objective == "causal"
-    objective = NextTokenPrediction() if is_causal else MaskedReconstruction(args.seed, config.mask_ratio)
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
     settings["mixed_precision"] = accelerator.mixed_precision
-    return _Run(accelerator, model, objective, training, validation, tokenizer, frame, settings)
+    return _Run(accelerator, model, objective, training, validation, start, settings)
 
 
 def _precision(args: LoopArguments) -> str:
@@ -201,58 +170,3 @@ def choose_precision(wanted: str) -> str:
 def choose_attention(device_type: str, mixed_precision: str) -> str:
     """`sdpa`, or `eager` on a CPU in bf16, where the backward of fused attention is slow."""
     return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"
-
-
-def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
-    """The tokenizer that `--tokenizer` names.
-
-    Raises:
-        ConfigurationError: there is none of that name, or it is no byte-pair encoding of ours.
-    """
-    if args.tokenizer == "kmer":
-        if not 1 <= args.k <= 8:
-            raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
-        return build_kmer_tokenizer(args.k)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
-        BpeEncoder(tokenizer)
-    except Exception as error:  # what the library raises over a broken folder has no common class
-        raise ConfigurationError(
-            f"--tokenizer {args.tokenizer}: expected kmer, or the folder of a byte-pair encoding: {error}"
-        ) from error
-    for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
-        tokenizer.init_kwargs.pop(note, None)
-    return tokenizer
-
-
-def build_config(args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides: int) -> BarcodeMAEConfig:
-    """The model's configuration.
-
-    Args:
-        args: which model.
-        encoder: whose ids the model is to read.
-        max_nucleotides: most that it reads of a barcode.
-
-    Raises:
-        ConfigurationError: values that don't go together.
-    """
-    if args.size not in SIZES:
-        raise ConfigurationError(f"--size {args.size}: expected one of {', '.join(SIZES)}")
-    settings: dict[str, Any] = {
-        **SIZES[args.size],
-        "k": encoder.k,
-        "vocab_size": encoder.vocab_size,
-        "max_position_embeddings": max(_FEWEST_POSITIONS, max_nucleotides // encoder.k),
-        "objective": args.objective,
-        "mask_ratio": args.mask_ratio,
-        "mask_by_chance": args.mask_by_chance,
-        "hidden_dropout_prob": args.dropout,
-        "attention_probs_dropout_prob": args.dropout,
-        "decoder_num_hidden_layers": args.decoder_layers,
-        "decoder_hidden_size": args.decoder_width,
-        "decoder_num_attention_heads": args.decoder_heads,
-    }
-    try:
-        return BarcodeMAEConfig(**settings)
-    except Exception as error:  # the library wraps what its validators raise in a class of its own
-        raise ConfigurationError(" ".join(str(error).split())) from error

@@ -6,7 +6,8 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.hub.checkpoint import weights_sha256
+from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData
 
@@ -19,6 +20,8 @@ _ELSEWHERE = {
     "data",
     "frame",
     "cache_dir",
+    "init_from",
+    "tokenizer",
     "report_to",
     "dry_run",
 }  # told without paths, or not worth telling
@@ -39,6 +42,7 @@ def describe_training(
     return {
         "settings": {name: value for name, value in settings.items() if name not in _ELSEWHERE},
         "data": describe_data(data_args.data),
+        "init_from": _describe_checkpoint(model_args.init_from),
         "records": {"training": len(training), "validation": len(validation), "fingerprint": training.fingerprint()},
         "records_per_step": args.batch_size * args.accumulation * accelerator.num_processes,
         "processes": accelerator.num_processes,
@@ -47,3 +51,7 @@ def describe_training(
         "versions": describe_versions(_PACKAGES),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _describe_checkpoint(name: str | None) -> dict[str, str] | None:
+    return None if name is None else {"name": without_folder(name), "weights_sha256": weights_sha256(name)}

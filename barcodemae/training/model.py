@@ -1,0 +1,186 @@
+"""Which model is trained, from which weights, and how it reads barcodes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers import AutoTokenizer, Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.hub.checkpoint import load_checkpoint
+from barcodemae.training.arguments import DataArguments, ModelArguments
+from barcodemae.training.dataset import TrainingData, load_frame
+from barcodemae.training.mamba import CausalMamba2, mamba2_config
+from barcodemae.training.objectives import Classification, MaskedReconstruction, NextTokenPrediction, Objective
+from modeling_barcodemae import (
+    SIZES,
+    BarcodeMAEConfig,
+    BarcodeMAEForCausalPreTraining,
+    BarcodeMAEForMaskedTokenPreTraining,
+    BarcodeMAEForPreTraining,
+    BarcodeMAEForSequenceClassification,
+)
+from tokenization_barcodemae import (
+    BarcodeEncoder,
+    BpeEncoder,
+    KmerEncoder,
+    ReferenceFrame,
+    build_kmer_tokenizer,
+    encoder_of,
+)
+
+_FEWEST_POSITIONS = 512  # as published
+
+_MODELS: dict[str, type[PreTrainedModel]] = {
+    "mae": BarcodeMAEForPreTraining,
+    "mlm": BarcodeMAEForMaskedTokenPreTraining,
+    "causal": BarcodeMAEForCausalPreTraining,
+    "classification": BarcodeMAEForSequenceClassification,
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training begins with.
+
+    Attributes:
+        tokenizer: goes into the checkpoint.
+        encoder: the same for whole blocks of barcodes.
+        frame: the marker's, or None.
+        config: the model's.
+        weights: of the encoder; None for random ones.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    encoder: BarcodeEncoder
+    frame: ReferenceFrame | None
+    config: BarcodeMAEConfig | Mamba2Config
+    weights: dict[str, Tensor] | None
+
+
+def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
+    """A new model, or the encoder of the checkpoint that `--init_from` names, with its tokenizer and frame.
+
+    Raises:
+        CheckpointError: there is no checkpoint of that name.
+        ConfigurationError: values that don't go together.
+    """
+    if args.init_from is not None:
+        checkpoint = load_checkpoint(args.init_from, use_frame=data_args.frame != "none")
+        tokenizer, weights = checkpoint.tokenizer, checkpoint.model.state_dict()
+        kept = checkpoint.model.config.to_dict()
+        settings = {name: value for name, value in kept.items() if name not in ("model_type", "auto_map")}
+        config = _config(settings | _of_every_run(args))
+        return Start(tokenizer, checkpoint.encoder, checkpoint.frame, config, weights)  # type: ignore[arg-type]
+    tokenizer = load_tokenizer(args)
+    encoder = encoder_of(tokenizer)
+    if data_args.frame != "none" and not isinstance(encoder, KmerEncoder):
+        raise ConfigurationError(f"--tokenizer {args.tokenizer}: its words fit no slots; expected --frame none")
+    if args.backbone == "mamba2":
+        if (args.objective, data_args.frame) != ("causal", "none"):
+            raise ConfigurationError("--backbone mamba2: expected --objective causal and --frame none")
+        return Start(tokenizer, encoder, None, mamba2_config(_size(args), encoder), None)
+    config = build_config(args, encoder, data_args.max_nucleotides)
+    return Start(tokenizer, encoder, load_frame(data_args.frame), config, None)
+
+
+def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
+    """The tokenizer that `--tokenizer` names.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it is no byte-pair encoding of ours.
+    """
+    if args.tokenizer == "kmer":
+        if not 1 <= args.k <= 8:
+            raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
+        return build_kmer_tokenizer(args.k)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+        BpeEncoder(tokenizer)
+    except Exception as error:  # what the library raises over a broken folder has no common class
+        raise ConfigurationError(
+            f"--tokenizer {args.tokenizer}: expected kmer, or the folder of a byte-pair encoding: {error}"
+        ) from error
+    for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
+        tokenizer.init_kwargs.pop(note, None)
+    return tokenizer
+
+
+def build_config(args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides: int) -> BarcodeMAEConfig:
+    """The configuration of a new model.
+
+    Args:
+        args: which model.
+        encoder: whose ids the model is to read.
+        max_nucleotides: most that it reads of a barcode.
+
+    Raises:
+        ConfigurationError: values that don't go together.
+    """
+    return _config(
+        {
+            **_size(args),
+            "k": encoder.k,
+            "vocab_size": encoder.vocab_size,
+            "max_position_embeddings": max(_FEWEST_POSITIONS, max_nucleotides // encoder.k),
+            **_of_every_run(args),
+        }
+    )
+
+
+def build_model(
+    start: Start, args: ModelArguments, training: TrainingData, validation: TrainingData, seed: int
+) -> tuple[PreTrainedModel, Objective]:
+    """The model, and what it is to learn.
+
+    Args:
+        start: what training begins with.
+        args: which model.
+        training: records to learn from; they tell what classes there are.
+        validation: records to validate on.
+        seed: of the run.
+
+    Raises:
+        ConfigurationError: there is nothing to classify.
+    """
+    objective: Objective
+    if args.objective == "classification":
+        objective = Classification.of(args.ranks, training.barcodes, validation.barcodes)
+        start.config.label_ranks = {rank: len(names) for rank, names in objective.names.items()}
+        start.config.id2label = dict(enumerate(objective.labels()))
+        start.config.label2id = {label: i for i, label in start.config.id2label.items()}
+    elif args.objective == "causal":
+        objective = NextTokenPrediction()
+    else:
+        objective = MaskedReconstruction(seed, args.mask_ratio)
+    model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
+    if start.weights is not None:
+        model.base_model.load_state_dict(start.weights)
+    return model, objective
+
+
+def _size(args: ModelArguments) -> dict[str, int]:
+    if args.size not in SIZES:
+        raise ConfigurationError(f"--size {args.size}: expected one of {', '.join(SIZES)}")
+    return SIZES[args.size]
+
+
+def _of_every_run(args: ModelArguments) -> dict[str, Any]:
+    return {
+        # A classifier reads as its encoder was taught to, and a new one as BarcodeMAE's does.
+        **({} if args.objective == "classification" else {"objective": args.objective}),
+        "mask_ratio": args.mask_ratio,
+        "mask_by_chance": args.mask_by_chance,
+        "hidden_dropout_prob": args.dropout,
+        "attention_probs_dropout_prob": args.dropout,
+        "decoder_num_hidden_layers": args.decoder_layers,
+        "decoder_hidden_size": args.decoder_width,
+        "decoder_num_attention_heads": args.decoder_heads,
+    }
+
+
+def _config(settings: dict[str, Any]) -> BarcodeMAEConfig:
+    try:
+        return BarcodeMAEConfig(**settings)
+    except Exception as error:  # the library wraps what its validators raise in a class of its own
+        raise ConfigurationError(" ".join(str(error).split())) from error
