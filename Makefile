@@ -28,6 +28,9 @@ test: $(INSTALLED)  ## run the fast tests
 test-slow: $(INSTALLED)  ## run the long roads, each in a fresh process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
 
+aligners:  ## install BLAST and VSEARCH, rivals in the evaluation, where the system allows it
+	tools/install_aligners.sh
+
 lint: $(INSTALLED)  ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,4 +51,4 @@ floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 clean:  ## remove the environment, the demo's run and all that was built
 	rm -rf .venv build dist $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-.PHONY: help install demo test test-slow lint types floors clean
+.PHONY: help install demo test test-slow aligners lint types floors clean

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.evaluation.bootstrap import species_bootstrap
+from barcodemae.evaluation import bootstrap
+from barcodemae.evaluation.bootstrap import draw_species, percentile_interval, species_bootstrap
 
 
 def test_all_right_or_all_wrong_leaves_no_doubt():
@@ -74,3 +75,31 @@ def test_intervals_are_ordered_shares(rows):
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="at least one answered row"):
         species_bootstrap(np.array([], bool), np.array([], str))
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    rng = np.random.default_rng(4)
+    right, species = rng.random(200) < 0.5, rng.integers(0, 40, 200).astype(str)
+    whole = species_bootstrap(right, species)
+    monkeypatch.setattr(bootstrap, "_BLOCK_BYTES", 8 * 40 * 7)
+    # A product of matrices of another height may round its last digit otherwise.
+    np.testing.assert_allclose(species_bootstrap(right, species), whole, rtol=1e-12)
+
+
+def test_a_difference_of_two_models_mirrors_when_they_change_places():
+    rng = np.random.default_rng(5)
+    difference, species = rng.integers(-1, 2, 300), rng.integers(0, 40, 300).astype(str)
+    there, back = species_bootstrap(difference, species), species_bootstrap(-difference, species)
+    for (low, high), (back_low, back_high) in zip(there, back, strict=True):
+        assert (low, high) == pytest.approx((-back_high, -back_low))
+
+
+def test_species_are_drawn_evenly_and_with_replacement():
+    times = draw_species(np.random.default_rng(0), 10, 4000)
+    assert (times.sum(axis=1) == 10).all()
+    assert times.mean(axis=0) == pytest.approx(np.ones(10), abs=0.07)
+    assert (times == 0).mean() == pytest.approx(0.9**10, abs=0.02)
+
+
+def test_the_middle_95_percent():
+    assert percentile_interval(np.arange(1001)) == pytest.approx((25, 975))

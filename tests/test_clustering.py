@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from evaluation_records import make_records
 
-from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions
+from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.tasks import clustering
+from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions, rows_with_bin
 
 
 def directions(n_bins, n_rows, seed=0):
@@ -54,7 +56,29 @@ def test_a_handful_of_rows(n):
     assert clustering_scores(directions(n, 1), records)["bin_ami"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("bins", [[], ["BOLD:1"], ["BOLD:1", ""]])
+@pytest.mark.parametrize("bins", [[], ["BOLD:1"], ["BOLD:1", ""], ["BOLD:1"] * 6])
 def test_fewer_than_two_bins_leave_nothing_to_score(bins):
     records = make_records(bin=bins, species=["species 1"] * len(bins))
     assert clustering_scores(np.ones((len(bins), 4), np.float32), records)["bin_ami"] is None
+
+
+def test_many_rows_are_drawn_from_and_both_numbers_told(monkeypatch):
+    monkeypatch.setattr(clustering, "MAX_ROWS", 30)
+    records = make_records(bin=[*names("BOLD:", 3, 20), ""], species=[*names("species ", 3, 20), ""])
+    scores = clustering_scores(directions(61, 1), records)
+    assert (scores["n_rows"], scores["n_rows_used"]) == (60, 30)
+
+
+def test_the_draw_depends_on_its_seed_alone_and_keeps_the_order():
+    records = make_records(bin=[*names("BOLD:", 50, 2), ""])
+    rows = rows_with_bin(records, 10, seed=1)
+    assert (len(rows), rows.max() < 100) == (10, True)
+    np.testing.assert_array_equal(rows, np.unique(rows))
+    np.testing.assert_array_equal(rows_with_bin(records, 10, seed=1), rows)
+    assert rows_with_bin(records, 10, seed=2).tolist() != rows.tolist()
+    np.testing.assert_array_equal(rows_with_bin(records, 100), np.arange(100))
+
+
+def test_vectors_that_are_not_finite_are_refused():
+    with pytest.raises(ConfigurationError, match="NaN or infinity in 2 of 2"):
+        clustering_scores(np.full((2, 3), np.nan), make_records(bin=["BOLD:1", "BOLD:2"]))

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from barcodemae.data import read_records, sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.evaluation.protocol import build_benchmark
+from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.tasks.fine_tuning import classify, fine_tune, fine_tuning_scores
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data

@@ -1,56 +1,108 @@
+from collections import Counter
+
 import numpy as np
 import pytest
+from evaluation_hits import make_hits
 from evaluation_records import make_records
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.tasks.knn import genus_size_scores, knn_scores
+from barcodemae.evaluation.tasks.knn import answered_taxa, answering_keys, knn_scores
 
 KEYS = make_records(
     genus=["Aus", "Aus", "Bus", "Cus"],
-    family=["Aidae", "Aidae", "Aidae", ""],
-    order=["Diptera"] * 4,
+    family=["Aidae", "Aidae", "Bidae", ""],
+    order=["Diptera"] * 3 + ["Coleoptera"],
     species=["Aus a", "Aus b", "Bus a", "Cus a"],
 )
 QUERIES = make_records(
     genus=["Aus", "Aus", "Bus", "Dus", ""],
-    family=["Aidae", "Aidae", "Aidae", "Didae", ""],
+    family=["Aidae", "Aidae", "Bidae", "Didae", ""],
     order=["Diptera", "Diptera", "Diptera", "Coleoptera", "Diptera"],
     species=["Aus x", "Aus x", "Bus x", "Dus x", ""],
 )
-NEIGHBOURS = np.array([0, 2, 2, 3, 1])
+HITS = make_hits([[0], [2], [2], [3], [1]])
 
 
 def test_scores_by_hand():
-    scores = knn_scores(NEIGHBOURS, KEYS, QUERIES, ("genus", "family", "order"))
-    assert (scores["n_keys"], scores["n_queries"], scores["n_answerable"]) == (4, 5, 3)
+    scores = knn_scores(HITS, KEYS, QUERIES, ("genus", "family", "order"))
+    assert (scores["n_keys"], scores["n_queries"], scores["n_neighbours"], scores["n_answerable"]) == (4, 5, 1, 3)
+    assert scores["n_answerable_by_rank"] == {"genus": 3, "family": 3, "order": 5}
+    assert scores["n_taxa_by_rank"] == {"genus": 3, "family": 2, "order": 2}
     # Genus: rows 0 to 2 can be answered; row 1 gets Bus. By species: Aus x 1/2, Bus x 1.
     assert scores["genus_accuracy"] == pytest.approx(2 / 3)
     assert scores["genus_accuracy_by_species"] == pytest.approx(3 / 4)
-    # Family: Didae is not among the keys.
-    assert scores["family_accuracy"] == 1
-    # Order: four rows can be answered, all right.
+    assert scores["family_accuracy"] == pytest.approx(2 / 3)
     assert scores["order_accuracy"] == 1
+
+
+def test_a_query_for_which_nothing_was_found_is_answered_wrongly():
+    hits = make_hits([[-1], [0], [2], [-1], [1]])
+    scores = knn_scores(hits, KEYS, QUERIES, ("genus",))
+    assert scores["n_without_hit"] == 2
+    assert scores["genus_accuracy"] == pytest.approx(2 / 3)
+
+
+def test_closed_world_asks_for_the_species_first():
+    queries = make_records(genus=["Aus", "Bus"], species=["Aus b", "Bus z"])
+    scores = knn_scores(make_hits([[0], [2]]), KEYS, queries, ("species", "genus"))
+    assert (scores["n_answerable"], scores["species_accuracy"], scores["genus_accuracy"]) == (1, 0, 1)
 
 
 def test_rows_of_unknown_species_are_species_of_their_own():
     keys = make_records(genus=["Aus", "Bus"])
     queries = make_records(genus=["Aus", "Aus", "Aus"], species=["Aus a", "", ""])
-    scores = knn_scores(np.array([0, 1, 1]), keys, queries, ("genus",))
+    scores = knn_scores(make_hits([[0], [1], [1]]), keys, queries, ("genus",))
     assert scores["genus_accuracy_by_species"] == pytest.approx(1 / 3)
 
 
-def test_a_rank_without_an_answerable_row_is_left_out_unless_it_is_asked_for():
-    keys, queries = make_records(genus=["Aus"], family=[""]), make_records(genus=["Aus"], family=["Aidae"])
-    assert "family_accuracy" not in knn_scores(np.array([0]), keys, queries, ("genus", "family"))
-    with pytest.raises(ConfigurationError, match="queries of a family that stands among the keys"):
-        knn_scores(np.array([0]), keys, queries, ("family", "genus"))
+def test_a_rank_that_cannot_be_asked_is_counted_and_has_no_accuracy():
+    keys = make_records(genus=["Aus", "Bus"], family=["", ""], phylum=["Arthropoda"] * 2)
+    queries = make_records(genus=["Aus"], family=["Aidae"], phylum=["Arthropoda"])
+    scores = knn_scores(make_hits([[0]]), keys, queries, ("genus", "family", "phylum"))
+    assert scores["n_answerable_by_rank"] == {"genus": 1, "family": 0, "phylum": 1}
+    assert scores["n_taxa_by_rank"] == {"genus": 2, "family": 0, "phylum": 1}
+    assert "family_accuracy" not in scores
+    assert "phylum_accuracy" not in scores
 
 
-def test_genus_sizes_by_hand():
-    small, large = genus_size_scores(
-        np.array([0, 2, 2, 1, 4]),
-        make_records(genus=["Aus", "Bus", "Bus", "Bus", "Cus"]),
-        make_records(genus=["Aus", "Aus", "Bus", "Bus", "Dus"], species=["Aus x", "Aus y", "Bus x", "Bus x", "Dus x"]),
-    )
-    assert (small["n_keys"], small["n_answerable"], small["genus_accuracy"]) == ([1, 1], 2, 0.5)
-    assert (large["n_keys"], large["n_answerable"], large["genus_accuracy"]) == ([3, 3], 2, 1.0)
+def test_a_headline_that_cannot_be_asked_is_refused():
+    queries = make_records(genus=["Aus"], family=["Aidae"], phylum=["Arthropoda"])
+    keys = make_records(genus=["Aus", "Bus"], family=["", ""], phylum=["Arthropoda"] * 2)
+    with pytest.raises(ConfigurationError, match="queries of a family that stands among the keys, got none"):
+        knn_scores(make_hits([[0]]), keys, queries, ("family", "genus"))
+    with pytest.raises(ConfigurationError, match="two taxa or more to tell apart by phylum, got one"):
+        knn_scores(make_hits([[0]]), keys, queries, ("phylum",))
+
+
+@pytest.mark.parametrize(
+    ("rows", "answer"),
+    [
+        ([0, 2, 3], 0),  # Aus, Bus, Cus: a tie of three, the nearest
+        ([2, 0, 1], 0),  # Aus twice: its nearest key
+        ([2, 3, 0, 1, 2], 2),  # Bus and Aus twice each: Bus is nearer
+        ([-1, -1, 3], 3),
+        ([-1, -1], -1),
+    ],
+)
+def test_the_majority_answers_and_the_nearest_of_a_tie(rows, answer):
+    genera = np.array(KEYS["genus"].to_pylist())
+    assert answering_keys(np.array([rows]), genera).tolist() == [answer]
+
+
+def test_a_neighbour_of_unknown_taxon_has_no_vote():
+    families = make_hits([[3, 3, 0], [3, 3, 3]])
+    assert answered_taxa(families, KEYS, "family").tolist() == ["Aidae", ""]
+
+
+@given(st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=1, max_size=6))
+def test_votes_equal_those_counted_one_by_one(rows):
+    taxa = np.array(["a", "a", "b", "b", "c", ""])
+    found = answering_keys(np.array(rows), taxa)
+    for row, answer in zip(rows, found.tolist(), strict=True):
+        voters = [key for key in row if key >= 0 and taxa[key]]
+        # Counter keeps the order of first sight, and most_common that order among equals.
+        winner = Counter(taxa[key] for key in voters).most_common(1)
+        expected = next(key for key in voters if taxa[key] == winner[0][0]) if voters else -1
+        assert answer == expected

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.rivals import kmers
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
-from barcodemae.evaluation.rivals.kmers import KmerCounts
+from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
+from barcodemae.evaluation.rivals.linear_maps import singular_vectors
+from barcodemae.evaluation.search import nearest_by_cosine
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 LENGTH = 60
@@ -155,5 +159,35 @@ def test_a_genus_of_one_barcode_is_no_trouble(frame, barcodes):
 
 @pytest.mark.parametrize("genera", [["A", "A", "A"], ["A", "B", "C"]])
 def test_genera_that_cannot_be_told_apart_are_refused(frame, barcodes, genera):
-    with pytest.raises(ConfigurationError, match="discriminant analysis expects"):
-        FrameLDA(frame, 10).fit(barcodes[0][:3], np.array(genera))
+    for rival in (FrameLDA(frame, 10), KmerLDA(2, 10)):
+        with pytest.raises(ConfigurationError, match="discriminant analysis expects"):
+            rival.fit(barcodes[0][:3], np.array(genera))
+
+
+def test_singular_vectors_of_blocks_are_those_of_the_whole():
+    matrix = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    _, _, expected = np.linalg.svd(matrix)
+    found = singular_vectors(np.split(matrix, [20, 30]), 5)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected[:5].T), atol=1e-4)
+    assert singular_vectors([matrix[:3]], 5).shape == (8, 3)
+
+
+def test_kmer_lda_equals_that_of_scikit_learn(barcodes, monkeypatch):
+    sequences, genera = barcodes
+    monkeypatch.setattr(kmers, "_BLOCK_ROWS", 7)
+    rival = KmerLDA(3, n_dimensions=20, n_discriminants=3, shrinkage=0.3)
+    rival.fit(sequences, genera)
+    coordinates = PCA(20, svd_solver="full").fit_transform(np.sqrt(KmerCounts(3).embed(sequences)))
+    reference = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3).fit(coordinates, genera)
+    found = rival.embed(sequences)
+    assert found.dtype == np.float32
+    assert found.shape == (60, 3)
+    np.testing.assert_allclose(np.abs(found), np.abs(reference.transform(coordinates)[:, :3]), rtol=1e-2, atol=1e-2)
+
+
+def test_kmer_lda_knows_what_it_was_not_fitted_to(barcodes):
+    sequences, genera = barcodes
+    rival = KmerLDA(4, 20)
+    rival.fit(sequences[::2], genera[::2])
+    neighbours = nearest_by_cosine(rival.embed(sequences[::2]), rival.embed(sequences[1::2])).rows[:, 0]
+    assert (genera[::2][neighbours] == genera[1::2]).mean() > 0.9

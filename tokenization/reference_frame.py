@@ -1,5 +1,6 @@
 """Where on its marker a barcode lies: one ungapped cross-correlation with the marker's profile."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -142,6 +143,10 @@ class ReferenceFrame:
         tensors = {"profile": self.profile, "min_score": np.array(self.min_score)}
         # Metadata of more than one entry would come in random order: the same frame, but not the same file.
         Path(path).write_bytes(save(tensors, {"marker": self.marker}))
+
+    def checksum(self) -> str:
+        """SHA-256 of all that it places by."""
+        return hashlib.sha256(self.profile.tobytes() + repr(self.min_score).encode()).hexdigest()
 
     def slots(self, k: int) -> int:
         """Number of k-mers side by side that the frame has room for."""

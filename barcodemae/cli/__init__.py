@@ -7,6 +7,7 @@ from barcodemae.cli.convert import convert
 from barcodemae.cli.embed import embed
 from barcodemae.cli.export import export
 from barcodemae.cli.push import push
+from barcodemae.cli.split import split
 from barcodemae.cli.tokenizer import tokenizer
 from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
@@ -31,6 +32,7 @@ def _dispatch() -> None:
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     "embed": ("sequences to vectors", embed),
+    "split": ("whole species held out of a file, to train and evaluate by", split),
     "tokenizer": ("barcodes to a byte-pair encoding", tokenizer),
     "convert": ("a published checkpoint to one of ours", convert),
     "export": ("a checkpoint to ONNX", export),

@@ -1,10 +1,11 @@
 """What is judged: anything that turns barcodes into vectors."""
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.evaluation.rivals.encoder_files import model_sha256
 
 
 class Representation(Protocol):
@@ -15,6 +16,14 @@ class Representation(Protocol):
 
     def embed(self, sequences: list[str]) -> np.ndarray:
         """The barcodes as float32 `[n, dimensions]`."""
+
+
+@runtime_checkable
+class IdentifiedRepresentation(Representation, Protocol):
+    """One that learns nothing here, so that its vectors can be kept for the next time."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that its vectors depend on, as JSON has it."""
 
 
 class ModelRepresentation:
@@ -36,3 +45,13 @@ class ModelRepresentation:
         return self._embedder.encode(
             sequences, batch_size=self._batch_size, show_progress_bar=True, normalize_embeddings=False
         )
+
+    def identity(self) -> dict[str, Any]:
+        embedder, frame = self._embedder, self._embedder.frame
+        return {
+            "weights_sha256": model_sha256(embedder.model),
+            "objective": embedder.model.config.objective,
+            "tokens": embedder.encoder.name,
+            "frame": None if frame is None else frame.checksum(),
+            "dtype": str(embedder.dtype),
+        }

@@ -1,47 +1,56 @@
-"""The whole evaluation: from a model and a file of barcodes to results, a report and plots."""
+"""The whole evaluation: from a model and a file of barcodes to results, reports and plots."""
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.arguments import EvaluationArguments
-from barcodemae.evaluation.protocol import Benchmark, Vectors, build_benchmark, embed_benchmark, score_vectors
+from barcodemae.evaluation.answers import answers_table
+from barcodemae.evaluation.arguments import FINE_TUNING, EvaluationArguments
+from barcodemae.evaluation.benchmark import Benchmark, build_benchmark
+from barcodemae.evaluation.comparison import compare_answers
+from barcodemae.evaluation.contenders import LEFT_OUT, UNTRAINED, Model, make_rival
+from barcodemae.evaluation.protocol import score
 from barcodemae.evaluation.provenance import describe_run
-from barcodemae.evaluation.report import plots
-from barcodemae.evaluation.report.page import render_report, representations
-from barcodemae.evaluation.representations import ModelRepresentation, Representation
-from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
-from barcodemae.evaluation.rivals.kmers import KmerCounts
+from barcodemae.evaluation.report.html import render_html
+from barcodemae.evaluation.report.page import render_report
+from barcodemae.evaluation.report.paired import ANSWERS_FILE
+from barcodemae.evaluation.report.plots import draw_all, draw_map
+from barcodemae.evaluation.report.schema import VERSION, validate_results
+from barcodemae.evaluation.representations import Representation
+from barcodemae.evaluation.rivals.alignment import AlignmentSearcher
+from barcodemae.evaluation.rivals.encoders import AnyEncoder
+from barcodemae.evaluation.search import Searcher
 from barcodemae.evaluation.splits import labels, read_usable_records
+from barcodemae.evaluation.subjects import Subject, Vectors, embedded, searched
 from barcodemae.evaluation.tasks.clustering import reduce_dimensions
+from barcodemae.evaluation.tasks.fine_tuning import fine_tune, fine_tuning_scores
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import weights_sha256
+from barcodemae.provenance import without_folder
 from barcodemae.training.curve import draw_training
 from barcodemae.training.state import METRICS_FILE
-from tokenization_barcodemae import ReferenceFrame
-
-# A linear probe on thousands of raw counts would take longer than all the rest.
-_WITHOUT_PROBE = ("kmer_4", "kmer_6")
 
 
 def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
-    """Judge a model and its rivals, and write `results.json`, `report.md` and the plots.
+    """Judge a model and its rivals, and write results, answers, reports and plots.
 
-    Nothing is written before everything is computed.
+    None of these is written before everything is computed. Embeddings are kept as they come, and a fine-tuned model
+    has a folder of its own among the results, so that what was stopped goes on.
 
     Args:
         arguments: what and on what.
 
     Returns:
-        The content of `results.json`: the scores of the model as `protocol.score_vectors` gives them, those
-        of each rival under `rivals`, the rows of each split, and the provenance.
+        The content of `results.json`: the scores of the model as `protocol.score` gives them, those of each rival
+        under `rivals`, how the model does against each under `comparisons`, the rows of each split, and the provenance.
 
     Raises:
         BarcodeMAEError: bad input.
@@ -49,29 +58,43 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     folder = Path(arguments.output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: expected a folder for the results, got a file")
-    embedder = BarcodeEmbedder.from_pretrained(arguments.model)
+    model = Model.load(arguments.model, arguments.batch_size, arguments.trust_remote_code, **arguments.reading())
+    if FINE_TUNING in arguments.tasks and model.embedder is None:
+        raise ConfigurationError(f"--tasks {FINE_TUNING}: expected a checkpoint of BarcodeMAE, got another encoder")
     benchmark = _read_benchmark(arguments)
 
-    model = ModelRepresentation(embedder, arguments.batch_size)
-    vectors = embed_benchmark(model, benchmark)
-    results = score_vectors(vectors, benchmark, arguments.tasks, arguments.seed)
-    rivals = _rivals(arguments, embedder)
+    subject = _judged(model.representation, benchmark, arguments)
+    assert subject.vectors is not None  # a model has them
+    results = score(subject, benchmark, arguments.tasks, arguments.seed)
+    results |= _told_of(model.representation)
+    if FINE_TUNING in arguments.tasks:
+        results[FINE_TUNING] = _fine_tuned(arguments, folder, benchmark)
+    name = without_folder(arguments.model)
+    hits = {name: subject.unseen}
     results["rivals"] = {}
-    for name, rival in (progress := tqdm(rivals.items(), unit="rival")):
-        progress.set_description(name)
-        tasks = set(arguments.tasks) - ({"linear_probe"} if name in _WITHOUT_PROBE else set())
-        rival_vectors = embed_benchmark(rival, benchmark)
-        results["rivals"][name] = score_vectors(rival_vectors, benchmark, tasks, arguments.seed)
+    for rival_name in (progress := tqdm(_named_rivals(arguments), unit="rival")):
+        progress.set_description(rival_name)
+        rival = make_rival(
+            rival_name, model, arguments.model, arguments.batch_size, arguments.seed, arguments.trust_remote_code
+        )
+        if rival is None:
+            continue
+        tasks = set(arguments.tasks) - LEFT_OUT.get(rival_name, set())
+        judged = _judged(rival, benchmark, arguments)
+        results["rivals"][rival_name] = score(judged, benchmark, tasks, arguments.seed) | _told_of(rival)
+        hits[rival_name] = judged.unseen
+
+    answers = answers_table(benchmark.train, benchmark.unseen, hits)
+    results["comparisons"] = {
+        rival_name: compare_answers(answers, name, answers, rival_name, arguments.seed)
+        for rival_name in results["rivals"]
+    }
     tables = (benchmark.train, benchmark.seen, benchmark.unseen)
     results["splits"] = {records["split"][0].as_py(): len(records) for records in tables}
-    results["provenance"] = describe_run(arguments, weights_sha256(arguments.model))
-
-    pictures = _draw(results, vectors, benchmark, Path(arguments.model) / METRICS_FILE)
-    report = render_report(results, list(pictures))
-    files = pictures | {"report.md": report.encode(), "results.json": (json.dumps(results, indent=2) + "\n").encode()}
-    with written_whole(folder) as scratch:
-        for name, content in files.items():
-            (scratch / name).write_bytes(content)
+    results["provenance"] = describe_run(arguments, model.weights_sha256, model.identity)
+    results["schema_version"] = VERSION
+    validate_results(results)
+    _write(folder, results, answers, _draw(results, subject.vectors, benchmark, Path(arguments.model) / METRICS_FILE))
     return results
 
 
@@ -81,34 +104,49 @@ def _read_benchmark(arguments: EvaluationArguments) -> Benchmark:
     return build_benchmark(records, arguments.query_split, extra)
 
 
-def _rivals(arguments: EvaluationArguments, embedder: BarcodeEmbedder) -> dict[str, Representation]:
-    def model(other: BarcodeEmbedder) -> ModelRepresentation:
-        return ModelRepresentation(other, arguments.batch_size)
+def _judged(contender: Representation | Searcher, benchmark: Benchmark, arguments: EvaluationArguments) -> Subject:
+    if arguments.neighbours > len(benchmark.train):
+        raise ConfigurationError(
+            f"--neighbours {arguments.neighbours}: expected at most the {len(benchmark.train)} rows of train"
+        )
+    if hasattr(contender, "search"):
+        return searched(contender, benchmark, arguments.neighbours)
+    return embedded(contender, benchmark, arguments.neighbours, _cache(arguments.cache_dir))
 
-    frame = ReferenceFrame.coi()
-    makers: dict[str, Callable[[], Representation]] = {
-        "untrained": lambda: model(BarcodeEmbedder.untrained_like(embedder, arguments.seed)),
-        "without_frame": lambda: model(BarcodeEmbedder.from_pretrained(arguments.model, use_frame=False)),
-        "kmer_4": lambda: KmerCounts(4),
-        "kmer_6": lambda: KmerCounts(6),
-        "frame_svd": lambda: FrameSVD(frame),
-        "frame_lda": lambda: FrameLDA(frame),
-    }
-    if embedder.frame is None:
-        del makers["without_frame"]  # the model itself is without
-    return {name: make() for name, make in makers.items() if name in arguments.rivals}
+
+def _cache(cache_dir: str | None) -> Path | None:
+    if cache_dir == "none":
+        return None
+    return Path(huggingface_hub.constants.HF_HOME) / "barcodemae/vectors" if cache_dir is None else Path(cache_dir)
+
+
+def _named_rivals(arguments: EvaluationArguments) -> list[str]:
+    """As asked for, and the floor of any comparison before them."""
+    return list(dict.fromkeys([UNTRAINED, *arguments.rivals]))
+
+
+def _told_of(contender: Representation | Searcher) -> dict[str, Any]:
+    """What a contender has to tell beside its scores."""
+    if isinstance(contender, AlignmentSearcher):
+        return {"run_by": {"version": contender.version, "commands": contender.commands()}}
+    if isinstance(contender, AnyEncoder) and contender.reading.n_barcodes:  # else all was kept from before
+        return {"read": dataclasses.asdict(contender.reading)}
+    return {}
+
+
+def _fine_tuned(arguments: EvaluationArguments, folder: Path, benchmark: Benchmark) -> dict[str, Any]:
+    trained = fine_tune(
+        arguments.model, arguments.data, folder / FINE_TUNING, arguments.seed, arguments.fine_tuning_epochs
+    )
+    return fine_tuning_scores(trained, benchmark.train, benchmark.seen, benchmark.unseen, arguments.seed)
 
 
 def _draw(results: dict[str, Any], vectors: Vectors, benchmark: Benchmark, metrics_file: Path) -> dict[str, bytes]:
-    pictures = {}
-    if "knn" in results:
-        knn = {name: scores["knn"] for name, scores in representations(results).items()}
-        pictures["accuracy.png"] = plots.draw_accuracies(knn)
-        pictures["genus_size.png"] = plots.draw_genus_sizes(knn)
+    pictures = draw_all(results)
     if "clustering" in results:
         points = reduce_dimensions(np.concatenate([vectors.seen, vectors.unseen]), n_dimensions=2)
         orders = np.concatenate([labels(benchmark.seen, "order"), labels(benchmark.unseen, "order")])
-        pictures["map.png"] = plots.draw_map(points, orders)
+        pictures["map.png"] = draw_map(points, orders)
     if metrics_file.is_file():
         pictures["training.png"] = draw_training(_read_metrics(metrics_file))
     return pictures
@@ -121,3 +159,15 @@ def _read_metrics(file: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(json.JSONDecodeError):
             lines.append(json.loads(text))
     return lines
+
+
+def _write(folder: Path, results: dict[str, Any], answers: pa.Table, pictures: dict[str, bytes]) -> None:
+    files = pictures | {
+        "report.md": render_report(results, list(pictures)).encode(),
+        "report.html": render_html(results, pictures).encode(),
+        "results.json": (json.dumps(results, indent=2) + "\n").encode(),
+    }
+    with written_whole(folder) as scratch:
+        for name, content in files.items():
+            (scratch / name).write_bytes(content)
+        pq.write_table(answers, scratch / ANSWERS_FILE)

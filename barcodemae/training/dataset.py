@@ -178,7 +178,7 @@ def _key(args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEnco
         "format": _FORMAT,
         "sources": [version_of(source) for source in _sources(args)],
         "options": {name: value for name, value in asdict(args).items() if name not in _NOT_KEPT},
-        "frame": None if frame is None else [hashlib.sha256(frame.profile.tobytes()).hexdigest(), frame.min_score],
+        "frame": None if frame is None else frame.checksum(),
         "tokens": encoder.name,
     }
 

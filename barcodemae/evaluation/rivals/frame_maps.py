@@ -1,13 +1,9 @@
 """Linear maps of barcodes laid out on the reference frame: what a network has to beat."""
 
-import warnings
-
 import numpy as np
-import scipy.linalg
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.rivals.kmers import known_kmers
+from barcodemae.evaluation.rivals.linear_maps import fit_discriminants, singular_vectors
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, orient
 
 _BLOCK_ROWS = 4096
@@ -35,14 +31,8 @@ class FrameSVD:
         n_known = (letters >= 0).sum(axis=0)
         counts = np.stack([(letters == letter).sum(axis=0) for letter in range(4)], axis=1)
         self._mean = (counts / np.maximum(n_known, 1)[:, None]).astype(np.float32)
-        n_columns = self._mean.size
-        products = np.zeros((n_columns, n_columns), np.float32)
-        for begin in range(0, len(letters), _BLOCK_ROWS):
-            block = self._centred(letters[begin : begin + _BLOCK_ROWS])
-            products += block.T @ block
-        n_kept = min(self._n_dimensions, n_columns, len(letters))
-        _, vectors = scipy.linalg.eigh(products, subset_by_index=(n_columns - n_kept, n_columns - 1))
-        self._vectors = vectors[:, ::-1]
+        blocks = (self._centred(letters[begin : begin + _BLOCK_ROWS]) for begin in range(0, len(letters), _BLOCK_ROWS))
+        self._vectors = singular_vectors(blocks, self._n_dimensions)
 
     def embed(self, sequences: list[str]) -> np.ndarray:
         """Coordinates on the singular vectors, float32 `[n, n_dimensions]`, largest first."""
@@ -96,21 +86,9 @@ class FrameLDA(FrameSVD):
 
     def fit(self, sequences: list[str], genera: np.ndarray) -> None:
         super().fit(sequences, genera)
-        embeddings = super().embed(sequences)
-        n_genera = len(np.unique(genera))
-        if not 2 <= n_genera < len(embeddings):
-            raise ConfigurationError(
-                "a discriminant analysis expects a train split of two genera or more, one of them with two "
-                f"barcodes, got {len(embeddings)} barcodes of {n_genera} genera: leave the rivals out"
-            )
-        n_directions = min(n_genera - 1, embeddings.shape[1], self._n_discriminants)
-        self._discriminants = LinearDiscriminantAnalysis(
-            solver="eigen", shrinkage=self._shrinkage, n_components=n_directions
+        self._discriminants = fit_discriminants(
+            super().embed(sequences), genera, self._n_discriminants, self._shrinkage
         )
-        with warnings.catch_warnings():
-            # A genus with one barcode adds nothing to the covariance within genera, which is right.
-            warnings.filterwarnings("ignore", "Only one sample available")
-            self._discriminants.fit(embeddings, genera)
 
     def embed(self, sequences: list[str]) -> np.ndarray:
         """Coordinates on the discriminants, float32 `[n, n_discriminants]`, largest first."""

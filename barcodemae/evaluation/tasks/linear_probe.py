@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.splits import answerable, labels
+from barcodemae.evaluation.tasks.questions import species_questions
 
 # The recipe of the published evaluation (BarcodeBERT, arXiv 2311.02401).
 LEARNING_RATE = 1.0
@@ -85,16 +84,8 @@ def linear_probe_scores(
         `n_train, n_queries, n_answerable`, and what `scores.accuracy_scores` gives for species.
 
     Raises:
-        ConfigurationError: no query can be answered.
+        ConfigurationError: as `questions.species_questions`.
     """
-    train_species, species = labels(train, "species"), labels(queries, "species")
-    known, rows = train_species != "", answerable(species, train_species)
-    if not rows.any():
-        raise ConfigurationError("expected queries of a species that stands in the train split, got none")
-    given = fit_predict(train_embeddings[known], train_species[known], query_embeddings[rows], epochs=epochs, seed=seed)
-    return {
-        "n_train": int(known.sum()),
-        "n_queries": len(queries),
-        "n_answerable": int(rows.sum()),
-        **accuracy_scores("species", given, species[rows], species[rows], seed),
-    }
+    asked = species_questions(train_embeddings, train, query_embeddings, queries)
+    given = fit_predict(asked.train, asked.taxa, asked.queries, epochs=epochs, seed=seed)
+    return asked.counts | accuracy_scores("species", given, asked.answers, asked.answers, seed)

@@ -1,0 +1,52 @@
+"""`barcodemae split`: hold whole species out of a file, to train and evaluate by."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from barcodemae.commands import parse_arguments
+from barcodemae.data import read_records
+from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.folds import fold_of_train, split_by_species
+from barcodemae.files import written_whole
+
+
+@dataclass
+class SplitArguments:
+    """What to split, and how."""
+
+    data: str = field(metadata={"help": "Barcodes: a file (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    output: str = field(metadata={"help": "A .parquet file: the same records with another column split."})
+    of: str = field(
+        default="all",
+        metadata={
+            "help": "all: the rows become train, test and test_unseen; train: the rows of the split train alone become "
+            "train, val and val_unseen, to choose models by.",
+            "choices": ["all", "train"],
+        },
+    )
+    fold: int = field(default=0, metadata={"help": "Another fold holds out other species."})
+    seed: int = field(default=0, metadata={"help": "Of the choice of species and rows."})
+
+
+def split(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input; nothing is written then.
+    """
+    (args,) = parse_arguments((SplitArguments,), arguments)
+    output = Path(args.output)
+    if output.suffix != ".parquet":
+        raise ConfigurationError(f"--output {output}: expected a name that ends with .parquet")
+    records = read_records(args.data)
+    if args.of == "train":
+        records = fold_of_train(records, args.fold, args.seed)
+    else:
+        records = split_by_species(records, args.seed, fold=args.fold)
+    with written_whole(output.parent) as scratch:
+        pq.write_table(records.drop_columns(["file", "line", "problem"]), scratch / output.name, compression="zstd")
+    counts = {entry["values"]: entry["counts"] for entry in records["split"].value_counts().to_pylist()}
+    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    print(f"{len(records):,} records are in {output}: {told}.")

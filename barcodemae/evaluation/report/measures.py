@@ -1,0 +1,116 @@
+"""The measures by which representations are compared: the columns of the main table and of the leaderboard."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from barcodemae.evaluation.report.content import Table, accuracy, look_up, percent
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a representation.
+
+    Attributes:
+        title: of its column.
+        path: where it stands in the scores of a representation.
+        meaning: what it says, for readers.
+        with_interval: whether a table shows its interval.
+    """
+
+    title: str
+    path: tuple[str, ...]
+    meaning: str
+    with_interval: bool = False
+
+
+MEASURES = (
+    Measure(
+        "genus, unseen",
+        ("knn", "genus_accuracy"),
+        "genus of barcodes whose species is in no training split, from the nearest train barcode (by cosine, where "
+        "there are vectors). Only rows whose genus stands in train can be answered, and only they count. In brackets "
+        "the 95 % interval, from resamples of species: barcodes of one species stand or fall together, and an "
+        "interval over rows would be too narrow.",
+        with_interval=True,
+    ),
+    Measure(
+        "by species", ("knn", "genus_accuracy_by_species"), "genus, unseen, averaged over species: each counts once."
+    ),
+    Measure(
+        "genus, extra",
+        ("extra_queries", "knn", "genus_accuracy"),
+        "genus, in the same way, for the rows of the extra query file.",
+        with_interval=True,
+    ),
+    Measure(
+        "species, probe",
+        ("linear_probe", "species_accuracy"),
+        "species of other barcodes of the train species, by a linear classifier on frozen vectors (SGD, learning rate "
+        "1, momentum 0.95, weight decay 1e-9, batch 1,024, 200 epochs).",
+    ),
+    Measure(
+        "species, logistic",
+        ("logistic_probe", "species_accuracy"),
+        "species of other barcodes of the train species, by a logistic regression on frozen vectors; its "
+        "regularisation was chosen within train.",
+    ),
+    Measure(
+        "species, 1-NN",
+        ("knn", "seen_species", "species_accuracy"),
+        "species of other barcodes of the train species, from the nearest train barcode.",
+    ),
+    Measure(
+        "BIN AMI",
+        ("clustering", "bin_ami"),
+        "adjusted mutual information of Barcode Index Numbers and clusters (UMAP to 50 dimensions, Ward; as many "
+        "clusters as species), on seen and unseen species together. Without interval: to cluster resampled species "
+        "would be another problem.",
+    ),
+    Measure("AMI, unseen", ("clustering", "bin_ami_unseen"), "BIN AMI on unseen species alone."),
+    Measure(
+        "novelty AUROC",
+        ("novelty", "auroc"),
+        "how well the similarity to the nearest train barcode tells species that stand in train from those that do "
+        "not; 50 is chance.",
+        with_interval=True,
+    ),
+    Measure(
+        "harmonic mean",
+        ("harmonic_mean",),
+        "of genus, unseen and BIN AMI: the headline of the published evaluation.",
+    ),
+)
+
+
+def measured(scores: Iterable[Mapping[str, Any]]) -> list[Measure]:
+    """The measures that one of the representations has, in the order of `MEASURES`."""
+    scores = list(scores)
+    return [measure for measure in MEASURES if any(look_up(one, measure.path) is not None for one in scores)]
+
+
+def measures_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row for each representation, in percent; measures that none of them has are left out.
+
+    Args:
+        scores: name -> scores.
+    """
+    measures = measured(scores.values())
+    rows = [[name, *(measure_cell(one, measure) for measure in measures)] for name, one in scores.items()]
+    return Table(["", *(measure.title for measure in measures)], rows)
+
+
+def measure_cell(scores: Mapping[str, Any], measure: Measure) -> str:
+    """One measure in percent, with its interval where that is shown.
+
+    Raises:
+        KeyError: it should be shown, and there is none.
+    """
+    if measure.with_interval:
+        return accuracy(look_up(scores, measure.path[:-1]), measure.path[-1])
+    return percent(look_up(scores, measure.path))
+
+
+def interval_of(scores: Mapping[str, Any], measure: Measure) -> list[float] | None:
+    """The interval that stands beside a measure, or None."""
+    return look_up(scores, (*measure.path[:-1], f"{measure.path[-1]}_interval"))
