@@ -85,8 +85,8 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
     """What all models of the family share."""
 
     config: BarcodeMAEConfig
-    # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder is left behind.
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\."]  # noqa: RUF012
+    # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^classifier\."]  # noqa: RUF012
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):

@@ -78,7 +78,7 @@ def test_the_largest_silhouette_chooses(scores):
     assert scores["chosen_by_silhouette"]["silhouette"] == largest
 
 
-def test_rows_that_hdbscan_leaves_out_are_one_more_cluster(monkeypatch):
+def test_rows_that_hdbscan_leaves_out_are_one_more_cluster():
     # Two tight groups of 20, and rows far from all and from each other.
     rng = np.random.default_rng(0)
     vectors = np.concatenate([np.repeat(np.eye(40)[:2] * 50, 20, axis=0), 1000 * np.eye(40)[2:6]])

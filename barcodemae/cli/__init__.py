@@ -6,6 +6,7 @@ from collections.abc import Callable
 from barcodemae.cli.convert import convert
 from barcodemae.cli.embed import embed
 from barcodemae.cli.export import export
+from barcodemae.cli.leaderboard import leaderboard
 from barcodemae.cli.push import push
 from barcodemae.cli.split import split
 from barcodemae.cli.tokenizer import tokenizer
@@ -21,7 +22,7 @@ def main() -> None:
 def _dispatch() -> None:
     verb, *arguments = sys.argv[1:] or ["--help"]
     if verb in ("-h", "--help"):
-        print(__doc__, "", *(f"  {name:10}{about}" for name, (about, _) in VERBS.items()), sep="\n")
+        print(__doc__, "", *(f"  {name:13}{about}" for name, (about, _) in VERBS.items()), sep="\n")
         print("\n`barcodemae VERB --help` lists the options of a verb.")
         return
     if verb not in VERBS:
@@ -32,6 +33,7 @@ def _dispatch() -> None:
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     "embed": ("sequences to vectors", embed),
+    "leaderboard": ("results of many evaluations to one table", leaderboard),
     "split": ("whole species held out of a file, to train and evaluate by", split),
     "tokenizer": ("barcodes to a byte-pair encoding", tokenizer),
     "convert": ("a published checkpoint to one of ours", convert),
