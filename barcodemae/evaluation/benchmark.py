@@ -1,7 +1,8 @@
 """The records that representations are judged on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from barcodemae.errors import ConfigurationError
@@ -46,3 +47,26 @@ def build_benchmark(records: pa.Table, query_split: str = "test_unseen", extra: 
         if not answerable(labels(queries, rank), labels(train, rank)).any():
             raise ConfigurationError(f"expected a {rank} of the split train in {name}, got none")
     return Benchmark(train, seen, unseen, extra)
+
+
+def drawn_queries(benchmark: Benchmark, n_seen: int, n_unseen: int, seed: int = 0) -> Benchmark:
+    """The same keys, and fewer queries: each as likely to be drawn as any other, so that accuracies stay what they are.
+
+    Args:
+        benchmark: the records.
+        n_seen: most seen records.
+        n_unseen: most unseen records, and most extra queries.
+        seed: of the draw.
+    """
+
+    def draw(records: pa.Table, n_most: int) -> pa.Table:
+        if len(records) <= n_most:
+            return records
+        return records.take(pa.array(np.sort(np.random.default_rng(seed).permutation(len(records))[:n_most])))
+
+    return replace(
+        benchmark,
+        seen=draw(benchmark.seen, n_seen),
+        unseen=draw(benchmark.unseen, n_unseen),
+        extra=None if benchmark.extra is None else draw(benchmark.extra, n_unseen),
+    )
