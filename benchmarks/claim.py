@@ -54,8 +54,11 @@ COMPARISONS: dict[str, tuple[list[str], list[str]]] = {
     "6-mers less 4-mers": (["mae"], ["k_4"]),
 }
 
-# What is read with the frame and without: the two objectives of the claim.
-_WITHOUT_FRAME_TOO = ("mae", "mlm", "mae_seed_1", "mlm_seed_1")
+# The two objectives of the claim are read with the frame and without, and each architecture untrained.
+_RIVALS = {
+    **dict.fromkeys(("mae", "mlm", "mae_seed_1", "mlm_seed_1"), "untrained without_frame"),
+    **dict.fromkeys(("causal", "k_4"), "untrained"),
+}
 _TASKS = "knn clustering novelty"
 
 
@@ -97,7 +100,7 @@ def evaluate(name: str, data: str, folder: Path, query_split: str) -> None:
     place = folder / "evaluation" / query_split
     if (place / "results.json").exists():
         return
-    rivals = "without_frame" if name in _WITHOUT_FRAME_TOO else "none"
+    rivals = _RIVALS.get(name, "none")
     options = {"model": str(folder), "data": data, "output_dir": str(place), "query_split": query_split}
     call("evaluate_embeddings.py", options | {"tasks": _TASKS, "rivals": rivals})
 

@@ -123,7 +123,7 @@ def test_a_model_alone_at_one_task(tmp_path, small_file, counting):
     results = run_evaluation(asked)
     assert {file.name for file in out.iterdir()} >= FILES
     assert not (out / "map.png").exists()
-    assert set(results["rivals"]) == {"untrained"}
+    assert results["rivals"] == {}
     assert results["harmonic_mean"] is None
     assert "linear_probe" not in results
     assert list(results["splits"]) == ["train", "val", "val_unseen"]

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.hub.publication import assemble
+from modeling_barcodemae import (
+    BarcodeMAEConfig,
+    BarcodeMAEForMaskedTokenPreTraining,
+    BarcodeMAEForPreTraining,
+    BarcodeMAEForSequenceClassification,
+)
+from tokenization_barcodemae import train_bpe_tokenizer
 
 ALWAYS = {
     "1_Pooling/config.json",
@@ -105,3 +113,20 @@ def test_tokens_and_paths_are_never_published(run, repository, monkeypatch, secr
         log.write(json.dumps(line) + "\n")
     with pytest.raises(ConfigurationError, match=f"metrics.jsonl: .*{found}"):
         assemble(run, "org/BarcodeMAE", repository)
+
+
+@pytest.mark.parametrize("kind", ["mlm", "classification", "bpe"])
+def test_what_is_no_masked_autoencoder_of_kmers_is_refused(kind, repository, tmp_path, full_length_barcodes):
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    tokenizer = None
+    if kind == "mlm":
+        model = BarcodeMAEForMaskedTokenPreTraining(BarcodeMAEConfig(k=3, objective="mlm", **size))
+    elif kind == "classification":
+        model = BarcodeMAEForSequenceClassification(BarcodeMAEConfig(k=3, label_ranks={"genus": 2}, **size))
+    else:
+        tokenizer = train_bpe_tokenizer(full_length_barcodes[:20], 128)
+        model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=1, vocab_size=128, **size))
+    save_checkpoint(tmp_path / "other", model, None, tokenizer)
+    with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers"):
+        assemble(tmp_path / "other", "org/name", repository)
+    assert not any(repository.iterdir())

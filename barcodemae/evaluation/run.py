@@ -138,8 +138,8 @@ def _cache(cache_dir: str | None) -> Path | None:
 
 
 def _named_rivals(arguments: EvaluationArguments) -> list[str]:
-    """As asked for, and the floor of any comparison before them."""
-    return list(dict.fromkeys([UNTRAINED, *arguments.rivals]))
+    """As asked for; where there are any, the floor of any comparison stands before them."""
+    return list(dict.fromkeys([UNTRAINED, *arguments.rivals])) if arguments.rivals else []
 
 
 def _told_of(contender: Representation | Searcher) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+from tokenization_barcodemae import KmerEncoder
 
 # As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
 # its paths) stays at home.
@@ -62,7 +63,7 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
-    load_checkpoint(checkpoint)
+    _refuse_others(checkpoint)
     for pattern in _NEEDED + _OPTIONAL:
         files = sorted(checkpoint.glob(pattern))
         if not files and pattern in _NEEDED:
@@ -72,6 +73,18 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     (folder / "README.md").write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
     _refuse_private(folder, checkpoint)
+
+
+def _refuse_others(checkpoint: Path) -> None:
+    """What is published is a masked autoencoder of k-mers: card and handler speak of nothing else."""
+    loaded = load_checkpoint(checkpoint)
+    config = loaded.model.config
+    if config.objective != "mae" or config.label_ranks is not None or not isinstance(loaded.encoder, KmerEncoder):
+        kind = "classification" if config.label_ranks is not None else config.objective
+        raise CheckpointError(
+            f"{checkpoint}: expected a masked autoencoder of k-mers, whose card can be made, got objective {kind} on "
+            f"{loaded.encoder.name}"
+        )
 
 
 def _copy(file: Path, place: Path) -> None:
