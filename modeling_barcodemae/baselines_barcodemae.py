@@ -28,14 +28,14 @@ class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):
         super().__init__(config)
         self.bert = BarcodeMAEModel(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_targets)
+        self.head = nn.Linear(config.hidden_size, config.num_targets)
         self.post_init()
 
     def _predict(
         self, hidden: Tensor, targets: Tensor, counted: Tensor, num_items_in_batch: Tensor | int | None
     ) -> BarcodeMAEForPreTrainingOutput:
         """Score the places that count, and no others: the head is a large part of the work."""
-        logits = self.classifier(self.dropout(hidden[counted]))
+        logits = self.head(self.dropout(hidden[counted]))
         labels = targets[counted] - FIRST_KMER_ID
         return BarcodeMAEForPreTrainingOutput(
             loss=summed_cross_entropy(logits, labels)

@@ -86,7 +86,7 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
     config: BarcodeMAEConfig
     # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^classifier\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^head\."]  # noqa: RUF012
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):

@@ -45,7 +45,8 @@ def test_masked_tokens_equal_bert_with_a_token_classifier():
     bert = BertForTokenClassification(
         type(config).__base__(**(config.to_dict() | {"num_labels": config.num_targets}))
     ).eval()
-    assert bert.load_state_dict(model.state_dict())
+    renamed = {name.replace("head.", "classifier."): value for name, value in model.state_dict().items()}
+    assert bert.load_state_dict(renamed)
     masked = batch["input_ids"].masked_fill(found.mask, MASK_ID)
     labels = (batch["input_ids"] - FIRST_KMER_ID).masked_fill(~found.mask, -100)
     expected = bert(input_ids=masked, attention_mask=batch["attention_mask"], labels=labels)
@@ -75,7 +76,7 @@ def test_causal_equals_the_shifted_loss_written_out():
     del batch["noise"]
     found = model(**batch)
     hidden = model.bert(**batch).last_hidden_state
-    logits = model.classifier(hidden[:, :-1])
+    logits = model.head(hidden[:, :-1])
     labels = (batch["input_ids"][:, 1:] - FIRST_KMER_ID).masked_fill(batch["attention_mask"][:, 1:] == 0, -100)
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
     torch.testing.assert_close(found.loss, expected)

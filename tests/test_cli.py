@@ -6,13 +6,38 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from small_files import write_first_rows
+from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.cli import VERBS
+from barcodemae.cli.tokenizer import tokenizer
+from barcodemae.errors import ConfigurationError
+
+EXTRAS = (
+    "evaluate",
+    "jsonschema",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "sentence_transformers",
+    "sklearn",
+    "tensorboard",
+    "umap",
+)
+
+# A module that stands there as None can't be imported, nor found by those that look before they import.
+WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from barcodemae.cli import main; main()"
 
 
 def barcodemae(*arguments):
     command = [sys.executable, "-m", "barcodemae.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def barcodemae_without_extras(*arguments):
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -37,10 +62,27 @@ def test_help_of_a_verb_names_it():
 
 
 def test_the_command_needs_no_extra():
-    extras = {"evaluate", "matplotlib", "onnx", "onnxruntime", "sentence_transformers", "umap"}
-    code = f"import sys, barcodemae.cli; assert not {extras} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = barcodemae_without_extras("--help")
     assert done.returncode == 0, done.stderr
+    for verb in VERBS:
+        assert f"\n  {verb} " in done.stdout
+
+
+@pytest.mark.slow
+def test_verbs_work_without_extras_or_say_what_they_need(checkpoint, fasta, sample, tmp_path):
+    output = tmp_path / "vectors.npy"
+    done = barcodemae_without_extras("embed", "--model", checkpoint, "--data", fasta, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert np.load(output).shape == (5, 32)
+    records = tmp_path / "records.parquet"
+    pq.write_table(sample.slice(0, 3000), records)
+    done = barcodemae_without_extras("split", "--data", records, "--output", tmp_path / "split.parquet")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "results.json").write_text("{}")
+    done = barcodemae_without_extras("leaderboard", "--results", tmp_path, "--output", tmp_path / "board.md")
+    assert done.returncode == 2
+    assert "pip install 'barcodemae[evaluate]'" in done.stderr
+    assert not (tmp_path / "board.md").exists()
 
 
 @pytest.mark.slow
@@ -80,3 +122,28 @@ def test_unknown_verb():
     done = barcodemae("sing")
     assert done.returncode == 2
     assert done.stderr == f"error: expected one of {', '.join(VERBS)}, got sing\n"
+
+
+def test_tokenizer_learns_from_the_splits_for_training(sample, tmp_path, capsys):
+    data = write_first_rows(sample, tmp_path / "barcodes.tsv", train=30, pretrain=10, test=20)
+    output = tmp_path / "bpe"
+    tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128"])
+    assert f"A tokenizer of 128 words, learnt from 40 barcodes, is in {output}." in capsys.readouterr().out
+    assert len(AutoTokenizer.from_pretrained(output)) == 128
+    tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128", "--splits", "test"])
+    assert "learnt from 20 barcodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--vocab_size", "100"], "--vocab_size 100: vocab_size must be 128 to 4096"),
+        (["--vocab_size", "4096"], "--vocab_size 4096: expected DNA for 4096 tokens"),
+        (["--splits", "validation"], "--splits validation: expected barcodes of these splits, got none"),
+    ],
+)
+def test_tokenizer_that_cannot_be_learnt(options, message, sample, tmp_path):
+    data = write_first_rows(sample, tmp_path / "barcodes.tsv", train=5)
+    with pytest.raises(ConfigurationError, match=message):
+        tokenizer(["--data", str(data), "--output", str(tmp_path / "bpe"), *options])
+    assert not (tmp_path / "bpe").exists()

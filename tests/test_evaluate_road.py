@@ -1,26 +1,34 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from evaluation_records import make_records
+from report_records import accuracies
+from safetensors.torch import load_file, save_file
+from test_encoders import letter_tokenizer, small_model
+from transformers import BertConfig, BertModel
 
 import evaluate_embeddings
 from barcodemae.commands import run_command
 from barcodemae.data import sample_path
 from barcodemae.errors import BarcodeMAEError, ConfigurationError
-from barcodemae.evaluation import contenders, protocol
+from barcodemae.evaluation import contenders, protocol, run
 from barcodemae.evaluation.arguments import EvaluationArguments
 from barcodemae.evaluation.benchmark import build_benchmark
+from barcodemae.evaluation.report.schema import validate_results
 from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.run import run_evaluation
 from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
-from barcodemae.hub.checkpoint import save_checkpoint
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, save_checkpoint
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import ReferenceFrame, build_kmer_tokenizer
 
 RIVALS = {"untrained", "without_frame", "kmer_4", "kmer_6", "frame_svd", "frame_lda"}
 FILES = {"results.json", "answers.parquet", "report.md", "report.html", "accuracy.png", "ranks.png"}
@@ -35,27 +43,36 @@ class CountingEmbedder:
         self.k = k
 
     @classmethod
-    def from_pretrained(cls, model, use_frame=True):
+    def from_pretrained(cls, model, use_frame=True, dtype=None):
         return cls(4 if use_frame else 3)
 
     @classmethod
     def untrained_like(cls, embedder, seed):
         return cls(2)
 
-    def encode(self, sequences, batch_size, show_progress_bar, normalize_embeddings):
+    def encode(self, sequences, batch_size, show_progress_bar, normalize_embeddings, on_error):
         return KmerCounts(self.k).embed(sequences)
+
+
+def of_genera(initials):
+    """The sample, cut to the genera that begin with one of these letters."""
+    records = pq.read_table(sample_path())
+    genera = np.array(records["genus"].to_pylist(), dtype=str)
+    splits = np.array(records["split"].to_pylist(), dtype=str)
+    return records.filter(np.isin(genera.astype("U1"), list(initials)) & (splits != "pretrain"))
 
 
 @pytest.fixture
 def small_file(tmp_path):
-    """The sample, cut to the genera that begin with A, B or C."""
-    records = pq.read_table(sample_path())
-    genera = np.array(records["genus"].to_pylist(), dtype=str)
-    splits = np.array(records["split"].to_pylist(), dtype=str)
-    initials = np.isin(genera.astype("U1"), list("ABC"))
     path = tmp_path / "small.parquet"
-    pq.write_table(records.filter(initials & (splits != "pretrain")), path)
+    pq.write_table(of_genera("ABC"), path)
     return path
+
+
+@pytest.fixture
+def tiny_records():
+    """49 rows of train, 3 of val, 21 of val_unseen."""
+    return of_genera("B")
 
 
 def stand_in(monkeypatch):
@@ -256,3 +273,187 @@ def test_rivals_stand_in_their_order_on_the_sample(tmp_path, monkeypatch):
     rivals = run_evaluation(asked)["rivals"]
     accuracies = [rivals[name]["knn"]["genus_accuracy"] for name in ("frame_lda", "frame_svd", "kmer_6", "kmer_4")]
     assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_ranks_that_a_file_lacks_are_said_not_to_be_asked(tmp_path, tiny_records, counting):
+    data = tmp_path / "records.parquet"
+    pq.write_table(tiny_records.drop_columns(["phylum", "class", "order", "family", "bin"]), data)
+    knn = run_evaluation(arguments("model", tmp_path / "out", data=str(data), tasks=["knn", "novelty"]))["knn"]
+    assert knn["n_answerable_by_rank"] | {"genus": 0} == dict.fromkeys(knn["n_answerable_by_rank"], 0)
+    assert {key for key in knn if key.endswith("_accuracy")} == {"genus_accuracy"}
+    assert [entry["taxon"] for entry in knn["by_order"]] == [""]
+
+
+def test_barcodes_that_lose_what_can_be_read_are_answered_wrongly(tmp_path, tiny_records, checkpoint):
+    """A mini-barcode out of a long run of N has no k-mer that is known."""
+    holes = [barcode[:150] + "N" * 250 + barcode[400:] for barcode in tiny_records["nucleotides"].to_pylist()]
+    column = tiny_records.column_names.index("nucleotides")
+    data = tmp_path / "records.parquet"
+    pq.write_table(tiny_records.set_column(column, "nucleotides", pa.array(holes)), data)
+    results = run_evaluation(
+        arguments(str(checkpoint), tmp_path / "out", data=str(data), tasks=["robustness"], rivals=[])
+    )
+    n_asked = {entry["change"]: entry["n_answerable"] for entry in results["robustness"]}
+    assert n_asked["mini_barcode"] == n_asked["unchanged"] > 0
+
+
+def test_a_fine_tuned_model_of_another_origin_is_not_taken_for_this_one(tmp_path, small_file, counting, monkeypatch):
+    folders = []
+    monkeypatch.setattr(run, "fine_tune", lambda checkpoint, source, folder, *others: folders.append(folder))
+    scores = {**accuracies("species", share=0.9), "unseen": accuracies("genus", share=0.8)}
+    monkeypatch.setattr(run, "fine_tuning_scores", lambda *asked: scores)
+    out = tmp_path / "out"
+    for weights, seed, epochs in (("a", 0, 5), ("a", 0, 5), ("b", 0, 5), ("a", 1, 5), ("a", 0, 6)):
+        monkeypatch.setattr(contenders, "weights_sha256", lambda name, weights=weights: weights)
+        asked = {"data": str(small_file), "tasks": ["fine_tuning"], "rivals": []}
+        results = run_evaluation(arguments("model", out, **asked, seed=seed, fine_tuning_epochs=epochs))
+        assert results["fine_tuning"] == scores
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == 4
+    assert {folder.parent for folder in folders} == {out / "fine_tuning"}
+
+
+@pytest.fixture
+def refused(tmp_path, tiny_records, checkpoint, monkeypatch, capsys):
+    """Run the command on a small file and the checkpoint, see that it refuses, and give its line."""
+
+    def refuse(*options, records=tiny_records, model=checkpoint):
+        data, out = tmp_path / "records.parquet", tmp_path / "out"
+        pq.write_table(records, data)
+        given = {"--model": model, "--data": data, "--query_split": "val_unseen", "--output_dir": out}
+        given |= {"--cache_dir": "none", "--rivals": "none"}
+        words = [word for pair in given.items() if pair[0] not in options for word in map(str, pair)]
+        monkeypatch.setattr(sys, "argv", ["evaluate_embeddings.py", *words, *map(str, options)])
+        with pytest.raises(SystemExit) as stopped:
+            run_command(evaluate_embeddings.main)
+        assert stopped.value.code == 2
+        assert not out.exists()
+        # Before it stand what was read, and progress.
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        return line
+
+    return refuse
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Folder of a small BERT with a tokenizer of single letters."""
+    folder = tmp_path / "stranger"
+    small_model("bert").save_pretrained(folder)
+    letter_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def with_column(records, name, values):
+    return records.set_column(records.column_names.index(name), name, pa.array(values))
+
+
+def test_a_file_in_which_nothing_can_be_asked_is_refused(refused, tiny_records):
+    expected = "expected a species of the split train in val, got none"
+    assert expected in refused("--tasks", "knn", records=tiny_records.drop_columns("species"))
+    splits = tiny_records["split"].to_pylist()
+    strange = ["Xus" if split == "val_unseen" else "Bus" for split in splits]
+    line = refused("--tasks", "knn", records=with_column(tiny_records, "genus", strange))
+    assert "expected a genus of the split train in val_unseen, got none" in line
+
+
+def test_one_class_is_refused(refused, tiny_records):
+    n = len(tiny_records)
+    line = refused("--tasks", "knn", records=with_column(tiny_records, "genus", ["Bus"] * n))
+    assert "expected keys of two taxa or more to tell apart by genus, got one" in line
+    splits = tiny_records["split"].to_pylist()
+    species = ["Bus x" if split == "val_unseen" else "Bus b" for split in splits]
+    line = refused("--tasks", "linear_probe", records=with_column(tiny_records, "species", species))
+    assert "expected two species or more in the train split to tell apart, got one" in line
+
+
+def test_more_neighbours_than_rows_are_refused(refused):
+    line = refused("--tasks", "knn", "--neighbours", "50")
+    assert "expected at most 49 neighbours, the rows of train, got 50" in line
+
+
+def test_vectors_that_are_not_finite_are_refused(refused, checkpoint, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    weights = {name: weight * float("nan") for name, weight in load_file(broken / WEIGHTS_FILE).items()}
+    save_file(weights, broken / WEIGHTS_FILE, {"format": "pt"})
+    assert "NaN or infinity in 49 of 49" in refused("--tasks", "knn", model=broken)
+
+
+def test_a_tokenizer_that_knows_no_dna_is_refused(refused, stranger):
+    letter_tokenizer("GHIKL").save_pretrained(stranger)
+    line = refused("--tasks", "knn", "--prepare", "lower", model=stranger)
+    assert "maps all of 49 barcodes to unknown tokens" in line
+
+
+def test_code_of_a_models_own_is_refused(refused, stranger):
+    config = json.loads((stranger / "config.json").read_text())
+    config |= {"model_type": "unheard_of", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
+    (stranger / "config.json").write_text(json.dumps(config))
+    (stranger / "own.py").write_text("raise SystemExit('this ran')\n")
+    assert "needs code of its own to run" in refused("--tasks", "knn", model=stranger)
+
+
+def test_what_cannot_end_well_is_refused_at_once(refused, stranger, checkpoint, tmp_path, monkeypatch):
+    line = refused("--tasks", "knn", "fine_tuning", model=stranger)
+    assert "--tasks fine_tuning: expected a checkpoint of BarcodeMAE, got another encoder" in line
+    assert "--seed -1: expected 0 or more" in refused("--seed", "-1")
+    assert "--fine_tuning_epochs 0.0: expected more than 0" in refused("--fine_tuning_epochs", "0")
+    assert "needs code of its own to run" in refused("--rivals", "kmer_4", "caduceus")
+    for name in ("kmer_4", "genus"):
+        shutil.copytree(checkpoint, tmp_path / name)
+        assert f"as {name} is that of a rival or column" in refused(model=tmp_path / name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "vsearch is not on the PATH: install" in refused("--rivals", "vsearch")
+
+
+@pytest.mark.slow
+def test_every_task_every_kind_of_rival_and_a_leaderboard(tmp_path, tiny_records, checkpoint):
+    data, stranger = tmp_path / "records.parquet", tmp_path / "stranger"
+    pq.write_table(tiny_records, data)
+    tokenizer = build_kmer_tokenizer(3, model_max_length=256)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **size)).save_pretrained(stranger)
+    tokenizer.save_pretrained(stranger)
+
+    def evaluate(model, *options):
+        out = tmp_path / "results" / model.name
+        words = [sys.executable, Path(evaluate_embeddings.__file__), "--model", model, "--output_dir", out]
+        words += ["--data", data, "--query_split", "val_unseen", "--cache_dir", tmp_path / "cache", *options]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert {file.name for file in out.iterdir()} >= FILES
+        results = json.loads((out / "results.json").read_text())
+        validate_results(results)
+        return results, pq.read_table(out / "answers.parquet")
+
+    programs = [name for name in ("vsearch", "blastn") if shutil.which(name)]
+    named = ["kmer_4", "frame_lda", *programs]
+    results, answers = evaluate(checkpoint, "--tasks", "all", "--rivals", *named, "--fine_tuning_epochs", "0.5")
+    rivals = results["rivals"]
+    assert list(rivals) == ["untrained", *named]
+    assert set(results) >= {*protocol.TASKS, "fine_tuning"}
+    assert set(rivals["frame_lda"]) == {*protocol.TASKS, "harmonic_mean"}
+    for name in programs:
+        assert set(rivals[name]) == {"knn", "novelty", "robustness", "harmonic_mean", "run_by"}
+    assert set(results["comparisons"]) == set(rivals)
+    assert answers.column_names == ["id", "species", "genus", checkpoint.name, *rivals]
+    assert len(answers) == results["knn"]["n_answerable"]
+    right = np.mean(np.array(answers["kmer_4"].to_pylist()) == np.array(answers["genus"].to_pylist()))
+    assert right == pytest.approx(rivals["kmer_4"]["knn"]["genus_accuracy"])
+
+    other, _ = evaluate(stranger, "--tasks", "knn", "--rivals", "kmer_4", "--pooling", "mean")
+    assert other["provenance"]["identity"]["pooling"] == "mean"
+    assert other["read"]["n_cut"] == 0
+    assert other["rivals"]["kmer_4"]["knn"] == rivals["kmer_4"]["knn"]
+
+    board = tmp_path / "leaderboard.md"
+    words = ["leaderboard", "--results", tmp_path / "results", "--output", board]
+    done = subprocess.run([sys.executable, "-m", "barcodemae.cli", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (merged,) = json.loads(board.with_suffix(".json").read_text())["boards"]
+    names = [row["name"] for row in merged["rows"]]
+    assert {checkpoint.name, "stranger", "untrained (as stranger)", "4-mer counts"} <= set(names)
+    assert len(names) == len(set(names)) == 4 + len(named)
+    assert all(row["less_best"] is not None for row in merged["rows"][1:])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, rank_within, split_by_species
 from barcodemae.evaluation.benchmark import build_benchmark
+from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, rank_within, split_by_species
 
 
 def of_split(records, column, *names):

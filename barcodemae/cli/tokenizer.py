@@ -34,6 +34,8 @@ def tokenizer(arguments: list[str]) -> None:
     tell(report)
     rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)
     sequences = [sequence for sequence, split in rows if split in {*args.splits, ""}]
+    if not sequences:
+        raise ConfigurationError(f"--splits {' '.join(args.splits)}: expected barcodes of these splits, got none")
     try:
         learnt = train_bpe_tokenizer(sequences, args.vocab_size)
     except ValueError as error:

@@ -1,4 +1,4 @@
 """The published evaluation of a model, beside rivals that it has to beat.
 
-Of its modules, `report` alone does without the extra `evaluate`.
+What card and command line take from it (`report`, `folds`, `comparison`) does without the extra `evaluate`.
 """

@@ -7,6 +7,9 @@ from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels
 from barcodemae.evaluation.tasks.knn import answered_taxa
 
+ASKED = ("id", "species", "genus")
+"""Columns on the barcodes; all others are contenders."""
+
 
 def answers_table(train: pa.Table, queries: pa.Table, hits: dict[str, Hits]) -> pa.Table:
     """The content of `answers.parquet`.
@@ -21,7 +24,7 @@ def answers_table(train: pa.Table, queries: pa.Table, hits: dict[str, Hits]) -> 
         its name with the genus that it gave, "" where it found nothing.
     """
     rows = np.flatnonzero(answerable(labels(queries, "genus"), labels(train, "genus")))
-    asked = queries.select(["id", "species", "genus"]).take(pa.array(rows))
+    asked = queries.select(ASKED).take(pa.array(rows))
     for name, found in hits.items():
         asked = asked.append_column(name, pa.array(answered_taxa(found, train, "genus")[rows].tolist(), pa.string()))
     return asked

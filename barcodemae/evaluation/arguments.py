@@ -82,9 +82,11 @@ class EvaluationArguments:
                 raise ConfigurationError(f"--{option}: expected any of {', '.join(known)}, got {', '.join(unknown)}")
         if not self.tasks:
             raise ConfigurationError(f"--tasks: expected any of {', '.join(ALL_TASKS)}, got none")
-        for option in ("batch_size", "neighbours"):
-            if getattr(self, option) < 1:
-                raise ConfigurationError(f"--{option} {getattr(self, option)}: expected 1 or more")
+        for option, least in (("batch_size", 1), ("neighbours", 1), ("seed", 0)):
+            if getattr(self, option) < least:
+                raise ConfigurationError(f"--{option} {getattr(self, option)}: expected {least} or more")
+        if self.fine_tuning_epochs <= 0:
+            raise ConfigurationError(f"--fine_tuning_epochs {self.fine_tuning_epochs}: expected more than 0")
 
     def reading(self) -> dict[str, Any]:
         """How an encoder is read, as far as it was said."""

@@ -35,12 +35,18 @@ def build_benchmark(records: pa.Table, query_split: str = "test_unseen", extra: 
         extra: more queries.
 
     Raises:
-        ConfigurationError: a split has no rows, or none of its rows can be answered from `train`.
+        ConfigurationError: a split has no rows, or none of its rows can be answered from `train`, or species that are
+            to be unseen stand there.
     """
     seen_split = "val" if query_split == "val_unseen" else "test"
     train, seen, unseen = select_splits(records, ["train", seen_split, query_split])
     train = train.filter(pa.array(labels(train, "genus") != ""))
     questions = [("species", seen_split, seen), ("genus", query_split, unseen)]
+    if overlap := set(labels(unseen, "species")) & set(labels(train, "species")) - {""}:
+        raise ConfigurationError(
+            f"expected species in {query_split} that are not in train, got {len(overlap)} that are, such as "
+            f"{min(overlap)}"
+        )
     if extra is not None:
         questions.append(("genus", "the extra queries", extra))
     for rank, name, queries in questions:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
+import torch
 from transformers import PretrainedConfig
 
 from barcodemae.embedding import BarcodeEmbedder
@@ -16,7 +18,7 @@ from barcodemae.evaluation.rivals.compressor import CompressionDistance
 from barcodemae.evaluation.rivals.encoders import AnyEncoder
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
 from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
-from barcodemae.evaluation.rivals.known_encoders import KNOWN_ENCODERS, load_known_encoder
+from barcodemae.evaluation.rivals.known_encoders import KNOWN_ENCODERS, known_encoder, load_known_encoder
 from barcodemae.evaluation.search import Searcher
 from barcodemae.hub.checkpoint import weights_sha256
 from modeling_barcodemae.configuration_barcodemae import AUTO_MAP
@@ -36,16 +38,18 @@ _SEARCHERS: dict[str, Callable[[], Searcher]] = {
     **{setting: partial(AlignmentSearcher, setting) for setting in SETTINGS},
 }
 
+_KNOWN = {row.name for row in KNOWN_ENCODERS}
+
 RIVALS = (UNTRAINED, WITHOUT_FRAME, *_COUNTS, *_SEARCHERS, *(row.name for row in KNOWN_ENCODERS))
 """All that can be named."""
 
 DEFAULT_RIVALS = (UNTRAINED, WITHOUT_FRAME, "kmer_4", "kmer_6", "frame_svd", "frame_lda")
 """Those that need no other program, no network and no long wait."""
 
-# What takes longer on thousands of raw counts than all the rest.
+# What takes longer on thousands of raw counts, or on all pairs of barcodes, than all the rest.
 LEFT_OUT: Mapping[str, set[str]] = {
     name: {"linear_probe", "logistic_probe", "compression", "clustering_grid"} for name in ("kmer_4", "kmer_6")
-}
+} | {"compressor": {"robustness"}}
 """Tasks that a rival is not asked."""
 
 
@@ -67,7 +71,7 @@ class Model:
 
     @classmethod
     def load(cls, name: str, batch_size: int, trust_remote_code: bool = False, **reading: Any) -> "Model":
-        """A checkpoint of our family, or any encoder.
+        """A checkpoint of our family, or any encoder, in float32: numbers must not depend on how busy a machine is.
 
         Args:
             name: folder or id on the Hub.
@@ -80,7 +84,7 @@ class Model:
             BarcodeMAEError: it can't be loaded.
         """
         if not reading and is_ours(name):
-            embedder = BarcodeEmbedder.from_pretrained(name)
+            embedder = BarcodeEmbedder.from_pretrained(name, dtype=torch.float32)
             return cls(ModelRepresentation(embedder, batch_size), weights_sha256(name), embedder, {})
         encoder = AnyEncoder.from_pretrained(
             name, trust_remote_code=trust_remote_code, batch_size=batch_size, **reading
@@ -105,9 +109,25 @@ def is_ours(name: str) -> bool:
     try:
         config, _ = PretrainedConfig.get_config_dict(name)
     except OSError as error:
-        raise CheckpointError(f"{name}: expected a checkpoint, found none: {error}") from error
+        raise CheckpointError(f"{name}: expected a checkpoint, found none: {shorten(str(error), 300)}") from error
     declared = config.get("auto_map", {}).get("AutoModel", "")
     return declared.rpartition("--")[2] == AUTO_MAP["AutoModel"]
+
+
+def check_rival(name: str, trust_remote_code: bool) -> None:
+    """Refuse before the first task what `make_rival` would refuse when the rival's turn comes, maybe hours later.
+
+    Args:
+        name: one of `RIVALS`.
+        trust_remote_code: whether code that another encoder brings may run.
+
+    Raises:
+        ConfigurationError: a program is not installed, or an encoder needs code that was not allowed.
+    """
+    if name in _SEARCHERS:
+        _SEARCHERS[name]()
+    elif name in _KNOWN and known_encoder(name).remote_code and not trust_remote_code:
+        load_known_encoder(name)  # refuses before it loads anything
 
 
 def make_rival(
@@ -135,11 +155,13 @@ def make_rival(
     if name == WITHOUT_FRAME:
         if model.embedder is None or model.embedder.frame is None:
             return None
-        return ModelRepresentation(BarcodeEmbedder.from_pretrained(model_name, use_frame=False), batch_size)
+        return ModelRepresentation(
+            BarcodeEmbedder.from_pretrained(model_name, use_frame=False, dtype=torch.float32), batch_size
+        )
     if name in _COUNTS:
         return _COUNTS[name]()
     if name in _SEARCHERS:
         return _SEARCHERS[name]()
-    if name in {row.name for row in KNOWN_ENCODERS}:
+    if name in _KNOWN:
         return load_known_encoder(name, trust_remote_code, batch_size)
     raise ConfigurationError(f"expected a rival (any of {', '.join(RIVALS)}), got {name}")

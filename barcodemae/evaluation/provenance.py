@@ -56,6 +56,6 @@ def _command(arguments: EvaluationArguments) -> str:
         if field.name == "output_dir":
             value = Path(value).name
         if value != _default(field):
-            values = value if isinstance(value, list) else [value]
+            values = (value or ["none"]) if isinstance(value, list) else [value]
             words += [f"--{field.name}", *(without_folder(str(one)) for one in values)]
     return shlex.join(words)

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.evaluation.kept_vectors import texts_sha256
 from barcodemae.evaluation.rivals.encoder_files import model_sha256
 
 
@@ -42,15 +43,20 @@ class ModelRepresentation:
         pass
 
     def embed(self, sequences: list[str]) -> np.ndarray:
+        """Vectors of the model, float32 `[n, dimensions]`; NaN for a barcode without a known k-mer."""
         return self._embedder.encode(
-            sequences, batch_size=self._batch_size, show_progress_bar=True, normalize_embeddings=False
+            sequences,
+            batch_size=self._batch_size,
+            show_progress_bar=True,
+            normalize_embeddings=False,
+            on_error="skip",
         )
 
     def identity(self) -> dict[str, Any]:
         embedder, frame = self._embedder, self._embedder.frame
         return {
             "weights_sha256": model_sha256(embedder.model),
-            "objective": embedder.model.config.objective,
+            "config_sha256": texts_sha256([embedder.model.config.to_json_string()]),
             "tokens": embedder.encoder.name,
             "frame": None if frame is None else frame.checksum(),
             "dtype": str(embedder.dtype),

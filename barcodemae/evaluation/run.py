@@ -8,16 +8,16 @@ from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.answers import answers_table
+from barcodemae.evaluation.answers import ASKED, answers_table
 from barcodemae.evaluation.arguments import FINE_TUNING, EvaluationArguments
 from barcodemae.evaluation.benchmark import Benchmark, build_benchmark, drawn_queries
 from barcodemae.evaluation.comparison import compare_answers
-from barcodemae.evaluation.contenders import LEFT_OUT, UNTRAINED, Model, make_rival
+from barcodemae.evaluation.contenders import LEFT_OUT, RIVALS, UNTRAINED, Model, check_rival, make_rival
+from barcodemae.evaluation.kept_vectors import texts_sha256
 from barcodemae.evaluation.protocol import score
 from barcodemae.evaluation.provenance import describe_run
 from barcodemae.evaluation.report.html import render_html
@@ -35,12 +35,15 @@ from barcodemae.evaluation.subjects import Subject, Vectors, embedded, searched
 from barcodemae.evaluation.tasks.clustering import reduce_dimensions
 from barcodemae.evaluation.tasks.fine_tuning import fine_tune, fine_tuning_scores
 from barcodemae.files import written_whole
-from barcodemae.provenance import without_folder
+from barcodemae.provenance import describe_data, without_folder
 from barcodemae.training.curve import draw_training
 from barcodemae.training.state import METRICS_FILE
 
 # Queries of seen species that a searcher is asked: names of species are right in 99 of 100, whatever is asked.
 _N_SEEN_SEARCHED = 1_000
+
+# Barcodes on the map: more take long, and are no better to look at.
+_N_MAPPED = 10_000
 
 
 def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
@@ -62,6 +65,9 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     folder = Path(arguments.output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: expected a folder for the results, got a file")
+    name = _column_of(arguments.model)
+    for rival_name in arguments.rivals:
+        check_rival(rival_name, arguments.trust_remote_code)
     model = Model.load(arguments.model, arguments.batch_size, arguments.trust_remote_code, **arguments.reading())
     if FINE_TUNING in arguments.tasks and model.embedder is None:
         raise ConfigurationError(f"--tasks {FINE_TUNING}: expected a checkpoint of BarcodeMAE, got another encoder")
@@ -70,10 +76,9 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     subject = _judged(model.representation, benchmark, arguments)
     assert subject.vectors is not None  # a model has them
     results = score(subject, benchmark, arguments.tasks, arguments.seed)
-    results |= _told_of(model.representation)
+    results |= _told_of(model.representation, arguments.neighbours)
     if FINE_TUNING in arguments.tasks:
-        results[FINE_TUNING] = _fine_tuned(arguments, folder, benchmark)
-    name = without_folder(arguments.model)
+        results[FINE_TUNING] = _fine_tuned(arguments, model.weights_sha256, benchmark)
     hits = {name: subject.unseen}
     results["rivals"] = {}
     for rival_name in (progress := tqdm(_named_rivals(arguments), unit="rival")):
@@ -86,7 +91,8 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         tasks = set(arguments.tasks) - LEFT_OUT.get(rival_name, set())
         asked = _affordable(rival, benchmark, arguments.seed)
         judged = _judged(rival, asked, arguments)
-        results["rivals"][rival_name] = score(judged, asked, tasks, arguments.seed) | _told_of(rival)
+        results["rivals"][rival_name] = score(judged, asked, tasks, arguments.seed)
+        results["rivals"][rival_name] |= _told_of(rival, arguments.neighbours)
         if len(asked.unseen) == len(benchmark.unseen):
             hits[rival_name] = judged.unseen
 
@@ -101,8 +107,26 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     results["provenance"] = describe_run(arguments, model.weights_sha256, model.identity)
     results["schema_version"] = VERSION
     validate_results(results)
-    _write(folder, results, answers, _draw(results, subject.vectors, benchmark, Path(arguments.model) / METRICS_FILE))
+    with written_whole(folder) as scratch:  # before the plots: what took hours to compute is safe first
+        (scratch / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+        pq.write_table(answers, scratch / ANSWERS_FILE)
+    pictures = _draw(results, subject.vectors, benchmark, Path(arguments.model) / METRICS_FILE)
+    with written_whole(folder) as scratch:
+        for name, picture in pictures.items():
+            (scratch / name).write_bytes(picture)
+        (scratch / "report.md").write_text(render_report(results, list(pictures)), encoding="utf-8")
+        (scratch / "report.html").write_text(render_html(results, pictures), encoding="utf-8")
     return results
+
+
+def _column_of(model: str) -> str:
+    """The name of the model's answers, which stand beside those of its rivals."""
+    name = without_folder(model)
+    if name in (*RIVALS, *ASKED):
+        raise ConfigurationError(
+            f"--model {model}: expected a folder of another name, as {name} is that of a rival or column"
+        )
+    return name
 
 
 def _read_benchmark(arguments: EvaluationArguments) -> Benchmark:
@@ -112,10 +136,6 @@ def _read_benchmark(arguments: EvaluationArguments) -> Benchmark:
 
 
 def _judged(contender: Representation | Searcher, benchmark: Benchmark, arguments: EvaluationArguments) -> Subject:
-    if arguments.neighbours > len(benchmark.train):
-        raise ConfigurationError(
-            f"--neighbours {arguments.neighbours}: expected at most the {len(benchmark.train)} rows of train"
-        )
     if hasattr(contender, "search"):
         return searched(contender, benchmark, arguments.neighbours)
     return embedded(contender, benchmark, arguments.neighbours, _cache(arguments.cache_dir))
@@ -142,28 +162,30 @@ def _named_rivals(arguments: EvaluationArguments) -> list[str]:
     return list(dict.fromkeys([UNTRAINED, *arguments.rivals])) if arguments.rivals else []
 
 
-def _told_of(contender: Representation | Searcher) -> dict[str, Any]:
+def _told_of(contender: Representation | Searcher, n_neighbours: int) -> dict[str, Any]:
     """What a contender has to tell beside its scores."""
     if isinstance(contender, AlignmentSearcher):
-        return {"run_by": {"version": contender.version, "commands": contender.commands()}}
+        return {"run_by": {"version": contender.version, "commands": contender.commands(n_neighbours)}}
     if isinstance(contender, AnyEncoder) and contender.reading.n_barcodes:  # else all was kept from before
         return {"read": dataclasses.asdict(contender.reading)}
     return {}
 
 
-def _fine_tuned(arguments: EvaluationArguments, folder: Path, benchmark: Benchmark) -> dict[str, Any]:
-    trained = fine_tune(
-        arguments.model, arguments.data, folder / FINE_TUNING, arguments.seed, arguments.fine_tuning_epochs
-    )
+def _fine_tuned(arguments: EvaluationArguments, weights_sha256: str, benchmark: Benchmark) -> dict[str, Any]:
+    # Named by what it comes from: what another model left among the results would be taken for this one's.
+    origin = [weights_sha256, *describe_data([arguments.data]), arguments.seed, arguments.fine_tuning_epochs]
+    folder = Path(arguments.output_dir) / FINE_TUNING / texts_sha256([json.dumps(origin)])[:16]
+    trained = fine_tune(arguments.model, arguments.data, folder, arguments.seed, arguments.fine_tuning_epochs)
     return fine_tuning_scores(trained, benchmark.train, benchmark.seen, benchmark.unseen, arguments.seed)
 
 
 def _draw(results: dict[str, Any], vectors: Vectors, benchmark: Benchmark, metrics_file: Path) -> dict[str, bytes]:
     pictures = draw_all(results)
     if "clustering" in results:
-        points = reduce_dimensions(np.concatenate([vectors.seen, vectors.unseen]), n_dimensions=2)
+        both = np.concatenate([vectors.seen, vectors.unseen])
         orders = np.concatenate([labels(benchmark.seen, "order"), labels(benchmark.unseen, "order")])
-        pictures["map.png"] = draw_map(points, orders)
+        rows = np.random.default_rng(0).permutation(len(both))[:_N_MAPPED]
+        pictures["map.png"] = draw_map(reduce_dimensions(both[rows], n_dimensions=2), orders[rows])
     if metrics_file.is_file():
         pictures["training.png"] = draw_training(_read_metrics(metrics_file))
     return pictures
@@ -176,15 +198,3 @@ def _read_metrics(file: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(json.JSONDecodeError):
             lines.append(json.loads(text))
     return lines
-
-
-def _write(folder: Path, results: dict[str, Any], answers: pa.Table, pictures: dict[str, bytes]) -> None:
-    files = pictures | {
-        "report.md": render_report(results, list(pictures)).encode(),
-        "report.html": render_html(results, pictures).encode(),
-        "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-    }
-    with written_whole(folder) as scratch:
-        for name, content in files.items():
-            (scratch / name).write_bytes(content)
-        pq.write_table(answers, scratch / ANSWERS_FILE)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import Benchmark
 from barcodemae.evaluation.kept_vectors import kept_vectors
 from barcodemae.evaluation.representations import IdentifiedRepresentation, Representation
@@ -30,7 +31,7 @@ class Subject:
     """What is judged.
 
     Attributes:
-        search: barcodes to their nearest keys of `train`.
+        search: barcodes to their nearest keys of `train`; of a barcode that can't be read, nothing is found.
         seen: the nearest keys of the benchmark's seen records.
         unseen: those of its unseen records.
         extra: those of its extra queries, where there are any.
@@ -58,6 +59,7 @@ def embedded(
     Raises:
         ConfigurationError: a vector is not finite, or there are fewer keys than neighbours.
     """
+    _check_neighbours(benchmark, n_neighbours)
     representation.fit(_barcodes(benchmark.train), labels(benchmark.train, "genus"))
 
     def embed(records: pa.Table) -> np.ndarray:
@@ -78,8 +80,17 @@ def embedded(
     def nearest(queries: np.ndarray) -> Hits:
         return nearest_by_cosine(vectors.train, queries, n_neighbours)
 
+    def search(queries: list[str]) -> Hits:
+        asked = representation.embed(queries)
+        readable = np.isfinite(asked).all(axis=1)
+        hits = nearest(np.where(readable[:, None], asked, 0))
+        return Hits(
+            np.where(readable[:, None], hits.rows, -1),
+            np.where(readable[:, None], hits.similarities, np.float32(-np.inf)),
+        )
+
     return Subject(
-        search=lambda queries: nearest(representation.embed(queries)),
+        search=search,
         seen=nearest(vectors.seen),
         unseen=nearest(vectors.unseen),
         extra=None if vectors.extra is None else nearest(vectors.extra),
@@ -94,7 +105,11 @@ def searched(searcher: Searcher, benchmark: Benchmark, n_neighbours: int = 1) ->
         searcher: what is judged.
         benchmark: the records.
         n_neighbours: nearest keys of each query.
+
+    Raises:
+        ConfigurationError: there are fewer keys than neighbours, or the searcher refuses.
     """
+    _check_neighbours(benchmark, n_neighbours)
     keys = _barcodes(benchmark.train)
 
     def search(queries: list[str]) -> Hits:
@@ -107,6 +122,13 @@ def searched(searcher: Searcher, benchmark: Benchmark, n_neighbours: int = 1) ->
         extra=None if benchmark.extra is None else search(_barcodes(benchmark.extra)),
         vectors=None,
     )
+
+
+def _check_neighbours(benchmark: Benchmark, n_neighbours: int) -> None:
+    if n_neighbours > len(benchmark.train):
+        raise ConfigurationError(
+            f"expected at most {len(benchmark.train)} neighbours, the rows of train, got {n_neighbours}"
+        )
 
 
 def _barcodes(records: pa.Table) -> list[str]:

@@ -114,7 +114,8 @@ def train(
             norm, was_signalled = reduced.pop("norm") / processes, reduced.pop("signals") > 0
             if math.isfinite(norm) and math.isfinite(reduced["loss"]):
                 # So far it is a sum, averaged over processes: what is wanted is the mean over all that is counted.
-                factor = processes / reduced["count"]
+                # With no place or name in the whole step that counts, its gradient is zero.
+                factor = processes / max(reduced["count"], 1.0)
                 if args.max_grad_norm:
                     factor *= min(1.0, args.max_grad_norm / (norm * factor + 1e-6))
                 _scale_gradients(prepared, factor)

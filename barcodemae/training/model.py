@@ -66,6 +66,7 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         ConfigurationError: values that don't go together.
     """
     if args.init_from is not None:
+        _refuse_its_own(args)
         checkpoint = load_checkpoint(args.init_from, use_frame=data_args.frame != "none")
         tokenizer, weights = checkpoint.tokenizer, checkpoint.model.state_dict()
         kept = checkpoint.model.config.to_dict()
@@ -163,6 +164,16 @@ def _size(args: ModelArguments) -> dict[str, int]:
     if args.size not in SIZES:
         raise ConfigurationError(f"--size {args.size}: expected one of {', '.join(SIZES)}")
     return SIZES[args.size]
+
+
+def _refuse_its_own(args: ModelArguments) -> None:
+    """What a checkpoint brings along can't be asked for beside it."""
+    default = ModelArguments()
+    for name in ("backbone", "size", "k", "tokenizer"):
+        if getattr(args, name) != getattr(default, name):
+            raise ConfigurationError(
+                f"--{name} {getattr(args, name)}: expected none beside --init_from, which has its own"
+            )
 
 
 def _of_every_run(args: ModelArguments) -> dict[str, Any]:

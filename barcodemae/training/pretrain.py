@@ -86,6 +86,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     same |= {
         "records": training.fingerprint(),
         "processes": accelerator.num_processes,
+        "classes": run.model.config.id2label if model_args.objective == "classification" else None,
     }
 
     is_main = accelerator.is_main_process

@@ -79,3 +79,9 @@ def ran(results: dict[str, Any], task: str, n_rivals: int | None = None) -> dict
         rivals = [name for name in names if name != model][:n_rivals]
         names = [name for name in names if name == model] + rivals
     return {name: found[name][task] for name in names}
+
+
+def of_same_queries(knn: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of nearest-neighbour scores by name those that asked as many queries as the first: classes can be compared."""
+    first = next(iter(knn.values()))
+    return {name: scores for name, scores in knn.items() if scores["n_queries"] == first["n_queries"]}

@@ -149,6 +149,7 @@ class AnyEncoder:
         return {
             "model": type(self._model).__name__,
             "weights_sha256": model_sha256(self._model),
+            "config_sha256": texts_sha256([self._model.config.to_json_string()]),
             "tokenizer_sha256": tokenizer_sha256(self._tokenizer),
             "pooling": self._pooling,
             "layer": self._layer,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from barcodemae.evaluation.report.names import ran
+from barcodemae.evaluation.report.names import of_same_queries, ran
 from barcodemae.evaluation.report.plots.accuracy import (
     draw_accuracies,
     draw_genus_sizes,
@@ -42,7 +42,7 @@ def draw_all(results: dict[str, Any]) -> dict[str, bytes]:
         pictures["accuracy.png"] = draw_accuracies(knn)
         pictures["ranks.png"] = draw_ranks(ran(results, "knn", _N_RIVALS), colour)
         for key, file, draw in _BREAKDOWNS:
-            shown = ran(results, "knn", _N_BREAKDOWN_RIVALS)
+            shown = of_same_queries(ran(results, "knn", _N_BREAKDOWN_RIVALS))
             if having := {name: scores for name, scores in shown.items() if scores.get(key)}:
                 pictures[file] = draw(having, colour)
         if confusions := results.get("knn", {}).get("confusions"):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from barcodemae.evaluation.report.content import Section, Table, accuracy, count
-from barcodemae.evaluation.report.names import ran
+from barcodemae.evaluation.report.names import of_same_queries, ran
 
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
 
@@ -30,6 +30,7 @@ def ranks_section(results: dict[str, Any]) -> Section | None:
 def breakdown_section(results: dict[str, Any]) -> Section | None:
     """Genus accuracy by size of the genus, by similarity, by order, and the most frequent confusions."""
     knn = ran(results, "knn", _N_RIVALS)
+    knn = of_same_queries(knn) if knn else knn
     model = knn.get(results["provenance"]["model"], {})
     tables = [
         _by_class("By barcodes of the right genus in train", "by_genus_size", knn),

@@ -1,0 +1,217 @@
+"""Who stands in the table: models of either kind, and rivals by their names."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from test_encoders import BARCODES, letter_tokenizer, small_model
+from transformers import BertConfig, BertModel
+
+from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.evaluation.contenders import (
+    DEFAULT_RIVALS,
+    LEFT_OUT,
+    RIVALS,
+    Model,
+    check_rival,
+    is_ours,
+    make_rival,
+)
+from barcodemae.evaluation.protocol import TASKS
+from barcodemae.evaluation.representations import IdentifiedRepresentation, ModelRepresentation
+from barcodemae.evaluation.rivals.alignment import AlignmentSearcher
+from barcodemae.evaluation.rivals.alignment_programs import SETTINGS
+from barcodemae.evaluation.rivals.compressor import CompressionDistance
+from barcodemae.evaluation.rivals.encoders import AnyEncoder
+from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
+from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
+from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from tokenization_barcodemae import build_kmer_tokenizer
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Folder of a small BERT with a tokenizer of its own."""
+    folder = tmp_path_factory.mktemp("stranger")
+    small_model("bert").save_pretrained(folder)
+    letter_tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def ours(checkpoint):
+    return str(checkpoint)
+
+
+@pytest.fixture
+def without_frame(checkpoint, tmp_path):
+    """The checkpoint as of a model that was trained without a frame."""
+    shutil.copytree(checkpoint, tmp_path / "frameless", ignore=shutil.ignore_patterns(FRAME_FILE))
+    return str(tmp_path / "frameless")
+
+
+def load(name, **options):
+    return Model.load(name, batch_size=2, **options)
+
+
+def rival(kind, model, name, seed=0):
+    return make_rival(kind, model, name, batch_size=2, seed=seed, trust_remote_code=False)
+
+
+def test_a_checkpoint_of_ours_is_read_on_its_frame(ours, full_length_barcodes):
+    model = load(ours)
+    assert isinstance(model.representation, ModelRepresentation)
+    assert model.weights_sha256 == weights_sha256(ours)
+    assert model.identity == {}
+    embedder = BarcodeEmbedder.from_pretrained(ours)
+    assert model.embedder.frame.checksum() == embedder.frame.checksum()
+    np.testing.assert_array_equal(
+        model.representation.embed(full_length_barcodes[:3]), embedder.encode(full_length_barcodes[:3], batch_size=2)
+    )
+
+
+def test_another_encoder_is_read_by_its_own_tokenizer(stranger):
+    model = load(stranger)
+    assert model.embedder is None
+    expected = AnyEncoder.from_pretrained(stranger)
+    np.testing.assert_array_equal(model.representation.embed(BARCODES), expected.embed(BARCODES))
+    assert {"weights_sha256": model.weights_sha256, **model.identity} == expected.identity()
+
+
+def test_it_is_read_as_it_was_said(stranger):
+    found = load(stranger, pooling="last", layer=0, prepare="lower", tokenizer=stranger)
+    assert [found.identity[name] for name in ("pooling", "layer", "prepare")] == ["last", 0, "lower"]
+
+
+def test_our_tokenizer_on_another_encoder(tmp_path, full_length_barcodes):
+    tokenizer = build_kmer_tokenizer(3, model_max_length=256)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **size)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = load(str(tmp_path))
+    assert model.representation.embed(full_length_barcodes[:2]).shape == (2, 16)
+    # 658 letters are 219 3-mers.
+    assert (model.representation.reading.n_tokens, model.representation.reading.n_cut) == (2 * 219, 0)
+
+
+def test_a_checkpoint_of_ours_is_any_encoder_where_it_is_said_how_to_read_it(ours, full_length_barcodes):
+    model = load(ours, pooling="mean")
+    assert model.embedder is None
+    assert model.identity["model"] == "BertModel"
+    # A full-length barcode starts where the frame does.
+    plain = BarcodeEmbedder.from_pretrained(ours, use_frame=False, dtype=torch.float32)
+    found = model.representation.embed(full_length_barcodes[:3])
+    np.testing.assert_allclose(found, plain.encode(full_length_barcodes[:3]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [(None, "expected a checkpoint, found none"), ("{oh", "not a valid JSON file"), ("{}", "no model could be loaded")],
+)
+def test_a_folder_without_a_checkpoint(config, message, tmp_path):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(CheckpointError, match=message) as refused:
+        load(str(tmp_path))
+    assert str(refused.value).startswith(f"{tmp_path}: ")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_our_configuration_without_weights(ours, tmp_path):
+    shutil.copytree(ours, tmp_path / "torn", ignore=shutil.ignore_patterns(WEIGHTS_FILE))
+    with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):
+        load(str(tmp_path / "torn"))
+
+
+def test_our_family_is_known_by_its_class(ours, stranger, tmp_path):
+    assert is_ours(ours)
+    assert not is_ours(stranger)
+    for reference, expected in (
+        ("ORG/NAME--modeling_barcodemae.BarcodeMAEModel", True),
+        ("modeling_other.BarcodeMAEModel", False),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": reference}}))
+        assert is_ours(str(tmp_path)) is expected
+
+
+@pytest.mark.parametrize("kind", ["ours", "stranger"])
+def test_the_untrained_rival_differs_by_its_weights_alone(kind, request, full_length_barcodes):
+    name = request.getfixturevalue(kind)
+    barcodes = [barcode[:30] for barcode in full_length_barcodes[:3]]
+    model = load(name)
+    first, again, other = (rival("untrained", model, name, seed) for seed in (0, 0, 1))
+    assert type(first) is type(model.representation)
+    assert isinstance(first, IdentifiedRepresentation)
+    np.testing.assert_array_equal(first.embed(barcodes), again.embed(barcodes))
+    assert not np.array_equal(first.embed(barcodes), other.embed(barcodes))
+    told, trained = first.identity(), model.representation.identity()
+    assert told.pop("weights_sha256") != trained.pop("weights_sha256")
+    assert told == trained
+
+
+def test_the_rival_without_frame_is_the_same_model(ours, full_length_barcodes):
+    shifted = [barcode[1:] for barcode in full_length_barcodes[:3]]
+    found = rival("without_frame", load(ours), ours)
+    expected = BarcodeEmbedder.from_pretrained(ours, use_frame=False).encode(shifted, batch_size=2)
+    np.testing.assert_array_equal(found.embed(shifted), expected)
+    assert not np.allclose(found.embed(shifted), load(ours).representation.embed(shifted), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["stranger", "without_frame"])
+def test_what_has_no_frame_has_no_rival_without_one(kind, request):
+    name = request.getfixturevalue(kind)
+    assert rival("without_frame", load(name), name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("kmer_4", KmerCounts),
+        ("kmer_6", KmerCounts),
+        ("kmer_6_lda", KmerLDA),
+        ("frame_svd", FrameSVD),
+        ("frame_lda", FrameLDA),
+        ("compressor", CompressionDistance),
+    ],
+)
+def test_rivals_without_a_network(name, kind):
+    assert type(rival(name, None, "")) is kind
+    check_rival(name, trust_remote_code=False)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_programs_that_are_not_installed_are_named_before_the_first_task(setting, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for make in (lambda: rival(setting, None, ""), lambda: check_rival(setting, trust_remote_code=True)):
+        with pytest.raises(ConfigurationError, match=r"(makeblastdb|vsearch) is not on the PATH: install"):
+            make()
+
+
+@pytest.mark.parametrize(("setting", "program"), [("vsearch", "vsearch"), ("blastn", "blastn")])
+def test_programs_that_are_installed(setting, program):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not on the PATH")
+    assert isinstance(rival(setting, None, ""), AlignmentSearcher)
+
+
+def test_an_encoder_with_code_of_its_own_is_refused_before_the_first_task():
+    with pytest.raises(ConfigurationError, match="needs code of its own to run"):
+        check_rival("hyenadna", trust_remote_code=False)
+    check_rival("hyenadna", trust_remote_code=True)
+    check_rival("nucleotide_transformer", trust_remote_code=False)
+
+
+def test_an_unknown_rival_is_refused():
+    with pytest.raises(ConfigurationError, match=r"expected a rival \(any of untrained, .*\), got blast"):
+        rival("blast", None, "")
+
+
+def test_names_that_are_told_are_known():
+    assert len(set(RIVALS)) == len(RIVALS)
+    assert set(DEFAULT_RIVALS) <= set(RIVALS)
+    assert set(LEFT_OUT) <= set(RIVALS)
+    assert set().union(*LEFT_OUT.values()) <= set(TASKS)
