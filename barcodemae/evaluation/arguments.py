@@ -40,7 +40,7 @@ class EvaluationArguments:
     )
     rivals: list[str] = field(
         default_factory=lambda: list(DEFAULT_RIVALS),
-        metadata={"help": f"Any of {', '.join(RIVALS)}; or {_NOTHING}. Beside any, the model untrained."},
+        metadata={"help": f"Any of {', '.join(RIVALS)}; or {_NOTHING}."},
     )
     pooling: Literal["mean", "first", "last"] | None = field(
         default=None, metadata={"help": "For any other encoder than ours: what of its tokens is taken (mean)."}

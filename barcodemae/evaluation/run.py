@@ -16,7 +16,7 @@ from barcodemae.evaluation.answers import ASKED, answers_table
 from barcodemae.evaluation.arguments import FINE_TUNING, EvaluationArguments
 from barcodemae.evaluation.benchmark import Benchmark, build_benchmark, drawn_queries
 from barcodemae.evaluation.comparison import compare_answers
-from barcodemae.evaluation.contenders import LEFT_OUT, RIVALS, UNTRAINED, Model, check_rival, make_rival
+from barcodemae.evaluation.contenders import LEFT_OUT, RIVALS, Model, check_rival, make_rival
 from barcodemae.evaluation.kept_vectors import texts_sha256
 from barcodemae.evaluation.protocol import score
 from barcodemae.evaluation.provenance import describe_run
@@ -81,7 +81,7 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         results[FINE_TUNING] = _fine_tuned(arguments, model.weights_sha256, benchmark)
     hits = {name: subject.unseen}
     results["rivals"] = {}
-    for rival_name in (progress := tqdm(_named_rivals(arguments), unit="rival")):
+    for rival_name in (progress := tqdm(dict.fromkeys(arguments.rivals), unit="rival")):
         progress.set_description(rival_name)
         rival = make_rival(
             rival_name, model, arguments.model, arguments.batch_size, arguments.seed, arguments.trust_remote_code
@@ -155,11 +155,6 @@ def _cache(cache_dir: str | None) -> Path | None:
     if cache_dir == "none":
         return None
     return Path(huggingface_hub.constants.HF_HOME) / "barcodemae/vectors" if cache_dir is None else Path(cache_dir)
-
-
-def _named_rivals(arguments: EvaluationArguments) -> list[str]:
-    """As asked for; where there are any, the floor of any comparison stands before them."""
-    return list(dict.fromkeys([UNTRAINED, *arguments.rivals])) if arguments.rivals else []
 
 
 def _told_of(contender: Representation | Searcher, n_neighbours: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.kept_vectors import texts_sha256
 from barcodemae.evaluation.rivals.encoder_files import (
     load_encoder,
     load_tokenizer,
