@@ -175,6 +175,10 @@ def test_keys_without_a_genus_are_left_out():
             {"split": ["train", "test", "test_unseen"], "genus": ["A", "A", "A"], "species": ["A a", "A b", "A b"]},
             "expected a species of the split train in test, got none",
         ),
+        (
+            {"split": ["train", "test", "test_unseen"], "genus": ["A", "A", "A"], "species": ["A a", "A a", "A a"]},
+            "expected species in test_unseen that are not in train, got 1 that are, such as A a",
+        ),
     ],
 )
 def test_splits_that_cannot_be_evaluated(columns, message):

@@ -13,6 +13,7 @@ from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.tasks.fine_tuning import classify, fine_tune, fine_tuning_scores
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data
+from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import Classification
 from barcodemae.training.pretrain import pretrain
 from modeling_barcodemae import BarcodeMAEModel
@@ -82,9 +83,33 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
         pretrain(model, DataArguments(), LoopArguments(output_dir=str(tmp_path / "run")))
 
 
-def test_training_begins_with_the_checkpoints_encoder(checkpoint, tmp_path, stored):
-    from barcodemae.training.model import build_model, choose_start
+@pytest.mark.parametrize(
+    "others", [{"size": "small"}, {"k": 4}, {"tokenizer": "words"}, {"backbone": "mamba2", "objective": "causal"}]
+)
+def test_what_a_checkpoint_brings_along_is_not_asked_for_beside_it(others, checkpoint):
+    with pytest.raises(ConfigurationError, match="expected none beside --init_from, which has its own"):
+        choose_start(ModelArguments(init_from=str(checkpoint), **others), DataArguments())
 
+
+def test_a_step_of_barcodes_without_names_changes_nothing_but_is_no_failure(checkpoint, sample, tmp_path):
+    """A batch of one, with a record of no known taxon among the records: its step has nothing to count."""
+    table = sample.to_pandas()
+    named = table[(table.split == "train") & (table.species != "")].head(6)
+    nameless = table[(table.split == "pretrain") & (table.genus == "")].head(3)
+    path = tmp_path / "few.tsv"
+    rows = [(row.id, row.nucleotides, row.genus) for part in (named, nameless) for row in part.itertuples()]
+    path.write_text("id\tnucleotides\tgenus\n" + "".join("\t".join(row) + "\n" for row in rows))
+    model = ModelArguments(objective="classification", init_from=str(checkpoint), ranks=["genus"])
+    loop = LoopArguments(output_dir=str(tmp_path / "run"), epochs=1, batch_size=1, log_every=1, report_to="none")
+    folder = pretrain(model, DataArguments(data=[str(path)]), loop)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "skipped_steps" in line]
+    assert len(steps) == 9
+    assert sum("loss" in line for line in steps) == 6
+    assert steps[-1]["skipped_steps"] == 0
+
+
+def test_training_begins_with_the_checkpoints_encoder(checkpoint, tmp_path, stored):
     args = ModelArguments(objective="classification", init_from=str(checkpoint), dropout=0.0)
     start = choose_start(args, DataArguments())
     model, objective = build_model(start, args, *stored, seed=0)

@@ -144,4 +144,4 @@ class StoredBarcodes:
         names = np.array(values.dictionary.to_pylist(), dtype=object)
         known = sorted(set(names) - {""})
         place = {name: i for i, name in enumerate(known)}
-        return known, np.array([place.get(name, -1) for name in names])[values.indices.to_numpy()]
+        return known, np.array([place.get(name, -1) for name in names], np.int64)[values.indices.to_numpy()]
