@@ -65,7 +65,7 @@ class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
         Returns:
             `logits` `[masked, targets]` and `labels` `[masked]` of all masked places of the batch, row by row.
         """
-        known = known_places(input_ids, attention_mask, self.config)
+        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         partition = choose_places(self.config, known, noise, num_kept)
         masked = put_places(partition.masked(), partition.order, torch.zeros_like(known))
         hidden = self.bert(
@@ -95,7 +95,7 @@ class BarcodeMAEForCausalPreTraining(BarcodeMAETokenPredictionModel):
             `logits` `[followed, targets]` and `labels` `[followed]` of all places that a known k-mer follows, row by
             row; `mask` `[batch, tokens - 1]`, true at those places.
         """
-        known = known_places(input_ids, attention_mask, self.config)
+        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         hidden = self.bert(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, **kwargs
         ).last_hidden_state

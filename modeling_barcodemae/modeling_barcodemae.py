@@ -188,7 +188,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch.
             **kwargs: passed to the encoder.
         """
-        known = known_places(input_ids, attention_mask, self.config)
+        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         partition = choose_places(self.config, known, noise, num_kept)
         logits, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
@@ -238,7 +238,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
             inside = inside & attention_mask.bool()
-        known = known_places(input_ids, attention_mask, self.config)
+        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
         scores, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
 
@@ -307,9 +307,9 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def known_places(input_ids: Tensor, attention_mask: Tensor | None, config: BarcodeMAEConfig) -> Tensor:
+def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:
     """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
-    known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(config.pad_token_id)
+    known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(pad_token_id)  # type: ignore[arg-type]
     return known if attention_mask is None else known & attention_mask.bool()
 
 

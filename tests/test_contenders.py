@@ -66,7 +66,7 @@ def test_a_checkpoint_of_ours_is_read_on_its_frame(ours, full_length_barcodes):
     assert isinstance(model.representation, ModelRepresentation)
     assert model.weights_sha256 == weights_sha256(ours)
     assert model.identity == {}
-    embedder = BarcodeEmbedder.from_pretrained(ours)
+    embedder = BarcodeEmbedder.from_pretrained(ours, dtype=torch.float32)
     assert model.embedder.frame.checksum() == embedder.frame.checksum()
     np.testing.assert_array_equal(
         model.representation.embed(full_length_barcodes[:3]), embedder.encode(full_length_barcodes[:3], batch_size=2)
@@ -156,8 +156,8 @@ def test_the_untrained_rival_differs_by_its_weights_alone(kind, request, full_le
 def test_the_rival_without_frame_is_the_same_model(ours, full_length_barcodes):
     shifted = [barcode[1:] for barcode in full_length_barcodes[:3]]
     found = rival("without_frame", load(ours), ours)
-    expected = BarcodeEmbedder.from_pretrained(ours, use_frame=False).encode(shifted, batch_size=2)
-    np.testing.assert_array_equal(found.embed(shifted), expected)
+    expected = BarcodeEmbedder.from_pretrained(ours, use_frame=False, dtype=torch.float32)
+    np.testing.assert_array_equal(found.embed(shifted), expected.encode(shifted, batch_size=2))
     assert not np.allclose(found.embed(shifted), load(ours).representation.embed(shifted), atol=1e-3)
 
 

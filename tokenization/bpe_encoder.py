@@ -72,8 +72,9 @@ class BpeEncoder:
         """
         if starts is not None:
             raise ValueError("a byte-pair encoding has no slots on a reference frame: expected no starts")
-        is_arrow = isinstance(sequences, (pa.Array, pa.ChunkedArray))
-        texts = [text or "" for text in (sequences.to_pylist() if is_arrow else sequences)]
+        if isinstance(sequences, (pa.Array, pa.ChunkedArray)):
+            sequences = sequences.to_pylist()
+        texts = [text or "" for text in sequences]
         if offsets is not None:
             texts = [text[cut:] for text, cut in zip(texts, np.asarray(offsets).tolist(), strict=True)]
         words = [encoding.ids[:max_length] for encoding in self._backend.encode_batch_fast(texts)]

@@ -136,14 +136,14 @@ def _read_benchmark(arguments: EvaluationArguments) -> Benchmark:
 
 
 def _judged(contender: Representation | Searcher, benchmark: Benchmark, arguments: EvaluationArguments) -> Subject:
-    if hasattr(contender, "search"):
+    if isinstance(contender, Searcher):
         return searched(contender, benchmark, arguments.neighbours)
     return embedded(contender, benchmark, arguments.neighbours, _cache(arguments.cache_dir))
 
 
 def _affordable(contender: Representation | Searcher, benchmark: Benchmark, seed: int) -> Benchmark:
     """All queries for what has vectors; for programs that align so many that they take minutes, not hours."""
-    if not hasattr(contender, "search"):
+    if not isinstance(contender, Searcher):
         return benchmark
     n_unseen = len(benchmark.unseen)
     if isinstance(contender, CompressionDistance):

@@ -1,7 +1,7 @@
 """Which keys lie nearest to a query: all that a task asks of a rival that gives no vectors."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Hits:
     similarities: np.ndarray
 
 
+@runtime_checkable
 class Searcher(Protocol):
     """Barcodes that ask, and barcodes that answer."""
 

@@ -60,7 +60,7 @@ class CausalMamba2(Mamba2ForCausalLM):
             num_items_in_batch: what to divide the summed loss by; by default the places that count.
             **kwargs: passed to `Mamba2Model`.
         """
-        known = known_places(input_ids, attention_mask, self.config)
+        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **kwargs)[0]
         followed = known[:, 1:] & known[:, :-1]
         logits = self.lm_head(hidden[:, :-1][followed].to(self.lm_head.weight.dtype))

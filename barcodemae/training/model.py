@@ -96,7 +96,7 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
             raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
         return build_kmer_tokenizer(args.k)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+        tokenizer: Any = AutoTokenizer.from_pretrained(args.tokenizer)
         BpeEncoder(tokenizer)
     except Exception as error:  # what the library raises over a broken folder has no common class
         raise ConfigurationError(
