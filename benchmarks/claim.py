@@ -4,8 +4,8 @@
 on), evaluates what is not yet evaluated, and prints the table and the comparisons that the claim is made of. All runs
 see the same number of the same barcodes and share `configs/claim.yaml`, whose learning rates were chosen for the MAE,
 in short trials: the others had none of their own. What is told of each run below is all that differs. With `--keep
-FOLDER` results, answers and metrics are copied there, small enough to be committed; from a folder that holds them all,
-`--steps print` prints the tables without data or training.
+FOLDER` results, comparisons and metrics are copied there, small enough to be committed; from a folder that holds them
+all, `--steps print --runs FOLDER` prints the tables without data or training.
 """
 
 import json
@@ -57,6 +57,7 @@ COMPARISONS: dict[str, tuple[list[str], list[str]]] = {
 
 # The two objectives of the claim are read with the frame and without, and each architecture untrained.
 _RIVALS = {"mae": "untrained without_frame", "mlm": "without_frame", "causal": "untrained", "k_4": "untrained"}
+_COMPARISONS_FILE = "comparisons.json"
 _TASKS = "knn clustering novelty"
 
 
@@ -74,7 +75,9 @@ class ClaimArguments:
         default_factory=lambda: ["train", "evaluate", "print"], metadata={"help": "Any of train, evaluate, print."}
     )
     query_split: str = field(default="test_unseen", metadata={"help": "Split of unseen species."})
-    keep: str | None = field(default=None, metadata={"help": "Folder that results, answers and metrics are copied to."})
+    keep: str | None = field(
+        default=None, metadata={"help": "Folder that results, comparisons and metrics are copied to."}
+    )
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.names) - set(RUNS)):
@@ -110,12 +113,8 @@ def call(script: str, options: dict[str, str]) -> None:
 
 
 def keep(name: str, folder: Path, query_split: str, place: Path) -> None:
-    """Copy what is worth keeping of a run: results, answers and metrics, in the run's own layout."""
-    for part in (
-        METRICS_FILE,
-        "training.json",
-        *(f"evaluation/{query_split}/{file}" for file in ("results.json", ANSWERS_FILE)),
-    ):
+    """Copy what is worth keeping of a run, in the run's own layout: results and metrics, no records."""
+    for part in (METRICS_FILE, TRAINING_FILE, f"evaluation/{query_split}/results.json"):
         (place / name / part).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / part, place / name / part)
 
@@ -171,16 +170,26 @@ def results_table(runs: Path, names: list[str], query_split: str) -> Table:
     return Table(titles, rows)
 
 
-def comparisons_table(runs: Path, names: list[str], query_split: str) -> Table:
+def comparisons_table(found: dict[str, dict[str, Any]]) -> Table:
     """The differences that the claim is made of, paired by barcode and resampled by species."""
     rows = []
-    for title, (left, right) in COMPARISONS.items():
-        if set(left + right) <= set(names):
-            found = compare(left, right, runs, query_split)
-            low, high = found["interval"]
-            difference = f"{100 * found['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-            rows.append([title, difference, f"{found['p_value']:.4f}"])
+    for title, comparison in found.items():
+        low, high = comparison["interval"]
+        difference = f"{100 * comparison['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+        rows.append([title, difference, f"{comparison['p_value']:.4f}"])
     return Table(["genus, unseen: points", "difference (95 %)", "p"], rows)
+
+
+def compare_all(runs: Path, names: list[str], query_split: str) -> dict[str, dict[str, Any]]:
+    """All comparisons whose runs are there: from their answers, or from the file that was kept of them."""
+    file = runs / _COMPARISONS_FILE
+    if file.is_file():
+        return json.loads(file.read_text())
+    return {
+        title: compare(left, right, runs, query_split)
+        for title, (left, right) in COMPARISONS.items()
+        if set(left + right) <= set(names)
+    }
 
 
 def compare(left: list[str], right: list[str], runs: Path, query_split: str) -> dict[str, Any]:
@@ -206,10 +215,13 @@ def main() -> None:
             evaluate(name, args.data, runs / name, args.query_split)
         if args.keep is not None:
             keep(name, runs / name, args.query_split, Path(args.keep))
+    comparisons = compare_all(runs, args.names, args.query_split) if args.steps != ["train"] else {}
+    if args.keep is not None:
+        (Path(args.keep) / _COMPARISONS_FILE).write_text(json.dumps(comparisons, indent=2) + "\n")
     if "print" in args.steps:
         print(as_markdown(results_table(runs, args.names, args.query_split)))
         print()
-        print(as_markdown(comparisons_table(runs, args.names, args.query_split)))
+        print(as_markdown(comparisons_table(comparisons)))
 
 
 if __name__ == "__main__":
