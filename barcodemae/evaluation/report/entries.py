@@ -51,8 +51,8 @@ def read_entries(results: dict[str, Any], file: Path) -> list[Entry]:
             rival_name, identity = f"{name}, {rival_name}", ("rival", key, *model)
         elif key == "untrained":
             # Models of one architecture have the same untrained one: that is told by its numbers.
-            told = look_up(scores, ("knn", "genus_accuracy"))
+            told = [look_up(scores, ("knn", f"genus_accuracy{kind}")) for kind in ("", "_by_species")]
             rival_name = f"untrained (as {name})"
-            identity = ("rival", key, str(run["seed"]), *(model if told is None else [str(told)]))
+            identity = ("rival", key, str(run["seed"]), *(model if None in told else map(str, told)))
         entries.append(Entry(rival_name, identity, None, scores, run, file, key))
     return entries
