@@ -109,7 +109,11 @@ def test_a_checkpoint_of_ours_is_any_encoder_where_it_is_said_how_to_read_it(our
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [(None, "expected a checkpoint, found none"), ("{oh", "not a valid JSON file"), ("{}", "no model could be loaded")],
+    [
+        (None, "expected a checkpoint, found none"),
+        ("{oh", "not a valid JSON file"),
+        ("{}", "expected a checkpoint, found none"),
+    ],
 )
 def test_a_folder_without_a_checkpoint(config, message, tmp_path):
     if config is not None:

@@ -110,6 +110,8 @@ def is_ours(name: str) -> bool:
         config, _ = PretrainedConfig.get_config_dict(name)
     except OSError as error:
         raise CheckpointError(f"{name}: expected a checkpoint, found none: {shorten(str(error), 300)}") from error
+    if not config:  # what some versions give for a folder that has none
+        raise CheckpointError(f"{name}: expected a checkpoint, found none")
     declared = config.get("auto_map", {}).get("AutoModel", "")
     return declared.rpartition("--")[2] == AUTO_MAP["AutoModel"]
 
