@@ -14,7 +14,7 @@ def main() -> None:
     print(f"\n{results_table(results)}\n")
     print("In percent, with 95 % intervals over species.")
     plots = ", ".join(sorted(file.name for file in Path(arguments.output_dir).glob("*.png")))
-    print(f"In {arguments.output_dir}: report.md, results.json and the plots {plots}.")
+    print(f"In {arguments.output_dir}: report.html, report.md, results.json, answers.parquet and the plots {plots}.")
 
 
 if __name__ == "__main__":
