@@ -41,6 +41,8 @@ def build_benchmark(records: pa.Table, query_split: str = "test_unseen", extra: 
     seen_split = "val" if query_split == "val_unseen" else "test"
     train, seen, unseen = select_splits(records, ["train", seen_split, query_split])
     train = train.filter(pa.array(labels(train, "genus") != ""))
+    if len(train) == 0:
+        raise ConfigurationError("expected rows of the split train with a genus, got none")
     questions = [("species", seen_split, seen), ("genus", query_split, unseen)]
     if overlap := set(labels(unseen, "species")) & set(labels(train, "species")) - {""}:
         raise ConfigurationError(

@@ -62,7 +62,8 @@ def split_by_species(
     if not is_seen.any():
         raise ConfigurationError("expected a species with two different sequences beside those held out, got none")
     split = np.select([~known, is_unseen, is_seen], [NO_SPECIES, names[2], names[1]], names[0])
-    return records.set_column(records.column_names.index("split"), "split", pa.array(split.tolist(), STRING))
+    place = records.column_names.index("split")
+    return records.set_column(place, records.schema.field(place), pa.array(split.tolist(), STRING))
 
 
 def fold_of_train(records: pa.Table, fold: int, seed: int = 0) -> pa.Table:
