@@ -37,6 +37,7 @@ from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.search import Hits, Searcher, nearest_by_cosine
 from barcodemae.evaluation.splits import answerable, labels, read_usable_records, select_splits, species_of_rows
+from barcodemae.evaluation.tasks.sampling import draw_by_turns
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from tokenization_barcodemae import ReferenceFrame
@@ -49,15 +50,6 @@ BATCH_SIZE = 64
 COLOURS = {"blastn": "#D55E00", "vsearch": "#0072B2", "others": "#009E73"}
 
 Ask = Callable[[list[str]], Hits]
-
-
-def spread_over_species(species: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """`n` rows, or all if there are fewer: one of each species, then a second one, and so on; in order of rows."""
-    chance = np.random.default_rng(seed).random(len(species))
-    by_species = np.lexsort((chance, species))
-    ordered = species[by_species]
-    place = np.arange(len(species)) - np.searchsorted(ordered, ordered)
-    return np.sort(by_species[np.lexsort((chance[by_species], place))[:n]])
 
 
 def ask_vectors(representation: Representation, keys: list[str], genera: np.ndarray) -> Ask:
@@ -218,7 +210,7 @@ def main() -> None:
     keys, asked = select_splits(read_usable_records(args.data, "skip"), ["train", args.query_split])
     keys = keys.filter(pa.array(labels(keys, "genus") != ""))
     asked = asked.filter(pa.array(answerable(labels(asked, "genus"), labels(keys, "genus"))))
-    queries = asked.take(spread_over_species(species_of_rows(asked), args.queries, args.seed))
+    queries = asked.take(draw_by_turns(species_of_rows(asked), args.queries, args.seed))
     torch.set_num_threads(args.threads)
     points = {}
     with threadpool_limits(args.threads):

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from barcodemae.commands import parse_arguments, run_command
-from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.embedding import BarcodeEmbedder, batches_by_length
 from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.evaluation.search import nearest_by_cosine
@@ -49,17 +49,13 @@ def pooled_layers(embedder: BarcodeEmbedder, barcodes: list[str]) -> list[np.nda
     """Mean over the tokens of each hidden state, embeddings first: float32 `[n, hidden]` each."""
     placed = place_barcodes(barcodes, embedder.frame, embedder.encoder.k)
     encoding = encode_barcodes(embedder.encoder, placed, embedder.model.config.max_position_embeddings)
-    lengths = encoding["attention_mask"].sum(1)
-    order = np.argsort(lengths, kind="stable")
     n_layers = embedder.model.config.num_hidden_layers + 1
     layers = [np.zeros((len(barcodes), embedder.dimension), np.float32) for _ in range(n_layers)]
-    for begin in tqdm(range(0, len(order), _BATCH), leave=False):
-        rows = order[begin : begin + _BATCH]
-        batch = {name: torch.from_numpy(values[rows, : lengths[rows[-1]]]) for name, values in encoding.items()}
+    for rows, batch in tqdm(batches_by_length(encoding, _BATCH), leave=False):
         with torch.inference_mode():
             states = embedder.model(**batch, output_hidden_states=True).hidden_states
         for layer, state in zip(layers, states, strict=True):
-            layer[rows] = masked_mean(state.float(), batch["attention_mask"]).numpy()
+            layer[rows] = masked_mean(state.float(), batch.get("attention_mask")).numpy()
     return layers
 
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import build_benchmark
-from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, rank_within, split_by_species
+from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, split_by_species
+from barcodemae.evaluation.tasks.sampling import rank_within
 
 
 def of_split(records, column, *names):

@@ -3,7 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None])
         return _checked(folder, key)
     except _UnusableError:
         pass
-    try:
+    with telling_unwritable(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             try:
@@ -52,6 +53,17 @@ def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None])
                 if folder.exists():
                     logger.warning("%s %s: it is made again", folder, trouble)
             return _made(folder, key, make)
+
+
+@contextmanager
+def telling_unwritable(folder: Path) -> Iterator[None]:
+    """What a file system refuses within, as one error of ours that names the folder.
+
+    Raises:
+        ConfigurationError: nothing can be written there.
+    """
+    try:
+        yield
     except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
         problem = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{folder}: expected a place to write to, got: {problem}") from error

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from barcodemae.embedding.batches import batches_by_length
 from barcodemae.embedding.precision import fastest_dtype
 from barcodemae.errors import BadRecordError
 from barcodemae.hub.checkpoint import load_checkpoint
@@ -146,13 +147,5 @@ class BarcodeEmbedder:
     @torch.inference_mode()
     def _pool(self, encoding: dict[str, np.ndarray], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and their embeddings, batch by batch, of all sequences with a known k-mer."""
-        lengths = encoding["attention_mask"].sum(1)
-        order = np.argsort(lengths, kind="stable")
-        order = order[lengths[order] > 0]
-        for begin in range(0, len(order), batch_size):
-            rows = order[begin : begin + batch_size]
-            width = lengths[rows[-1]]
-            batch = {name: torch.from_numpy(values[rows, :width]).to(self.device) for name, values in encoding.items()}
-            if lengths[rows[0]] == width:
-                del batch["attention_mask"]  # nothing to mask: the fastest attention
+        for rows, batch in batches_by_length(encoding, batch_size, self.device):
             yield rows, self.model(**batch).pooler_output.float().cpu().numpy()

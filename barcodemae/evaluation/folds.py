@@ -8,6 +8,7 @@ import pyarrow as pa
 from barcodemae.data.schema import STRING
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.splits import labels, select_splits
+from barcodemae.evaluation.tasks.sampling import rank_within
 
 SPECIES_SHARE = 0.15
 SEEN_SHARE = 0.15
@@ -74,15 +75,6 @@ def fold_of_train(records: pa.Table, fold: int, seed: int = 0) -> pa.Table:
     """
     (train,) = select_splits(records, ["train"])
     return split_by_species(train, seed, fold=fold, names=("train", "val", "val_unseen"))
-
-
-def rank_within(groups: np.ndarray, priorities: np.ndarray) -> np.ndarray:
-    """Place of each item among those of its group, smallest priority first, from 0: int64 `[n]`."""
-    _, group, n_items = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.lexsort([priorities, group])
-    ranks = np.empty(len(groups), np.int64)
-    ranks[order] = np.arange(len(groups)) - np.repeat(np.cumsum(n_items) - n_items, n_items)
-    return ranks
 
 
 def _species_held_out(species: np.ndarray, genera: np.ndarray, share: float, key: str) -> list[str]:

@@ -9,8 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from barcodemae.data.cache import telling_unwritable
 from barcodemae.errors import ConfigurationError
 
 VECTORS_FILE = "vectors.npy"
@@ -61,7 +61,7 @@ def kept_vectors(
     }
     place = folder / texts_sha256([json.dumps(whole, sort_keys=True)])[:32]
     lock = FileLock(folder / f"{place.name}.lock")
-    with _writing(folder):
+    with telling_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
@@ -83,7 +83,7 @@ def _complete(
 ) -> np.ndarray:
     making = place.with_name(f"{place.name}.making")
     begins = range(0, len(sequences), _BLOCK_ROWS)
-    with _writing(place.parent):
+    with telling_unwritable(place.parent):
         if place.exists():
             if set(_finished(place, whole)) == set(begins):
                 return open_memmap(place / VECTORS_FILE, mode="r")
@@ -99,9 +99,9 @@ def _complete(
     for begin in tqdm(begins, desc="blocks", unit="block", leave=False, disable=len(begins) == 1):
         if begin not in finished:
             block = embed(sequences[begin : begin + _BLOCK_ROWS])
-            with _writing(place.parent):
+            with telling_unwritable(place.parent):
                 _add_block(making, begin, len(sequences), block)
-    with _writing(place.parent):
+    with telling_unwritable(place.parent):
         making.rename(place)
         return open_memmap(place / VECTORS_FILE, mode="r")
 
@@ -152,12 +152,3 @@ def _sha256(folder: Path, begin: int) -> str:
     # Mapped anew each time: pages that were touched would count as memory of this process for as long as the map lives.
     vectors = open_memmap(folder / VECTORS_FILE, mode="r")
     return hashlib.sha256(vectors[begin : begin + _BLOCK_ROWS].tobytes()).hexdigest()
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        problem = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"{folder}: expected a place to write to, got: {problem}") from error

@@ -45,13 +45,13 @@ def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, n_neighbours: int =
     """
     if not 1 <= n_neighbours <= len(keys):
         raise ValueError(f"expected {max(n_neighbours, 1)} keys or more, got {len(keys)}")
-    keys = _unit_length(keys)
+    keys = unit_length(np.asarray(keys, np.float32))
     rows = np.empty((len(queries), n_neighbours), np.int64)
     similarities = np.empty((len(queries), n_neighbours), np.float32)
     n_rows = max(1, _BLOCK_BYTES // (4 * len(keys)))
     for begin in range(0, len(queries), n_rows):
         block = slice(begin, begin + n_rows)
-        cosines = _unit_length(queries[block]) @ keys.T
+        cosines = unit_length(np.asarray(queries[block], np.float32)) @ keys.T
         if n_neighbours == 1:
             rows[block, 0] = cosines.argmax(axis=1)
         else:
@@ -68,8 +68,12 @@ def _largest(values: np.ndarray, n: int) -> np.ndarray:
     return order[:, :n]
 
 
-def _unit_length(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Vectors `[n, dimensions]` scaled to length 1; those of length zero stay.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         raise ValueError(f"expected finite vectors, got NaN or infinity in {np.sum(~np.isfinite(lengths))} of them")

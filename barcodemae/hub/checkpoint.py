@@ -80,9 +80,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         loaded: Any = BarcodeMAEModel.from_pretrained(name, config=config, output_loading_info=True, **options)
         frame_file = _optional_file(name, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-        for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
-            tokenizer.init_kwargs.pop(note, None)
+        tokenizer = load_saved_tokenizer(name, revision)
         encoder = encoder_of(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
@@ -96,6 +94,14 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
             f"got one of {encoder.vocab_size} with k = {encoder.k}"
         )
     return Checkpoint(model.eval(), tokenizer, encoder, frame)
+
+
+def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> Any:
+    """A tokenizer of a folder or a Hub repository, as it can be saved again: without a note of where it was."""
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    for note in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(note, None)
+    return tokenizer
 
 
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from transformers import AutoTokenizer, Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.hub.checkpoint import load_checkpoint
+from barcodemae.hub.checkpoint import load_checkpoint, load_saved_tokenizer
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
@@ -96,14 +96,12 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
             raise ConfigurationError(f"--k {args.k}: expected 1 to 8")
         return build_kmer_tokenizer(args.k)
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(args.tokenizer)
+        tokenizer = load_saved_tokenizer(args.tokenizer)
         BpeEncoder(tokenizer)
     except Exception as error:  # what the library raises over a broken folder has no common class
         raise ConfigurationError(
             f"--tokenizer {args.tokenizer}: expected kmer, or the folder of a byte-pair encoding: {error}"
         ) from error
-    for note in ("is_local", "local_files_only"):  # how it was loaded, which would be saved along
-        tokenizer.init_kwargs.pop(note, None)
     return tokenizer
 
 

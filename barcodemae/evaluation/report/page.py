@@ -7,14 +7,12 @@ import jinja2
 
 from barcodemae.evaluation.report.content import Section, as_markdown, one_line
 from barcodemae.evaluation.report.measures import measured, measures_table
-from barcodemae.evaluation.report.names import MEANINGS, NAMES, readable, representations
+from barcodemae.evaluation.report.names import MEANINGS, readable, representations
 from barcodemae.evaluation.report.sections.comparisons import comparisons_section
 from barcodemae.evaluation.report.sections.learning import few_shot_section, fine_tuning_section, probes_section
 from barcodemae.evaluation.report.sections.ranks import breakdown_section, ranks_section
 from barcodemae.evaluation.report.sections.stress import compression_section, robustness_section
 from barcodemae.evaluation.report.sections.unsupervised import clustering_section, novelty_section
-
-__all__ = ["NAMES", "render_report", "render_template", "report_sections", "representations", "results_table"]
 
 _SECTIONS: tuple[Callable[[dict[str, Any]], Section | None], ...] = (
     comparisons_section,

@@ -1,6 +1,6 @@
 """Zero-shot clustering: are the Barcode Index Numbers there in the vectors, without a label?"""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,41 @@ def rows_with_bin(records: pa.Table, n_most: int, seed: int = 0) -> np.ndarray:
     return rows
 
 
+class BinQuestions(NamedTuple):
+    """Vectors whose BINs are to be found.
+
+    Attributes:
+        points: `[n, dimensions]`, those of the rows that are used.
+        bins: `[n]`, their BINs.
+        n_species: species among them, unknown ones left out.
+        counts: `n_rows, n_rows_used, n_bins`, for the results.
+    """
+
+    points: np.ndarray
+    bins: np.ndarray
+    n_species: int
+    counts: dict[str, Any]
+
+
+def bin_questions(embeddings: np.ndarray, records: pa.Table, n_most: int, seed: int) -> BinQuestions:
+    """What is asked of the rows that have a BIN.
+
+    Args:
+        embeddings: float32 `[n, dimensions]`.
+        records: their records.
+        n_most: rows that are used; of more, so many are drawn.
+        seed: of that draw.
+
+    Raises:
+        ConfigurationError: a vector is not finite.
+    """
+    check_embeddings(embeddings)
+    rows = rows_with_bin(records, n_most, seed)
+    bins, species = labels(records, "bin"), labels(records, "species")[rows]
+    counts = {"n_rows": int(np.sum(bins != "")), "n_rows_used": len(rows), "n_bins": len(set(bins[rows]))}
+    return BinQuestions(embeddings[rows], bins[rows], len(set(species) - {""}), counts)
+
+
 def clustering_scores(embeddings: np.ndarray, records: pa.Table, seed: int = 0) -> dict[str, Any]:
     """Adjusted mutual information of BINs and clusters (UMAP, then Ward linkage), over rows that have a BIN.
 
@@ -75,18 +110,10 @@ def clustering_scores(embeddings: np.ndarray, records: pa.Table, seed: int = 0) 
     Raises:
         ConfigurationError: a vector is not finite.
     """
-    check_embeddings(embeddings)
-    rows = rows_with_bin(records, MAX_ROWS, seed)
-    bins, species = labels(records, "bin"), labels(records, "species")[rows]
-    n_clusters = len(set(species) - {""})
-    scores = {
-        "n_rows": int(np.sum(bins != "")),
-        "n_rows_used": len(rows),
-        "n_bins": len(set(bins[rows])),
-        "n_clusters": n_clusters,
-    }
+    asked = bin_questions(embeddings, records, MAX_ROWS, seed)
+    scores = asked.counts | {"n_clusters": asked.n_species}
     if scores["n_bins"] < 2:
         return {**scores, "bin_ami": None}
-    ward = AgglomerativeClustering(max(1, n_clusters), linkage="ward")
-    clusters = ward.fit_predict(reduce_dimensions(embeddings[rows]))
-    return scores | load_metric("bin_ami").compute(predictions=clusters, references=bins[rows])
+    ward = AgglomerativeClustering(max(1, asked.n_species), linkage="ward")
+    clusters = ward.fit_predict(reduce_dimensions(asked.points))
+    return scores | load_metric("bin_ami").compute(predictions=clusters, references=asked.bins)

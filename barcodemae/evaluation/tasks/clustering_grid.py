@@ -17,9 +17,7 @@ from sklearn.metrics import silhouette_score
 from tqdm import tqdm
 
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.evaluation.splits import labels
-from barcodemae.evaluation.tasks.clustering import N_DIMENSIONS, reduce_dimensions, rows_with_bin
-from barcodemae.evaluation.tasks.questions import check_embeddings
+from barcodemae.evaluation.tasks.clustering import N_DIMENSIONS, bin_questions, reduce_dimensions
 
 # Ward linkage and silhouettes look at all pairs, HDBSCAN nearly so: 0.4 GB of distances for so many rows.
 MAX_ROWS = 10_000
@@ -50,24 +48,15 @@ def clustering_grid_scores(embeddings: np.ndarray, records: pa.Table, seed: int 
     Raises:
         ConfigurationError: a vector is not finite.
     """
-    check_embeddings(embeddings)
-    rows = rows_with_bin(records, MAX_ROWS, seed)
-    bins, species = labels(records, "bin"), labels(records, "species")[rows]
-    n_species = len(set(species) - {""})
-    counts = {
-        "n_rows": int(np.sum(bins != "")),
-        "n_rows_used": len(rows),
-        "n_bins": len(set(bins[rows])),
-        "n_species": n_species,
-    }
-    if counts["n_bins"] < 2 or len(rows) < MIN_CLUSTER_ROWS:
+    asked = bin_questions(embeddings, records, MAX_ROWS, seed)
+    counts = asked.counts | {"n_species": asked.n_species}
+    if counts["n_bins"] < 2 or len(asked.points) < MIN_CLUSTER_ROWS:
         return {**counts, "choices": [], "chosen_by_silhouette": None}
-    points = embeddings[rows]
-    umap = reduce_dimensions(points)
-    spaces = {"umap": umap, "pca": _principal_components(points, seed), "none": points}
+    umap = reduce_dimensions(asked.points)
+    spaces = {"umap": umap, "pca": _principal_components(asked.points, seed), "none": asked.points}
     choices = []
     for (reduction, space), (method, make) in tqdm(list(product(spaces.items(), _METHODS.items())), leave=False):
-        clusters = make(max(1, n_species), seed).fit_predict(space)
+        clusters = make(max(1, asked.n_species), seed).fit_predict(space)
         clustered = clusters >= 0
         choices.append(
             {
@@ -75,7 +64,7 @@ def clustering_grid_scores(embeddings: np.ndarray, records: pa.Table, seed: int 
                 "method": method,
                 "n_clusters": len(set(clusters[clustered])),
                 "n_unclustered": int(np.sum(~clustered)),
-                **load_metric("bin_ami").compute(predictions=clusters, references=bins[rows]),
+                **load_metric("bin_ami").compute(predictions=clusters, references=asked.bins),
                 "silhouette": _silhouette(umap, clusters),
             }
         )

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.bootstrap import species_bootstrap
+from barcodemae.evaluation.search import unit_length
 from barcodemae.evaluation.tasks.questions import species_questions
 from barcodemae.evaluation.tasks.sampling import draw_per_taxon
 
@@ -34,10 +35,10 @@ def nearest_mean(support: np.ndarray, taxa: np.ndarray, queries: np.ndarray) -> 
     centre = support.mean(axis=0)
     names, taxon, n_rows = np.unique(taxa, return_inverse=True, return_counts=True)
     means = np.zeros((len(names), support.shape[1]), support.dtype)
-    np.add.at(means, taxon, _unit_length(support - centre))
+    np.add.at(means, taxon, unit_length(support - centre))
     means /= n_rows[:, None]
     # The squared distance, less the query's own length, which is the same for every mean.
-    distances = np.sum(means**2, axis=1) - 2 * _unit_length(queries - centre) @ means.T
+    distances = np.sum(means**2, axis=1) - 2 * unit_length(queries - centre) @ means.T
     return names[distances.argmin(axis=1)]
 
 
@@ -96,8 +97,3 @@ def _accuracies(right: np.ndarray, species: np.ndarray, seed: int) -> dict[str, 
         "species_accuracy_by_species": float(by_species.mean()),
         "species_accuracy_by_species_interval": list(intervals.by_species),
     }
-
-
-def _unit_length(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)

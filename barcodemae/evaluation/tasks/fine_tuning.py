@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from barcodemae.embedding import batches_by_length
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
@@ -92,14 +93,9 @@ def classify(folder: Path, sequences: list[str]) -> dict[str, np.ndarray]:
     config = model.config
     barcodes = place_barcodes(sequences, checkpoint.frame, checkpoint.encoder.k)
     encoding = encode_barcodes(checkpoint.encoder, barcodes, config.max_position_embeddings)
-    lengths = encoding["attention_mask"].sum(1)
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
     words = np.array([config.id2label[i].partition(":")[2] for i in range(config.num_labels)])
     names = {rank: np.full(len(sequences), "", dtype=words.dtype) for rank in config.label_ranks}
-    for begin in range(0, len(order), _BATCH):
-        rows = order[begin : begin + _BATCH]
-        batch = {name: torch.from_numpy(values[rows, : lengths[rows[-1]]]) for name, values in encoding.items()}
+    for rows, batch in batches_by_length(encoding, _BATCH):
         first = 0
         for (rank, count), scores in zip(
             config.label_ranks.items(), model(**batch).logits.split(list(config.label_ranks.values()), 1), strict=True

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.folds import rank_within
 from barcodemae.evaluation.perturbations import CHANGES, perturb
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 from barcodemae.evaluation.tasks.knn import answered_taxa
+from barcodemae.evaluation.tasks.sampling import draw_by_turns
 
 # Every change asks for all of the queries again.
 N_QUERIES = 1_000
@@ -47,9 +47,7 @@ def robustness_scores(
     rows = np.flatnonzero(answerable(genera, labels(keys, "genus")))
     if len(rows) == 0:
         raise ConfigurationError("expected queries of a genus that stands among the keys, got none")
-    order = np.random.default_rng(seed).permutation(len(rows))
-    by_turns = np.lexsort([order, rank_within(species[rows], order)])
-    rows = np.sort(rows[by_turns[:n_queries]])
+    rows = rows[draw_by_turns(species[rows], n_queries, seed)]
     genera, species = genera[rows], species[rows]
 
     whole = queries["nucleotides"].take(pa.array(rows)).to_pylist()
