@@ -66,6 +66,8 @@ class BarcodeMAEConfig(BertConfig):
         mask_ratio: share of a barcode's known places that are masked, between 0 and 1, exclusive.
         mask_by_chance: mask each place by chance, as published, instead of the same number in every row of a batch.
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
+        embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
+        frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
         decoder_num_attention_heads: by default the encoder's.
@@ -90,6 +92,8 @@ class BarcodeMAEConfig(BertConfig):
     mask_ratio: float = 0.5
     mask_by_chance: bool = False
     label_ranks: dict[str, int] | None = None
+    embedding_size: int = 0
+    frame_slots: int = 0
     decoder_num_hidden_layers: int | None = None
     decoder_hidden_size: int | None = None
     decoder_num_attention_heads: int | None = None
@@ -113,6 +117,10 @@ class BarcodeMAEConfig(BertConfig):
             raise ValueError(f"objective must be one of {', '.join(PRETRAINING_CLASSES)}; got {self.objective}")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, exclusive; got {self.mask_ratio}")
+        if self.embedding_size and not (self.objective == "mae" and self.frame_slots > 0):
+            raise ValueError(
+                f"embedding_size expects objective mae and frame_slots; got {self.objective} and {self.frame_slots}"
+            )
         for prefix in ("", "decoder_"):
             width, heads = (
                 getattr(self, f"{prefix}hidden_size"),
@@ -127,6 +135,11 @@ class BarcodeMAEConfig(BertConfig):
     def num_targets(self) -> int:
         """Number of tokens that can be reconstructed: all but the special ones."""
         return self.vocab_size - NUM_SPECIAL_TOKENS
+
+    @property
+    def pooled_size(self) -> int:
+        """Width of an embedding."""
+        return self.embedding_size or self.hidden_size
 
     def decoder_config(self) -> BertConfig:
         """The decoder as a BERT of its own, whose vocabulary is one word: the mask token, which starts at zero."""

@@ -1,7 +1,7 @@
 """BarcodeMAE (arXiv 2502.18405): a BERT encoder that sees only the k-mers that were kept, and a decoder for the rest.
 
 The encoder is `transformers`' own BERT, by name and by number. What is added here is the paper's: which places are
-kept, the decoder, the objective.
+kept, the decoder, the objective; and, for a tuned model, the map by which the cosine of embeddings ranks relatives.
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,30 @@ class BarcodeMAEDecoder(nn.Module):
         return self.head(self.dropout(decoded[:, partition.first_masked :]))
 
 
+class BarcodeMAERelativesHead(nn.Module):
+    """Maps each place to a tuned model's embedding: what the encoder made of it, and its letters, each by a linear map.
+
+    The letters have a path of their own, for a transformer as small as a laptop wants it loses the fine differences
+    between close relatives. Both maps are linear: the mean over places is the map of what the places have in common
+    with the mean barcode's, and nothing is lost by taking it last.
+    """
+
+    def __init__(self, config: BarcodeMAEConfig):
+        super().__init__()
+        self.k = config.k
+        self.network = nn.Linear(config.hidden_size, config.embedding_size)
+        # The last row is of what says nothing, and stays zero: unknown k-mers, and places beyond the frame.
+        self.silent = config.frame_slots * config.k * 4
+        self.letters = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
+
+    def forward(self, encoded: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """`[batch, tokens, embedding_size]`, from the encoder's output `[batch, tokens, hidden]`."""
+        columns = letter_columns(input_ids, position_ids, self.k)
+        columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
+        of_letters = nn.functional.embedding_bag(columns.flatten(0, 1), self.letters.weight, mode="sum")
+        return self.network(encoded) + of_letters.view(*input_ids.shape, -1)
+
+
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
     """What all models of the family share."""
 
@@ -90,10 +114,17 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
-    """The encoder: `BertModel` with a mean over the attended places where BERT has its pooler."""
+    """The encoder: `BertModel` with a mean over the attended places where BERT has its pooler.
+
+    Of a tuned model (`config.embedding_size`), `relatives` maps the encoder's output before the mean is taken.
+    """
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config, add_pooling_layer=False)
+        self.relatives = None
+        if config.embedding_size:
+            self.relatives = BarcodeMAERelativesHead(config)
+            self.post_init()
 
     @can_return_tuple
     def forward(
@@ -101,6 +132,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
+        for_decoder: bool = False,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Embed barcodes.
@@ -109,11 +141,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             input_ids: `[batch, tokens]`.
             attention_mask: `[batch, tokens]`, 0 at places that are to be passed over; by default none.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
+            for_decoder: of a tuned model too, give what the decoder takes: the encoder's output as it is.
             **kwargs: whatever else `BertModel` takes.
 
         Returns:
-            `last_hidden_state` `[batch, tokens, hidden]`, and as `pooler_output` `[batch, hidden]` its mean over the
-            attended places (zero where there is none).
+            `last_hidden_state` `[batch, tokens, hidden]`, of a tuned model `[batch, tokens, embedding_size]`, and as
+            `pooler_output` its mean over the attended places (zero where there is none).
         """
         outputs = super().forward(
             input_ids=input_ids,
@@ -121,9 +154,14 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             position_ids=position_ids,
             **(kwargs | {"return_dict": True}),
         )
+        places = outputs.last_hidden_state
+        if self.relatives is not None and not for_decoder:
+            if position_ids is None:
+                position_ids = torch.arange(places.shape[1], device=places.device)[None]
+            places = self.relatives(places, input_ids, position_ids)
         return BaseModelOutputWithPooling(
-            last_hidden_state=outputs.last_hidden_state,
-            pooler_output=masked_mean(outputs.last_hidden_state, attention_mask),
+            last_hidden_state=places,
+            pooler_output=masked_mean(places, attention_mask),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -155,6 +193,7 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
             input_ids=take_places(input_ids, partition.order[:, kept]),
             attention_mask=partition.kept()[:, kept] if partition.first_masked < partition.num_kept else None,
             position_ids=positions[:, kept],
+            for_decoder=True,
             **kwargs,
         )
         return self.decoder(encoded.last_hidden_state, positions, partition), encoded
@@ -265,7 +304,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         self.bert = BarcodeMAEModel(config)
         dropout = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]
+        self.classifier = nn.Linear(config.pooled_size, config.num_labels)  # type: ignore[arg-type]
         self.post_init()
 
     @can_return_tuple
@@ -311,6 +350,25 @@ def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id:
     """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
     known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(pad_token_id)  # type: ignore[arg-type]
     return known if attention_mask is None else known & attention_mask.bool()
+
+
+def letter_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
+    """Which letter stands where on the reference frame.
+
+    Args:
+        input_ids: `[batch, tokens]`, ids of k-mers.
+        position_ids: `[batch, tokens]` or `[1, tokens]`, their slots.
+        k: letters in a k-mer.
+
+    Returns:
+        `[batch, tokens, k]`: four times the letter's coordinate on the frame, and 0 to 3 for A, C, G, T; -1 for the
+        letters of a token that is no known k-mer.
+    """
+    places = torch.arange(k, device=input_ids.device)
+    kmers = (input_ids - FIRST_KMER_ID)[..., None]
+    letters = kmers // 4 ** (k - 1 - places) % 4
+    columns = (position_ids[..., None] * k + places) * 4 + letters
+    return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from barcodemae.cli.leaderboard import leaderboard
 from barcodemae.cli.push import push
 from barcodemae.cli.split import split
 from barcodemae.cli.tokenizer import tokenizer
+from barcodemae.cli.tune import tune
 from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
 
@@ -36,6 +37,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     "leaderboard": ("results of many evaluations to one table", leaderboard),
     "split": ("whole species held out of a file, to train and evaluate by", split),
     "tokenizer": ("barcodes to a byte-pair encoding", tokenizer),
+    "tune": ("a pretrained checkpoint to one whose embeddings rank relatives", tune),
     "convert": ("a published checkpoint to one of ours", convert),
     "export": ("a checkpoint to ONNX", export),
     "push": ("a checkpoint to the Hub, with its card", push),

@@ -7,23 +7,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
-from barcodemae.data import judge, read_records, tell
+from barcodemae.data import judge, read_records, sample_path, tell
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
 
 SUFFIXES = (".parquet", ".npy")
+SAMPLE = "sample"
 
 
 @dataclass
 class EmbedArguments:
     """What to embed with what, and where to."""
 
-    model: str = field(metadata={"help": "Folder of a checkpoint, or its id on the Hub."})
-    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    data: list[str] = field(
+        metadata={
+            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample: the barcodes that come "
+            "with the package."
+        }
+    )
     output: str = field(
         metadata={"help": "A .parquet file (columns id and embedding) or an .npy file (rows in the order of the data)."}
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package; "
+            f"by default {DEFAULT}."
+        },
     )
     batch_size: int = field(default=64, metadata={"help": "Sequences in a batch."})
     normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
@@ -48,8 +61,9 @@ def embed(arguments: list[str]) -> None:
     if output.suffix not in SUFFIXES:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {' or '.join(SUFFIXES)}")
     embedder = BarcodeEmbedder.from_pretrained(args.model, use_frame=args.use_frame)
+    sources = [str(sample_path()) if source == SAMPLE else source for source in args.data]
     records, report = judge(
-        read_records(args.data, on_error=args.on_error),
+        read_records(sources, on_error=args.on_error),
         min_length=embedder.encoder.k,
         drop_duplicates=False,
         on_error=args.on_error,

@@ -11,7 +11,9 @@ from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
 class ExportArguments:
     """What to export, where to, and as what."""
 
-    checkpoint: str = field(metadata={"help": "Folder of a checkpoint, or its id on the Hub."})
+    checkpoint: str = field(
+        metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."}
+    )
     output: str = field(metadata={"help": "Folder to write to; may be that of the checkpoint itself."})
     format: str = field(default="onnx", metadata={"help": "Format of the files.", "choices": ["onnx"]})
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.commands import parse_arguments
+from barcodemae.hub.checkpoint import find_checkpoint
 from barcodemae.hub.publication import assemble
 from barcodemae.hub.push import check_name, push_checkpoint
 
@@ -13,7 +14,9 @@ from barcodemae.hub.push import check_name, push_checkpoint
 class PushArguments:
     """What to publish, and where."""
 
-    checkpoint: str = field(metadata={"help": "Folder of a checkpoint."})
+    checkpoint: str = field(
+        metadata={"help": "Folder of a checkpoint, or the name of one that comes with the package."}
+    )
     repository: str = field(metadata={"help": "ORG/NAME on the Hub, made where it does not exist."})
     private: bool = field(default=False, metadata={"help": "Whether a new repository is for its members alone."})
     revision: str | None = field(
@@ -31,7 +34,7 @@ def push(arguments: list[str]) -> None:
         BarcodeMAEError: bad input, or a refusal of the Hub; nothing is published then.
     """
     (args,) = parse_arguments((PushArguments,), arguments, positionals=("checkpoint", "repository"))
-    checkpoint = Path(args.checkpoint)
+    checkpoint = Path(find_checkpoint(args.checkpoint))
     if args.dry_run:
         _show(checkpoint, args.repository)
         return

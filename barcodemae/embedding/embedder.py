@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.embedding.batches import batches_by_length
 from barcodemae.embedding.precision import fastest_dtype
 from barcodemae.errors import BadRecordError
@@ -48,12 +49,12 @@ class BarcodeEmbedder:
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
         self.encoder = encoder
         self.frame = frame
-        self.dimension = model.config.hidden_size
+        self.dimension = model.config.pooled_size
 
     @classmethod
     def from_pretrained(
         cls,
-        model: str | Path,
+        model: str | Path | None = None,
         revision: str | None = None,
         use_frame: bool = True,
         device: str | None = None,
@@ -62,7 +63,8 @@ class BarcodeEmbedder:
         """Load a checkpoint.
 
         Args:
-            model: a folder, or an id on the Hub.
+            model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`, which
+                comes with the package.
             revision: branch, tag or commit of a Hub repository.
             use_frame: false reads all sequences from their first nucleotide.
             device: by default a GPU where there is one.
@@ -71,7 +73,7 @@ class BarcodeEmbedder:
         Raises:
             CheckpointError: it is missing or broken.
         """
-        checkpoint = load_checkpoint(model, revision, use_frame)
+        checkpoint = load_checkpoint(shipped_folder(DEFAULT) if model is None else model, revision, use_frame)
         return cls(checkpoint.model, checkpoint.encoder, checkpoint.frame, device, dtype)
 
     @classmethod

@@ -20,7 +20,10 @@ class EvaluationArguments:
     """The model that is judged, the barcodes it is judged on, and where the results go."""
 
     model: str = field(
-        metadata={"help": "Folder of a checkpoint, or its id on the Hub: ours, or any that AutoModel loads."}
+        metadata={
+            "help": "A checkpoint: its folder, its id on the Hub (ours, or any that AutoModel loads), or the name of "
+            "one that comes with the package."
+        }
     )
     output_dir: str = field(metadata={"help": "Where results.json, the reports, answers.parquet and the plots go."})
     data: str = field(

@@ -20,7 +20,7 @@ from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
 from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
 from barcodemae.evaluation.rivals.known_encoders import KNOWN_ENCODERS, known_encoder, load_known_encoder
 from barcodemae.evaluation.search import Searcher
-from barcodemae.hub.checkpoint import weights_sha256
+from barcodemae.hub.checkpoint import find_checkpoint, weights_sha256
 from modeling_barcodemae.configuration_barcodemae import AUTO_MAP
 from tokenization_barcodemae import ReferenceFrame
 
@@ -107,7 +107,7 @@ def is_ours(name: str) -> bool:
         CheckpointError: it has none.
     """
     try:
-        config, _ = PretrainedConfig.get_config_dict(name)
+        config, _ = PretrainedConfig.get_config_dict(find_checkpoint(name))
     except OSError as error:
         raise CheckpointError(f"{name}: expected a checkpoint, found none: {shorten(str(error), 300)}") from error
     if not config:  # what some versions give for a folder that has none

@@ -13,7 +13,15 @@ from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
 from barcodemae.evaluation.report.names import NAMES, representations
 from barcodemae.evaluation.report.page import results_table
-from barcodemae.hub.card_facts import Evaluation, read_evaluations, read_frame, read_model, read_onnx, read_training
+from barcodemae.hub.card_facts import (
+    Evaluation,
+    read_evaluations,
+    read_frame,
+    read_model,
+    read_onnx,
+    read_training,
+    read_tuning,
+)
 from tokenization_barcodemae import ReferenceFrame
 
 _LICENSE = "apache-2.0"
@@ -31,8 +39,8 @@ def render_card(checkpoint: Path, repository: str) -> str:
     """Write the card of a checkpoint.
 
     Args:
-        checkpoint: its folder. What lies in it beside the model is told: `training.json`, `metrics.jsonl`, results
-            under `evaluation/`, ONNX files under `onnx/`.
+        checkpoint: its folder. What lies in it beside the model is told: `training.json`, `metrics.jsonl`,
+            `tuning.json`, results under `evaluation/`, ONNX files under `onnx/`.
         repository: id on the Hub, for the snippets.
 
     Returns:
@@ -53,6 +61,7 @@ def render_card(checkpoint: Path, repository: str) -> str:
             config=model["config"],
             frame=frame,
             training=training,
+            tuning=read_tuning(checkpoint),
             evaluations=[_as_told(evaluation) for evaluation in evaluations],
             onnx=onnx,
             examples=examples,

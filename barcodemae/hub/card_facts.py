@@ -12,6 +12,7 @@ from barcodemae.errors import CheckpointError
 from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.tuning.tune import TUNING_FILE
 from tokenization_barcodemae import ReferenceFrame
 
 _MILESTONES = 6
@@ -88,6 +89,16 @@ def read_training(checkpoint: Path) -> dict[str, Any] | None:
         "steps": max((line["step"] for line in logged), default=0),
         "milestones": [validated[i] for i in chosen] if validated else [],
     }
+
+
+def read_tuning(checkpoint: Path) -> dict[str, Any] | None:
+    """Content of `tuning.json`; None where the file is not there, of a model that was not tuned.
+
+    Raises:
+        CheckpointError: it is broken.
+    """
+    file = checkpoint / TUNING_FILE
+    return _read_json(file) if file.is_file() else None
 
 
 def read_evaluations(checkpoint: Path) -> list[Evaluation]:

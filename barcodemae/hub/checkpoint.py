@@ -10,6 +10,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
 from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
@@ -58,29 +59,50 @@ def save_checkpoint(
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        write_sentence_transformers_files(scratch, config.hidden_size, tokenizer.model_max_length)
+        write_sentence_transformers_files(scratch, config.pooled_size, tokenizer.model_max_length)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
 
 
-def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
-    """Load a folder or a Hub repository.
+def find_checkpoint(name: str | Path) -> str | Path:
+    """What the name of a checkpoint stands for, wherever one is asked for.
 
     Args:
-        name: a folder, or an id on the Hub.
+        name: a folder, a checkpoint that comes with the package, or an id on the Hub.
+
+    Returns:
+        The name itself where there is a folder of that name; else the shipped checkpoint's folder; else the name again,
+        for the Hub to know.
+    """
+    if not Path(name).is_dir() and str(name) in shipped_checkpoints():
+        return shipped_folder(str(name))
+    return name
+
+
+def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
+    """Load a folder, a shipped checkpoint or a Hub repository.
+
+    Args:
+        name: a folder, a checkpoint that comes with the package, or an id on the Hub.
         revision: branch, tag or commit of a Hub repository.
         use_frame: false leaves the reference frame out.
 
     Raises:
         CheckpointError: it is missing, incomplete, broken, or no BarcodeMAE checkpoint.
     """
+    place = find_checkpoint(name)
+    if "/" not in str(place) and not Path(place).is_dir():
+        shipped = ", ".join(shipped_checkpoints())
+        raise CheckpointError(
+            f"{name}: expected a folder, ORG/NAME on the Hub, or a checkpoint that comes with the package ({shipped})"
+        )
     options: dict[str, Any] = {"revision": revision, "dtype": torch.float32}
     try:
-        config = BarcodeMAEConfig.from_pretrained(name, **options)
-        loaded: Any = BarcodeMAEModel.from_pretrained(name, config=config, output_loading_info=True, **options)
-        frame_file = _optional_file(name, FRAME_FILE, revision) if use_frame else None
+        config = BarcodeMAEConfig.from_pretrained(place, **options)
+        loaded: Any = BarcodeMAEModel.from_pretrained(place, config=config, output_loading_info=True, **options)
+        frame_file = _optional_file(place, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
-        tokenizer = load_saved_tokenizer(name, revision)
+        tokenizer = load_saved_tokenizer(place, revision)
         encoder = encoder_of(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
@@ -111,7 +133,7 @@ def weights_sha256(name: str | Path, revision: str | None = None) -> str:
         CheckpointError: there are none.
     """
     try:
-        file = _optional_file(name, WEIGHTS_FILE, revision)
+        file = _optional_file(find_checkpoint(name), WEIGHTS_FILE, revision)
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
     if file is None:

@@ -122,7 +122,7 @@ class EndpointHandler:
             raise ValueError(
                 f"sequence {names[int(lengths.argmin())]}: expected a known {self.encoder.k}-mer, got none"
             )
-        embeddings = np.empty((len(sequences), config.hidden_size), np.float32)
+        embeddings = np.empty((len(sequences), config.pooled_size), np.float32)
         # Batches of about the same length have next to no padding.
         order = np.argsort(lengths, kind="stable")
         for begin in range(0, len(order), _BATCH):

@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import get_token
 
 import barcodemae
+import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub import handler
@@ -23,9 +24,6 @@ _NEEDED = (
     WEIGHTS_FILE,
     "tokenizer.json",
     "tokenizer_config.json",
-    "configuration_barcodemae.py",
-    "masking_barcodemae.py",
-    "modeling_barcodemae.py",
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
@@ -34,6 +32,7 @@ _NEEDED = (
 _OPTIONAL = (
     "reference_frame.safetensors",
     "training.json",
+    "tuning.json",
     "metrics.jsonl",
     "evaluation/**/results.json",
     "evaluation/**/report.md",
@@ -41,6 +40,8 @@ _OPTIONAL = (
     "onnx/*.onnx",
     "onnx/export.json",
 )
+
+_CODE = ("configuration_barcodemae.py", "masking_barcodemae.py", "modeling_barcodemae.py")
 
 # What handler.py and the tokenization package import; torch is an endpoint's own.
 _HANDLER_REQUIREMENTS = ("transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow")
@@ -64,12 +65,16 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
     _refuse_others(checkpoint)
-    for pattern in _NEEDED + _OPTIONAL:
-        files = sorted(checkpoint.glob(pattern))
-        if not files and pattern in _NEEDED:
-            raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
-        for file in files:
-            _copy(file, folder / file.relative_to(checkpoint))
+    # A checkpoint that comes with the package has its code there.
+    has_code = any((checkpoint / name).is_file() for name in _CODE)
+    code = checkpoint if has_code else Path(modeling_barcodemae.__file__).parent
+    for source, patterns in ((checkpoint, _NEEDED + _OPTIONAL), (code, _CODE)):
+        for pattern in patterns:
+            files = sorted(source.glob(pattern))
+            if not files and pattern not in _OPTIONAL:
+                raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
+            for file in files:
+                _copy(file, folder / file.relative_to(source))
     (folder / "README.md").write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
     _refuse_private(folder, checkpoint)

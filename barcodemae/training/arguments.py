@@ -42,8 +42,8 @@ class ModelArguments:
     init_from: str | None = field(
         default=None,
         metadata={
-            "help": "Checkpoint, folder or id on the Hub, whose encoder training begins with; size, k, tokenizer and "
-            "frame are its own. By default, weights are random."
+            "help": "Checkpoint (folder, id on the Hub, or name of one that comes with the package) whose encoder "
+            "training begins with; size, k, tokenizer and frame are its own. By default, weights are random."
         },
     )
     ranks: list[str] = field(

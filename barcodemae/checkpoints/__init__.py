@@ -1,0 +1,36 @@
+"""The checkpoints that come with the package: a folder each, and a manifest of what is in them.
+
+A folder holds what a Hub repository would, but for the code, which stands in the package already, and the plots: its
+README.md is the card. `tools/ship_checkpoint.py` writes it.
+"""
+
+from pathlib import Path
+
+from barcodemae.errors import CheckpointError
+
+DEFAULT = "nano_coi"
+"""What embeds where no model is named."""
+
+MANIFEST_FILE = "manifest.json"
+"""Beside the folders: name -> file -> `bytes` and `sha256`."""
+
+_ROOM = Path(__file__).parent
+
+
+def shipped_checkpoints() -> list[str]:
+    """Their names, in alphabetical order."""
+    return sorted(config.parent.name for config in _ROOM.glob("*/config.json"))
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder of a shipped checkpoint; found from an installed wheel too.
+
+    Raises:
+        CheckpointError: none of that name comes with the package.
+    """
+    names = shipped_checkpoints()
+    if name not in names:
+        raise CheckpointError(
+            f"{name}: expected a checkpoint that comes with the package ({', '.join(names) or 'there is none'})"
+        )
+    return _ROOM / name

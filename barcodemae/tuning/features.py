@@ -1,0 +1,115 @@
+"""What a tuned model's head is a linear map of: the letters of a barcode on the frame, and the encoder's mean output.
+
+Both are means over the barcode's k-mers, as the head's output is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from barcodemae.data.stored import StoredBarcodes
+from barcodemae.embedding.batches import batches_by_length
+from barcodemae.tuning.singular_vectors import singular_vectors
+from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, letter_columns
+from tokenization_barcodemae import BarcodeEncoder, encode_barcodes
+
+_BLOCK_ROWS = 4096
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of `n` barcodes.
+
+    Attributes:
+        letters: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known k-mer.
+        num_places: int64 `[n]`, known k-mers.
+        encoded: float32 `[n, hidden]`, mean output of the encoder.
+    """
+
+    letters: np.ndarray
+    num_places: np.ndarray
+    encoded: np.ndarray
+
+
+@torch.inference_mode()
+def read_barcodes(model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes) -> Reading:
+    """Letters and mean encoder outputs of all barcodes that lie on the frame, in their order."""
+    k, num_slots = encoder.k, barcodes.num_slots
+    rows = np.flatnonzero(barcodes.is_placed)
+    letters = np.full((len(rows), num_slots * k), -1, np.int8)
+    num_places = np.zeros(len(rows), np.int64)
+    encoded = np.empty((len(rows), model.config.hidden_size), np.float32)
+    with tqdm(total=len(rows), desc="reading with the encoder", unit=" barcodes", unit_scale=True) as progress:
+        for begin in range(0, len(rows), _BLOCK_ROWS):
+            chosen = rows[begin : begin + _BLOCK_ROWS]
+            encoding = encode_barcodes(encoder, barcodes.take(chosen), num_slots)
+            num_places[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
+            _put_letters(letters[begin : begin + len(chosen)], encoding, k)
+            for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
+                encoded[begin + batch_rows] = model(**batch, for_decoder=True).pooler_output.numpy()
+                progress.update(len(batch_rows))
+    return Reading(letters, num_places, encoded)
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A linear map of centred inputs.
+
+    Attributes:
+        mean: float32 `[inputs]`.
+        matrix: float32 `[inputs, outputs]`.
+    """
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+
+def fit_letter_map(reading: Reading, num_features: int) -> LinearMap:
+    """The first singular vectors of the letters, centred by coordinate and divided by the barcode's k-mers.
+
+    A coordinate's mean is that of the barcodes which have it, and one that lacks it counts as that mean: a short end
+    or an ambiguous letter says nothing.
+
+    Returns:
+        Inputs are columns: four for each coordinate. At most `num_features` outputs.
+    """
+    letters = reading.letters
+    num_known = (letters >= 0).sum(axis=0)
+    counts = np.stack([(letters == letter).sum(axis=0) for letter in range(4)], axis=1)
+    mean = (counts / np.maximum(num_known, 1)[:, None]).astype(np.float32).ravel()
+    return LinearMap(mean, singular_vectors(_centred_blocks(reading, mean), num_features))
+
+
+def map_letters(reading: Reading, letter_map: LinearMap) -> np.ndarray:
+    """Float32 `[n, outputs]`."""
+    return np.concatenate([block @ letter_map.matrix for block in _centred_blocks(reading, letter_map.mean)])
+
+
+def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
+    """Principal axes, each scaled to variance 1; those with less than `floor` of the first one's variance, to less."""
+    mean = vectors.mean(axis=0)
+    centred = (vectors - mean).astype(np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    matrix = axes / np.sqrt(np.maximum(variances, 0) + floor * variances[-1])
+    return LinearMap(mean, matrix.astype(np.float32))
+
+
+def _put_letters(letters: np.ndarray, encoding: dict[str, np.ndarray], k: int) -> None:
+    ids, positions = (torch.from_numpy(encoding[name]) for name in ("input_ids", "position_ids"))
+    columns = letter_columns(ids, positions, k).numpy()
+    known = (columns >= 0) & (encoding["attention_mask"][..., None] == 1)
+    rows = np.broadcast_to(np.arange(len(columns))[:, None, None], columns.shape)
+    letters[rows[known], columns[known] // 4] = columns[known] % 4
+
+
+def _centred_blocks(reading: Reading, mean: np.ndarray) -> Iterator[np.ndarray]:
+    by_coordinate = mean.reshape(-1, 4)
+    for begin in range(0, len(reading.letters), _BLOCK_ROWS):
+        letters = reading.letters[begin : begin + _BLOCK_ROWS]
+        one_hot = letters[..., None] == np.arange(4)
+        centred = np.where(letters[..., None] >= 0, one_hot - by_coordinate, 0).reshape(len(letters), -1)
+        yield (centred / reading.num_places[begin : begin + _BLOCK_ROWS, None]).astype(np.float32)

@@ -1,0 +1,156 @@
+"""From a pretrained checkpoint to a tuned one."""
+
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.files import written_whole
+from barcodemae.hub.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, weights_sha256
+from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.training.arguments import DataArguments
+from barcodemae.training.dataset import TrainingData, load_training_data
+from barcodemae.training.provenance import TRAINING_FILE
+from barcodemae.training.state import METRICS_FILE
+from barcodemae.tuning.features import read_barcodes
+from barcodemae.tuning.head import FittedHead, HeadSettings, find_features, fit_head
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
+from tokenization_barcodemae import KmerEncoder
+
+TUNING_FILE = "tuning.json"
+
+_PACKAGES = ("barcodemae", "torch", "transformers", "numpy", "scipy")
+_FROM_PRETRAINING = (TRAINING_FILE, METRICS_FILE)
+_OF_THE_FILE = {"model_type", "auto_map"}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TuneArguments:
+    """What to tune, on which barcodes, and how."""
+
+    checkpoint: str = field(
+        metadata={"help": "Pretrained checkpoint: a folder, an id on the Hub, or one that comes with the package."}
+    )
+    output: str = field(metadata={"help": "Folder of the tuned checkpoint; must not exist yet."})
+    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    preset: str | None = field(default=None, metadata={"help": "Layout of a known collection; see train.py."})
+    splits: list[str] = field(
+        default_factory=lambda: ["pretrain", "train"],
+        metadata={"help": "Splits to tune with; rows without a split always count."},
+    )
+    label_share: float = field(
+        default=HeadSettings.label_share,
+        metadata={"help": "How much names tell of who is related, from 0 (nothing: no name is read) to 1."},
+    )
+    network_share: float = field(
+        default=HeadSettings.network_share,
+        metadata={"help": "Length of the network's part beside that of the letters; 0 leaves it out."},
+    )
+    embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Width of an embedding."})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_share <= 1:
+            raise ConfigurationError(f"--label_share {self.label_share}: expected 0 to 1")
+        if self.network_share < 0:
+            raise ConfigurationError(f"--network_share {self.network_share}: expected 0 or more")
+        if self.embedding_size < 1:
+            raise ConfigurationError(f"--embedding_size {self.embedding_size}: expected 1 or more")
+
+
+def tune(args: TuneArguments) -> FittedHead:
+    """Fit the head of a tuned model on barcodes, and save the checkpoint that has it.
+
+    The encoder stays as it is. Barcodes that do not lie on the reference frame do not count.
+
+    Args:
+        args: see there.
+
+    Returns:
+        The head, which says what it was fitted on.
+
+    Raises:
+        BarcodeMAEError: bad input; nothing is written then.
+    """
+    folder = Path(args.output)
+    if folder.exists():
+        raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet")
+    checkpoint = load_checkpoint(args.checkpoint)
+    _refuse_unfit(args.checkpoint, checkpoint)
+    data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, free_share=0.0)
+    training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
+    settings = HeadSettings(args.embedding_size, args.label_share, args.network_share)
+    reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes)
+    logger.info("fitting the head on %d barcodes: some minutes", len(reading.letters))
+    genera, species = _names(training)
+    fitted = fit_head(find_features(reading, settings), genera, species, settings)
+
+    model = _with_head(args.checkpoint, settings.embedding_size, training.barcodes.num_slots)
+    fitted.put_into(model.base_model.relatives)
+    origin = {
+        "settings": dataclasses.asdict(settings) | {"splits": args.splits, "preset": args.preset},
+        "fitted_on": {
+            "records": len(training),
+            "fingerprint": training.fingerprint(),
+            "on_frame": fitted.num_barcodes,
+            "clusters": fitted.num_clusters,
+            "pairs_of_relatives": fitted.num_pairs,
+            "with_genus": fitted.num_named,
+        },
+        "data": describe_data(args.data),
+        "pretrained_weights_sha256": weights_sha256(args.checkpoint),
+        "machine": describe_machine(),
+        "versions": describe_versions(_PACKAGES),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    with written_whole(folder) as scratch:
+        save_checkpoint(scratch, model, checkpoint.frame, checkpoint.tokenizer)
+        (scratch / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
+        for name in _FROM_PRETRAINING:
+            if (source := Path(find_checkpoint(args.checkpoint)) / name).is_file():
+                (scratch / name).write_bytes(source.read_bytes())
+    return fitted
+
+
+def _refuse_unfit(name: str, checkpoint: Checkpoint) -> None:
+    config = checkpoint.model.config
+    if config.objective != "mae" or checkpoint.frame is None or not isinstance(checkpoint.encoder, KmerEncoder):
+        raise CheckpointError(
+            f"{name}: expected a masked autoencoder of k-mers with a reference frame, got objective {config.objective} "
+            f"on {checkpoint.encoder.name}, {'no' if checkpoint.frame is None else 'with a'} reference frame"
+        )
+
+
+def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of genera and species; a BIN stands for a species without a name, and a barcode for one without both."""
+    barcodes = training.barcodes
+    (_, genera), (species_names, species), (bin_names, bins) = (
+        barcodes.taxa(column) for column in ("genus", "species", "bin")
+    )
+    own = len(species_names) + len(bin_names) + np.arange(len(barcodes))
+    units = np.where(species >= 0, species, np.where(bins >= 0, len(species_names) + bins, own))
+    return genera[barcodes.is_placed], units[barcodes.is_placed]
+
+
+def _with_head(name: str, width: int, num_slots: int) -> Any:
+    """The pretrained model with a head that is still to be set, and with its decoder where it has one."""
+    pretrained: Any
+    pretrained, loading = BarcodeMAEForPreTraining.from_pretrained(
+        find_checkpoint(name), dtype=torch.float32, output_loading_info=True
+    )
+    if any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
+        pretrained = pretrained.bert
+    settings = pretrained.config.to_dict() | {"embedding_size": width, "frame_slots": num_slots}
+    model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _OF_THE_FILE}))
+    # Of a checkpoint that is tuned already, the head is replaced.
+    weights = {key: value for key, value in pretrained.state_dict().items() if "relatives." not in key}
+    model.load_state_dict(weights, strict=False)
+    return model

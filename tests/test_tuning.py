@@ -1,0 +1,296 @@
+"""Tuning: relatives and scatters by hand, discriminants against scikit-learn, the head against its own definition."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.evaluation.search import nearest_by_cosine
+from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
+from barcodemae.tuning.discriminants import (
+    find_discriminants,
+    scatter_of_clusters,
+    scatter_of_means,
+    scatter_of_names,
+)
+from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
+from barcodemae.tuning.head import HeadSettings, find_features, fit_head
+from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.tuning.tune import TuneArguments, tune
+from modeling_barcodemae import (
+    BarcodeMAEConfig,
+    BarcodeMAEForMaskedTokenPreTraining,
+    BarcodeMAEForPreTraining,
+    BarcodeMAEModel,
+)
+from modeling_barcodemae.modeling_barcodemae import letter_columns
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
+
+
+def at(*degrees):
+    """Unit vectors in the plane."""
+    radians = np.radians(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+class TestRelatives:
+    def test_a_chain_of_near_pairs_is_one_cluster(self):
+        found = cluster_by_cosine(at(0, 20, 40, 100, 110), np.cos(np.radians(21)))
+        assert found.tolist() == [0, 0, 0, 1, 1]
+
+    @given(st.integers(0, 1000), st.floats(-0.5, 0.95))
+    def test_clusters_are_those_of_single_linkage(self, seed, least):
+        vectors = np.random.default_rng(seed).normal(size=(12, 3)).astype(np.float32)
+        expected = fcluster(linkage(vectors, "single", metric="cosine"), 1 - least, "distance")
+        found = cluster_by_cosine(vectors, least)
+        assert ((found[:, None] == found) == (expected[:, None] == expected)).all()
+
+    def test_clusters_do_not_depend_on_blocks(self, monkeypatch):
+        vectors = np.random.default_rng(0).normal(size=(50, 4))
+        whole = cluster_by_cosine(vectors, 0.8)
+        monkeypatch.setattr("barcodemae.tuning.relatives._BLOCK_ROWS", 7)
+        assert (cluster_by_cosine(vectors, 0.8) == whole).all()
+
+    def test_each_cluster_has_its_nearest_and_none_too_far(self):
+        pairs = nearest_clusters(at(0, 10, 30, 180), 1, 0.5)
+        assert pairs.tolist() == [[0, 1], [1, 0], [2, 1]]
+        assert nearest_clusters(at(0, 10, 30, 180), 9, -1).shape == (12, 2)
+
+    def test_equal_means_find_each_other_and_not_themselves(self):
+        assert sorted(nearest_clusters(at(5, 5, 5), 2, 0.5).tolist()) == [
+            [0, 1],
+            [0, 2],
+            [1, 0],
+            [1, 2],
+            [2, 0],
+            [2, 1],
+        ]
+
+
+class TestScatter:
+    def test_clusters_by_hand(self):
+        # Cluster 0 at -1 and 1, cluster 1 at 4 alone: 1 within the first, 0 within the second, each counts once.
+        vectors, clusters = np.array([[-1.0], [1.0], [4.0]]), np.array([0, 0, 1])
+        assert group_means(vectors, clusters).tolist() == [[0], [4]]
+        assert scatter_of_means(vectors, clusters) == pytest.approx(4)
+        none = np.empty((0, 2), np.int64)
+        assert scatter_of_clusters(vectors, clusters, none) == pytest.approx((1 + 0) / 2)
+        # A pair differs by 4, which is twice the scatter of 4 around the middle.
+        assert scatter_of_clusters(vectors, clusters, np.array([[0, 1], [1, 0]])) == pytest.approx(0.5 + 8)
+
+    def test_names_by_hand(self):
+        # Genus 7: species at 0 (two barcodes, -1 and 1) and at 4; its mean is 2. One barcode has no genus.
+        vectors = np.array([[-1.0], [1.0], [4.0], [99.0]])
+        found = scatter_of_names(vectors, np.array([7, 7, 7, -1]), np.array([3, 3, 9, 9]))
+        assert found == pytest.approx(((9 + 1) / 2 + 4) / 2)
+
+    def test_a_species_counts_once_however_many_barcodes_it_has(self):
+        rng = np.random.default_rng(1)
+        vectors, genera, species = rng.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 3])
+        many = np.r_[0:6, np.tile([0, 1], 5)]
+        np.testing.assert_allclose(
+            scatter_of_names(vectors, genera, species), scatter_of_names(vectors[many], genera[many], species[many])
+        )
+
+    def test_names_without_two_species_of_a_genus_tell_nothing(self):
+        with pytest.raises(ConfigurationError, match="a genus with two species"):
+            scatter_of_names(np.eye(3), np.array([0, 1, -1]), np.array([0, 1, 2]))
+        with pytest.raises(ConfigurationError, match="a genus with two species"):
+            scatter_of_names(np.eye(2), np.array([-1, -1]), np.array([0, 1]))
+
+    def test_discriminants_are_those_of_scikit_learn(self):
+        rng = np.random.default_rng(2)
+        classes = np.repeat(np.arange(6), 20)
+        vectors = rng.normal(size=(6, 4))[classes] * 2 + rng.normal(size=(120, 4)) * [1, 2, 3, 4]
+        theirs = LinearDiscriminantAnalysis(solver="eigen").fit(vectors, classes)
+        means = group_means(vectors, classes)
+        within = (vectors - means[classes]).T @ (vectors - means[classes]) / len(vectors)
+        ours = find_discriminants(scatter_of_means(vectors, classes), within, 3, shrinkage=0)
+        for i in range(3):
+            cosine = ours[:, i] @ theirs.scalings_[:, i] / np.linalg.norm(theirs.scalings_[:, i])
+            assert abs(cosine) == pytest.approx(np.linalg.norm(ours[:, i]))
+        np.testing.assert_allclose(ours.T @ within @ ours, np.eye(3), atol=1e-9)
+
+
+def test_letters_of_kmers_by_hand():
+    encoding = KmerEncoder(3)(["ACGTTT"])
+    ids, positions = (torch.from_numpy(encoding[name]) for name in ("input_ids", "position_ids"))
+    # A at 0, C at 1, G at 2, T at 3, 4, 5; four columns for each coordinate.
+    assert letter_columns(ids, positions, 3).tolist() == [[[0, 5, 10], [15, 19, 23]]]
+    unknown = torch.tensor([[0, 1, 2 + 4**3, 2 + 4**3 - 1]])
+    assert letter_columns(unknown, torch.arange(4)[None], 3).tolist() == [[[-1] * 3] * 3 + [[39, 43, 47]]]
+
+
+class TestFeatures:
+    def reading(self):
+        return Reading(np.array([[0, 1], [0, 2], [0, -1]], np.int8), np.array([2, 2, 1]), np.eye(3, dtype=np.float32))
+
+    def test_letters_by_hand(self):
+        letter_map = fit_letter_map(self.reading(), 8)
+        assert letter_map.mean.tolist() == [1, 0, 0, 0, 0, 0.5, 0.5, 0]
+        # All have A at the first place. C against G at the second is all that differs; the third barcode says nothing.
+        found = map_letters(self.reading(), letter_map)
+        np.testing.assert_allclose(np.abs(found[:, 0]), [0.5**1.5, 0.5**1.5, 0], atol=1e-6)
+        np.testing.assert_allclose(found[:, 1:], 0, atol=1e-6)
+
+    def test_whitened_vectors_have_unit_covariance(self):
+        vectors = np.random.default_rng(0).normal(size=(500, 3)) @ np.diag([1.0, 5.0, 0.3]) + 7
+        whitening = fit_whitening(vectors, floor=0)
+        white = (vectors - whitening.mean) @ whitening.matrix
+        np.testing.assert_allclose(white.T @ white / 500, np.eye(3), atol=1e-4)
+
+    def test_an_axis_without_variance_stays_without(self):
+        vectors = np.random.default_rng(0).normal(size=(50, 2)) * [1, 0]
+        whitening = fit_whitening(vectors)
+        assert np.abs((vectors - whitening.mean) @ whitening.matrix).min(axis=1).max() < 1e-6
+
+
+@pytest.fixture(scope="module")
+def barcodes_file(sample, tmp_path_factory):
+    """Some hundred barcodes with names, a few of each species."""
+    records = sample.to_pandas()
+    records = records[(records.genus != "") & (records.species != "")].groupby("species").head(3).head(900)
+    file = tmp_path_factory.mktemp("data") / "barcodes.parquet"
+    records.to_parquet(file)
+    return file
+
+
+def arguments(checkpoint, output, file, **options):
+    splits = ["pretrain", "train", "val", "test", "val_unseen", "test_unseen"]
+    return TuneArguments(str(checkpoint), str(output), [str(file)], splits=splits, embedding_size=16, **options)
+
+
+@pytest.fixture(scope="module")
+def tuned(checkpoint, barcodes_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned") / "model"
+    tune(arguments(checkpoint, folder, barcodes_file))
+    return folder
+
+
+class TestRoad:
+    def test_embeddings_are_means_of_letters_and_encoder_outputs(self, tuned, checkpoint, full_length_barcodes):
+        model = load_checkpoint(tuned).model
+        head = model.relatives
+        encoder = KmerEncoder(4)
+        encoding = encode_barcodes(encoder, place_barcodes(full_length_barcodes[:3], ReferenceFrame.coi(), 4), 164)
+        batch = {name: torch.from_numpy(values) for name, values in encoding.items()}
+        found = model(**batch).pooler_output.detach()
+        plain = load_checkpoint(checkpoint).model(**batch).pooler_output
+        table = head.letters.weight.detach()
+        for row, sequence in enumerate(full_length_barcodes[:3]):
+            letters = [table[4 * i + "ACGT".index(letter)] for i, letter in enumerate(sequence[:656])]
+            expected = head.network(plain[row]) + torch.stack(letters).sum(0) / 164
+            torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-4)
+
+    def test_the_encoder_and_decoder_stay_as_they_were(self, tuned, checkpoint):
+        before = BarcodeMAEForPreTraining.from_pretrained(checkpoint).state_dict()
+        after = BarcodeMAEForPreTraining.from_pretrained(tuned).state_dict()
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+        assert set(after.keys() - before.keys()) == {
+            f"bert.relatives.{name}" for name in ("network.weight", "network.bias", "letters.weight")
+        }
+
+    def test_reconstruction_knows_nothing_of_the_head(self, tuned, checkpoint):
+        ids, noise = torch.randint(2, 258, (2, 40)), torch.rand(2, 40)
+        losses = [BarcodeMAEForPreTraining.from_pretrained(name)(ids, noise=noise).loss for name in (tuned, checkpoint)]
+        assert losses[0] == losses[1]
+
+    def test_relatives_come_nearer(self, tuned, checkpoint, barcodes_file):
+        records = pq.read_table(barcodes_file).to_pandas().groupby("species").head(1)
+
+        def right(name):
+            vectors = BarcodeEmbedder.from_pretrained(name).encode(records.nucleotides.tolist())
+            nearest = nearest_by_cosine(vectors, vectors, 2).rows[:, 1]
+            return (records.genus.to_numpy()[nearest] == records.genus.to_numpy()).mean()
+
+        assert right(tuned) > right(checkpoint)
+
+    def test_what_it_was_fitted_on_is_told(self, tuned, barcodes_file, checkpoint):
+        origin = json.loads((tuned / "tuning.json").read_text())
+        assert origin["settings"]["label_share"] == 0.5
+        assert 0 < origin["fitted_on"]["on_frame"] <= origin["fitted_on"]["records"] <= 900
+        assert str(barcodes_file.parent) not in json.dumps(origin)
+        assert json.loads((tuned / "1_Pooling" / "config.json").read_text())["word_embedding_dimension"] == 16
+
+    def test_it_can_be_tuned_again(self, tuned, barcodes_file, tmp_path):
+        tune(arguments(tuned, tmp_path / "again", barcodes_file))
+        one, other = (BarcodeMAEModel.from_pretrained(name).state_dict() for name in (tuned, tmp_path / "again"))
+        for name, value in one.items():
+            torch.testing.assert_close(value, other[name])
+
+    def test_an_encoder_without_decoder_can_be_tuned(self, checkpoint, barcodes_file, tmp_path):
+        save_checkpoint(tmp_path / "encoder", BarcodeMAEModel.from_pretrained(checkpoint), ReferenceFrame.coi())
+        tune(arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
+        assert BarcodeEmbedder.from_pretrained(tmp_path / "tuned").dimension == 16
+
+    def test_without_labels_no_name_is_read(self, checkpoint, barcodes_file, tmp_path):
+        nameless = pq.read_table(barcodes_file)
+        for rank in ("genus", "species", "bin"):
+            column = nameless.schema.get_field_index(rank)
+            nameless = nameless.set_column(column, rank, [[""] * len(nameless)])
+        pq.write_table(nameless, tmp_path / "nameless.parquet")
+        tune(arguments(checkpoint, tmp_path / "a", barcodes_file, label_share=0.0))
+        tune(arguments(checkpoint, tmp_path / "b", tmp_path / "nameless.parquet", label_share=0.0))
+        one, other = (BarcodeMAEModel.from_pretrained(tmp_path / name).state_dict() for name in "ab")
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+        with pytest.raises(ConfigurationError, match="a genus with two species"):
+            tune(arguments(checkpoint, tmp_path / "c", tmp_path / "nameless.parquet"))
+        assert not (tmp_path / "c").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"label_share": 1.5}, "--label_share 1.5: expected 0 to 1"),
+            ({"network_share": -1}, "--network_share -1: expected 0 or more"),
+        ],
+    )
+    def test_options_out_of_range(self, options, message, checkpoint, tmp_path):
+        with pytest.raises(ConfigurationError, match=message):
+            arguments(checkpoint, tmp_path / "new", "nothing.parquet", **options)
+
+    def test_an_output_that_exists_is_refused(self, checkpoint, barcodes_file, tmp_path):
+        with pytest.raises(ConfigurationError, match="expected a folder that does not exist yet"):
+            tune(arguments(checkpoint, tmp_path, barcodes_file))
+
+    def test_too_few_barcodes(self, checkpoint, sample, tmp_path):
+        pq.write_table(sample.slice(0, 12), tmp_path / "few.parquet")
+        with pytest.raises(ConfigurationError, match="expected more than 16 barcodes on the reference frame"):
+            tune(arguments(checkpoint, tmp_path / "new", tmp_path / "few.parquet"))
+
+    def test_other_models_are_refused(self, barcodes_file, tmp_path):
+        size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+        mlm = BarcodeMAEForMaskedTokenPreTraining(BarcodeMAEConfig(k=4, objective="mlm", **size))
+        save_checkpoint(tmp_path / "mlm", mlm, ReferenceFrame.coi())
+        mae = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=4, **size))
+        save_checkpoint(tmp_path / "frameless", mae, None)
+        for name in ("mlm", "frameless"):
+            with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers with a reference frame"):
+                tune(arguments(tmp_path / name, tmp_path / "new", barcodes_file))
+
+
+def test_the_network_can_be_left_out():
+    rng = np.random.default_rng(0)
+    ancestors = rng.integers(0, 4, (20, 30))
+    letters = np.where(rng.random((60, 30)) < 0.1, rng.integers(0, 4, (60, 30)), np.repeat(ancestors, 3, axis=0))
+    reading = Reading(letters.astype(np.int8), np.full(60, 5), rng.normal(size=(60, 4)).astype(np.float32))
+    settings = HeadSettings(embedding_size=8, label_share=0, network_share=0, relative_cosine=-1)
+    nobody = np.full(60, -1)
+    fitted = fit_head(find_features(reading, settings), nobody, nobody, settings)
+    assert not fitted.network.matrix.any()
+    assert fitted.letters.matrix.shape == (120, 8)
+    assert (fitted.num_barcodes, fitted.num_named) == (60, 0)
+
+
+def test_a_head_needs_slots_and_a_masked_autoencoder():
+    with pytest.raises(Exception, match="embedding_size expects objective mae"):
+        BarcodeMAEConfig(embedding_size=8)
+    with pytest.raises(Exception, match="embedding_size expects objective mae"):
+        BarcodeMAEConfig(embedding_size=8, frame_slots=5, objective="mlm")

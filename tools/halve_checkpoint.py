@@ -1,0 +1,73 @@
+"""Round the weights of a checkpoint to half precision: `python tools/halve_checkpoint.py runs/tuned runs/halved`.
+
+Results are tied to the weights that they were measured on, and rounded weights are other weights. So a checkpoint that
+is to be shipped is halved first, and then evaluated:
+
+    python tools/halve_checkpoint.py runs/tuned runs/halved
+    python evaluate_embeddings.py --model runs/halved --data FILE --output_dir runs/halved/evaluation
+    python tools/ship_checkpoint.py runs/halved nano_coi
+
+config.json keeps its `dtype`, float32: it is what a model computes in that `transformers` loads, and all who load the
+halved weights are to get the same numbers.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from barcodemae.commands import run_command
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.files import written_whole
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+
+# What was made from the weights as they were, and what a run needs to go on.
+_OF_FULL_WEIGHTS = (WEIGHTS_FILE, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
+
+
+def halve(run: Path, folder: Path) -> None:
+    """Copy a checkpoint with weights in float16, without results, ONNX files and states of the old ones.
+
+    Args:
+        run: folder of a checkpoint.
+        folder: is made; an empty one will do.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or a weight is too large for half precision.
+        ConfigurationError: there is something in `folder`, or it lies within `run`.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigurationError(f"{folder}: expected an empty folder, or none")
+    if folder.resolve().is_relative_to(run.resolve()):
+        raise ConfigurationError(f"{folder}: expected a folder outside of {run}")
+    if not run.is_dir():
+        raise CheckpointError(f"{run}: expected the folder of a checkpoint")
+    load_checkpoint(run)
+    weights = {name: _half(name, weight) for name, weight in load_file(run / WEIGHTS_FILE).items()}
+    with written_whole(folder) as scratch:
+        shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_OF_FULL_WEIGHTS), dirs_exist_ok=True)
+        save_file(weights, scratch / WEIGHTS_FILE, metadata={"format": "pt"})
+
+
+def _half(name: str, weight: Tensor) -> Tensor:
+    if not weight.is_floating_point():
+        return weight
+    rounded = weight.half()
+    if not rounded.isfinite().all():
+        raise CheckpointError(f"{name}: expected weights that half precision can hold, got {weight.abs().max():.3g}")
+    return rounded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Round the weights of a checkpoint to half precision.")
+    parser.add_argument("run", type=Path, help="its folder")
+    parser.add_argument("folder", type=Path, help="where the halved one goes")
+    arguments = parser.parse_args()
+    halve(arguments.run, arguments.folder)
+    print(f"The halved checkpoint is in {arguments.folder}: evaluate that one, then ship it.")
+
+
+if __name__ == "__main__":
+    run_command(main)
