@@ -35,11 +35,12 @@ from barcodemae.evaluation.rivals.compressor import CompressionDistance
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA
 from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.search import Hits, Searcher, nearest_by_cosine
+from barcodemae.evaluation.search import Searcher
 from barcodemae.evaluation.splits import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.tasks.sampling import draw_by_turns
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
+from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 from tokenization_barcodemae import ReferenceFrame
 
 UNIT = "vsearch"  # ratios are to this setting

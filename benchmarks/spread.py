@@ -22,9 +22,9 @@ from barcodemae.commands import parse_arguments, run_command
 from barcodemae.embedding import BarcodeEmbedder, batches_by_length
 from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.report.content import Table, as_markdown
-from barcodemae.evaluation.search import nearest_by_cosine
 from barcodemae.evaluation.splits import answerable, labels, read_usable_records
 from barcodemae.provenance import describe_machine, without_folder
+from barcodemae.vectors.nearest import nearest_by_cosine
 from modeling_barcodemae.modeling_barcodemae import masked_mean
 from tokenization_barcodemae import encode_barcodes, place_barcodes
 

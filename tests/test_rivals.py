@@ -12,8 +12,8 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.rivals import kmers
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
 from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
-from barcodemae.tuning.singular_vectors import singular_vectors
-from barcodemae.evaluation.search import nearest_by_cosine
+from barcodemae.vectors.nearest import nearest_by_cosine
+from barcodemae.vectors.singular import singular_vectors
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 LENGTH = 60

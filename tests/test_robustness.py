@@ -7,9 +7,9 @@ from evaluation_records import make_records
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.perturbations import CHANGES, perturb
 from barcodemae.evaluation.rivals.kmers import KmerCounts
-from barcodemae.evaluation.search import Hits, nearest_by_cosine
 from barcodemae.evaluation.tasks import robustness
 from barcodemae.evaluation.tasks.robustness import robustness_scores
+from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 
 N_ENTRIES = 1 + sum(len(amounts) for _, amounts in CHANGES.values())
 

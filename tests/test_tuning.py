@@ -13,7 +13,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.evaluation.search import nearest_by_cosine
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.tuning.discriminants import (
     find_discriminants,
@@ -25,6 +24,7 @@ from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, m
 from barcodemae.tuning.head import HeadSettings, find_features, fit_head
 from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.tuning.tune import TuneArguments, tune
+from barcodemae.vectors.nearest import nearest_by_cosine
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,

@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels
 from barcodemae.evaluation.tasks.knn import answered_taxa
+from barcodemae.vectors.nearest import Hits
 
 ASKED = ("id", "species", "genus")
 """Columns on the barcodes; all others are contenders."""

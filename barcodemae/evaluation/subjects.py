@@ -11,9 +11,10 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import Benchmark
 from barcodemae.evaluation.kept_vectors import kept_vectors
 from barcodemae.evaluation.representations import IdentifiedRepresentation, Representation
-from barcodemae.evaluation.search import Hits, Searcher, nearest_by_cosine
+from barcodemae.evaluation.search import Searcher
 from barcodemae.evaluation.splits import labels
 from barcodemae.evaluation.tasks.questions import check_embeddings
+from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 
 
 @dataclass(frozen=True)

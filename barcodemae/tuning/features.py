@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
-from barcodemae.tuning.singular_vectors import singular_vectors
+from barcodemae.vectors.singular import singular_vectors
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, letter_columns
-from tokenization_barcodemae import BarcodeEncoder, encode_barcodes
+from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes
 
 _BLOCK_ROWS = 4096
 _BATCH_SIZE = 64
@@ -34,9 +34,14 @@ class Reading:
     num_places: np.ndarray
     encoded: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Reading":
+        return Reading(self.letters[rows], self.num_places[rows], self.encoded[rows])
+
 
 @torch.inference_mode()
-def read_barcodes(model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes) -> Reading:
+def read_barcodes(
+    model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes | PlacedBarcodes
+) -> Reading:
     """Letters and mean encoder outputs of all barcodes that lie on the frame, in their order."""
     k, num_slots = encoder.k, barcodes.num_slots
     rows = np.flatnonzero(barcodes.is_placed)

@@ -30,6 +30,7 @@ class HeadSettings:
         cluster_cosine: barcodes of a cluster are chained by pairs with at least that cosine.
         relative_cosine: clusters with at least that cosine are relatives.
         num_relatives: of each cluster, at most.
+        species_share: weight of the differences within clusters, beside those between relatives, whose weight is 1.
         shrinkage: of the scatter within relatives towards a multiple of the identity.
     """
 
@@ -40,6 +41,7 @@ class HeadSettings:
     cluster_cosine: float = 0.9
     relative_cosine: float = 0.3
     num_relatives: int = 3
+    species_share: float = 0.0
     shrinkage: float = 0.15
 
 
@@ -60,6 +62,10 @@ class FittedHead:
     num_clusters: int
     num_pairs: int
     num_named: int
+
+    def embed(self, reading: Reading) -> np.ndarray:
+        """What a model with this head makes of barcodes: float32 `[n, embedding_size]`."""
+        return map_letters(reading, self.letters) + (reading.encoded - self.network.mean) @ self.network.matrix
 
     @torch.no_grad()
     def put_into(self, head: BarcodeMAERelativesHead) -> None:
@@ -140,6 +146,9 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
     within = (1 - settings.label_share) * of_trace_1(scatter_of_clusters(vectors, clusters, features.pairs))
     if settings.label_share:
         within += settings.label_share * of_trace_1(scatter_of_names(vectors, genera, species))
+    if settings.species_share:
+        nobody = np.empty((0, 2), np.int64)
+        within += settings.species_share * of_trace_1(scatter_of_clusters(vectors, clusters, nobody))
     among = of_trace_1(scatter_of_means(vectors, clusters))
     directions = find_discriminants(among, within, settings.embedding_size, settings.shrinkage)
     directions /= _length(vectors @ directions)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from barcodemae.evaluation.search import nearest_by_cosine, unit_length
+from barcodemae.vectors.nearest import nearest_by_cosine, unit_length
 
 _BLOCK_ROWS = 1024
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.rivals.alignment_programs import PROGRAMS, SETTINGS, program_version, run_program
 from barcodemae.evaluation.rivals.text_forms import write_barcodes
-from barcodemae.evaluation.search import Hits
+from barcodemae.vectors.nearest import Hits
 
 _COLUMNS = ("query", "key", "score", "identity")
 _NO_LETTER_OF_DNA = re.compile("[^ACGTRYSWKMBDHVN]")

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.rivals.text_forms import write_barcodes
-from barcodemae.evaluation.search import Hits
+from barcodemae.vectors.nearest import Hits
 
 # Of DEFLATE's levels 1 to 9. Names of genera are no better at level 9 and far worse at 1, which takes the first
 # match instead of the longest.

@@ -4,7 +4,7 @@ import numpy as np
 
 from barcodemae.evaluation.rivals.kmers import known_kmers
 from barcodemae.evaluation.rivals.linear_maps import fit_discriminants
-from barcodemae.tuning.singular_vectors import singular_vectors
+from barcodemae.vectors.singular import singular_vectors
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, orient
 
 _BLOCK_ROWS = 4096

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.evaluation.rivals.linear_maps import fit_discriminants
-from barcodemae.tuning.singular_vectors import singular_vectors
+from barcodemae.vectors.singular import singular_vectors
 from tokenization_barcodemae import KmerEncoder
 
 _BLOCK_ROWS = 4096

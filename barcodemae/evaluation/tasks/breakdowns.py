@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 from barcodemae.evaluation.tasks.knn import answered_taxa, answering_keys
+from barcodemae.vectors.nearest import Hits
 
 N_SIMILARITY_CLASSES = 5
 N_CONFUSIONS = 20

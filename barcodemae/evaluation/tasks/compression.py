@@ -8,9 +8,9 @@ from sklearn.decomposition import PCA
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.search import nearest_by_cosine
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 from barcodemae.evaluation.tasks.questions import check_embeddings
+from barcodemae.vectors.nearest import nearest_by_cosine
 
 # Those that are fewer than the vectors have are tried.
 DIMENSIONS = (256, 128, 64, 32, 16, 8)

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.bootstrap import species_bootstrap
-from barcodemae.evaluation.search import unit_length
 from barcodemae.evaluation.tasks.questions import species_questions
 from barcodemae.evaluation.tasks.sampling import draw_per_taxon
+from barcodemae.vectors.nearest import unit_length
 
 SHOTS = (1, 2, 5, 10)
 N_DRAWS = 10

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
+from barcodemae.vectors.nearest import Hits
 
 # What is asked of species that were never seen, and of species of the keys; the first rank is the headline.
 OPEN_WORLD_RANKS = ("genus", "family", "order", "class", "phylum")

@@ -9,10 +9,10 @@ import pyarrow as pa
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.perturbations import CHANGES, perturb
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.search import Hits
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
 from barcodemae.evaluation.tasks.knn import answered_taxa
 from barcodemae.evaluation.tasks.sampling import draw_by_turns
+from barcodemae.vectors.nearest import Hits
 
 # Every change asks for all of the queries again.
 N_QUERIES = 1_000

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from barcodemae.evaluation import search
-from barcodemae.evaluation.search import nearest_by_cosine
+from barcodemae.vectors import nearest
+from barcodemae.vectors.nearest import nearest_by_cosine
 
 
 @pytest.mark.parametrize("dimensions", [4, 64])
@@ -22,7 +22,7 @@ def test_small_blocks_find_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     keys, queries = rng.normal(size=(2, 101, 16)).astype(np.float32)
     whole = nearest_by_cosine(keys, queries).rows[:, 0]
-    monkeypatch.setattr(search, "_BLOCK_BYTES", 4 * len(keys) * 7)
+    monkeypatch.setattr(nearest, "_BLOCK_BYTES", 4 * len(keys) * 7)
     np.testing.assert_array_equal(nearest_by_cosine(keys, queries).rows[:, 0], whole)
 
 

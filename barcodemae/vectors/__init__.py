@@ -1,0 +1,1 @@
+"""Arithmetic of many vectors: which are nearest, and in which directions they differ."""

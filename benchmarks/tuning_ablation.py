@@ -1,0 +1,205 @@
+"""What each ingredient of the tuning gives, on species held out of `train` and on `val_unseen`; never on test splits.
+
+`python benchmarks/tuning_ablation.py --checkpoint CHECKPOINT --data FILE --output_dir FOLDER` prints a table and writes
+it as `tuning_ablation.md` and `.json`. Every row is a head that was fitted as `barcodemae tune` does it, with one
+setting changed, on fewer barcodes, or moved by contrastive steps afterwards.
+
+The genus of unseen species is that of the nearest key, and averaged over species: as the mean of folds, in each of
+which other species are held out of `train` (a head is fitted without them, and without the other queries), and on
+`val_unseen`. `val` gives the species of seen ones, and with `val_unseen` the BINs, by a threshold that no label has
+chosen.
+"""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from goal_bins import cut, gap_threshold, link
+from tqdm import tqdm
+from tuning_contrast import tune_by_contrast
+
+from barcodemae.commands import run_command
+from barcodemae.evaluation.folds import fold_of_train
+from barcodemae.evaluation.scores import load_metric
+from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
+from barcodemae.files import written_whole
+from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
+from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
+from barcodemae.tuning.features import Reading, read_barcodes
+from barcodemae.tuning.head import Features, HeadSettings, find_features, fit_head
+from barcodemae.vectors.nearest import nearest_by_cosine
+from tokenization_barcodemae import place_barcodes
+
+FINAL = HeadSettings()
+
+# Name -> what is other than in the final settings.
+HEADS: dict[str, dict[str, Any]] = {
+    "final": {},
+    "names alone": {"label_share": 1.0},
+    "barcodes alone": {"label_share": 0.0},
+    "barcodes alone, without the network": {"label_share": 0.0, "network_share": 0.0},
+    "without the network": {"network_share": 0.0},
+    "network share 0.5": {"network_share": 0.5},
+    "network share 1": {"network_share": 1.0},
+    "100 numbers": {"embedding_size": 100},
+    "300 numbers": {"embedding_size": 300},
+    "one relative, cosine 0.5": {"num_relatives": 1, "relative_cosine": 0.5},
+    "species share 0.3": {"species_share": 0.3},
+    "species share 1": {"species_share": 1.0},
+    "shrinkage 0.05": {"shrinkage": 0.05},
+    "shrinkage 0.4": {"shrinkage": 0.4},
+}
+_PREPARED = ("letter_features", "cluster_cosine", "num_relatives", "relative_cosine", "network_share")
+CONTRASTS = {"and contrastive steps": False, "and a hidden layer beside, by contrastive steps": True}
+ROW_SHARES = (0.1, 0.3)
+
+Embed = Callable[[Reading], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Barcodes to fit on, keys and queries; all are numbers of records."""
+
+    name: str
+    fitted_on: np.ndarray
+    keys: np.ndarray
+    unseen: np.ndarray
+    seen: np.ndarray
+
+
+def trials(records: pa.Table, num_folds: int) -> list[Trial]:
+    """`val_unseen` and `val` of the file, then the folds of `train`, which have no `val` of their own here."""
+    split, row = labels(records, "split"), np.arange(len(records))
+    train, pretrain = row[split == "train"], row[split == "pretrain"]
+    found = [Trial("val_unseen", np.r_[train, pretrain], train, row[split == "val_unseen"], row[split == "val"])]
+    numbered = records.append_column("row", pa.array(row))
+    for fold in range(num_folds):
+        keys, unseen = (
+            part["row"].to_numpy() for part in select_splits(fold_of_train(numbered, fold), ["train", "val_unseen"])
+        )
+        found.append(Trial(f"fold {fold}", np.r_[keys, pretrain], keys, unseen, row[:0]))
+    return found
+
+
+def names_of(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of genera (-1 where unknown) and of species, a BIN or the row itself where none is named."""
+    genus, species, bins = (labels(records, column) for column in ("genus", "species", "bin"))
+    rows = np.char.add("row ", np.arange(len(records)).astype(str))
+    unit = np.where(species != "", species, np.where(bins != "", np.char.add("BIN ", bins), rows))
+    genera = np.unique(genus, return_inverse=True)[1]
+    return np.where(genus == "", -1, genera), np.unique(unit, return_inverse=True)[1]
+
+
+def accuracy(
+    vectors: np.ndarray, names: np.ndarray, species: np.ndarray, keys: np.ndarray, queries: np.ndarray
+) -> float:
+    """Of queries whose name stands among the keys, the share that the nearest key names rightly, by species."""
+    queries = queries[np.isin(names[queries], names[keys]) & (names[queries] != "")]
+    keys = keys[names[keys] != ""]
+    found = names[keys][nearest_by_cosine(vectors[keys], vectors[queries]).rows[:, 0]]
+    scores = load_metric("taxon_accuracy").compute(predictions=found, references=names[queries], taxa=species[queries])
+    return scores["accuracy_by_taxon"]
+
+
+def measure(records: pa.Table, reading: Reading, trial: Trial, embed: Embed) -> dict[str, float]:
+    """Ask the trial's questions of what a head makes of its barcodes."""
+    asked = np.r_[trial.keys, trial.unseen, trial.seen]
+    of_asked = embed(reading.take(asked))
+    vectors = np.zeros((len(records), of_asked.shape[1]), np.float32)
+    vectors[asked] = of_asked
+    genus, species = labels(records, "genus"), labels(records, "species")
+    found = {"genus": 100 * accuracy(vectors, genus, species, trial.keys, trial.unseen)}
+    if len(trial.seen):
+        found["species"] = 100 * accuracy(vectors, species, species, trial.keys, trial.seen)
+        both = np.r_[trial.seen, trial.unseen]
+        bins = labels(records, "bin")
+        named = both[bins[both] != ""]
+        clusters = cut(tree := link(vectors[named]), gap_threshold(tree.distances))
+        found["bins"] = 100 * load_metric("bin_ami").compute(predictions=clusters, references=bins[named])["bin_ami"]
+    return found
+
+
+def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
+    records = read_usable_records(data, "skip")
+    keep = np.isin(labels(records, "split"), ["pretrain", "train", "val", "val_unseen"])
+    loaded = load_checkpoint(checkpoint)
+    records = records.filter(pa.array(keep))
+    placed = place_barcodes(records["nucleotides"].to_pylist(), loaded.frame, loaded.encoder.k)
+    records = records.filter(pa.array(placed.is_placed))
+    reading = read_barcodes(loaded.model, loaded.encoder, placed)
+
+    genera, units = names_of(records)
+    table: dict[str, dict[str, Any]] = {}
+    asked = trials(records, num_folds)
+    with tqdm(total=len(asked) * (len(HEADS) + len(CONTRASTS) + len(ROW_SHARES)), unit="head") as progress:
+        for trial in asked:
+            prepared: dict[str, Features] = {}
+            for name, changes in HEADS.items():
+                settings = dataclasses.replace(FINAL, **changes)
+                key = str([getattr(settings, part) for part in _PREPARED])
+                if key not in prepared:
+                    prepared[key] = find_features(reading.take(trial.fitted_on), settings)
+                rows = trial.fitted_on
+                head = fit_head(prepared[key], genera[rows], units[rows], settings)
+                table.setdefault(name, {})[trial.name] = measure(records, reading, trial, head.embed)
+                progress.update()
+                if settings == FINAL:
+                    for title, hidden in CONTRASTS.items():
+                        embed = tune_by_contrast(prepared[key], head, genera[rows], hidden)
+                        table.setdefault(title, {})[trial.name] = measure(records, reading, trial, embed)
+                        progress.update()
+            for share in ROW_SHARES:
+                rows = np.random.default_rng(0).permutation(trial.fitted_on)[: int(share * len(trial.fitted_on))]
+                features = find_features(reading.take(rows), FINAL)
+                head = fit_head(features, genera[rows], units[rows], FINAL)
+                table.setdefault(f"{share:.0%} of the barcodes", {})[trial.name] = measure(
+                    records, reading, trial, head.embed
+                )
+                progress.update()
+            save(folder, table, checkpoint, data)
+    print((folder / "tuning_ablation.md").read_text())
+
+
+def save(folder: Path, table: dict[str, dict[str, Any]], checkpoint: str, data: str) -> None:
+    described = {
+        "checkpoint": {"name": without_folder(checkpoint), "weights_sha256": weights_sha256(checkpoint)},
+        "data": describe_data([data]),
+        "final": dataclasses.asdict(FINAL),
+        "heads": HEADS,
+        "table": table,
+        "machine": describe_machine(),
+        "versions": describe_versions(("barcodemae", "torch", "numpy", "scipy")),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    lines = [
+        "| head | genus, folds of `train` | genus, `val_unseen` | species, `val` | BIN AMI |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, found in table.items():
+        folds = [one["genus"] for trial, one in found.items() if trial.startswith("fold")]
+        own = found["val_unseen"]
+        mean = f"{np.mean(folds):.1f}" if folds else ""
+        lines.append(f"| {name} | {mean} | {own['genus']:.1f} | {own['species']:.2f} | {own['bins']:.1f} |")
+    with written_whole(folder) as scratch:
+        (scratch / "tuning_ablation.json").write_text(json.dumps(described, indent=2) + "\n")
+        (scratch / "tuning_ablation.md").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What each ingredient of the tuning gives.")
+    parser.add_argument("--checkpoint", required=True, help="a pretrained checkpoint")
+    parser.add_argument("--data", required=True, help="barcodes with the splits pretrain, train, val and val_unseen")
+    parser.add_argument("--output_dir", type=Path, default=Path("benchmarks/results/tuning"))
+    parser.add_argument("--folds", type=int, default=3, help="of train, each with other species held out")
+    arguments = parser.parse_args()
+    run(arguments.checkpoint, arguments.data, arguments.output_dir, arguments.folds)
+
+
+if __name__ == "__main__":
+    run_command(main)
