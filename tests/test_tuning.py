@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from transformers import AutoModel, AutoTokenizer
 
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
+from barcodemae.hub.handler import EndpointHandler
+from barcodemae.hub.onnx import export_onnx
 from barcodemae.tuning.discriminants import (
     find_discriminants,
     scatter_of_clusters,
@@ -212,6 +215,32 @@ class TestRoad:
             return (records.genus.to_numpy()[nearest] == records.genus.to_numpy()).mean()
 
         assert right(tuned) > right(checkpoint)
+
+    def test_it_loads_by_the_auto_classes_and_as_plain_bert_gives_the_encoder(self, tuned, full_length_barcodes):
+        batch = AutoTokenizer.from_pretrained(tuned)(full_length_barcodes[:2], return_tensors="pt")
+        ours = load_checkpoint(tuned).model
+        theirs = AutoModel.from_pretrained(tuned, trust_remote_code=True)
+        assert torch.equal(theirs(**batch).pooler_output, ours(**batch).pooler_output)
+        plain = AutoModel.from_pretrained(tuned, trust_remote_code=False)
+        encoded = ours(**batch, for_decoder=True)
+        assert torch.equal(plain(**batch).last_hidden_state, encoded.last_hidden_state)
+        assert encoded.last_hidden_state.shape[2] == 32
+
+    def test_sentence_transformers_give_the_same(self, tuned, full_length_barcodes):
+        sentence_transformers = pytest.importorskip("sentence_transformers")
+        theirs = sentence_transformers.SentenceTransformer(str(tuned), trust_remote_code=True)
+        ours = BarcodeEmbedder.from_pretrained(tuned, dtype=torch.float32).encode(full_length_barcodes[:3])
+        np.testing.assert_allclose(theirs.encode(full_length_barcodes[:3]), ours, atol=1e-5)
+
+    def test_its_onnx_files_give_the_same(self, tuned, tmp_path):
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+        assert export_onnx(tuned, tmp_path / "onnx").float32_max_difference < 1e-4
+
+    def test_an_endpoint_gives_the_same(self, tuned, full_length_barcodes):
+        ours = BarcodeEmbedder.from_pretrained(tuned, dtype=torch.float32).encode(full_length_barcodes[:3])
+        answer = EndpointHandler(str(tuned))({"inputs": full_length_barcodes[:3]})
+        np.testing.assert_allclose(answer, ours, atol=1e-5)
 
     def test_what_it_was_fitted_on_is_told(self, tuned, barcodes_file, checkpoint):
         origin = json.loads((tuned / "tuning.json").read_text())
