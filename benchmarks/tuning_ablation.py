@@ -32,7 +32,7 @@ from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.tuning.features import Reading, read_barcodes
-from barcodemae.tuning.head import Features, HeadSettings, find_features, fit_head
+from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
 from barcodemae.vectors.nearest import nearest_by_cosine
 from tokenization_barcodemae import place_barcodes
 
@@ -50,12 +50,11 @@ HEADS: dict[str, dict[str, Any]] = {
     "100 numbers": {"embedding_size": 100},
     "300 numbers": {"embedding_size": 300},
     "one relative, cosine 0.5": {"num_relatives": 1, "relative_cosine": 0.5},
-    "species share 0.3": {"species_share": 0.3},
+    "species share 0": {"species_share": 0.0},
     "species share 1": {"species_share": 1.0},
     "shrinkage 0.05": {"shrinkage": 0.05},
     "shrinkage 0.4": {"shrinkage": 0.4},
 }
-_PREPARED = ("letter_features", "cluster_cosine", "num_relatives", "relative_cosine", "network_share")
 CONTRASTS = {"and contrastive steps": False, "and a hidden layer beside, by contrastive steps": True}
 ROW_SHARES = (0.1, 0.3)
 
@@ -139,24 +138,24 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
     asked = trials(records, num_folds)
     with tqdm(total=len(asked) * (len(HEADS) + len(CONTRASTS) + len(ROW_SHARES)), unit="head") as progress:
         for trial in asked:
-            prepared: dict[str, Features] = {}
+            rows = trial.fitted_on
+            own = reading.take(rows)
+            of_letters = find_letter_features(own, FINAL)
             for name, changes in HEADS.items():
                 settings = dataclasses.replace(FINAL, **changes)
-                key = str([getattr(settings, part) for part in _PREPARED])
-                if key not in prepared:
-                    prepared[key] = find_features(reading.take(trial.fitted_on), settings)
-                rows = trial.fitted_on
-                head = fit_head(prepared[key], genera[rows], units[rows], settings)
+                features = join_features(own, of_letters, settings)
+                head = fit_head(features, genera[rows], units[rows], settings)
                 table.setdefault(name, {})[trial.name] = measure(records, reading, trial, head.embed)
                 progress.update()
                 if settings == FINAL:
                     for title, hidden in CONTRASTS.items():
-                        embed = tune_by_contrast(prepared[key], head, genera[rows], hidden)
+                        embed = tune_by_contrast(features, head, genera[rows], hidden)
                         table.setdefault(title, {})[trial.name] = measure(records, reading, trial, embed)
                         progress.update()
             for share in ROW_SHARES:
                 rows = np.random.default_rng(0).permutation(trial.fitted_on)[: int(share * len(trial.fitted_on))]
-                features = find_features(reading.take(rows), FINAL)
+                own = reading.take(rows)
+                features = join_features(own, find_letter_features(own, FINAL), FINAL)
                 head = fit_head(features, genera[rows], units[rows], FINAL)
                 table.setdefault(f"{share:.0%} of the barcodes", {})[trial.name] = measure(
                     records, reading, trial, head.embed

@@ -24,7 +24,7 @@ from barcodemae.tuning.discriminants import (
     scatter_of_names,
 )
 from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
-from barcodemae.tuning.head import HeadSettings, find_features, fit_head
+from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
 from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.tuning.tune import TuneArguments, tune
 from barcodemae.vectors.nearest import nearest_by_cosine
@@ -312,7 +312,8 @@ def test_the_network_can_be_left_out():
     reading = Reading(letters.astype(np.int8), np.full(60, 5), rng.normal(size=(60, 4)).astype(np.float32))
     settings = HeadSettings(embedding_size=8, label_share=0, network_share=0, relative_cosine=-1)
     nobody = np.full(60, -1)
-    fitted = fit_head(find_features(reading, settings), nobody, nobody, settings)
+    features = join_features(reading, find_letter_features(reading, settings), settings)
+    fitted = fit_head(features, nobody, nobody, settings)
     assert not fitted.network.matrix.any()
     assert fitted.letters.matrix.shape == (120, 8)
     assert (fitted.num_barcodes, fitted.num_named) == (60, 0)

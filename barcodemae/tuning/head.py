@@ -41,7 +41,7 @@ class HeadSettings:
     cluster_cosine: float = 0.9
     relative_cosine: float = 0.3
     num_relatives: int = 3
-    species_share: float = 0.0
+    species_share: float = 0.3
     shrinkage: float = 0.15
 
 
@@ -98,21 +98,44 @@ class Features:
     pairs: np.ndarray
 
 
-def find_features(reading: Reading, settings: HeadSettings) -> Features:
-    """Features of barcodes that lie on the frame, and which of them are relatives by their letters alone.
+@dataclass(frozen=True)
+class LetterFeatures:
+    """What the letters alone tell; most of the work of a fit.
+
+    Attributes:
+        map: gives the vectors.
+        vectors: float32 `[n, features]`.
+        clusters: int64 `[n]`, the cluster of each barcode.
+    """
+
+    map: LinearMap
+    vectors: np.ndarray
+    clusters: np.ndarray
+
+
+def find_letter_features(reading: Reading, settings: HeadSettings) -> LetterFeatures:
+    """Features and clusters of barcodes that lie on the frame.
 
     Raises:
-        ConfigurationError: there are too few barcodes, or no relatives among them.
+        ConfigurationError: there are too few barcodes.
     """
     num_rows, num_columns = len(reading.letters), 4 * reading.letters.shape[1]
     if num_rows <= settings.embedding_size:
         raise ConfigurationError(
             f"expected more than {settings.embedding_size} barcodes on the reference frame to tune with, got {num_rows}"
         )
-    letters = fit_letter_map(reading, min(settings.letter_features, num_rows - 1, num_columns))
-    of_letters = map_letters(reading, letters)
-    clusters = cluster_by_cosine(of_letters, settings.cluster_cosine)
-    means = group_means(of_letters, clusters)
+    letter_map = fit_letter_map(reading, min(settings.letter_features, num_rows - 1, num_columns))
+    vectors = map_letters(reading, letter_map)
+    return LetterFeatures(letter_map, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
+
+
+def join_features(reading: Reading, of_letters: LetterFeatures, settings: HeadSettings) -> Features:
+    """The features of the letters and of the network, to a common scale, and which clusters are relatives.
+
+    Raises:
+        ConfigurationError: there are no relatives.
+    """
+    means = group_means(of_letters.vectors, of_letters.clusters)
     pairs = nearest_clusters(means, settings.num_relatives, settings.relative_cosine)
     if not len(pairs):
         raise ConfigurationError(
@@ -120,12 +143,13 @@ def find_features(reading: Reading, settings: HeadSettings) -> Features:
         )
     network = fit_whitening(reading.encoded)
     whitened = (reading.encoded - network.mean) @ network.matrix
-    letter_scale, network_scale = 1 / _length(of_letters), settings.network_share / _length(whitened)
+    letter_scale, network_scale = 1 / _length(of_letters.vectors), settings.network_share / _length(whitened)
+    scaled = [of_letters.vectors * letter_scale, whitened * network_scale]
     return Features(
-        vectors=np.concatenate([of_letters * letter_scale, whitened * network_scale], axis=1, dtype=np.float32),
-        letters=_followed_by(letters, letter_scale * np.eye(of_letters.shape[1])),
-        network=_followed_by(network, network_scale * np.eye(whitened.shape[1])),
-        clusters=clusters,
+        vectors=np.concatenate(scaled, axis=1, dtype=np.float32),
+        letters=_followed_by(of_letters.map, letter_scale * np.eye(scaled[0].shape[1])),
+        network=_followed_by(network, network_scale * np.eye(scaled[1].shape[1])),
+        clusters=of_letters.clusters,
         pairs=pairs,
     )
 

@@ -20,7 +20,7 @@ from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE
 from barcodemae.tuning.features import read_barcodes
-from barcodemae.tuning.head import FittedHead, HeadSettings, find_features, fit_head
+from barcodemae.tuning.head import FittedHead, HeadSettings, find_letter_features, fit_head, join_features
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder
 
@@ -91,7 +91,8 @@ def tune(args: TuneArguments) -> FittedHead:
     reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes)
     logger.info("fitting the head on %d barcodes: some minutes", len(reading.letters))
     genera, species = _names(training)
-    fitted = fit_head(find_features(reading, settings), genera, species, settings)
+    features = join_features(reading, find_letter_features(reading, settings), settings)
+    fitted = fit_head(features, genera, species, settings)
 
     model = _with_head(args.checkpoint, settings.embedding_size, training.barcodes.num_slots)
     fitted.put_into(model.base_model.relatives)
@@ -142,10 +143,10 @@ def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
 
 def _with_head(name: str, width: int, num_slots: int) -> Any:
     """The pretrained model with a head that is still to be set, and with its decoder where it has one."""
-    pretrained: Any
-    pretrained, loading = BarcodeMAEForPreTraining.from_pretrained(
+    loaded: Any = BarcodeMAEForPreTraining.from_pretrained(
         find_checkpoint(name), dtype=torch.float32, output_loading_info=True
     )
+    pretrained, loading = loaded
     if any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
         pretrained = pretrained.bert
     settings = pretrained.config.to_dict() | {"embedding_size": width, "frame_slots": num_slots}
