@@ -102,7 +102,8 @@ class BarcodeMAERelativesHead(nn.Module):
         columns = letter_columns(input_ids, position_ids, self.k)
         columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
         of_letters = nn.functional.embedding_bag(columns.flatten(0, 1), self.letters.weight, mode="sum")
-        return self.network(encoded) + of_letters.view(*input_ids.shape, -1)
+        # The head may be kept in a higher precision than the encoder: fine differences are its business.
+        return self.network(encoded.to(self.network.weight.dtype)) + of_letters.view(*input_ids.shape, -1)
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):

@@ -29,7 +29,7 @@ class BarcodeEmbedder:
         frame: the marker's reference frame. Sequences that it accepts are turned to the marker's strand and read at
             its slots; the others, or all where there is none, from their first nucleotide.
         device: by default a GPU where there is one.
-        dtype: of the computation; by default what the device is fastest in. Results are float32 always.
+        dtype: of the encoder; by default what the device is fastest in. A tuned head and all results are float32.
 
     Attributes:
         model, encoder, frame, device, dtype: as above.
@@ -47,6 +47,8 @@ class BarcodeEmbedder:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype or fastest_dtype(self.device)
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
+        if self.model.relatives is not None:
+            self.model.relatives.float()  # sums hundreds of letters, whose fine differences tell relatives
         self.encoder = encoder
         self.frame = frame
         self.dimension = model.config.pooled_size
