@@ -12,6 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from transformers import AutoModel, AutoTokenizer
 
+from barcodemae.cli.tune import tune as tune_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
@@ -273,6 +274,12 @@ class TestRoad:
         with pytest.raises(ConfigurationError, match="a genus with two species"):
             tune(arguments(checkpoint, tmp_path / "c", tmp_path / "nameless.parquet"))
         assert not (tmp_path / "c").exists()
+
+    def test_the_command_says_where_the_checkpoint_is(self, checkpoint, barcodes_file, tmp_path, capsys):
+        options = ["--data", str(barcodes_file), "--embedding_size", "16", "--splits", "train", "test"]
+        tune_command([str(checkpoint), str(tmp_path / "new"), *options])
+        assert f"The tuned checkpoint is in {tmp_path / 'new'}: fitted on " in capsys.readouterr().out
+        assert load_checkpoint(tmp_path / "new").model.config.embedding_size == 16
 
     @pytest.mark.parametrize(
         ("options", "message"),
