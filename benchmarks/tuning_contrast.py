@@ -107,8 +107,8 @@ def _clusters_by_genus(clusters: np.ndarray, genera: np.ndarray) -> list[np.ndar
 
 
 def _features_of(reading: Reading, features: Features) -> np.ndarray:
-    of_network = (reading.encoded - features.network.mean) @ features.network.matrix
-    return np.concatenate([map_letters(reading, features.letters), of_network], axis=1, dtype=np.float32)
+    parts = [map_letters(reading, features.letters), features.network(reading.encoded)]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
 def _after(first: LinearMap, whole: LinearMap) -> np.ndarray:

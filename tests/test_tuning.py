@@ -20,9 +20,11 @@ from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
 from barcodemae.tuning.discriminants import (
     find_discriminants,
-    scatter_of_clusters,
+    of_trace_1,
+    scatter_between_clusters,
     scatter_of_means,
     scatter_of_names,
+    scatter_within_clusters,
 )
 from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
 from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
@@ -85,10 +87,16 @@ class TestScatter:
         vectors, clusters = np.array([[-1.0], [1.0], [4.0]]), np.array([0, 0, 1])
         assert group_means(vectors, clusters).tolist() == [[0], [4]]
         assert scatter_of_means(vectors, clusters) == pytest.approx(4)
-        none = np.empty((0, 2), np.int64)
-        assert scatter_of_clusters(vectors, clusters, none) == pytest.approx((1 + 0) / 2)
+        inside = scatter_within_clusters(vectors, clusters)
+        assert inside == pytest.approx((1 + 0) / 2)
         # A pair differs by 4, which is twice the scatter of 4 around the middle.
-        assert scatter_of_clusters(vectors, clusters, np.array([[0, 1], [1, 0]])) == pytest.approx(0.5 + 8)
+        between = scatter_between_clusters(vectors, clusters, np.array([[0, 1], [1, 0]]))
+        assert inside + between == pytest.approx(0.5 + 8)
+
+    def test_clusters_of_one_barcode_each_have_no_scatter_within(self):
+        inside = scatter_within_clusters(np.eye(3), np.arange(3))
+        assert not of_trace_1(inside).any()
+        assert np.trace(of_trace_1(scatter_of_means(np.eye(3), np.arange(3)))) == pytest.approx(1)
 
     def test_names_by_hand(self):
         # Genus 7: species at 0 (two barcodes, -1 and 1) and at 4; its mean is 2. One barcode has no genus.
@@ -148,13 +156,13 @@ class TestFeatures:
     def test_whitened_vectors_have_unit_covariance(self):
         vectors = np.random.default_rng(0).normal(size=(500, 3)) @ np.diag([1.0, 5.0, 0.3]) + 7
         whitening = fit_whitening(vectors, floor=0)
-        white = (vectors - whitening.mean) @ whitening.matrix
+        white = whitening(vectors)
         np.testing.assert_allclose(white.T @ white / 500, np.eye(3), atol=1e-4)
 
     def test_an_axis_without_variance_stays_without(self):
         vectors = np.random.default_rng(0).normal(size=(50, 2)) * [1, 0]
         whitening = fit_whitening(vectors)
-        assert np.abs((vectors - whitening.mean) @ whitening.matrix).min(axis=1).max() < 1e-6
+        assert np.abs(whitening(vectors)).min(axis=1).max() < 1e-6
 
 
 @pytest.fixture(scope="module")

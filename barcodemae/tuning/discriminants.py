@@ -12,20 +12,27 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.tuning.relatives import group_means
 
 
-def scatter_of_clusters(vectors: np.ndarray, clusters: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """How barcodes of a cluster differ from its mean, and a cluster from its nearest ones.
+def scatter_within_clusters(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """How barcodes differ from the mean of their cluster: float64 `[dimensions, dimensions]`.
 
     Args:
         vectors: `[n, dimensions]`.
         clusters: `[n]`, numbers from 0.
-        pairs: `[pairs, 2]`, clusters that are relatives.
+    """
+    return _scatter_within(vectors, clusters, group_means(vectors, clusters)[clusters])
 
-    Returns:
-        float64 `[dimensions, dimensions]`.
+
+def scatter_between_clusters(vectors: np.ndarray, clusters: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """How clusters that are relatives differ: float64 `[dimensions, dimensions]`.
+
+    Args:
+        vectors: `[n, dimensions]`.
+        clusters: `[n]`, numbers from 0.
+        pairs: `[pairs, 2]`, one or more.
     """
     means = group_means(vectors, clusters)
-    between = means[pairs[:, 0]] - means[pairs[:, 1]]
-    return _scatter_within(vectors, clusters, means[clusters]) + between.T @ between / (2 * max(len(pairs), 1))
+    differences = means[pairs[:, 0]] - means[pairs[:, 1]]
+    return differences.T @ differences / (2 * len(pairs))
 
 
 def scatter_of_names(vectors: np.ndarray, genera: np.ndarray, species: np.ndarray) -> np.ndarray:
@@ -61,7 +68,8 @@ def scatter_of_means(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def of_trace_1(scatter: np.ndarray) -> np.ndarray:
-    return scatter / np.trace(scatter)
+    """A scatter to a common scale; none at all, as of clusters of one barcode each, stays none."""
+    return scatter / (np.trace(scatter) or 1.0)
 
 
 def find_discriminants(among: np.ndarray, within: np.ndarray, num_directions: int, shrinkage: float) -> np.ndarray:

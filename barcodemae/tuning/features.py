@@ -72,6 +72,10 @@ class LinearMap:
     mean: np.ndarray
     matrix: np.ndarray
 
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """Float32 `[n, outputs]`, of `[n, inputs]`."""
+        return (vectors - self.mean) @ self.matrix
+
 
 def fit_letter_map(reading: Reading, num_features: int) -> LinearMap:
     """The first singular vectors of the letters, centred by coordinate and divided by the barcode's k-mers.

@@ -9,9 +9,10 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.tuning.discriminants import (
     find_discriminants,
     of_trace_1,
-    scatter_of_clusters,
+    scatter_between_clusters,
     scatter_of_means,
     scatter_of_names,
+    scatter_within_clusters,
 )
 from barcodemae.tuning.features import LinearMap, Reading, fit_letter_map, fit_whitening, map_letters
 from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
@@ -65,7 +66,7 @@ class FittedHead:
 
     def embed(self, reading: Reading) -> np.ndarray:
         """What a model with this head makes of barcodes: float32 `[n, embedding_size]`."""
-        return map_letters(reading, self.letters) + (reading.encoded - self.network.mean) @ self.network.matrix
+        return map_letters(reading, self.letters) + self.network(reading.encoded)
 
     @torch.no_grad()
     def put_into(self, head: BarcodeMAERelativesHead) -> None:
@@ -142,7 +143,7 @@ def join_features(reading: Reading, of_letters: LetterFeatures, settings: HeadSe
             f"expected relatives among the barcodes to tune with, got {len(means)} clusters with nothing in common"
         )
     network = fit_whitening(reading.encoded)
-    whitened = (reading.encoded - network.mean) @ network.matrix
+    whitened = network(reading.encoded)
     letter_scale, network_scale = 1 / _length(of_letters.vectors), settings.network_share / _length(whitened)
     scaled = [of_letters.vectors * letter_scale, whitened * network_scale]
     return Features(
@@ -167,12 +168,11 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
         ConfigurationError: names are to tell relatives, and none are.
     """
     vectors, clusters = features.vectors, features.clusters
-    within = (1 - settings.label_share) * of_trace_1(scatter_of_clusters(vectors, clusters, features.pairs))
+    inside = scatter_within_clusters(vectors, clusters)
+    akin = inside + scatter_between_clusters(vectors, clusters, features.pairs)
+    within = (1 - settings.label_share) * of_trace_1(akin) + settings.species_share * of_trace_1(inside)
     if settings.label_share:
         within += settings.label_share * of_trace_1(scatter_of_names(vectors, genera, species))
-    if settings.species_share:
-        nobody = np.empty((0, 2), np.int64)
-        within += settings.species_share * of_trace_1(scatter_of_clusters(vectors, clusters, nobody))
     among = of_trace_1(scatter_of_means(vectors, clusters))
     directions = find_discriminants(among, within, settings.embedding_size, settings.shrinkage)
     directions /= _length(vectors @ directions)
