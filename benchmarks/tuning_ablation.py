@@ -33,20 +33,22 @@ from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.tuning.features import Reading, read_barcodes
 from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.tuning.tune import TuneArguments
 from barcodemae.vectors.nearest import nearest_by_cosine
 from tokenization_barcodemae import place_barcodes
 
 FINAL = HeadSettings()
 
-# Name -> what is other than in the final settings.
+# Name -> what is other than in the final settings; `encoder_stride` is no setting of the head, but of what is read.
 HEADS: dict[str, dict[str, Any]] = {
     "final": {},
     "names alone": {"label_share": 1.0},
     "barcodes alone": {"label_share": 0.0},
     "barcodes alone, without the network": {"label_share": 0.0, "network_share": 0.0},
     "without the network": {"network_share": 0.0},
-    "network share 0.5": {"network_share": 0.5},
+    "network share 0.3": {"network_share": 0.3},
     "network share 1": {"network_share": 1.0},
+    "the encoder reads all k-mers": {"encoder_stride": 1},
     "100 numbers": {"embedding_size": 100},
     "300 numbers": {"embedding_size": 300},
     "one relative, cosine 0.5": {"num_relatives": 1, "relative_cosine": 0.5},
@@ -131,7 +133,11 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
     records = records.filter(pa.array(keep))
     placed = place_barcodes(records["nucleotides"].to_pylist(), loaded.frame, loaded.encoder.k)
     records = records.filter(pa.array(placed.is_placed))
-    reading = read_barcodes(loaded.model, loaded.encoder, placed)
+    readings = {
+        stride: read_barcodes(loaded.model, loaded.encoder, placed, stride)
+        for stride in (TuneArguments.encoder_stride, 1)
+    }
+    reading = readings[TuneArguments.encoder_stride]
 
     genera, units = names_of(records)
     table: dict[str, dict[str, Any]] = {}
@@ -142,12 +148,14 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
             own = reading.take(rows)
             of_letters = find_letter_features(own, FINAL)
             for name, changes in HEADS.items():
-                settings = dataclasses.replace(FINAL, **changes)
-                features = join_features(own, of_letters, settings)
+                of_head = dict(changes)
+                all_read = readings[of_head.pop("encoder_stride", TuneArguments.encoder_stride)]
+                settings = dataclasses.replace(FINAL, **of_head)
+                features = join_features(all_read.take(rows), of_letters, settings)
                 head = fit_head(features, genera[rows], units[rows], settings)
-                table.setdefault(name, {})[trial.name] = measure(records, reading, trial, head.embed)
+                table.setdefault(name, {})[trial.name] = measure(records, all_read, trial, head.embed)
                 progress.update()
-                if settings == FINAL:
+                if not changes:
                     for title, hidden in CONTRASTS.items():
                         embed = tune_by_contrast(features, head, genera[rows], hidden)
                         table.setdefault(title, {})[trial.name] = measure(records, reading, trial, embed)

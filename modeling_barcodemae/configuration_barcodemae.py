@@ -68,6 +68,7 @@ class BarcodeMAEConfig(BertConfig):
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
         frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
+        encoder_stride: of a tuned model, the encoder reads every n-th place; letters are read at all of them.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
         decoder_num_attention_heads: by default the encoder's.
@@ -94,6 +95,7 @@ class BarcodeMAEConfig(BertConfig):
     label_ranks: dict[str, int] | None = None
     embedding_size: int = 0
     frame_slots: int = 0
+    encoder_stride: int = 1
     decoder_num_hidden_layers: int | None = None
     decoder_hidden_size: int | None = None
     decoder_num_attention_heads: int | None = None
@@ -121,6 +123,8 @@ class BarcodeMAEConfig(BertConfig):
             raise ValueError(
                 f"embedding_size expects objective mae and frame_slots; got {self.objective} and {self.frame_slots}"
             )
+        if self.encoder_stride < 1 or (self.encoder_stride > 1 and not self.embedding_size):
+            raise ValueError(f"encoder_stride must be 1, or more with embedding_size; got {self.encoder_stride}")
         for prefix in ("", "decoder_"):
             width, heads = (
                 getattr(self, f"{prefix}hidden_size"),

@@ -82,11 +82,10 @@ class BarcodeMAEDecoder(nn.Module):
 
 
 class BarcodeMAERelativesHead(nn.Module):
-    """Maps each place to a tuned model's embedding: what the encoder made of it, and its letters, each by a linear map.
+    """Maps a barcode to a tuned model's embedding: what the encoder made of it, and its letters, each by a linear map.
 
     The letters have a path of their own, for a transformer as small as a laptop wants it loses the fine differences
-    between close relatives. Both maps are linear: the mean over places is the map of what the places have in common
-    with the mean barcode's, and nothing is lost by taking it last.
+    between close relatives.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
@@ -97,13 +96,17 @@ class BarcodeMAERelativesHead(nn.Module):
         self.silent = config.frame_slots * config.k * 4
         self.letters = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
 
-    def forward(self, encoded: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """`[batch, tokens, embedding_size]`, from the encoder's output `[batch, tokens, hidden]`."""
+    def forward(self, pooled: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """`[batch, tokens, embedding_size]`: at each place its letters, and the encoder's mean.
+
+        `pooled [batch, hidden]`, that mean, says the same at all places: the mean over any of them counts it once.
+        """
         columns = letter_columns(input_ids, position_ids, self.k)
         columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
         of_letters = nn.functional.embedding_bag(columns.flatten(0, 1), self.letters.weight, mode="sum")
         # The head may be kept in a higher precision than the encoder: fine differences are its business.
-        return self.network(encoded.to(self.network.weight.dtype)) + of_letters.view(*input_ids.shape, -1)
+        of_network = self.network(pooled.to(self.network.weight.dtype))
+        return of_letters.view(*input_ids.shape, -1) + of_network[:, None]
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
@@ -117,7 +120,8 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     """The encoder: `BertModel` with a mean over the attended places where BERT has its pooler.
 
-    Of a tuned model (`config.embedding_size`), `relatives` maps the encoder's output before the mean is taken.
+    Of a tuned model (`config.embedding_size`), `relatives` maps that mean and the letters to an embedding. The encoder
+    then reads every `config.encoder_stride`-th place; in pretraining too it saw but a part of them.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
@@ -133,6 +137,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
         for_decoder: bool = False,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
@@ -142,24 +147,31 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             input_ids: `[batch, tokens]`.
             attention_mask: `[batch, tokens]`, 0 at places that are to be passed over; by default none.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
-            for_decoder: of a tuned model too, give what the decoder takes: the encoder's output as it is.
+            token_type_ids: `[batch, tokens]`; ours are all 0, as by default.
+            for_decoder: of a tuned model too, give what the decoder takes: the encoder's output at all places as it is.
             **kwargs: whatever else `BertModel` takes.
 
         Returns:
             `last_hidden_state` `[batch, tokens, hidden]`, of a tuned model `[batch, tokens, embedding_size]`, and as
-            `pooler_output` its mean over the attended places (zero where there is none).
+            `pooler_output` its mean over the attended places (zero where there is none). Of a tuned model,
+            `hidden_states` and `attentions` are those of the places that the encoder read.
         """
+        read = slice(None)
+        if tuned := self.relatives is not None and not for_decoder:
+            if position_ids is None:
+                position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+            read = slice(None, None, self.config.encoder_stride)
         outputs = super().forward(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
+            input_ids=_take(input_ids, read),
+            attention_mask=_take(attention_mask, read),
+            position_ids=_take(position_ids, read),
+            token_type_ids=_take(token_type_ids, read),
             **(kwargs | {"return_dict": True}),
         )
         places = outputs.last_hidden_state
-        if self.relatives is not None and not for_decoder:
-            if position_ids is None:
-                position_ids = torch.arange(places.shape[1], device=places.device)[None]
-            places = self.relatives(places, input_ids, position_ids)
+        if tuned:
+            pooled = masked_mean(places, _take(attention_mask, read))
+            places = self.relatives(pooled, input_ids, position_ids)
         return BaseModelOutputWithPooling(
             last_hidden_state=places,
             pooler_output=masked_mean(places, attention_mask),
@@ -345,6 +357,11 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         return hidden.mean(1)
     weights = attention_mask.to(hidden.dtype)[..., None]
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def _take(values: Tensor | None, places: slice) -> Tensor | None:
+    """Some places of `[batch, tokens]`, where there is such a tensor."""
+    return None if values is None else values[:, places]
 
 
 def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:

@@ -195,12 +195,38 @@ class TestRoad:
         encoding = encode_barcodes(encoder, place_barcodes(full_length_barcodes[:3], ReferenceFrame.coi(), 4), 164)
         batch = {name: torch.from_numpy(values) for name, values in encoding.items()}
         found = model(**batch).pooler_output.detach()
-        plain = load_checkpoint(checkpoint).model(**batch).pooler_output
+        read = {name: values[:, ::3] for name, values in batch.items()}
+        plain = load_checkpoint(checkpoint).model(**read).pooler_output
         table = head.letters.weight.detach()
         for row, sequence in enumerate(full_length_barcodes[:3]):
             letters = [table[4 * i + "ACGT".index(letter)] for i, letter in enumerate(sequence[:656])]
             expected = head.network(plain[row]) + torch.stack(letters).sum(0) / 164
             torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-4)
+
+    def test_the_encoder_can_read_all_places(self, checkpoint, barcodes_file, tmp_path, full_length_barcodes):
+        tune(arguments(checkpoint, tmp_path / "tuned", barcodes_file, encoder_stride=1))
+        model = load_checkpoint(tmp_path / "tuned").model
+        ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])
+        outputs = model(ids, output_hidden_states=True)
+        assert outputs.hidden_states[-1].shape[1] == ids.shape[1]
+        of_network = model.relatives.network(outputs.hidden_states[-1].mean(1))
+        of_letters = model.relatives(torch.zeros(2, 32), ids, torch.arange(ids.shape[1])[None]).mean(1)
+        expected = of_network + of_letters - model.relatives.network.bias
+        torch.testing.assert_close(outputs.pooler_output, expected, atol=1e-5, rtol=1e-4)
+
+    def test_padding_changes_nothing(self, tuned, full_length_barcodes):
+        model = load_checkpoint(tuned).model
+        short, long = (
+            KmerEncoder(4)([barcode]) for barcode in (full_length_barcodes[0][:444], full_length_barcodes[1])
+        )
+        width = long["input_ids"].shape[1]
+        batch = {
+            name: torch.tensor(np.stack([np.pad(short[name][0], (0, width - short[name].shape[1])), long[name][0]]))
+            for name in ("input_ids", "attention_mask", "position_ids")
+        }
+        for row, encoding in enumerate((short, long)):
+            alone = model(**{name: torch.from_numpy(values) for name, values in encoding.items()})
+            torch.testing.assert_close(model(**batch).pooler_output[row], alone.pooler_output[0], atol=1e-5, rtol=1e-4)
 
     def test_the_encoder_and_decoder_stay_as_they_were(self, tuned, checkpoint):
         before = BarcodeMAEForPreTraining.from_pretrained(checkpoint).state_dict()
@@ -294,6 +320,7 @@ class TestRoad:
         [
             ({"label_share": 1.5}, "--label_share 1.5: expected 0 to 1"),
             ({"network_share": -1}, "--network_share -1: expected 0 or more"),
+            ({"encoder_stride": 0}, "--encoder_stride 0: expected 1 or more"),
         ],
     )
     def test_options_out_of_range(self, options, message, checkpoint, tmp_path):
@@ -339,3 +366,5 @@ def test_a_head_needs_slots_and_a_masked_autoencoder():
         BarcodeMAEConfig(embedding_size=8)
     with pytest.raises(Exception, match="embedding_size expects objective mae"):
         BarcodeMAEConfig(embedding_size=8, frame_slots=5, objective="mlm")
+    with pytest.raises(Exception, match="encoder_stride must be 1, or more with embedding_size; got 2"):
+        BarcodeMAEConfig(encoder_stride=2)

@@ -1,6 +1,6 @@
 """What a tuned model's head is a linear map of: the letters of a barcode on the frame, and the encoder's mean output.
 
-Both are means over the barcode's k-mers, as the head's output is.
+Both are means over the barcode's k-mers: the letters over all, the encoder's output over those that it reads.
 """
 
 from collections.abc import Iterator
@@ -40,9 +40,12 @@ class Reading:
 
 @torch.inference_mode()
 def read_barcodes(
-    model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes | PlacedBarcodes
+    model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes | PlacedBarcodes, encoder_stride: int
 ) -> Reading:
-    """Letters and mean encoder outputs of all barcodes that lie on the frame, in their order."""
+    """Letters of all barcodes that lie on the frame, in their order, and the encoder's mean output.
+
+    The encoder reads every `encoder_stride`-th k-mer, as in a tuned model that is so configured.
+    """
     k, num_slots = encoder.k, barcodes.num_slots
     rows = np.flatnonzero(barcodes.is_placed)
     letters = np.full((len(rows), num_slots * k), -1, np.int8)
@@ -55,7 +58,8 @@ def read_barcodes(
             num_places[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
             _put_letters(letters[begin : begin + len(chosen)], encoding, k)
             for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
-                encoded[begin + batch_rows] = model(**batch, for_decoder=True).pooler_output.numpy()
+                read = {name: values[:, ::encoder_stride] for name, values in batch.items()}
+                encoded[begin + batch_rows] = model(**read, for_decoder=True).pooler_output.numpy()
                 progress.update(len(batch_rows))
     return Reading(letters, num_places, encoded)
 

@@ -37,7 +37,7 @@ class HeadSettings:
 
     embedding_size: int = 200
     label_share: float = 0.5
-    network_share: float = 0.2
+    network_share: float = 0.1
     letter_features: int = 600
     cluster_cosine: float = 0.9
     relative_cosine: float = 0.3

@@ -55,6 +55,10 @@ class TuneArguments:
         default=HeadSettings.network_share,
         metadata={"help": "Length of the network's part beside that of the letters; 0 leaves it out."},
     )
+    encoder_stride: int = field(
+        default=3,
+        metadata={"help": "The encoder reads every n-th k-mer; the letters of all count whatever it reads."},
+    )
     embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Width of an embedding."})
 
     def __post_init__(self) -> None:
@@ -62,6 +66,8 @@ class TuneArguments:
             raise ConfigurationError(f"--label_share {self.label_share}: expected 0 to 1")
         if self.network_share < 0:
             raise ConfigurationError(f"--network_share {self.network_share}: expected 0 or more")
+        if self.encoder_stride < 1:
+            raise ConfigurationError(f"--encoder_stride {self.encoder_stride}: expected 1 or more")
         if self.embedding_size < 1:
             raise ConfigurationError(f"--embedding_size {self.embedding_size}: expected 1 or more")
 
@@ -88,16 +94,22 @@ def tune(args: TuneArguments) -> FittedHead:
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, free_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
     settings = HeadSettings(args.embedding_size, args.label_share, args.network_share)
-    reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes)
+    reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride)
     logger.info("fitting the head on %d barcodes: some minutes", len(reading.letters))
     genera, species = _names(training)
     features = join_features(reading, find_letter_features(reading, settings), settings)
     fitted = fit_head(features, genera, species, settings)
 
-    model = _with_head(args.checkpoint, settings.embedding_size, training.barcodes.num_slots)
+    of_head = {
+        "embedding_size": settings.embedding_size,
+        "frame_slots": training.barcodes.num_slots,
+        "encoder_stride": args.encoder_stride,
+    }
+    model = _with_head(args.checkpoint, of_head)
     fitted.put_into(model.base_model.relatives)
     origin = {
-        "settings": dataclasses.asdict(settings) | {"splits": args.splits, "preset": args.preset},
+        "settings": dataclasses.asdict(settings)
+        | {"encoder_stride": args.encoder_stride, "splits": args.splits, "preset": args.preset},
         "fitted_on": {
             "records": len(training),
             "fingerprint": training.fingerprint(),
@@ -141,7 +153,7 @@ def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
     return genera[barcodes.is_placed], units[barcodes.is_placed]
 
 
-def _with_head(name: str, width: int, num_slots: int) -> Any:
+def _with_head(name: str, of_head: dict[str, int]) -> Any:
     """The pretrained model with a head that is still to be set, and with its decoder where it has one."""
     loaded: Any = BarcodeMAEForPreTraining.from_pretrained(
         find_checkpoint(name), dtype=torch.float32, output_loading_info=True
@@ -149,7 +161,7 @@ def _with_head(name: str, width: int, num_slots: int) -> Any:
     pretrained, loading = loaded
     if any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
         pretrained = pretrained.bert
-    settings = pretrained.config.to_dict() | {"embedding_size": width, "frame_slots": num_slots}
+    settings = pretrained.config.to_dict() | of_head
     model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _OF_THE_FILE}))
     # Of a checkpoint that is tuned already, the head is replaced.
     weights = {key: value for key, value in pretrained.state_dict().items() if "relatives." not in key}
