@@ -103,11 +103,14 @@ def bins_table(results: Mapping[str, Any]) -> Table:
     rows = []
     for title, asked in results["bins"].items():
         for name, found in asked["scores"].items():
+            best = _ABSENT
             if "threshold" in found:
                 chosen = f"cosine {1 - found['threshold']:.3f}, without labels"
                 best = f"{percent(found['best_bin_ami'])} at {1 - found['best_threshold']:.3f}"
+            elif "share_of_letters" in found:
+                chosen = f"{found['share_of_letters']:.1%} of letters, from `train`"
             else:
-                chosen, best = f"identity {found['best_identity']:g}, by labels", _ABSENT
+                chosen = f"identity {found['best_identity']:g}, by labels"
             shown = [percent(found["bin_ami"]), chosen, f"{found['n_clusters']:,} of {asked['n_bins']:,}", best]
             rows.append([title, name, *shown])
     return Table(["", "", "AMI", "threshold", "clusters of BINs", "at the best threshold"], rows)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from goal_bins import bin_scores
+from goal_bins import bin_scores, letter_bin_scores
 from goal_report import draw, write_report
 from goal_rivals import nearest_by_alignment, vsearch_bin_scores
 from goal_speed import AVX2, speed_in_fresh_process
@@ -35,13 +35,14 @@ from barcodemae.evaluation.splits import answerable, labels, read_usable_records
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.vectors.nearest import nearest_by_cosine
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import ReferenceFrame, letters_on_frame
 
 ALIGNERS = {"BLAST": "blastn", "VSEARCH": "vsearch"}
 UNSEEN = "genus of `test_unseen`"
 UNSEEN_GOAL = "label-free above SVD; tuned above SVD + LDA, aim 92 %"
 OTHER_GOAL = "label-free above BLAST; tuned above SVD + LDA, aim 82 %"
 CLOSED_WORLD_GOAL = "at least 99.5 %"
+BY_LETTERS = "{}, letters of neighbours compared"
 N_CONFUSIONS = 20
 
 
@@ -169,7 +170,7 @@ def measure(
         "BINs of `test_unseen`": with_bin([tables["test_unseen"]]),
     }
     answers: dict[str, dict[str, np.ndarray]] = {title: {} for title in questions}
-    bins: dict[str, dict[str, Any]] = {title: {} for title in bin_tables}
+    bins: dict[str, dict[str, Any]] = {title: {} for one in bin_tables for title in (one, BY_LETTERS.format(one))}
 
     def answer(name: str, title: str, nearest: np.ndarray) -> None:
         answers[title][name] = names_of(nearest, labels(tables["train"], questions[title].rank))
@@ -180,7 +181,9 @@ def measure(
                 asked = nucleotides(tables[question.table].take(pa.array(question.rows)))
                 answer(name, title, nearest_by_alignment(setting, keys, asked, kept))
     for title, table in bin_tables.items():
-        bins[title]["VSEARCH"] = vsearch_bin_scores(nucleotides(table), labels(table, "bin"), kept)
+        scores = vsearch_bin_scores(nucleotides(table), labels(table, "bin"), kept)
+        bins[title]["VSEARCH"] = bins[BY_LETTERS.format(title)]["VSEARCH"] = scores
+    letters = {title: letters_on_frame(nucleotides(table), ReferenceFrame.coi()) for title, table in bin_tables.items()}
     vectorised: dict[str, Any] = {
         "SVD": lambda: FrameSVD(ReferenceFrame.coi()),
         "SVD + LDA": lambda: FrameLDA(ReferenceFrame.coi()),
@@ -194,7 +197,9 @@ def measure(
             asked = nucleotides(tables[question.table].take(pa.array(question.rows)))
             answer(name, title, nearest_by_cosine(key_vectors, representation.embed(asked)).rows[:, 0])
         for title, table in bin_tables.items():
-            bins[title][name] = bin_scores(representation.embed(nucleotides(table)), labels(table, "bin"))
+            vectors, names = representation.embed(nucleotides(table)), labels(table, "bin")
+            bins[title][name] = bin_scores(vectors, names)
+            bins[BY_LETTERS.format(title)][name] = letter_bin_scores(vectors, letters[title], names)
         print(f"{name}: done", file=sys.stderr)
     unseen = tables["test_unseen"].take(pa.array(questions[UNSEEN].rows))
     first = next(iter(models))
@@ -208,7 +213,8 @@ def measure(
         },
         "bins": {
             title: {"n_rows": len(table), "n_bins": len(set(labels(table, "bin"))), "scores": bins[title]}
-            for title, table in bin_tables.items()
+            for one, table in bin_tables.items()
+            for title in (one, BY_LETTERS.format(one))
         },
         "confusions": wrong[:N_CONFUSIONS],
     }

@@ -31,8 +31,6 @@ ROOT = Path(__file__).parent.parent
 REPOSITORY = "ORG/small"
 
 each = pytest.mark.parametrize("name", shipped_checkpoints())
-# Weights are committed once, when they are final.
-of_shipped = pytest.mark.skipif(not shipped_checkpoints(), reason="no checkpoint comes with the package yet")
 
 
 def tool(name):
@@ -58,12 +56,10 @@ def precisions(folder):
 # What is shipped
 
 
-@of_shipped
 def test_the_default_is_among_them():
     assert DEFAULT in shipped_checkpoints()
 
 
-@of_shipped
 def test_the_manifest_tells_every_file_byte_for_byte():
     manifest = json.loads((shipped_folder(DEFAULT).parent / MANIFEST_FILE).read_text())
     assert sorted(manifest) == shipped_checkpoints()
@@ -72,7 +68,6 @@ def test_the_manifest_tells_every_file_byte_for_byte():
         assert {file: {"bytes": path.stat().st_size, "sha256": sha256(path)} for file, path in found.items()} == told
 
 
-@of_shipped
 def test_all_weights_are_in_half_precision_and_small():
     assert {precision for name in shipped_checkpoints() for precision in precisions(shipped_folder(name))} == {"F16"}
     weights = [file for name in shipped_checkpoints() for file in shipped_folder(name).glob("*.safetensors")]
@@ -129,7 +124,6 @@ def tried(monkeypatch):
     return places
 
 
-@of_shipped
 def test_the_default_needs_no_network(tried, full_length_barcodes):
     embedder = BarcodeEmbedder.from_pretrained(dtype=torch.float32)
     named = BarcodeEmbedder.from_pretrained(DEFAULT, dtype=torch.float32)
@@ -392,7 +386,6 @@ def fresh(installed, tmp_path):
     return run_python
 
 
-@of_shipped
 @pytest.mark.slow
 def test_a_wheel_holds_every_shipped_file(installed):
     room = shipped_folder(DEFAULT).parent
@@ -401,7 +394,6 @@ def test_a_wheel_holds_every_shipped_file(installed):
     assert found == expected
 
 
-@of_shipped
 @pytest.mark.slow
 def test_an_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
     command = ("-m", "barcodemae.cli", "embed", "--data", "sample", "--output", "x.npy")
@@ -412,7 +404,6 @@ def test_an_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
     assert np.isfinite(vectors).all()
 
 
-@of_shipped
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", [{}, {"HF_HUB_OFFLINE": "1"}])
 def test_an_installed_wheel_has_the_default_and_asks_no_network(

@@ -108,6 +108,29 @@ def test_the_threshold_of_a_score_is_chosen_without_its_labels():
     assert wrong["bin_ami"] < 1
 
 
+def test_neighbours_are_joined_by_the_share_of_letters_that_differ():
+    from goal_bins import LETTERS_THRESHOLD, cluster_by_letters, letter_bin_scores
+
+    letters = np.tile(np.arange(100) % 4, (5, 1)).astype(np.int8)
+    letters[1, :2] = 3 - letters[1, :2]  # 2 of 100
+    letters[2, :4] = 3 - letters[2, :4]  # 2 of 100 from barcode 1, 4 from barcode 0: a chain
+    letters[3, :7] = 3 - letters[3, :7]  # 3 of 100 from barcode 2
+    letters[4, :2] = 3 - letters[4, :2]
+    letters[4, 50:] = -1  # as barcode 1, but 2 of the 50 letters that it shares with barcode 0
+    assert LETTERS_THRESHOLD == 0.02
+    assert cluster_by_letters(np.eye(5), letters).tolist() == [0, 0, 0, 1, 0]
+    scores = letter_bin_scores(np.eye(5), letters, np.array(["a", "a", "a", "b", "a"]))
+    assert scores == {"n_clusters": 2, "bin_ami": pytest.approx(1), "share_of_letters": 0.02}
+
+
+def test_only_neighbours_are_joined(monkeypatch):
+    from goal_bins import cluster_by_letters
+
+    monkeypatch.setattr("goal_bins.NUM_NEIGHBOURS", 1)
+    same = np.zeros((4, 10), np.int8)
+    assert cluster_by_letters(on_circle([0, 1, 90, 91]), same).tolist() == [0, 0, 1, 1]
+
+
 def test_what_is_kept_is_not_made_again(tmp_path):
     from goal_rivals import kept
 

@@ -8,6 +8,7 @@ from tokenization_barcodemae import (
     ReferenceFrame,
     build_kmer_tokenizer,
     encode_barcodes,
+    letters_on_frame,
     place_barcodes,
     reverse_complement,
 )
@@ -82,3 +83,19 @@ def test_free_rows_end_at_their_limit(kmers):
 def test_nothing_known_at_all(kmers, frame):
     encoding = encode(kmers, frame, "", "NNNNNN")
     assert encoding["input_ids"].shape == (2, 0)
+
+
+def test_letters_stand_at_their_coordinates(frame, barcode):
+    whole = ["ACGT".index(letter) for letter in barcode]
+    cut = barcode[100:250] + "N" + barcode[251:400].lower()
+    found = letters_on_frame([barcode, cut, reverse_complement(cut), "GGTTCATGGTT" + barcode + "TTA"], frame)
+    assert found.dtype == np.int8
+    assert found[0].tolist() == found[3].tolist() == whole
+    expected = np.full(658, -1)
+    expected[100:400] = whole[100:400]
+    expected[250] = -1
+    assert found[1].tolist() == found[2].tolist() == expected.tolist()
+
+
+def test_letters_of_no_barcodes(frame):
+    assert letters_on_frame([], frame).shape == (0, 658)

@@ -102,8 +102,9 @@ def _write_float32(model: BarcodeMAEModel, file: Path) -> None:
     import onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-    # Any values do; but a length of 1 would be taken for a constant, and one tensor given twice for one input.
-    example = torch.ones(2, 3, dtype=torch.int64)
+    # Any values do; but a length of 1 would be taken for a constant, as what the encoder reads of it too, and one tensor
+    # given twice for one input.
+    example = torch.ones(2, 2 * model.config.encoder_stride + 1, dtype=torch.int64)
     axes = {0: "batch", 1: "length"}
     program: Any = torch.onnx.export(
         _Encoder(model).eval(),

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from barcodemae.evaluation.rivals.kmers import known_kmers
 from barcodemae.evaluation.rivals.linear_maps import fit_discriminants
 from barcodemae.vectors.singular import singular_vectors
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, orient
+from tokenization_barcodemae import ReferenceFrame, letters_on_frame
 
 _BLOCK_ROWS = 4096
 
@@ -28,7 +27,7 @@ class FrameSVD:
         self._n_dimensions = n_dimensions
 
     def fit(self, sequences: list[str], genera: np.ndarray) -> None:
-        letters = self._place(sequences)
+        letters = letters_on_frame(sequences, self._frame)
         n_known = (letters >= 0).sum(axis=0)
         counts = np.stack([(letters == letter).sum(axis=0) for letter in range(4)], axis=1)
         self._mean = (counts / np.maximum(n_known, 1)[:, None]).astype(np.float32)
@@ -37,26 +36,12 @@ class FrameSVD:
 
     def embed(self, sequences: list[str]) -> np.ndarray:
         """Coordinates on the singular vectors, float32 `[n, n_dimensions]`, largest first."""
-        letters = self._place(sequences)
+        letters = letters_on_frame(sequences, self._frame)
         embeddings = np.empty((len(letters), self._vectors.shape[1]), np.float32)
         for begin in range(0, len(letters), _BLOCK_ROWS):
             rows = slice(begin, begin + _BLOCK_ROWS)
             embeddings[rows] = self._centred(letters[rows]) @ self._vectors
         return embeddings
-
-    def _place(self, sequences: list[str]) -> np.ndarray:
-        """Letters 0 to 3 by coordinate, -1 where unknown, int8 `[n, frame length]`."""
-        encoder = KmerEncoder(1)
-        placement = self._frame.place(sequences)
-        oriented = orient(sequences, placement.strand)
-        placed = np.full((len(sequences), self._frame.length), -1, np.int8)
-        for begin in range(0, len(sequences), _BLOCK_ROWS):
-            rows = slice(begin, begin + _BLOCK_ROWS)
-            letters, known = known_kmers(
-                encoder, oriented[rows], starts=placement.start[rows], max_length=self._frame.length
-            )
-            placed[rows, : letters.shape[1]] = np.where(known, letters, -1)
-        return placed
 
     def _centred(self, letters: np.ndarray) -> np.ndarray:
         one_hot = letters[..., None] == np.arange(4)
