@@ -1,5 +1,6 @@
 """The page and the picture that `goals.py` writes."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,7 +152,7 @@ def draw(results: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(13, 3.2 * -(-len(panels) // n_columns)), layout="constrained")
     grid = figure.subplots(-(-len(panels) // n_columns), n_columns, squeeze=False).ravel()
     for axes, title in zip(grid, panels, strict=False):
-        axes.set_title(title.replace("`", ""), fontsize=9)
+        axes.set_title(textwrap.fill(title.replace("`", ""), 44), fontsize=9)
         finish(axes)
         if title in results["accuracy"]:
             asked = results["accuracy"][title]

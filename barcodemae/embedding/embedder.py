@@ -47,6 +47,8 @@ class BarcodeEmbedder:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype or fastest_dtype(self.device)
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
+        if self.device == "cpu":
+            self.model.set_attn_implementation("eager")  # some 7 % faster than the fused kernel on so few tokens
         if self.model.relatives is not None:
             self.model.relatives.float()  # sums hundreds of letters, whose fine differences tell relatives
         self.encoder = encoder
