@@ -102,8 +102,8 @@ def _write_float32(model: BarcodeMAEModel, file: Path) -> None:
     import onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-    # Any values do; but a length of 1 would be taken for a constant, as what the encoder reads of it too, and one tensor
-    # given twice for one input.
+    # Any values do; but a length of 1 would be taken for a constant, of what the encoder reads too, and one tensor that
+    # is given twice for one input.
     example = torch.ones(2, 2 * model.config.encoder_stride + 1, dtype=torch.int64)
     axes = {0: "batch", 1: "length"}
     program: Any = torch.onnx.export(
