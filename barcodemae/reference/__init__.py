@@ -1,0 +1,1 @@
+"""Reference libraries: build them, search them, name barcodes by them."""
