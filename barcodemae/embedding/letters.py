@@ -38,6 +38,9 @@ class LetterEmbedder:
     Attributes:
         frame, k: as above.
         dimension: width of an embedding.
+
+    Raises:
+        ValueError: the table has more coordinates than the frame.
     """
 
     def __init__(self, table: np.ndarray, frame: ReferenceFrame, k: int):
@@ -45,6 +48,9 @@ class LetterEmbedder:
         self.k = k
         self.dimension = table.shape[1]
         self._num_coordinates = len(table) // 4
+        if frame.length < self._num_coordinates:
+            expected = f"{self._num_coordinates} coordinates or more on the reference frame"
+            raise ValueError(f"expected {expected}, got {frame.length}")
         # All coordinates of a letter together: setting a letter's part of a one-hot block is one comparison.
         by_letter = table.reshape(self._num_coordinates, 4, self.dimension).swapaxes(0, 1)
         self._table = np.ascontiguousarray(by_letter, np.float32).reshape(table.shape)
