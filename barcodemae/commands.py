@@ -1,5 +1,6 @@
 """What all commands share: arguments from YAML and the command line, and one clear line when the input is bad."""
 
+import argparse
 import itertools
 import logging
 import os
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
 
 from barcodemae.errors import BarcodeMAEError, ConfigurationError
 
@@ -53,6 +53,8 @@ def parse_arguments(
     Raises:
         ConfigurationError: the file can't be read, or names an option that does not exist.
     """
+    from transformers.hf_argparser import HfArgumentParser  # slow to import, and the list of verbs needs none
+
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = HfArgumentParser(list(kinds))
     if positionals:
@@ -74,7 +76,7 @@ def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:
     return [*itertools.chain.from_iterable(pairs), *arguments[len(words) :]]
 
 
-def _as_arguments(path: Path, parser: HfArgumentParser) -> list[str]:
+def _as_arguments(path: Path, parser: argparse.ArgumentParser) -> list[str]:
     try:
         options = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

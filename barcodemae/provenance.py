@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
     """Name and SHA-256 of each file; a data set on the Hub has a name alone."""
@@ -21,6 +19,8 @@ def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
 
 def describe_machine() -> str:
     """Processor, cores and GPU, as a reader of results would name them."""
+    import torch  # slow to import, and few need it
+
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -5,7 +5,7 @@ from .bpe_encoder import BpeEncoder
 from .bpe_tokenizer import train_bpe_tokenizer
 from .kmer_encoder import KmerEncoder
 from .kmer_tokenizer import build_kmer_tokenizer
-from .letters import letters_on_frame
+from .letters import lay_out, letters_on_frame
 from .placement import PlacedBarcodes, encode_barcodes, place_barcodes
 from .reference_frame import Placement, ReferenceFrame
 from .strands import orient, reverse_complement
@@ -20,6 +20,7 @@ __all__ = [
     "build_kmer_tokenizer",
     "encode_barcodes",
     "encoder_of",
+    "lay_out",
     "letters_on_frame",
     "orient",
     "place_barcodes",

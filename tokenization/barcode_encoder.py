@@ -1,15 +1,17 @@
 """What turns barcodes into the ids of a model, whatever its words are."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from tokenizers.models import BPE
-from transformers import PreTrainedTokenizerBase
 
 from .bpe_encoder import BpeEncoder
 from .kmer_encoder import KmerEncoder
 from .sequences import Sequences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class BarcodeEncoder(Protocol):
@@ -32,7 +34,7 @@ class BarcodeEncoder(Protocol):
         """Arrays `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`."""
 
 
-def encoder_of(tokenizer: PreTrainedTokenizerBase) -> BarcodeEncoder:
+def encoder_of(tokenizer: "PreTrainedTokenizerBase") -> BarcodeEncoder:
     """The encoder that goes with a tokenizer of this package.
 
     Raises:

@@ -1,15 +1,18 @@
 """Byte-pair encoding for whole blocks of barcodes, with the manners of the k-mer encoder."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
-from transformers import PreTrainedTokenizerFast
 
 from .sequences import Sequences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 class BpeEncoder:
@@ -33,7 +36,7 @@ class BpeEncoder:
 
     k = 1
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
         if not isinstance(tokenizer.backend_tokenizer.model, BPE):
             raise ValueError(f"{type(tokenizer.backend_tokenizer.model).__name__} is no byte-pair encoding")
         ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)

@@ -1,18 +1,21 @@
 """Byte-pair encoding of DNA: words of any length, learnt from barcodes."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from .dna_tokenizer import MASK_TOKEN, UNK_TOKEN, dna_tokenizer, wrap_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 MIN_VOCAB_SIZE, MAX_VOCAB_SIZE = 128, 4096
 
 
 def train_bpe_tokenizer(
     sequences: Iterable[str], vocab_size: int, model_max_length: int = 512
-) -> PreTrainedTokenizerFast:
+) -> "PreTrainedTokenizerFast":
     """Learn a byte-pair encoding of DNA; the same sequences give the same tokenizer.
 
     Text is normalised as in `build_kmer_tokenizer`. Each letter other than A, C, G and T is an `[UNK]` of its

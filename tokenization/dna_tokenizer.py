@@ -1,9 +1,12 @@
 """What the tokenizers share: special tokens, normalisation of DNA, the class they are handed out in."""
 
 import string
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 MASK_TOKEN = "[MASK]"
 UNK_TOKEN = "[UNK]"
@@ -28,11 +31,13 @@ def dna_tokenizer(model: models.Model, pre_tokenizer: pre_tokenizers.PreTokenize
     return tokenizer
 
 
-def wrap_tokenizer(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:
+def wrap_tokenizer(tokenizer: Tokenizer, model_max_length: int) -> "PreTrainedTokenizerFast":
     """The tokenizer as a plain `transformers` class: a saved one loads with `AutoTokenizer`, no remote code.
 
     Special tokens that the vocabulary lacks get the next ids.
     """
+    from transformers import PreTrainedTokenizerFast  # slow to import, and few need it
+
     specials = [MASK_TOKEN, UNK_TOKEN, PAD_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
     return PreTrainedTokenizerFast(

@@ -1,14 +1,17 @@
 """The k-mer tokenizer for millions of barcodes: the same ids, computed by NumPy on whole blocks of them."""
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from transformers import PreTrainedTokenizerBase
 
 from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
 from .kmer_tokenizer import kmer_vocabulary
 from .sequences import UNKNOWN, SequenceReader, Sequences, letter_codes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # So many barcodes, their codes and their ids stay in the processor's second cache together.
 _BLOCK_ROWS = 256
@@ -53,7 +56,7 @@ class KmerEncoder:
         self._kmer_ids = np.fromiter(map(vocabulary.__getitem__, kmers), np.int64)
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase) -> "KmerEncoder":
+    def from_tokenizer(cls, tokenizer: "PreTrainedTokenizerBase") -> "KmerEncoder":
         """The encoder that goes with a k-mer tokenizer.
 
         Raises:

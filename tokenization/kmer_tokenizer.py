@@ -1,11 +1,14 @@
 """The k-mer tokenizer: DNA cut into words of k letters that do not overlap."""
 
 import itertools
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN, dna_tokenizer, wrap_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 MAX_K = 8
 # With N a size of 6 has 15,625 k-mers; 7 would have more than the plain 8-mers.
@@ -36,7 +39,7 @@ def kmer_vocabulary(k: int = 6, with_n: bool = False) -> dict[str, int]:
     return {token: i for i, token in enumerate([MASK_TOKEN, UNK_TOKEN, *kmers, PAD_TOKEN])}
 
 
-def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int = 512) -> PreTrainedTokenizerFast:
+def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int = 512) -> "PreTrainedTokenizerFast":
     """Make the tokenizer that cuts DNA into k-mers side by side; no tokens are added at the ends.
 
     Lower case, RNA, gaps (`-`, `.`) and ASCII white space are normalised. A k-mer with any other letter is

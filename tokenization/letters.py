@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from .kmer_encoder import KmerEncoder
-from .reference_frame import ReferenceFrame
+from .reference_frame import Placement, ReferenceFrame
+from .sequences import SequenceReader, Sequences, letter_codes
 from .strands import orient
 
-# An encoding takes 24 bytes for what is one here.
+_CODES = letter_codes("ACGT")
 _BLOCK_ROWS = 4096
 
 
-def letters_on_frame(sequences: list[str], frame: ReferenceFrame) -> np.ndarray:
+def letters_on_frame(sequences: Sequences, frame: ReferenceFrame) -> np.ndarray:
     """Place barcodes on their marker's frame, on its strand, and read their letters there.
 
     Args:
@@ -18,17 +18,33 @@ def letters_on_frame(sequences: list[str], frame: ReferenceFrame) -> np.ndarray:
         frame: the marker's.
 
     Returns:
-        int8 `[n, frame.length]`, 0 to 3 for A, C, G, T, -1 where a barcode has no such letter. What lies outside the
-        frame is left out.
+        As `lay_out` gives them, `[n, frame.length]`.
     """
-    encoder = KmerEncoder(1)
-    placement = frame.place(sequences)
+    return lay_out(sequences, frame.place(sequences), frame.length)
+
+
+def lay_out(sequences: Sequences, placement: Placement, length: int) -> np.ndarray:
+    """Read the letters of placed barcodes at their coordinates.
+
+    Args:
+        sequences: `[n]`, DNA.
+        placement: of them.
+        length: coordinates to read.
+
+    Returns:
+        int8 `[n, length]`, 0 to 3 for A, C, G, T, -1 where a barcode has no such letter. What lies outside is left out.
+    """
     oriented = orient(sequences, placement.strand)
-    letters = np.full((len(sequences), frame.length), -1, np.int8)
-    for begin in range(0, len(sequences), _BLOCK_ROWS):
-        rows = slice(begin, begin + _BLOCK_ROWS)
-        encoding = encoder(oriented[rows], starts=placement.start[rows], max_length=frame.length)
-        ids = encoding["input_ids"]
-        known = np.where(encoding["attention_mask"] == 1, ids - (encoder.unk_token_id + 1), -1)
-        letters[rows, : ids.shape[1]] = known
+    letters = np.full((len(oriented), length), -1, np.int8)
+    for block in SequenceReader(oriented).blocks(_CODES, _BLOCK_ROWS):
+        known = np.maximum(np.frombuffer(block.codes, np.int8), -1)  # as a signed byte, `UNKNOWN` is the least
+        starts = placement.start[block.rows]
+        ends = np.minimum(starts + np.diff(block.bounds), length)
+        firsts = np.maximum(starts, 0)
+        # Where in the block's letters coordinate 0 of each barcode would be.
+        origins = block.bounds[:-1] - starts
+        rows = zip(letters[block.rows], firsts.tolist(), ends.tolist(), origins.tolist(), strict=True)
+        for row, first, end, origin in rows:
+            if first < end:
+                row[first:end] = known[origin + first : origin + end]
     return letters

@@ -1,16 +1,8 @@
 """The `barcodemae` command: `barcodemae VERB --option value ...`."""
 
 import sys
-from collections.abc import Callable
+from pkgutil import resolve_name
 
-from barcodemae.cli.convert import convert
-from barcodemae.cli.embed import embed
-from barcodemae.cli.export import export
-from barcodemae.cli.leaderboard import leaderboard
-from barcodemae.cli.push import push
-from barcodemae.cli.split import split
-from barcodemae.cli.tokenizer import tokenizer
-from barcodemae.cli.tune import tune
 from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
 
@@ -29,16 +21,17 @@ def _dispatch() -> None:
     if verb not in VERBS:
         raise ConfigurationError(f"expected one of {', '.join(VERBS)}, got {verb}")
     sys.argv[0] = f"barcodemae {verb}"  # what a verb's own help calls the command
-    VERBS[verb][1](arguments)
+    resolve_name(VERBS[verb][1])(arguments)
 
 
-VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
-    "embed": ("sequences to vectors", embed),
-    "leaderboard": ("results of many evaluations to one table", leaderboard),
-    "split": ("whole species held out of a file, to train and evaluate by", split),
-    "tokenizer": ("barcodes to a byte-pair encoding", tokenizer),
-    "tune": ("a pretrained checkpoint to one whose embeddings rank relatives", tune),
-    "convert": ("a published checkpoint to one of ours", convert),
-    "export": ("a checkpoint to ONNX", export),
-    "push": ("a checkpoint to the Hub, with its card", push),
+# What each is about, and where it is: a verb's module is imported when the verb is called.
+VERBS = {
+    "embed": ("sequences to vectors", "barcodemae.cli.embed:embed"),
+    "leaderboard": ("results of many evaluations to one table", "barcodemae.cli.leaderboard:leaderboard"),
+    "split": ("whole species held out of a file, to train and evaluate by", "barcodemae.cli.split:split"),
+    "tokenizer": ("barcodes to a byte-pair encoding", "barcodemae.cli.tokenizer:tokenizer"),
+    "tune": ("a pretrained checkpoint to one whose embeddings rank relatives", "barcodemae.cli.tune:tune"),
+    "convert": ("a published checkpoint to one of ours", "barcodemae.cli.convert:convert"),
+    "export": ("a checkpoint to ONNX", "barcodemae.cli.export:export"),
+    "push": ("a checkpoint to the Hub, with its card", "barcodemae.cli.push:push"),
 }

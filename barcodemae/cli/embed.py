@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
 from barcodemae.data import judge, read_records, sample_path, tell
-from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
 from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
 
@@ -38,13 +39,22 @@ class EmbedArguments:
             f"by default {DEFAULT}."
         },
     )
-    batch_size: int = field(default=64, metadata={"help": "Sequences in a batch."})
+    engine: str = field(
+        default=NETWORK,
+        metadata={
+            "help": "network: the whole model; frame: what a tuned model adds up for the letters of a barcode on its "
+            "reference frame, many times as fast and without torch.",
+            "choices": list(ENGINES),
+        },
+    )
+    batch_size: int = field(default=64, metadata={"help": "Sequences in a batch of the network."})
     normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
     use_frame: bool = field(default=True, metadata={"help": "Place sequences on the checkpoint's reference frame."})
     on_error: str = field(
         default="raise",
         metadata={
-            "help": "A record that is no DNA: raise (stop) or skip (leave out, count).",
+            "help": "A record that is no DNA, or of which the engine reads nothing: raise (stop) or skip (leave out, "
+            "count).",
             "choices": ["raise", "skip"],
         },
     )
@@ -60,22 +70,26 @@ def embed(arguments: list[str]) -> None:
     output = Path(args.output)
     if output.suffix not in SUFFIXES:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {' or '.join(SUFFIXES)}")
-    embedder = BarcodeEmbedder.from_pretrained(args.model, use_frame=args.use_frame)
+    embedder: Any = load_engine(args.engine, args.model, args.use_frame)
     sources = [str(sample_path()) if source == SAMPLE else source for source in args.data]
     records, report = judge(
         read_records(sources, on_error=args.on_error),
-        min_length=embedder.encoder.k,
+        min_length=embedder.k,
         drop_duplicates=False,
         on_error=args.on_error,
     )
     tell(report)
     embeddings = embedder.encode(
         records["nucleotides"].to_pylist(),
-        batch_size=args.batch_size,
         show_progress_bar=True,
         normalize_embeddings=args.normalize,
         on_error=args.on_error,
+        **({"batch_size": args.batch_size} if args.engine == NETWORK else {}),
     )
+    embedded = np.isfinite(embeddings).all(axis=1)
+    if not embedded.all():
+        print(f"Records left out, as there is nothing in them to embed: {np.sum(~embedded):,}.")
+        records, embeddings = records.filter(pa.array(embedded)), embeddings[embedded]
     with written_whole(output.parent) as scratch:
         if output.suffix == ".npy":
             np.save(scratch / output.name, embeddings)

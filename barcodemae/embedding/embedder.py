@@ -33,6 +33,7 @@ class BarcodeEmbedder:
 
     Attributes:
         model, encoder, frame, device, dtype: as above.
+        k: letters in a word of the encoder.
         dimension: width of an embedding.
     """
 
@@ -52,6 +53,7 @@ class BarcodeEmbedder:
         if self.model.relatives is not None:
             self.model.relatives.float()  # sums hundreds of letters, whose fine differences tell relatives
         self.encoder = encoder
+        self.k = encoder.k
         self.frame = frame
         self.dimension = model.config.pooled_size
 

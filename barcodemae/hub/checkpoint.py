@@ -6,20 +6,26 @@ from textwrap import shorten
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
+from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
+from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, find_checkpoint, optional_file, weights_sha256
 from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
-from barcodemae.provenance import sha256
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, build_kmer_tokenizer, encoder_of
 
-FRAME_FILE = "reference_frame.safetensors"
-WEIGHTS_FILE = "model.safetensors"
+__all__ = [
+    "FRAME_FILE",
+    "WEIGHTS_FILE",
+    "Checkpoint",
+    "find_checkpoint",
+    "load_checkpoint",
+    "load_saved_tokenizer",
+    "save_checkpoint",
+    "weights_sha256",
+]
 
 
 @dataclass(frozen=True)
@@ -64,21 +70,6 @@ def save_checkpoint(
             frame.save(scratch / FRAME_FILE)
 
 
-def find_checkpoint(name: str | Path) -> str | Path:
-    """What the name of a checkpoint stands for, wherever one is asked for.
-
-    Args:
-        name: a folder, a checkpoint that comes with the package, or an id on the Hub.
-
-    Returns:
-        The name itself where there is a folder of that name; else the shipped checkpoint's folder; else the name again,
-        for the Hub to know.
-    """
-    if not Path(name).is_dir() and str(name) in shipped_checkpoints():
-        return shipped_folder(str(name))
-    return name
-
-
 def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
     """Load a folder, a shipped checkpoint or a Hub repository.
 
@@ -100,7 +91,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
     try:
         config = BarcodeMAEConfig.from_pretrained(place, **options)
         loaded: Any = BarcodeMAEModel.from_pretrained(place, config=config, output_loading_info=True, **options)
-        frame_file = _optional_file(place, FRAME_FILE, revision) if use_frame else None
+        frame_file = optional_file(place, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
         tokenizer = load_saved_tokenizer(place, revision)
         encoder = encoder_of(tokenizer)
@@ -124,28 +115,3 @@ def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> Any:
     for note in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(note, None)
     return tokenizer
-
-
-def weights_sha256(name: str | Path, revision: str | None = None) -> str:
-    """SHA-256 of a checkpoint's weights: what ties results to the model that they were measured on.
-
-    Raises:
-        CheckpointError: there are none.
-    """
-    try:
-        file = _optional_file(find_checkpoint(name), WEIGHTS_FILE, revision)
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
-    if file is None:
-        raise CheckpointError(f"{name}: expected a {WEIGHTS_FILE}, found none")
-    return sha256(file)
-
-
-def _optional_file(name: str | Path, file: str, revision: str | None) -> Path | None:
-    if Path(name).is_dir():
-        path = Path(name) / file
-        return path if path.is_file() else None
-    try:
-        return Path(hf_hub_download(str(name), file, revision=revision))
-    except EntryNotFoundError:
-        return None

@@ -1,0 +1,151 @@
+"""Barcodes to vectors by their letters alone: a tuned checkpoint without its network, and without torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from tqdm import tqdm
+
+from barcodemae.checkpoints import DEFAULT, shipped_folder
+from barcodemae.errors import BadRecordError, CheckpointError
+from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
+from tokenization_barcodemae import ReferenceFrame, lay_out
+
+_FILES = ("config.json", FRAME_FILE, WEIGHTS_FILE)
+
+_CHUNK = 4096
+# The one-hot letters of so many barcodes stay in the processor's cache.
+_BLOCK_ROWS = 128
+
+# In a checkpoint with a decoder or a classifier, and in one of the encoder alone.
+_TABLE_KEYS = ("bert.relatives.letters.weight", "relatives.letters.weight")
+
+
+class LetterEmbedder:
+    """Embeddings of barcodes by what a tuned model adds up for their letters; its network's part is left out.
+
+    Each letter has a row at each coordinate of the reference frame. Unlike the whole model, which reads whole k-mers,
+    this also counts the letters of a k-mer that is cut or holds an `N`.
+
+    Args:
+        table: float32 `[4 * coordinates, dimension]`, the rows of A, C, G and T at the first coordinate, and so on.
+        frame: the marker's reference frame.
+        k: letters in a k-mer of the model, whose embeddings are means over k-mers.
+
+    Attributes:
+        frame, k: as above.
+        dimension: width of an embedding.
+
+    Raises:
+        ValueError: the table has more coordinates than the frame.
+    """
+
+    def __init__(self, table: np.ndarray, frame: ReferenceFrame, k: int):
+        self.frame = frame
+        self.k = k
+        self.dimension = table.shape[1]
+        self._num_coordinates = len(table) // 4
+        if frame.length < self._num_coordinates:
+            expected = f"{self._num_coordinates} coordinates or more on the reference frame"
+            raise ValueError(f"expected {expected}, got {frame.length}")
+        # All coordinates of a letter together: setting a letter's part of a one-hot block is one comparison.
+        by_letter = table.reshape(self._num_coordinates, 4, self.dimension).swapaxes(0, 1)
+        self._table = np.ascontiguousarray(by_letter, np.float32).reshape(table.shape)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path | None = None, revision: str | None = None) -> "LetterEmbedder":
+        """Load the letters' part of a tuned checkpoint.
+
+        Args:
+            model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`, which
+                comes with the package.
+            revision: branch, tag or commit of a Hub repository.
+
+        Raises:
+            CheckpointError: it is missing or broken, was not tuned, or has no reference frame.
+        """
+        place = shipped_folder(DEFAULT) if model is None else find_checkpoint(model)
+        name = place if model is None else model
+        try:
+            config, frame, weights = (optional_file(place, file, revision) for file in _FILES)
+            if config is None or frame is None or weights is None:
+                raise CheckpointError(f"{name}: expected {', '.join(_FILES)} in it, as a tuned checkpoint has them")
+            k = json.loads(config.read_text(encoding="utf-8"))["k"]
+            return cls(_read_table(weights), ReferenceFrame.load(frame), k)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CheckpointError(f"{name}: no letters of a tuned model: {shorten(str(error), 300)}") from error
+
+    def encode(
+        self,
+        sequences: Sequence[str],
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = False,
+        on_error: str = "raise",
+    ) -> np.ndarray:
+        """Embed sequences.
+
+        Args:
+            sequences: DNA, in any case, with or without gaps, on any strand.
+            show_progress_bar: whether to show one.
+            normalize_embeddings: scale each to length 1.
+            on_error: what to do with a sequence that does not lie on the reference frame, or has no known letter there:
+                "raise", or "skip", which leaves its row NaN.
+
+        Returns:
+            float32 `[n, dimension]`, in the order of the sequences.
+
+        Raises:
+            BadRecordError: there is such a sequence, and `on_error` is "raise".
+        """
+        if isinstance(sequences, str):
+            raise TypeError("expected a list of sequences, got one string")
+        embeddings = np.full((len(sequences), self.dimension), np.nan, np.float32)
+        with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
+            for begin in range(0, len(sequences), _CHUNK):
+                chunk = list(sequences[begin : begin + _CHUNK])
+                placement = self.frame.place(chunk)
+                letters = lay_out(chunk, placement, self._num_coordinates)
+                usable = self.frame.accepts(placement) & (letters >= 0).any(axis=1)
+                if on_error == "raise" and not usable.all():
+                    row = int(np.argmin(usable))
+                    problem = f"expected a barcode that lies on the reference frame ({self.frame.marker}), got none"
+                    raise BadRecordError("input", str(begin + row), problem)
+                embeddings[begin + np.flatnonzero(usable)] = self.embed_letters(letters[usable])
+                progress.update(len(chunk))
+        if normalize_embeddings:
+            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return embeddings
+
+    def embed_letters(self, letters: np.ndarray) -> np.ndarray:
+        """Embed barcodes whose letters are laid out on the frame already.
+
+        Args:
+            letters: int8 `[n, coordinates]`, as `lay_out` gives them, at least one of each barcode known.
+
+        Returns:
+            float32 `[n, dimension]`.
+        """
+        letters = letters[:, : self._num_coordinates]
+        sums = np.empty((len(letters), self.dimension), np.float32)
+        one_hot = np.empty((_BLOCK_ROWS, 4, self._num_coordinates), np.float32)
+        for begin in range(0, len(letters), _BLOCK_ROWS):
+            block = letters[begin : begin + _BLOCK_ROWS]
+            for letter in range(4):
+                one_hot[: len(block), letter] = block == letter
+            rows = one_hot[: len(block)].reshape(len(block), -1)
+            np.matmul(rows, self._table, out=sums[begin : begin + len(block)])
+        num_known = np.count_nonzero(letters >= 0, axis=1)
+        sums /= (num_known / self.k)[:, None]
+        return sums
+
+
+def _read_table(weights: Path) -> np.ndarray:
+    """The rows of the letters, without the last one, which is of no letter."""
+    with safe_open(weights, framework="numpy") as file:
+        keys = [key for key in _TABLE_KEYS if key in file.keys()]  # noqa: SIM118, it is no dictionary
+        if not keys:
+            raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")
+        return file.get_tensor(keys[0])[:-1].astype(np.float32)

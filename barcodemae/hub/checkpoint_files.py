@@ -1,0 +1,64 @@
+"""The files of a checkpoint, wherever it lies. Nothing here needs torch."""
+
+from pathlib import Path
+from textwrap import shorten
+
+from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
+from barcodemae.errors import CheckpointError
+from barcodemae.provenance import sha256
+
+FRAME_FILE = "reference_frame.safetensors"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def find_checkpoint(name: str | Path) -> str | Path:
+    """What the name of a checkpoint stands for, wherever one is asked for.
+
+    Args:
+        name: a folder, a checkpoint that comes with the package, or an id on the Hub.
+
+    Returns:
+        The name itself where there is a folder of that name; else the shipped checkpoint's folder; else the name again,
+        for the Hub to know.
+    """
+    if not Path(name).is_dir() and str(name) in shipped_checkpoints():
+        return shipped_folder(str(name))
+    return name
+
+
+def weights_sha256(name: str | Path, revision: str | None = None) -> str:
+    """SHA-256 of a checkpoint's weights: what ties results to the model that they were measured on.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    try:
+        file = optional_file(find_checkpoint(name), WEIGHTS_FILE, revision)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
+    if file is None:
+        raise CheckpointError(f"{name}: expected a {WEIGHTS_FILE}, found none")
+    return sha256(file)
+
+
+def optional_file(name: str | Path, file: str, revision: str | None = None) -> Path | None:
+    """A file of a checkpoint; None where it has no such file.
+
+    Args:
+        name: a folder, or an id on the Hub.
+        file: its path in there.
+        revision: branch, tag or commit of a Hub repository.
+
+    Raises:
+        OSError, ValueError: there is no such repository, or it can't be reached.
+    """
+    if Path(name).is_dir():
+        path = Path(name) / file
+        return path if path.is_file() else None
+    from huggingface_hub import hf_hub_download  # slow to import, and a folder needs none of it
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(str(name), file, revision=revision))
+    except EntryNotFoundError:
+        return None

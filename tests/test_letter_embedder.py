@@ -1,0 +1,216 @@
+"""A tuned model's letters alone: rows by hand, the whole model where its network is silent, and no torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+import barcodemae
+from barcodemae import BarcodeEmbedder, LetterEmbedder
+from barcodemae.checkpoints import DEFAULT, shipped_folder
+from barcodemae.embedding.engines import load_engine
+from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError
+from barcodemae.hub.checkpoint import save_checkpoint
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
+from tokenization_barcodemae import ReferenceFrame, lay_out, reverse_complement
+
+K, SLOTS, WIDTH = 4, 164, 16
+SIZE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+
+
+def tuned_model(model_class):
+    """A model with a head whose letters have random rows and whose network says nothing."""
+    torch.manual_seed(3)
+    model = model_class(BarcodeMAEConfig(k=K, embedding_size=WIDTH, frame_slots=SLOTS, encoder_stride=3, **SIZE))
+    head = (model if model_class is BarcodeMAEModel else model.bert).relatives
+    with torch.no_grad():
+        head.network.weight.zero_()
+        head.network.bias.zero_()
+        head.letters.weight[:-1].normal_()
+    return model
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
+    save_checkpoint(folder, tuned_model(BarcodeMAEForPreTraining), ReferenceFrame.coi())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def embedder(tuned):
+    return LetterEmbedder.from_pretrained(tuned)
+
+
+@pytest.fixture(scope="module")
+def table(tuned):
+    return load_file(tuned / "model.safetensors")["bert.relatives.letters.weight"]
+
+
+def by_hand(table, sequence, start=0):
+    """Mean over k-mers of the rows of the known letters, `sequence` standing at coordinate `start`."""
+    places = [(start + i, letter) for i, letter in enumerate(sequence) if letter in "ACGT" and start + i < SLOTS * K]
+    rows = [table[4 * place + "ACGT".index(letter)] for place, letter in places]
+    return np.sum(rows, axis=0) * K / len(rows)
+
+
+def test_rows_by_hand(embedder, table, full_length_barcodes):
+    whole = full_length_barcodes[0]
+    short, holed = whole[101:402], whole[:50] + "NNRNN" + whole[55:]
+    found = embedder.encode([whole, short, holed, "GGTTAC" + whole])
+    assert (found.shape, found.dtype) == ((4, WIDTH), np.float32)
+    expected = [by_hand(table, whole), by_hand(table, short, 101), by_hand(table, holed), by_hand(table, whole)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_strand_case_and_gaps_change_nothing(embedder, full_length_barcodes):
+    barcode = full_length_barcodes[1][30:600]
+    others = [reverse_complement(barcode), barcode.lower(), barcode[:9] + "--." + barcode[9:]]
+    np.testing.assert_array_equal(embedder.encode(others), embedder.encode([barcode] * 3))
+
+
+def test_equals_the_whole_model_where_its_network_is_silent(tuned, embedder, full_length_barcodes):
+    """Whole k-mers alone: full length, and cut at slots."""
+    barcodes = [barcode[begin:end] for barcode in full_length_barcodes[:5] for begin, end in ((0, 656), (80, 400))]
+    whole = BarcodeEmbedder.from_pretrained(tuned, dtype=torch.float32)
+    np.testing.assert_allclose(embedder.encode(barcodes), whole.encode(barcodes), atol=1e-5)
+    assert (embedder.dimension, embedder.k) == (whole.dimension, whole.k)
+    assert embedder.frame.checksum() == whole.frame.checksum()
+
+
+@given(st.lists(st.lists(st.integers(-1, 3), min_size=5, max_size=5), min_size=1, max_size=300))
+def test_letters_in_blocks_are_those_by_hand(rows):
+    letters = np.array(rows, np.int8)
+    letters = letters[(letters >= 0).any(axis=1)]
+    table = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    embedder = LetterEmbedder(table, ReferenceFrame(np.full((6, 4), 0.25), 0), 2)
+    expected = [
+        np.mean([table[4 * place + letter] for place, letter in enumerate(row) if letter >= 0], axis=0) * 2
+        for row in letters
+    ]
+    np.testing.assert_allclose(embedder.embed_letters(letters), np.reshape(expected, (-1, 3)), atol=1e-5)
+
+
+def test_laid_out_before_is_the_same(embedder, full_length_barcodes):
+    barcodes = full_length_barcodes[:5]
+    letters = lay_out(barcodes, embedder.frame.place(barcodes), embedder.frame.length)
+    np.testing.assert_array_equal(embedder.embed_letters(letters), embedder.encode(barcodes))
+
+
+def test_what_is_no_barcode(embedder, full_length_barcodes):
+    random = "".join(np.random.default_rng(0).choice(list("ACGT"), 600))
+    mixed = [full_length_barcodes[0], "", "NNNNNNNN", random, full_length_barcodes[1]]
+    with pytest.raises(BadRecordError, match=r"record '1': expected a barcode that lies on the reference frame \(COI"):
+        embedder.encode(mixed)
+    found = embedder.encode(mixed, on_error="skip", normalize_embeddings=True)
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, True, True, False]
+    np.testing.assert_allclose(np.linalg.norm(found[[0, 4]], axis=1), 1, atol=1e-6)
+
+
+def test_nothing_and_the_wrong_thing(embedder):
+    assert embedder.encode([]).shape == (0, WIDTH)
+    with pytest.raises(TypeError, match="expected a list of sequences"):
+        embedder.encode("ACGTACGT")
+
+
+def test_an_encoder_alone_has_the_same_letters(embedder, full_length_barcodes, tmp_path):
+    save_checkpoint(tmp_path, tuned_model(BarcodeMAEModel), ReferenceFrame.coi())
+    alone, barcodes = LetterEmbedder.from_pretrained(tmp_path), full_length_barcodes[:2]
+    assert "relatives.letters.weight" in load_file(tmp_path / "model.safetensors")
+    assert alone.encode(barcodes).shape == embedder.encode(barcodes).shape
+
+
+def test_half_precision_is_read(tuned, table, full_length_barcodes, tmp_path):
+    folder = shutil.copytree(tuned, tmp_path / "half")
+    halved = {name: values.astype(np.float16) for name, values in load_file(folder / "model.safetensors").items()}
+    save_file(halved, folder / "model.safetensors")
+    found = LetterEmbedder.from_pretrained(folder).encode(full_length_barcodes[:1])
+    expected = by_hand(table.astype(np.float16).astype(np.float32), full_length_barcodes[0])
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_a_checkpoint_that_was_not_tuned(checkpoint):
+    with pytest.raises(CheckpointError, match=r"expected bert\.relatives\.letters\.weight among the weights"):
+        LetterEmbedder.from_pretrained(checkpoint)
+
+
+@pytest.mark.parametrize("missing", ["config.json", "reference_frame.safetensors", "model.safetensors"])
+def test_a_file_is_missing_or_broken(missing, tuned, tmp_path):
+    folder = shutil.copytree(tuned, tmp_path / "broken")
+    (folder / missing).write_bytes((folder / missing).read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="no letters of a tuned model"):
+        LetterEmbedder.from_pretrained(folder)
+    (folder / missing).unlink()
+    with pytest.raises(CheckpointError, match=missing.replace(".", r"\.")):
+        LetterEmbedder.from_pretrained(folder)
+
+
+def test_a_frame_that_is_too_short_for_the_letters(tuned, tmp_path):
+    folder = shutil.copytree(tuned, tmp_path / "other")
+    ReferenceFrame(np.full((100, 4), 0.25), 0, "other").save(folder / "reference_frame.safetensors")
+    with pytest.raises(CheckpointError, match="expected 656 coordinates or more on the reference frame, got 100"):
+        LetterEmbedder.from_pretrained(folder)
+
+
+def test_engines(tuned):
+    assert isinstance(load_engine("network", tuned), BarcodeEmbedder)
+    assert isinstance(load_engine("frame", tuned), LetterEmbedder)
+    with pytest.raises(ConfigurationError, match="expected network or frame"):
+        load_engine("blast", tuned)
+    with pytest.raises(ConfigurationError, match="expected use_frame true"):
+        load_engine("frame", tuned, use_frame=False)
+
+
+def test_names_that_packages_do_not_have():
+    for package in (barcodemae, barcodemae.embedding):
+        with pytest.raises(AttributeError, match="has no attribute 'sing'"):
+            package.sing  # noqa: B018
+
+
+def python(script, *arguments):
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_no_torch_to_embed(full_length_barcodes):
+    script = (
+        "import json, sys; from barcodemae import LetterEmbedder;"
+        "print(json.dumps(LetterEmbedder.from_pretrained().encode(sys.argv[1:]).tolist()));"
+        "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
+    )
+    barcodes = full_length_barcodes[:2]
+    found = np.array(json.loads(python(script, *barcodes)), np.float32)
+    table = load_file(shipped_folder(DEFAULT) / "model.safetensors")["bert.relatives.letters.weight"]
+    expected = LetterEmbedder(table[:-1], ReferenceFrame.coi(), 6).encode(barcodes)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_no_torch_to_list_the_verbs():
+    script = (
+        "import sys; from barcodemae.cli import main; sys.argv[1:] = ['--help']; main();"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    assert "embed" in python(script)
+
+
+@pytest.mark.slow
+def test_no_torch_on_the_road_from_the_command_line(sample, tmp_path):
+    fasta, output = tmp_path / "queries.fasta", tmp_path / "vectors.npy"
+    barcodes = sample["nucleotides"].slice(0, 5).to_pylist()
+    fasta.write_text("".join(f">{i}\n{barcode}\n" for i, barcode in enumerate(barcodes)) + ">random\n" + "ACGT" * 100)
+    script = (
+        "import sys; from barcodemae.cli import main;"
+        "sys.argv[1:] = ['embed', '--engine', 'frame', '--on_error', 'skip', '--data', *sys.argv[1:]]; main();"
+        "assert 'torch' not in sys.modules"
+    )
+    told = python(script, fasta, "--output", output)
+    assert "nothing in them to embed: 1." in told
+    np.testing.assert_allclose(np.load(output), LetterEmbedder.from_pretrained().encode(barcodes), atol=1e-4)
