@@ -168,14 +168,16 @@ def _add_segment(folder: Path, manifest: Manifest, sources: Sequence[str], embed
             records = judge(table)
             if not file.exists():
                 records, letters = _on_marker(records, embedder, on_error)
-                vectors = embedder.encode(records["nucleotides"].to_pylist(), normalize_embeddings=True)
-                write_part(file, records, letters, vectors)
+                if len(records):
+                    vectors = embedder.encode(records["nucleotides"].to_pylist(), normalize_embeddings=True)
+                    write_part(file, records, letters, vectors)
             progress.update(len(table))
     tell(judge.report)
-    vectors = np.concatenate([as_matrix(map_part(file)["vector"]) for file in sorted(place.glob("*.arrow"))])
-    if not len(vectors):
+    parts = [as_matrix(map_part(file)["vector"]) for file in sorted(place.glob("*.arrow"))]
+    if not parts:
         shutil.rmtree(place)
         raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {judge.report.n_read:,} records")
+    vectors = np.concatenate(parts)
     index = build_index(vectors, place / INDEX_FILE) if len(vectors) > EXACT_RECORDS else describe_exact()
     (place / BUILDING_FILE).unlink()
     segment = Segment(name, len(vectors), fingerprints(place), index)
