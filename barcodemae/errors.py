@@ -15,6 +15,10 @@ class CheckpointError(BarcodeMAEError):
     """A model folder or Hub repository that is missing, incomplete or broken."""
 
 
+class LibraryError(BarcodeMAEError):
+    """A reference library that is missing, incomplete or damaged, of another model, or being written to."""
+
+
 class HubError(BarcodeMAEError):
     """The Hub can't be reached, or refuses."""
 

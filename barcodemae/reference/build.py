@@ -1,0 +1,212 @@
+"""Reference libraries are built, added to and taken from: each time whole, or as if nothing had happened."""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from barcodemae.data import Judge, Report, stream_records, tell
+from barcodemae.data.readers import version_of
+from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
+from barcodemae.files import written_whole
+from barcodemae.reference.indexing import EXACT_RECORDS, build_index, describe_exact
+from barcodemae.reference.library import INDEX_FILE, Library
+from barcodemae.reference.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    Segment,
+    check_files,
+    fingerprint,
+    fingerprints,
+    read_manifest,
+    write_manifest,
+)
+from barcodemae.reference.records import as_matrix, map_part, write_part
+from barcodemae.reference.writing import REMOVED_PREFIX, SEGMENT_PREFIX, clear_leftovers, writing_to
+from tokenization_barcodemae import ReferenceFrame, letters_on_frame
+
+BUILDING_FILE = "building.json"
+LEAST_LETTERS = 100
+"""What covers less of the marker tells too little to be a reference."""
+
+logger = logging.getLogger(__name__)
+
+
+class Embedder(Protocol):
+    """What makes vectors of barcodes."""
+
+    frame: ReferenceFrame | None
+    dimension: int
+
+    def encode(
+        self, sequences: Sequence[str], *, normalize_embeddings: bool = False, on_error: str = "raise"
+    ) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a build or an append did.
+
+    Attributes:
+        num_records: added to the library.
+        off_marker: so many do not lie on the reference frame, or on less than 100 letters of it.
+        report: what was read, and what was no DNA.
+        index: how the new segment is searched.
+    """
+
+    num_records: int
+    off_marker: int
+    report: Report
+    index: dict[str, Any]
+
+
+def build_library(
+    folder: Path, sources: Sequence[str], embedder: Embedder, model: dict[str, str], on_error: str = "raise"
+) -> Added:
+    """Make a library of barcodes; a build that was interrupted goes on where it was.
+
+    Args:
+        folder: must not hold a library yet.
+        sources: files or Hub data sets, as `stream_records` takes them.
+        embedder: has a reference frame.
+        model: `name, weights_sha256, engine`, by which the library knows what its vectors were made with.
+        on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
+
+    Raises:
+        LibraryError: there is a library already, or another process is writing to it.
+        BarcodeMAEError: bad input; the library is not there then.
+    """
+    with writing_to(folder):
+        if (folder / MANIFEST_FILE).exists():
+            raise LibraryError(f"{folder}: expected a folder without a library; to add to this one, append")
+        frame = _frame_of(embedder, model)
+        return _add_segment(folder, Manifest(model, embedder.dimension, frame.length), sources, embedder, on_error)
+
+
+def append_records(
+    folder: Path, sources: Sequence[str], embedder: Embedder, model: dict[str, str], on_error: str = "raise"
+) -> Added:
+    """Add records to a library; what is there stays as it is. See `build_library`.
+
+    Raises:
+        LibraryError: there is no library, it was made with another model, or another process is writing to it.
+        BarcodeMAEError: bad input; the library is what it was then.
+    """
+    with writing_to(folder):
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
+        check_model(folder, manifest, model)
+        return _add_segment(folder, manifest, sources, embedder, on_error)
+
+
+def remove_records(folder: Path, ids: Sequence[str]) -> int:
+    """Take records out of a library, by id; all of that id.
+
+    Returns:
+        How many were removed.
+
+    Raises:
+        LibraryError: there is no library, it holds no record of such an id, or another process is writing to it.
+    """
+    with writing_to(folder):
+        library = Library.open(folder)
+        held = library.names()["id"]
+        wanted = pa.array(sorted(set(ids)), pa.large_string())
+        live = np.setdiff1d(np.flatnonzero(pc.is_in(held, value_set=wanted).to_numpy()), library.removed)
+        absent = pc.is_in(wanted, value_set=held.take(pa.array(live))).to_numpy(zero_copy_only=False)
+        if not absent.all():
+            missing = wanted.filter(pa.array(~absent)).to_pylist()
+            raise LibraryError(f"{folder}: expected records to remove, but it holds none of the id {missing[0]!r}")
+        name = f"{REMOVED_PREFIX}{len(library.manifest.removed):05d}.npy"
+        clear_leftovers(folder, library.manifest)
+        with written_whole(folder) as scratch:
+            np.save(scratch / name, live)
+        removed = library.manifest.removed | {name: fingerprint(folder / name)}
+        write_manifest(folder, replace(library.manifest, removed=removed))
+        return len(live)
+
+
+def check_model(folder: Path, manifest: Manifest, model: dict[str, str]) -> None:
+    """See to it that a library is searched with vectors of the model that made its own.
+
+    Raises:
+        LibraryError: it was made with another one.
+    """
+    for key in ("engine", "weights_sha256"):
+        if manifest.model[key] != model[key]:
+            raise LibraryError(
+                f"{folder}: made with {manifest.model['name']} ({key} {manifest.model[key][:12]}), expected the same "
+                f"for queries, got {model['name']} ({model[key][:12]})"
+            )
+
+
+def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
+    if embedder.frame is None:
+        raise ConfigurationError(f"{model['name']}: expected a model with a reference frame, got one without")
+    return embedder.frame
+
+
+def _add_segment(folder: Path, manifest: Manifest, sources: Sequence[str], embedder: Embedder, on_error: str) -> Added:
+    name = f"{SEGMENT_PREFIX}{len(manifest.segments):05d}"
+    place = folder / name
+    clear_leftovers(folder, manifest, keep=place)
+    _begin(
+        place, {"sources": [version_of(source) for source in sources], "model": manifest.model, "on_error": on_error}
+    )
+    judge = Judge(drop_duplicates=False, on_error=on_error)
+    with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
+        for number, table in enumerate(stream_records(sources, on_error=on_error)):
+            file = place / f"part-{number:05d}.arrow"
+            records = judge(table)
+            if not file.exists():
+                records, letters = _on_marker(records, embedder, on_error)
+                if len(records):
+                    vectors = embedder.encode(records["nucleotides"].to_pylist(), normalize_embeddings=True)
+                    write_part(file, records, letters, vectors)
+            progress.update(len(table))
+    tell(judge.report)
+    parts = [as_matrix(map_part(file)["vector"]) for file in sorted(place.glob("*.arrow"))]
+    if not parts:
+        shutil.rmtree(place)
+        raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {judge.report.n_read:,} records")
+    vectors = np.concatenate(parts)
+    index = build_index(vectors, place / INDEX_FILE) if len(vectors) > EXACT_RECORDS else describe_exact()
+    (place / BUILDING_FILE).unlink()
+    segment = Segment(name, len(vectors), fingerprints(place), index)
+    write_manifest(folder, replace(manifest, segments=(*manifest.segments, segment)))
+    off_marker = judge.report.n_read - judge.report.n_dropped - len(vectors)
+    return Added(len(vectors), off_marker, judge.report, index)
+
+
+def _begin(place: Path, key: dict[str, Any]) -> None:
+    """Go on with a segment of the same sources, or begin a new one."""
+    told = json.dumps(key, sort_keys=True)
+    file = place / BUILDING_FILE
+    if file.is_file() and file.read_text() == told:
+        logger.info("%s: going on with a build that was interrupted", place.parent)
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    with written_whole(place) as scratch:
+        (scratch / BUILDING_FILE).write_text(told)
+
+
+def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, np.ndarray]:
+    """The records that lie on the reference frame, and their letters."""
+    assert embedder.frame is not None
+    sequences = records["nucleotides"].to_pylist()
+    letters = letters_on_frame(sequences, embedder.frame)
+    fits = embedder.frame.accepts(embedder.frame.place(sequences)) & ((letters >= 0).sum(axis=1) >= LEAST_LETTERS)
+    if on_error == "raise" and not fits.all():
+        row = int(np.argmin(fits))
+        file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
+        problem = f"expected a barcode of the marker, with {LEAST_LETTERS} letters or more on the reference frame"
+        raise BadRecordError(file, record, problem, line)
+    return records.filter(pa.array(fits)), letters[fits]

@@ -1,0 +1,111 @@
+"""From evidence to probability: how often a name with such evidence is right, learnt from queries whose name is known.
+
+At each rank a logistic regression of the evidence gives an order, and isotonic regression its probability (Zadrozny and
+Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates"). Queries of species that
+the library holds and queries of species that it does not hold count alike, however many there are of either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from barcodemae.data.schema import RANKS
+from barcodemae.errors import ConfigurationError
+from barcodemae.reference.evidence import Vote
+
+# The smallest difference that counts: a vector's rounding, and half a letter of a short barcode.
+_LEAST_COSINE_GAP, _LEAST_LETTER_GAP = 0.01, 0.005
+_FEWEST_QUERIES = 50
+
+
+@dataclass(frozen=True)
+class Probability:
+    """How likely it is that an event happened, given the evidence.
+
+    Attributes:
+        weights: `[5]`, of the four numbers of a vote, and a constant.
+        knots: `[k, 2]`, rising weighted sums and their probabilities; between them it is linear.
+    """
+
+    weights: np.ndarray
+    knots: np.ndarray
+
+    def __call__(self, vote: Vote) -> np.ndarray:
+        """float32 `[n]`, 0 to 1."""
+        return np.interp(_features(vote) @ self.weights, *self.knots.T).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"weights": self.weights.tolist(), "knots": self.knots.tolist()}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Probability":
+        return cls(np.array(told["weights"], np.float64), np.array(told["knots"], np.float64).reshape(-1, 2))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All probabilities of an answer.
+
+    Attributes:
+        ranks: rank -> the probability that its name is right.
+        novelty: that the library does not hold the species, given the vote on species.
+    """
+
+    ranks: Mapping[str, Probability]
+    novelty: Probability
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ranks": {rank: one.as_json() for rank, one in self.ranks.items()}, "novelty": self.novelty.as_json()}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Calibration":
+        ranks = {rank: Probability.from_json(told["ranks"][rank]) for rank in RANKS}
+        return cls(ranks, Probability.from_json(told["novelty"]))
+
+
+def fit_probability(vote: Vote, happened: np.ndarray, is_new: np.ndarray) -> Probability:
+    """Learn a probability.
+
+    Args:
+        vote: of `n` queries.
+        happened: bool `[n]`, such as: the name was right.
+        is_new: bool `[n]`, the library does not hold the species. Both kinds count alike.
+
+    Raises:
+        ConfigurationError: there are fewer than 50 queries, or scikit-learn is missing.
+    """
+    try:
+        from sklearn.isotonic import IsotonicRegression
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[evaluate]'") from error
+    if len(happened) < _FEWEST_QUERIES:
+        raise ConfigurationError(f"expected {_FEWEST_QUERIES} named queries or more to calibrate, got {len(happened)}")
+    features = _features(vote)
+    counts = np.bincount(is_new.astype(int), minlength=2)
+    kinds = (counts > 0).sum()
+    weight = (len(is_new) / (kinds * np.maximum(counts, 1)))[is_new.astype(int)]
+    if happened.all() or not happened.any():
+        return Probability(np.zeros(5), np.array([[0.0, float(happened[0])]]))
+    scale = np.append(features[:, :4].std(axis=0) + 1e-9, 1)
+    model = LogisticRegression(max_iter=2000, fit_intercept=False).fit(features / scale, happened, weight)
+    weights = model.coef_[0] / scale
+    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ weights, happened, weight)
+    knots = np.stack([isotonic.X_thresholds_, isotonic.y_thresholds_], axis=1)
+    return Probability(weights, knots)
+
+
+def _features(vote: Vote) -> np.ndarray:
+    """Differences count by their logarithm: one letter more says much where there is none, and little after thirty."""
+    return np.stack(
+        [
+            -np.log(1 + _LEAST_COSINE_GAP - np.minimum(vote.similarities, 1)),
+            -np.log(1 + _LEAST_LETTER_GAP - vote.identities),
+            vote.shares,
+            vote.margins,
+            np.ones(len(vote.shares)),
+        ],
+        axis=1,
+    ).astype(np.float64)

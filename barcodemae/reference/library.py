@@ -1,0 +1,162 @@
+"""A reference library, opened to be searched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.errors import LibraryError
+from barcodemae.reference.manifest import Manifest, Segment, check_files, read_manifest
+from barcodemae.reference.records import NAMES, as_matrix, map_part
+from barcodemae.vectors.nearest import Hits
+
+INDEX_FILE = "index.faiss"
+
+
+class Library:
+    """Records with their vectors, on disk, and what finds the nearest of them.
+
+    Args:
+        folder: of the library.
+        manifest: what it consists of.
+
+    Attributes:
+        folder, manifest: as above.
+        removed: int64, numbers of the records that are removed, in order.
+        num_records: those that are not.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest):
+        self.folder, self.manifest = folder, manifest
+        removed = [np.load(folder / name, allow_pickle=False) for name in manifest.removed]
+        self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
+        self._parts = [
+            map_part(folder / segment.name / name)
+            for segment in manifest.segments
+            for name in sorted(segment.files)
+            if name.endswith(".arrow")
+        ]
+        self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
+        if self._begins[-1] != manifest.num_records:
+            told, found = f"{manifest.num_records:,}", f"{self._begins[-1]:,}"
+            raise LibraryError(f"{folder}: expected {told} records, as its manifest has it, got {found}")
+        self._letters = [as_matrix(part["letters"]) for part in self._parts]
+        self._vectors = [as_matrix(part["vector"]) for part in self._parts]
+        begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
+        self._searchers = [
+            self._searcher(segment, int(begin)) for segment, begin in zip(manifest.segments, begins, strict=False)
+        ]
+        self.num_records = manifest.num_records - len(self.removed)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Library":
+        """Open a library; its files are checked.
+
+        Raises:
+            LibraryError: there is none, or it is not whole.
+        """
+        manifest = read_manifest(Path(folder))
+        check_files(Path(folder), manifest)
+        return cls(Path(folder), manifest)
+
+    def names(self) -> pa.Table:
+        """Columns `id`, the ranks and `bin` of all records, removed ones among them, by number."""
+        return pa.concat_tables([part.select(NAMES) for part in self._parts])
+
+    def nucleotides(self, records: np.ndarray) -> list[str]:
+        """The sequences of some records."""
+        column = pa.chunked_array([chunk for part in self._parts for chunk in part["nucleotides"].chunks])
+        return column.take(pa.array(records)).to_pylist()
+
+    def letters(self, records: np.ndarray) -> np.ndarray:
+        """Letters on the reference frame, int8 `[n, frame_length]`, of records `[n]`."""
+        return _gather(self._letters, self._begins, records)
+
+    def vectors(self, records: np.ndarray) -> np.ndarray:
+        """Vectors of length 1, float16 `[n, dimension]`, of records `[n]`."""
+        return _gather(self._vectors, self._begins, records)
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        """The nearest records of each query, nearest first.
+
+        Args:
+            queries: float32 `[n, dimension]`, of length 1.
+            num_hits: of each query; fewer where the library has fewer, the rest is -1 and -inf.
+        """
+        found = [searcher.search(queries, num_hits) for searcher in self._searchers]
+        rows = np.concatenate([hits.rows for hits in found], axis=1)
+        similarities = np.concatenate([hits.similarities for hits in found], axis=1)
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, :num_hits]
+        return Hits(np.take_along_axis(rows, order, axis=1), np.take_along_axis(similarities, order, axis=1))
+
+    def _searcher(self, segment: Segment, begin: int) -> "_Exact | _Approximate":
+        end = begin + segment.num_records
+        gone = self.removed[(self.removed >= begin) & (self.removed < end)]
+        if INDEX_FILE in segment.files:
+            return _Approximate(self, self.folder / segment.name / INDEX_FILE, begin, gone)
+        return _Exact(self, np.setdiff1d(np.arange(begin, end), gone, assume_unique=True))
+
+
+class _Exact:
+    """Compares a query with every vector of a segment."""
+
+    def __init__(self, library: Library, records: np.ndarray):
+        self._records = records
+        self._vectors = library.vectors(records).astype(np.float32)
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        if not len(self._records):
+            return _no_hits(len(queries), num_hits)
+        similarities, places = faiss.knn(
+            np.ascontiguousarray(queries, np.float32),
+            self._vectors,
+            min(num_hits, len(self._records)),
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )
+        return Hits(self._records[places], similarities)
+
+
+class _Approximate:
+    """Takes candidates from an inverted file, and compares those exactly."""
+
+    def __init__(self, library: Library, file: Path, begin: int, removed: np.ndarray):
+        self._library = library
+        self._begin = begin
+        try:
+            self._index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP)
+        except RuntimeError as error:
+            raise LibraryError(f"{file}: expected an index of FAISS, got: {' '.join(str(error).split())}") from error
+        self._parameters = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
+        if len(removed):
+            # FAISS keeps no reference to either of the two.
+            self._gone = faiss.IDSelectorBatch(removed - begin)
+            self._selector = faiss.IDSelectorNot(self._gone)
+            self._parameters.sel = self._selector
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        queries = np.ascontiguousarray(queries, np.float32)
+        places = self._index.search(queries, num_hits, params=self._parameters)[1]
+        records = np.where(places >= 0, places + self._begin, -1)
+        similarities = np.full(records.shape, -np.inf, np.float32)
+        for row in range(len(queries)):
+            found = records[row] >= 0
+            similarities[row, found] = self._library.vectors(records[row, found]).astype(np.float32) @ queries[row]
+        return Hits(records, similarities)
+
+
+def _no_hits(num_queries: int, num_hits: int) -> Hits:
+    return Hits(np.full((num_queries, num_hits), -1), np.full((num_queries, num_hits), -np.inf, np.float32))
+
+
+def _gather(parts: Sequence[np.ndarray], begins: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """Rows by number out of parts that lie one after the other."""
+    if len(parts) == 1:
+        return parts[0][records]
+    part = np.searchsorted(begins, records, side="right") - 1
+    gathered = np.empty((len(records), parts[0].shape[1]), parts[0].dtype)
+    for number in np.unique(part):
+        here = part == number
+        gathered[here] = parts[number][records[here] - begins[number]]
+    return gathered

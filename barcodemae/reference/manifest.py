@@ -1,0 +1,160 @@
+"""What a reference library consists of: `library.json`, whose replacement is the one moment at which it changes.
+
+LIBRARY/
+  library.json                 model, segments, what was removed; a fingerprint of every file
+  segment-00000/               one build or append
+    part-00000.arrow           records, letters and vectors
+    index.faiss                where the segment is too large to be searched exactly
+  removed-00001.npy            numbers of records that were removed
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from barcodemae.errors import LibraryError
+from barcodemae.files import written_whole
+
+MANIFEST_FILE = "library.json"
+VERSION = 1
+
+_BLOCK_BYTES = 4096
+_NUM_BLOCKS = 64
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells a file from another, and from itself cut short, without reading a gigabyte.
+
+    Attributes:
+        bytes: its size.
+        blake2: of 64 blocks that lie evenly over it, the first and the last among them.
+    """
+
+    bytes: int
+    blake2: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The records of one build or append.
+
+    Attributes:
+        name: of its folder.
+        num_records: so many.
+        files: name -> fingerprint.
+        index: how it is searched: `kind`, and of an approximate one its `recall` at 1, measured when it was built.
+    """
+
+    name: str
+    num_records: int
+    files: dict[str, Fingerprint]
+    index: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a library consists of.
+
+    Attributes:
+        model: `name, weights_sha256, engine`: what its vectors were made with.
+        dimension: of a vector.
+        frame_length: coordinates of the reference frame.
+        segments: in the order of their records' numbers.
+        removed: the file with the numbers of removed records, by its name; empty where none was.
+    """
+
+    model: dict[str, str]
+    dimension: int
+    frame_length: int
+    segments: tuple[Segment, ...] = ()
+    removed: dict[str, Fingerprint] = field(default_factory=dict)
+
+    @property
+    def num_records(self) -> int:
+        """Removed ones among them: numbers are never given twice."""
+        return sum(segment.num_records for segment in self.segments)
+
+
+def fingerprint(file: Path) -> Fingerprint:
+    """The fingerprint of a file.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    size = file.stat().st_size
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as content:
+        last = max(size - _BLOCK_BYTES, 0)
+        for place in sorted({last * i // (_NUM_BLOCKS - 1) for i in range(_NUM_BLOCKS)}):
+            content.seek(place)
+            digest.update(content.read(_BLOCK_BYTES))
+    return Fingerprint(size, digest.hexdigest())
+
+
+def fingerprints(folder: Path) -> dict[str, Fingerprint]:
+    """Of the files of a folder, by name."""
+    return {file.name: fingerprint(file) for file in sorted(folder.iterdir())}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `library.json`.
+
+    Raises:
+        LibraryError: there is none, or it is no manifest of this version.
+    """
+    file = folder / MANIFEST_FILE
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told["version"] != VERSION:
+            raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']}")
+        segments = tuple(_segment(one) for one in told["segments"])
+        removed = _fingerprints(told["removed"])
+        return Manifest(told["model"], told["dimension"], told["frame_length"], segments, removed)
+    except FileNotFoundError as error:
+        problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
+        raise LibraryError(f"{folder}: {problem}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LibraryError(f"{file}: expected the manifest of a library, got: {error!r}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a manifest in the place of the one before."""
+    with written_whole(folder) as scratch:
+        (scratch / MANIFEST_FILE).write_text(json.dumps({"version": VERSION} | asdict(manifest), indent=2) + "\n")
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """See to it that all files are what they were when the manifest was written.
+
+    Raises:
+        LibraryError: one is missing, of another size, or another one.
+    """
+    for file, expected in _files(folder, manifest):
+        try:
+            found = fingerprint(file)
+        except OSError as error:
+            raise LibraryError(f"{file}: expected a file of the library, found none") from error
+        if found.bytes != expected.bytes:
+            raise LibraryError(f"{file}: expected {expected.bytes:,} bytes, as in {MANIFEST_FILE}, got {found.bytes:,}")
+        if found != expected:
+            raise LibraryError(f"{file}: expected the file that {MANIFEST_FILE} was written for, got another")
+
+
+def _files(folder: Path, manifest: Manifest) -> Iterator[tuple[Path, Fingerprint]]:
+    for segment in manifest.segments:
+        for name, expected in segment.files.items():
+            yield folder / segment.name / name, expected
+    for name, expected in manifest.removed.items():
+        yield folder / name, expected
+
+
+def _segment(told: dict[str, Any]) -> Segment:
+    return Segment(told["name"], told["num_records"], _fingerprints(told["files"]), told["index"])
+
+
+def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:
+    return {name: Fingerprint(**one) for name, one in told.items()}

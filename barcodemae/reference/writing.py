@@ -1,0 +1,54 @@
+"""One writer at a time, and nothing left of those that were interrupted."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from barcodemae.errors import LibraryError
+from barcodemae.files import SCRATCH_PREFIX
+from barcodemae.reference.manifest import MANIFEST_FILE, Manifest
+
+LOCK_FILE = ".lock"
+SEGMENT_PREFIX = "segment-"
+REMOVED_PREFIX = "removed-"
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Hold a library against all other writers; readers go on with what it was.
+
+    Raises:
+        LibraryError: another process writes to it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LibraryError(f"{folder}: another process is writing to this library") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def clear_leftovers(folder: Path, manifest: Manifest | None, keep: Path | None = None) -> None:
+    """Delete what interrupted writers left: whatever of ours the manifest does not name.
+
+    Args:
+        folder: the library's, held against other writers.
+        manifest: the library's; None where there is none yet.
+        keep: the segment that is being made.
+    """
+    named = {MANIFEST_FILE, LOCK_FILE, *(manifest.removed if manifest else ())}
+    named |= {segment.name for segment in (manifest.segments if manifest else ())}
+    for place in folder.iterdir():
+        ours = place.name.startswith((SEGMENT_PREFIX, REMOVED_PREFIX, SCRATCH_PREFIX))
+        if ours and place.name not in named and place != keep:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()

@@ -1,0 +1,43 @@
+"""Small libraries for tests: real barcodes, and an embedder that needs no training."""
+
+import numpy as np
+
+from barcodemae.reference.build import build_library
+from tokenization_barcodemae import ReferenceFrame, letters_on_frame
+
+MODEL = {"name": "letters", "weights_sha256": "0" * 64, "engine": "letters"}
+
+
+class LettersEmbedder:
+    """Letters on the reference frame by a fixed random projection: near barcodes have near vectors."""
+
+    def __init__(self, dimension=32):
+        self.frame = ReferenceFrame.coi()
+        self.dimension = dimension
+        self._projection = np.random.default_rng(0).normal(size=(4 * self.frame.length, dimension)).astype(np.float32)
+        self.num_encoded = 0
+
+    def encode(self, sequences, *, normalize_embeddings=False, on_error="raise"):
+        self.num_encoded += len(sequences)
+        letters = letters_on_frame(list(sequences), self.frame)
+        one_hot = (letters[..., None] == np.arange(4)) - 0.25 * (letters >= 0)[..., None]
+        vectors = one_hot.reshape(len(letters), self._projection.shape[0]).astype(np.float32) @ self._projection
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def write_fasta(records, file):
+    """Barcodes of an Arrow table with their taxonomy, as SINTAX has it."""
+    prefixes = {"phylum": "p", "class": "c", "order": "o", "family": "f", "genus": "g", "species": "s"}
+    lines = []
+    for row in records.to_pylist():
+        taxonomy = ",".join(f"{prefixes[rank]}:{row[rank].replace(' ', '_')}" for rank in prefixes if row[rank])
+        lines.append(f">{row['id']};tax={taxonomy};\n{row['nucleotides']}\n")
+    file.write_text("".join(lines))
+    return str(file)
+
+
+def library_of(records, folder, embedder=None):
+    """A library of an Arrow table's barcodes in `folder / "library"`."""
+    source = write_fasta(records, folder / "library.fasta")
+    build_library(folder / "library", [source], embedder or LettersEmbedder(), MODEL, on_error="skip")
+    return folder / "library"
