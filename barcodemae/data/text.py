@@ -4,11 +4,14 @@ import gzip
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import pyarrow as pa
+
+from barcodemae.data.schema import STRING
 from barcodemae.errors import UnreadableFileError
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,12 @@ def utf8_problem(text: str) -> str:
 def as_utf8(text: str) -> str:
     """The text with a question mark for each byte that was not UTF-8."""
     return text.encode("utf-8", "replace").decode()
+
+
+def text_column(texts: Sequence[str], problems: Sequence[str]) -> pa.Array:
+    """Texts as a column; one that has a problem may hold bytes that were not UTF-8, which become question marks."""
+    pairs = zip(texts, problems, strict=True)
+    return pa.array([as_utf8(text) if problem else text for text, problem in pairs], STRING)
 
 
 @contextmanager

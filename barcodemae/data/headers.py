@@ -1,0 +1,184 @@
+"""Ids and taxonomies in the header lines of FASTA, in the formats that reference libraries come in.
+
+| format | a header |
+| --- | --- |
+| SINTAX, UTAX | `id;tax=k:Animalia,p:Arthropoda,..,g:Apis,s:Apis_mellifera;` |
+| QIIME 2, Greengenes, UNITE | `id k__Animalia; p__Arthropoda; ..; g__Apis; s__mellifera` (UNITE: `name|accession|SH|refs|k__..`) |
+| RDP, a release | `id words<TAB>Lineage=Root;rootrank;Animalia;domain;..;Apis;genus` |
+| RDP, a training set | `id<TAB>Root;Animalia;Arthropoda;..;Apis;Apis mellifera`, or from `cellularOrganisms;Eukaryota;Metazoa` on |
+| MIDORI2, its RDP form | `accession.start.end<TAB>root_1;Eukaryota_2759;Arthropoda_6656;..;Apis_7459;Apis mellifera_7460` |
+| MIDORI2, all levels | `..<TAB>root_1;superkingdom_Eukaryota_2759;..;phylum_Arthropoda_6656;..;species_Apis mellifera_7460` |
+| BOLD 3 and 4 | `process id|taxon|marker` or `process id|taxon|marker|GenBank accession` |
+| BOLD 5 | `process id|marker|country|Animalia,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apini,Apis,Apis mellifera` |
+
+MIDORI2's BLAST form has `###` in place of the tab, and its SINTAX and QIIME forms carry the NCBI taxon ids too. MIDORI2
+fills a rank that NCBI lacks with a lower one's name (`order_Vannellidae_95227`), mkCOInr with a higher one's
+(`Paguridae_6745_genus`), the COI training set of T. M. Porter with `undef_Eukaryota`: all three mean that the rank is
+unknown. BOLD 3 and 4 name one taxon of any rank: two words are a species, one that ends with `-idae` is a family, and of
+any other the rank isn't told.
+
+Sources: the manuals of VSEARCH, QIIME 2 (q2-types) and the RDP classifier; headers of MIDORI2 as quoted in issue 85 of
+gjeunen/reference_database_creator and in hariszaf/darn; the manual of meglecz/mkCOInr; BOLD's as docs.ropensci.org/bold
+shows them (version 4) and as the tests of brendanf's optimotu.pipeline do (version 5).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from barcodemae.data.schema import RANKS, STRING
+
+
+class _Format(NamedTuple):
+    """How the headers of one format are told and read: regular expressions of RE2.
+
+    Attributes:
+        header: what a header of this format matches, and one of another doesn't.
+        id: its group `id` is the id.
+        names: rank -> an expression, whose group `name` is the name; a rank that the format doesn't tell is left out.
+    """
+
+    header: str
+    id: str
+    names: dict[str, str]
+
+
+def _places(separator: str, first: int) -> dict[str, str]:
+    """The ranks one after the other, after `first` names of higher ones."""
+    other = f"[^{separator}]*"
+    return {
+        rank: f"^(?:{other}{separator}){{{first + place}}}(?P<name>{other})" for place, rank in enumerate(RANKS)
+    }
+
+
+_PROCESS_ID = r"^(?P<id>[A-Z][A-Z0-9]*-[0-9]{2})\|"
+_FIRST_WORD = r"^(?P<id>\S*)"
+_BEFORE_LINEAGE = r"^(?P<id>\S*?)(?:###|\s|$)"
+
+_LINEAGE = r"^[^|]*\|[^|]*\|[^|]*\|[^|,]*"
+_FAMILY = ",[^|,]*"
+
+_FORMATS = (
+    _Format(
+        header=";tax=",
+        id=r"^(?P<id>\S*?)(?:;tax=|\s)",
+        names={rank: rf";tax=(?:[^;]*,)?{rank[0]}:(?P<name>[^;]*?)(?:,[a-z]:|;|$)" for rank in RANKS},
+    ),
+    _Format(
+        header=r"(?:^|[\s;|])[A-Za-z]{1,2}__[^;|]*;\s*[A-Za-z]__",
+        id=r"^(?P<id>\S*?)(?:[;|][A-Za-z]{1,2}__|\s|$)",
+        names={rank: rf"(?:^|[\s;|]){rank[0]}__(?P<name>[^;|]*)" for rank in RANKS},
+    ),
+    _Format(
+        header=r"\sLineage=Root;rootrank",
+        id=_FIRST_WORD,
+        names={rank: rf";(?P<name>[^;]*);{rank}(?:;|$)" for rank in RANKS},
+    ),
+    _Format(
+        header=r"(?:###|\s)root_1;.*;species_",
+        id=_BEFORE_LINEAGE,
+        names={rank: rf";{rank}_(?P<name>[^;]*)" for rank in RANKS},
+    ),
+    _Format(header=r"(?:###|\s)[Rr]oot(?:_1)?;", id=_BEFORE_LINEAGE, names=_places(";", first=2)),
+    _Format(header=r"\scellularOrganisms;", id=_BEFORE_LINEAGE, names=_places(";", first=3)),
+    _Format(
+        header=_PROCESS_ID + r"[^|]*\|[^|]*\|(?:[^|,]*,){7}",
+        id=_PROCESS_ID,
+        # A tribe and a subspecies may stand there or not.
+        names={
+            **{rank: rf"{_LINEAGE}(?:{_FAMILY}){{{place}}},(?P<name>[^|,]*)" for place, rank in enumerate(RANKS[:4])},
+            "genus": rf"{_LINEAGE}(?:{_FAMILY}){{5}}(?:{_FAMILY})?,(?P<name>[^|,]*),",
+            "species": rf"{_LINEAGE}(?:{_FAMILY}){{6}}(?:{_FAMILY})?,(?P<name>[^|,]*)",
+        },
+    ),
+    _Format(
+        header=_PROCESS_ID + r"[^|]*\|[^|]*(?:\|[^|]*)?$",
+        id=_PROCESS_ID,
+        names={
+            "family": r"^[^|]*\|(?P<name>[A-Z][a-z]+idae)\|",
+            "genus": r"^[^|]*\|(?P<name>[A-Z][a-z]+) [a-z]",
+            "species": r"^[^|]*\|(?P<name>[A-Z][a-z]+ [a-z][^|]*)",
+        },
+    ),
+)
+
+# Without one of these no header has a taxonomy: most have none, and are told by this alone.
+_SIGN = "[;|]"
+
+_WITH_TAXON_IDS = r"(?:###|\s)root_1;|(?:cellularOrganisms;|[kd]:|[kd]__)[^;,]*_[0-9]+"
+_LENT_NAME = r"^(?:phylum|class|order|family|genus)_|_-?[0-9]+(?:_[a-z]+)+$|^undef_"
+_UNKNOWN = (
+    r"(?i)^(?:na|n/a|nan|none|null|not[ _]classified|unassigned|undefined|(?:.*[ _])?incertae[ _]sedis"
+    r"|(?:unclassified|unidentified|unknown|uncultured|environmental|metagenome)\b.*)$"
+)
+_UNNAMED_SPECIES = r"^\S+ (?:sp|spp|cf|aff|nr)\b"
+
+
+def read_headers(headers: pa.Array) -> dict[str, pa.Array]:
+    """Find ids and taxonomies in headers, each in the format that it has by itself.
+
+    A name's underscores become spaces. A word that means that a rank is unknown becomes "" (`unclassified`, `NA`, or a
+    species such as `Apis sp.` or `Apis cf. mellifera`). A species that is no more than its epithet gets its genus.
+
+    Args:
+        headers: `[n]`, text after the `>`.
+
+    Returns:
+        `id` and each of `RANKS` -> `[n]` text, "" where it is unknown. The id is the first word; of BOLD's headers, the
+        process id.
+    """
+    nothing = pa.repeat(pa.scalar("", STRING), len(headers))
+    columns = {"id": _group(headers, _FIRST_WORD, "id"), **dict.fromkeys(RANKS, nothing)}
+    is_open = pc.match_substring_regex(headers, _SIGN).to_numpy(zero_copy_only=False)
+    for form in _FORMATS:
+        if not is_open.any():
+            break
+        is_ours = is_open & pc.match_substring_regex(headers, form.header).to_numpy(zero_copy_only=False)
+        if not is_ours.any():
+            continue
+        is_open &= ~is_ours
+        ours = headers.filter(pa.array(is_ours))
+        found = {"id": _group(ours, form.id, "id"), **_ranks(ours, form)}
+        columns = {
+            name: pc.replace_with_mask(column, pa.array(is_ours), found[name]) for name, column in columns.items()
+        }
+    return columns
+
+
+def has_taxonomy(headers: pa.Array) -> np.ndarray:
+    """Which headers are of a format with a taxonomy: `[n]` bool."""
+    return np.logical_or.reduce(
+        [pc.match_substring_regex(headers, form.header).to_numpy(zero_copy_only=False) for form in _FORMATS]
+    )
+
+
+def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
+    nothing = pa.repeat(pa.scalar("", STRING), len(headers))
+    has_taxon_ids = pc.match_substring_regex(headers, _WITH_TAXON_IDS)
+    names = {}
+    for rank in RANKS:
+        if rank not in form.names:
+            names[rank] = nothing
+            continue
+        name = pc.utf8_trim(_group(headers, form.names[rank], "name"), characters=' "')
+        name = _blank(name, _LENT_NAME)
+        name = pc.if_else(has_taxon_ids, pc.replace_substring_regex(name, "_-?[0-9]+$", ""), name)
+        names[rank] = _blank(pc.replace_substring(name, "_", " "), _UNKNOWN)
+
+    is_epithet = pc.match_substring_regex(names["species"], "^[a-z]")
+    is_known = pc.not_equal(names["genus"], "")
+    binomial = pc.if_else(is_known, pc.binary_join_element_wise(names["genus"], names["species"], pa.scalar(" ", STRING)), nothing)
+    names["species"] = _blank(pc.if_else(is_epithet, binomial, names["species"]), _UNNAMED_SPECIES)
+    return names
+
+
+def _group(texts: pa.Array, pattern: str, group: str) -> pa.Array:
+    """What a group of an expression catches in each text, "" where it doesn't match."""
+    return pc.struct_field(pc.extract_regex(texts, pattern), group).fill_null("")
+
+
+def _blank(names: pa.Array, pattern: str) -> pa.Array:
+    """The names, "" in place of those that match."""
+    return pc.if_else(pc.match_substring_regex(names, pattern), pa.scalar("", STRING), names)
