@@ -1,25 +1,26 @@
 """Ids and taxonomies in the header lines of FASTA, in the formats that reference libraries come in.
 
-| format | a header |
-| --- | --- |
-| SINTAX, UTAX | `id;tax=k:Animalia,p:Arthropoda,..,g:Apis,s:Apis_mellifera;` |
-| QIIME 2, Greengenes, UNITE | `id k__Animalia; p__Arthropoda; ..; g__Apis; s__mellifera` (UNITE: `name|accession|SH|refs|k__..`) |
-| RDP, a release | `id words<TAB>Lineage=Root;rootrank;Animalia;domain;..;Apis;genus` |
-| RDP, a training set | `id<TAB>Root;Animalia;Arthropoda;..;Apis;Apis mellifera`, or from `cellularOrganisms;Eukaryota;Metazoa` on |
-| MIDORI2, its RDP form | `accession.start.end<TAB>root_1;Eukaryota_2759;Arthropoda_6656;..;Apis_7459;Apis mellifera_7460` |
-| MIDORI2, all levels | `..<TAB>root_1;superkingdom_Eukaryota_2759;..;phylum_Arthropoda_6656;..;species_Apis mellifera_7460` |
-| BOLD 3 and 4 | `process id|taxon|marker` or `process id|taxon|marker|GenBank accession` |
-| BOLD 5 | `process id|marker|country|Animalia,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apini,Apis,Apis mellifera` |
+- SINTAX and UTAX: `id;tax=k:Animalia,p:Arthropoda,..,g:Apis,s:Apis_mellifera;`
+- QIIME 2 and Greengenes: `id k__Animalia; p__Arthropoda; ..; g__Apis; s__mellifera`
+- UNITE: `name|accession|hypothesis|refs|k__Fungi;p__Ascomycota;..;s__Boletus_edulis`
+- RDP, a release: `id words<TAB>Lineage=Root;rootrank;Animalia;domain;..;Apis;genus`
+- RDP, a training set: `id<TAB>Root;Animalia;Arthropoda;..;Apis;Apis mellifera`, or with two taxa above the phylum,
+  `id cellularOrganisms;Eukaryota;Metazoa;Arthropoda;..;Apis;Apis_mellifera`
+- MIDORI2: `accession.start.end<TAB>root_1;Eukaryota_2759;Arthropoda_6656;..;Apis_7459;Apis mellifera_7460`, or with all
+  that NCBI knows, `..<TAB>root_1;..;phylum_Arthropoda_6656;subphylum_..;..;species_Apis mellifera_7460`
+- BOLD 3 and 4: `process id|taxon|marker` and `process id|taxon|marker|GenBank accession`
+- BOLD 5: `process id|marker|country|Animalia,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apini,Apis,Apis mellifera`
 
-MIDORI2's BLAST form has `###` in place of the tab, and its SINTAX and QIIME forms carry the NCBI taxon ids too. MIDORI2
-fills a rank that NCBI lacks with a lower one's name (`order_Vannellidae_95227`), mkCOInr with a higher one's
-(`Paguridae_6745_genus`), the COI training set of T. M. Porter with `undef_Eukaryota`: all three mean that the rank is
-unknown. BOLD 3 and 4 name one taxon of any rank: two words are a species, one that ends with `-idae` is a family, and of
-any other the rank isn't told.
+MIDORI2's BLAST form has `###` in place of the tab; its SINTAX and QIIME forms hold the NCBI taxon ids too. It fills a
+rank that NCBI lacks with the name of a lower one (`order_Vannellidae_95227`), mkCOInr with that of a higher one
+(`Paguridae_6745_genus`), the COI training set for RDP with `undef_Eukaryota`: all three mean an unknown rank. BOLD 3
+and 4 name one taxon of any rank: two words are a species, one word that ends with `-idae` is a family (so the code of
+zoological nomenclature has it), and of another the rank isn't told.
 
-Sources: the manuals of VSEARCH, QIIME 2 (q2-types) and the RDP classifier; headers of MIDORI2 as quoted in issue 85 of
-gjeunen/reference_database_creator and in hariszaf/darn; the manual of meglecz/mkCOInr; BOLD's as docs.ropensci.org/bold
-shows them (version 4) and as the tests of brendanf's optimotu.pipeline do (version 5).
+Sources: the headers of RDP's release 11; the manual of mkCOInr (mkcoinr.readthedocs.io); for MIDORI2, issue 85 of
+gjeunen/reference_database_creator and the scripts of CVUA-RRW/FooDMe; for UNITE, the vignette on formats of the R
+package dbpq; for BOLD 4, the manual of alexpiper/taxreturn (`fetch_bold`); for BOLD 5, the tests of the R package
+optimotu.pipeline.
 """
 
 from typing import NamedTuple
@@ -48,9 +49,7 @@ class _Format(NamedTuple):
 def _places(separator: str, first: int) -> dict[str, str]:
     """The ranks one after the other, after `first` names of higher ones."""
     other = f"[^{separator}]*"
-    return {
-        rank: f"^(?:{other}{separator}){{{first + place}}}(?P<name>{other})" for place, rank in enumerate(RANKS)
-    }
+    return {rank: f"^(?:{other}{separator}){{{first + place}}}(?P<name>{other})" for place, rank in enumerate(RANKS)}
 
 
 _PROCESS_ID = r"^(?P<id>[A-Z][A-Z0-9]*-[0-9]{2})\|"
@@ -169,7 +168,9 @@ def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
 
     is_epithet = pc.match_substring_regex(names["species"], "^[a-z]")
     is_known = pc.not_equal(names["genus"], "")
-    binomial = pc.if_else(is_known, pc.binary_join_element_wise(names["genus"], names["species"], pa.scalar(" ", STRING)), nothing)
+    binomial = pc.if_else(
+        is_known, pc.binary_join_element_wise(names["genus"], names["species"], pa.scalar(" ", STRING)), nothing
+    )
     names["species"] = _blank(pc.if_else(is_epithet, binomial, names["species"]), _UNNAMED_SPECIES)
     return names
 

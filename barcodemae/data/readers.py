@@ -51,8 +51,9 @@ def stream_records(
     Args:
         sources: one source, or several to read one after the other.
         preset: the layout of the collection.
-        on_error: a row of a text file that is damaged (another number of columns than the header, no UTF-8, no whole
-            FASTQ record): "raise" to stop, "skip" to hand it on with what is wrong in the column `problem`, for `quality.Judge` to drop it.
+        on_error: a row of a text file that is damaged (another number of columns than the header, no whole FASTQ
+            record, no UTF-8): "raise" to stop, "skip" to hand it on with what is wrong in the column `problem`, for
+            `quality.Judge` to drop it.
 
     Yields:
         Tables of `schema.SCHEMA`, not empty and of bounded size: text columns, "" where a value is unknown, and for

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
@@ -36,7 +36,7 @@ def open_standard_input() -> Iterator[tuple[Callable[[Lines, Preset], Iterator[P
     with readable(NAME):
         first, content = _look_at(sys.stdin.buffer)
         if first.startswith(_GZIP):
-            first, content = _look_at(gzip.GzipFile(fileobj=content))
+            first, content = _look_at(cast(BinaryIO, gzip.GzipFile(fileobj=content)))
         if first == _PARQUET:
             raise UnreadableFileError(NAME, "expected FASTA, FASTQ, TSV or CSV, got Parquet, which needs a file")
         with decode(content) as text:
@@ -74,7 +74,7 @@ class _Again(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         taken = self._first[: len(buffer)] or self._content.read(len(buffer))
         self._first = self._first[len(taken) :]
         buffer[: len(taken)] = taken
