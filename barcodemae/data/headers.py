@@ -161,10 +161,10 @@ def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
         if rank not in form.names:
             names[rank] = nothing
             continue
-        name = pc.utf8_trim(_group(headers, form.names[rank], "name"), characters=' "')
-        name = _blank(name, _LENT_NAME)
-        name = pc.if_else(has_taxon_ids, pc.replace_substring_regex(name, "_-?[0-9]+$", ""), name)
-        names[rank] = _blank(pc.replace_substring(name, "_", " "), _UNKNOWN)
+        name = _group(headers, form.names[rank], "name")
+        if has_taxon_ids.true_count:
+            name = pc.if_else(has_taxon_ids, pc.replace_substring_regex(name, r"_-?[0-9]+\s*$", ""), name)
+        names[rank] = _clean(name)
 
     is_epithet = pc.match_substring_regex(names["species"], "^[a-z]")
     is_known = pc.not_equal(names["genus"], "")
@@ -173,6 +173,14 @@ def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
     )
     names["species"] = _blank(pc.if_else(is_epithet, binomial, names["species"]), _UNNAMED_SPECIES)
     return names
+
+
+def _clean(names: pa.Array) -> pa.Array:
+    """Names as people write them, "" for those that mean an unknown rank."""
+    each = names.dictionary_encode()  # there are few names to a million headers
+    name = pc.utf8_trim(each.dictionary, characters=' "')
+    name = pc.replace_substring(_blank(name, _LENT_NAME), "_", " ")
+    return _blank(name, _UNKNOWN).take(each.indices)
 
 
 def _group(texts: pa.Array, pattern: str, group: str) -> pa.Array:
