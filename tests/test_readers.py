@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from barcodemae.data import COLUMNS, PRESETS, RANKS, find_preset, judge, read_records, stream_records
 from barcodemae.data.delimited import read_csv
 from barcodemae.data.fasta import read_fasta
+from barcodemae.data.readers import EXTENSIONS, version_of
 from barcodemae.data.schema import BATCH_ROWS, SCHEMA
 from barcodemae.data.text import Lines
 from barcodemae.errors import ConfigurationError, UnreadableFileError
@@ -250,6 +251,17 @@ def test_fasta_reads_what_was_written(records, width):
     assert [written[line - 1].split()[0][1:] for line in lines] == [name for name, _ in records]
 
 
+def test_fasta_finds_the_ranks_whatever_the_format_of_the_headers(write):
+    text = (
+        ">a\troot_1;Eukaryota_2759;Arthropoda_66;Insecta_50557;Hymenoptera_7399;Apidae_7458;Apis_7459;Apis dorsata_7\n"
+        "AC\n>ABC12-10|Apis mellifera|COI-5P\nAC\n>c k__Animalia; p__Arthropoda; g__Apis; s__cerana\nAC\n>d\nAC\n"
+    )
+    records = read_records(write("a.fas", text))
+    assert records["id"].to_pylist() == ["a", "ABC12-10", "c", "d"]
+    assert records["species"].to_pylist() == ["Apis dorsata", "Apis mellifera", "Apis cerana", ""]
+    assert records["phylum"].to_pylist() == ["Arthropoda", "", "Arthropoda", ""]
+
+
 # Streams
 
 
@@ -273,6 +285,84 @@ def test_streams_are_bounded_tables_that_make_up_the_whole(write, name):
     assert whole["id"].to_pylist() == ids
     first, step = {"parquet": (1, 1), "fa": (1, 2)}.get(name.split(".")[1], (2, 1))
     assert whole["line"].to_pylist() == list(range(first, first + step * count, step))
+
+
+# Standard input
+
+
+@pytest.fixture
+def type_in(monkeypatch):
+    """Hand bytes in at standard input, one at a read, as a slow pipe may."""
+
+    class Slow(io.BytesIO):
+        def read1(self, size=-1):
+            return super().read1(min(size, 1) if size > 0 else 1)
+
+    def type_in(content: bytes | str):
+        buffer = Slow(content.encode() if isinstance(content, str) else content)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(buffer))
+        return buffer
+
+    return type_in
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (">x;tax=g:Apis\nACGT\n", 1),
+        ("\ufeff\n# made by hand\n>x;tax=g:Apis\nAC\nGT", 3),
+        ("\n@x\nACGT\n+\n@@@@\n", 2),
+        ("id\tnuc\tgenus\nx\tACGT\tApis\n", 2),
+        ("id,nuc,genus\n\nx,ACGT,Apis\n", 3),
+    ],
+)
+def test_standard_input_tells_its_format_by_its_first_bytes(type_in, content, line, compress):
+    buffer = type_in(gzipped(content.encode()) if compress else content)
+    (record,) = read_records("-").to_pylist()
+    assert (record["id"], record["nucleotides"], record["file"], record["line"]) == (
+        "x",
+        "ACGT",
+        "standard input",
+        line,
+    )
+    assert record["genus"] == ("" if "@" in content else "Apis")
+    assert not buffer.closed
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_parquet_does_not_come_by_standard_input(type_in, compress):
+    content = parquet({"nuc": ["ACGT"]})
+    type_in(gzipped(content) if compress else content)
+    with pytest.raises(UnreadableFileError, match="got Parquet, which needs a file"):
+        read_records("-")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "standard input: expected records, got an empty file"),
+        (gzipped(b">x\nACGT\n")[:-6], "standard input: expected a whole gzip file"),
+        ("id,seq\n", "standard input: expected a column of nucleotides"),
+        ("id,nuc\nx\n", "standard input, line 2: expected 2 columns"),
+    ],
+)
+def test_broken_standard_input(type_in, content, message):
+    type_in(content)
+    with pytest.raises(UnreadableFileError, match=message):
+        read_records("-")
+
+
+@given(st.binary(max_size=50) | st.text('>@+#idnuc,\t\n";|_').map(str.encode), st.booleans())
+def test_any_standard_input_gives_records_or_the_clear_error(content, compress):
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(UnreadableFileError):
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(gzipped(content) if compress else content)))
+        assert len(read_records("-", on_error="skip"))
+
+
+def test_standard_input_has_no_version():
+    with pytest.raises(ConfigurationError, match="standard input can't be read again"):
+        version_of("-")
 
 
 # Presets: a small file of each form
@@ -559,6 +649,7 @@ WHOLE = {
     "a.csv": delimited(","),
     "a.tsv": delimited("\t"),
     "a.fa": b">x;tax=g:Apis\nACGT\n>y\nGGTT\n",
+    "a.fq": b"@x\nACGT\n+\nIIII\n@y\nGG\n+\n@I\n",
     "a.csv.gz": gzipped(delimited(",")),
     "a.parquet": parquet({"nuc": ["ACGT" * 9] * 20, "id": [str(i) for i in range(20)]}),
 }
@@ -573,6 +664,15 @@ def test_damage_gives_records_or_the_clear_error(write, name):
             content[rng.randrange(len(content))] = rng.randrange(256)
         with contextlib.suppress(UnreadableFileError):
             judge(read_records(write(name, bytes(content))), on_error="skip")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text('>@+#idnuc,\t\n\r";|_= 1é').map(str.encode), st.sampled_from(EXTENSIONS))
+@example(b"", ".fa")
+@example(b"@\n\n+\n", ".fq")
+def test_any_bytes_give_records_or_the_clear_error(write, content, extension):
+    with contextlib.suppress(UnreadableFileError):
+        assert len(judge(read_records(write(f"a{extension}", content), on_error="skip"), on_error="skip")) == 2
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])

@@ -15,7 +15,7 @@ from barcodemae.errors import UnreadableFileError
 
 def read_csv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read comma-separated text; a quoted value may hold commas, quotes and line breaks. See `read_tsv`."""
-    return _read(lines, preset, _Rows(lines, "CSV", delimiter=","))
+    return _read(lines, preset, csv_rows(lines))
 
 
 def read_tsv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
@@ -32,11 +32,21 @@ def read_tsv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     Raises:
         UnreadableFileError: the columns don't fit the schema.
     """
-    return _read(lines, preset, _Rows(lines, "TSV", delimiter="\t", quoting=csv.QUOTE_NONE))
+    return _read(lines, preset, tsv_rows(lines))
 
 
-def _read(lines: Lines, preset: Preset, rows: "_Rows") -> Iterator[Piece]:
-    names = _header(lines, rows)
+def csv_rows(lines: Lines) -> "Rows":
+    """The rows of comma-separated text."""
+    return Rows(lines, "CSV", delimiter=",")
+
+
+def tsv_rows(lines: Lines) -> "Rows":
+    """The rows of tab-separated text, in which a quotation mark is a letter like any other."""
+    return Rows(lines, "TSV", delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read(lines: Lines, preset: Preset, rows: "Rows") -> Iterator[Piece]:
+    _, names = read_header(lines.file, rows)
     columns = list(recognise(names, lines.file, preset).values())
     places = [names.index(column) for column in columns]
     lines.may_be_latin_1 = "species_name" in names  # BOLD's tables of version 3
@@ -59,13 +69,18 @@ def _read(lines: Lines, preset: Preset, rows: "_Rows") -> Iterator[Piece]:
         yield _piece(columns, batch, numbers, problems)
 
 
-def _header(lines: Lines, rows: "_Rows") -> list[str]:
+def read_header(file: str, rows: "Rows") -> tuple[int, list[str]]:
+    """The first row that isn't blank: its line and its values.
+
+    Raises:
+        UnreadableFileError: there is none, or it is damaged.
+    """
     for number, names, problem in rows:
         if problem := problem or utf8_problem("".join(names)):
-            raise UnreadableFileError(lines.file, problem, number)
+            raise UnreadableFileError(file, problem, number)
         if any(map(str.strip, names)):
-            return names
-    raise UnreadableFileError(lines.file, "expected records, got an empty file")
+            return number, names
+    raise UnreadableFileError(file, "expected records, got an empty file")
 
 
 def _piece(columns: list[str], batch: list[list[str]], numbers: list[int], problems: list[str]) -> Piece:
@@ -74,7 +89,7 @@ def _piece(columns: list[str], batch: list[list[str]], numbers: list[int], probl
     return Piece(table, np.array(numbers), problems)
 
 
-class _Rows:
+class Rows:
     """The rows of a text: the line that each begins on, its values, and what is wrong with it.
 
     A damaged row may have swallowed good ones, as when a quotation mark is never closed: of a row with a problem, only

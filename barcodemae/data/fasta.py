@@ -1,4 +1,4 @@
-"""FASTA, with the taxonomy of SINTAX headers.
+"""FASTA, with the taxonomies of its headers.
 
 It is read here, and not by dnaio, which neither tells the line of a record nor goes on after a damaged one.
 """
@@ -7,19 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from barcodemae.data.headers import read_headers
 from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import BATCH_ROWS, RANKS, STRING, Piece
-from barcodemae.data.text import Lines, as_utf8, utf8_problem
+from barcodemae.data.schema import BATCH_ROWS, Piece
+from barcodemae.data.text import Lines, text_column, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 
 def read_fasta(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read FASTA records.
 
-    The id is the header's first word. A SINTAX taxonomy (`;tax=k:Animalia,p:Arthropoda,..,s:Apis_mellifera;`)
-    becomes the ranks; its underscores stand for spaces. Lines that begin with `#` are comments.
+    Ids and ranks are found in the headers as `headers` says. Lines that begin with `#` are comments.
 
     Args:
         lines: of the text.
@@ -65,25 +64,5 @@ def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
 def _piece(batch: list[tuple[int, str, str]]) -> Piece:
     numbers, headers, sequences = zip(*batch, strict=True)
     problems = [utf8_problem(header + sequence) for header, sequence in zip(headers, sequences, strict=True)]
-    header = pc.extract_regex(_column(headers, problems), r"^(?P<id>\S*?)(?P<rest>;tax=.*|\s.*)?$")
-    columns = {
-        "id": pc.struct_field(header, "id"),
-        "nucleotides": _column(sequences, problems),
-        **_sintax_ranks(pc.struct_field(header, "rest")),
-    }
+    columns = {**read_headers(text_column(headers, problems)), "nucleotides": text_column(sequences, problems)}
     return Piece(pa.table(columns), np.array(numbers), problems)
-
-
-def _column(values: tuple[str, ...], problems: list[str]) -> pa.Array:
-    pairs = zip(values, problems, strict=True)
-    return pa.array([as_utf8(value) if problem else value for value, problem in pairs], STRING)
-
-
-def _sintax_ranks(taxonomies: pa.Array) -> dict[str, pa.Array]:
-    """Rank -> names, of `;tax=k:..,p:..,c:..,o:..,f:..,g:..,s:..`; null where there is none."""
-    ranks = {}
-    for rank in RANKS:
-        # A rank is known by its first letter.
-        name = pc.extract_regex(taxonomies, rf";tax=(?:[^;]*,)?{rank[0]}:(?P<name>[^,;]*)")
-        ranks[rank] = pc.replace_substring(pc.struct_field(name, "name"), "_", " ")
-    return ranks

@@ -9,8 +9,10 @@ import pyarrow as pa
 from barcodemae.data.columnar import HUB, hub_version, read_hub, read_parquet
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
+from barcodemae.data.fastq import read_fastq
 from barcodemae.data.presets import BY_NAMES, Preset
 from barcodemae.data.schema import Piece, conform
+from barcodemae.data.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 
@@ -23,6 +25,9 @@ TEXT_FORMATS: dict[str, Callable[[Lines, Preset], Iterator[Piece]]] = {
     ".fasta": read_fasta,
     ".fa": read_fasta,
     ".fna": read_fasta,
+    ".fas": read_fasta,
+    ".fastq": read_fastq,
+    ".fq": read_fastq,
 }
 EXTENSIONS = (".parquet", *TEXT_FORMATS)
 
@@ -40,13 +45,15 @@ def stream_records(
     """Read barcode records from one or more files or Hub data sets, some at a time.
 
     A file is read by its extension (`EXTENSIONS`, each also with `.gz`). `hub:organisation/name` is a data
-    set of the Hugging Face Hub, all splits; where it has no column `split`, their names become one.
+    set of the Hugging Face Hub, all splits; where it has no column `split`, their names become one. `-` is standard
+    input, of any format but Parquet.
 
     Args:
         sources: one source, or several to read one after the other.
         preset: the layout of the collection.
-        on_error: a row of a text file that is damaged (another number of columns than the header, no UTF-8): "raise"
-            to stop, "skip" to hand it on with what is wrong in the column `problem`, for `quality.Judge` to drop it.
+        on_error: a row of a text file that is damaged (another number of columns than the header, no whole FASTQ
+            record, no UTF-8): "raise" to stop, "skip" to hand it on with what is wrong in the column `problem`, for
+            `quality.Judge` to drop it.
 
     Yields:
         Tables of `schema.SCHEMA`, not empty and of bounded size: text columns, "" where a value is unknown, and for
@@ -63,7 +70,9 @@ def stream_records(
     if not sources:
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
     for source in sources:
-        yield from _stream(str(source), preset, on_error)
+        is_standard_input = str(source) == STANDARD_INPUT
+        pieces = _standard_input(preset) if is_standard_input else _pieces(str(source), preset)
+        yield from _stream(NAME if is_standard_input else str(source), pieces, preset, on_error)
 
 
 def version_of(source: str | Path) -> dict[str, str | int]:
@@ -71,7 +80,10 @@ def version_of(source: str | Path) -> dict[str, str | int]:
 
     Raises:
         UnreadableFileError: there is no such source.
+        ConfigurationError: it is standard input, which can be read but once.
     """
+    if str(source) == STANDARD_INPUT:
+        raise ConfigurationError("expected a file or a Hub data set, got '-': standard input can't be read again")
     if str(source).startswith(HUB):
         return {"name": str(source), "version": hub_version(str(source))}
     path = Path(source)
@@ -80,10 +92,10 @@ def version_of(source: str | Path) -> dict[str, str | int]:
     return {"name": str(path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-def _stream(source: str, preset: Preset, on_error: str) -> Iterator[pa.Table]:
+def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str) -> Iterator[pa.Table]:
     rows = whole = kept = 0
     damage: UnreadableFileError | None = None
-    for piece in _pieces(source, preset):
+    for piece in pieces:
         problems = piece.problems or []
         n_damaged = len(problems) - problems.count("")
         if n_damaged and damage is None:
@@ -107,6 +119,11 @@ def _stream(source: str, preset: Preset, on_error: str) -> Iterator[pa.Table]:
                 source, f"expected records of the marker {preset.marker[1]}, got {rows} of others"
             )
         logger.info("%s: %d rows of other markers than %s are left out", source, rows - kept, preset.marker[1])
+
+
+def _standard_input(preset: Preset) -> Iterator[Piece]:
+    with open_standard_input() as (read, lines):
+        yield from read(lines, preset)
 
 
 def _pieces(source: str, preset: Preset) -> Iterator[Piece]:

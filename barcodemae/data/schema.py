@@ -137,14 +137,18 @@ def conform(
     return records.filter(pc.or_(is_ours, pc.not_equal(records["problem"], "")))
 
 
+def plain_text(text: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Text without white space around it, and "" for what means that a value is unknown."""
+    text = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING, STRING)), pa.scalar("", STRING), text)
+
+
 def _text(table: pa.Table, name: str, file: str) -> pa.ChunkedArray:
-    unknown = pa.scalar("", STRING)
     try:
-        text = table[name].cast(STRING).fill_null(unknown)
+        text = table[name].cast(STRING).fill_null("")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UnreadableFileError(file, f"expected text in column {name!r}, got {table[name].type}") from error
-    text = pc.utf8_trim_whitespace(text)
-    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING, STRING)), unknown, text)
+    return plain_text(text)
 
 
 def _file_split(file: str, preset: Preset) -> str:

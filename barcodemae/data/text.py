@@ -4,11 +4,14 @@ import gzip
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import pyarrow as pa
+
+from barcodemae.data.schema import STRING
 from barcodemae.errors import UnreadableFileError
 
 logger = logging.getLogger(__name__)
@@ -66,6 +69,12 @@ def as_utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def text_column(texts: Sequence[str], problems: Sequence[str]) -> pa.Array:
+    """Texts as a column; one that has a problem may hold bytes that were not UTF-8, which become question marks."""
+    pairs = zip(texts, problems, strict=True)
+    return pa.array([as_utf8(text) if problem else text for text, problem in pairs], STRING)
+
+
 @contextmanager
 def open_lines(path: Path) -> Iterator[Lines]:
     """The lines of a text file.
@@ -73,11 +82,13 @@ def open_lines(path: Path) -> Iterator[Lines]:
     Raises:
         UnreadableFileError: as `open_binary`.
     """
-    with (
-        open_binary(path) as content,
-        io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="") as text,
-    ):
+    with open_binary(path) as content, decode(content) as text:
         yield Lines(text, str(path))
+
+
+def decode(content: BinaryIO) -> io.TextIOWrapper:
+    """Bytes as the text that `Lines` expects."""
+    return io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
 
 
 @contextmanager
@@ -85,12 +96,22 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed where its name ends with `.gz`.
 
     Raises:
-        UnreadableFileError: it can't be read to its end; what is read within the context counts too.
+        UnreadableFileError: as `readable`.
+    """
+    with readable(path), gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as content:
+        yield cast(BinaryIO, content)
+
+
+@contextmanager
+def readable(name: str | Path) -> Iterator[None]:
+    """What is read within the context can be read to its end.
+
+    Raises:
+        UnreadableFileError: it can't.
     """
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as content:
-            yield cast(BinaryIO, content)
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFileError(path, f"expected a whole gzip file, got: {error}") from error
+        raise UnreadableFileError(name, f"expected a whole gzip file, got: {error}") from error
     except OSError as error:
-        raise UnreadableFileError(path, f"expected a readable file, got {error.strerror!r}") from error
+        raise UnreadableFileError(name, f"expected a readable file, got {error.strerror!r}") from error

@@ -1,0 +1,91 @@
+"""FASTQ: reads of a sequencer, four lines each. Qualities are not kept.
+
+As with FASTA, it is read here so that a damaged record is told with its line, and does not end the reading.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.schema import BATCH_ROWS, Piece
+from barcodemae.data.text import Lines, text_column, utf8_problem
+from barcodemae.errors import UnreadableFileError
+
+_LINES = 4  # a record: @ and header, nucleotides, +, qualities
+
+
+def read_fastq(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
+    """Read FASTQ records of four lines.
+
+    After a damaged record, reading goes on at the next four lines that can be one: a quality may begin with `@` too.
+    So all that lies between is one row with a problem.
+
+    Args:
+        lines: of the text.
+        preset: not asked, since FASTQ has no columns.
+
+    Yields:
+        `id`, the header's first word, and `nucleotides`; the line of a record is that of its header.
+
+    Raises:
+        UnreadableFileError: it is no FASTQ.
+    """
+    batch = []
+    for record in _records(lines):
+        batch.append(record)
+        if len(batch) == BATCH_ROWS:
+            yield _piece(batch)
+            batch = []
+    if batch:
+        yield _piece(batch)
+
+
+def _records(lines: Lines) -> Iterator[tuple[int, str, str, str]]:
+    """The line of each record, its header, its nucleotides, and what is wrong with it."""
+    window: deque[str] = deque(maxlen=_LINES)
+    is_first, is_lost = True, False
+    for line in lines:
+        text = line.strip()
+        if not window and not text:
+            continue
+        window.append(text)
+        if is_first and not text.startswith("@"):
+            problem = f"expected FASTQ: a line that begins with '@', got {text[:20]!a}"
+            raise UnreadableFileError(lines.file, problem, lines.number)
+        is_first = False
+        if len(window) < _LINES:
+            continue
+        problem = _problem(window)
+        if not problem:
+            header, nucleotides = window[0][1:], window[1]
+            yield lines.number - _LINES + 1, header, nucleotides, utf8_problem(header + nucleotides)
+            window.clear()
+        elif not is_lost:
+            yield lines.number - _LINES + 1, window[0].removeprefix("@"), "", problem
+        is_lost = bool(problem)
+    if is_first:
+        raise UnreadableFileError(lines.file, "expected records, got an empty file")
+    if window and not is_lost:
+        problem = f"expected the {_LINES} lines of a FASTQ record, got {len(window)} before the end of the file"
+        yield lines.number - len(window) + 1, window[0].removeprefix("@"), "", problem
+
+
+def _problem(window: deque[str]) -> str:
+    header, nucleotides, separator, qualities = window
+    if not header.startswith("@"):
+        return f"expected a FASTQ record: a line that begins with '@', got {header[:20]!a}"
+    if not separator.startswith("+"):
+        return f"expected '+' on the third line of a FASTQ record, got {separator[:20]!a}"
+    if len(nucleotides) != len(qualities):
+        return f"expected as many qualities as nucleotides, got {len(qualities)} and {len(nucleotides)}"
+    return ""
+
+
+def _piece(batch: list[tuple[int, str, str, str]]) -> Piece:
+    numbers, headers, sequences, problems = zip(*batch, strict=True)
+    ids = [header.split(maxsplit=1)[0] if header.strip() else "" for header in headers]
+    columns = {"id": text_column(ids, problems), "nucleotides": text_column(sequences, problems)}
+    return Piece(pa.table(columns), np.array(numbers), list(problems))
