@@ -211,6 +211,8 @@ def test_ids_beyond_those_listed_are_counted(tmp_path):
 @pytest.mark.usefixtures("small_script")
 def test_no_answers_are_a_page_that_says_so(tmp_path):
     page = page_of(tmp_path)
+    assert "Queries by taxon" not in page.text
+    assert json.loads(page.figures) == {}
     assert "No query has a novelty of 0.5 or more." in page.text
     assert page.text.endswith("Unreliable queries There is none.")
 

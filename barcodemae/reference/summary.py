@@ -62,6 +62,11 @@ def _render(counts: SummaryCounts, title: str, script: str) -> str:
     )
     environment.filters |= {"short": _short, "share": lambda n: n / max(counts.n, 1)}
     new_species = sorted(counts.new_species.values(), key=lambda group: (-group.n, group.lineage, group.ids))
+    figures = {
+        "taxa": sunburst(counts),
+        "confidence": confidence_histogram(counts),
+        "novelty": novelty_histogram(counts),
+    }
     return environment.get_template("summary.html.jinja").render(
         title=title,
         script=script,
@@ -77,11 +82,7 @@ def _render(counts: SummaryCounts, title: str, script: str) -> str:
         novelty=NOVELTY,
         n_taxa=len(counts.totals()),
         n_drawn=TAXA,
-        figures={
-            "taxa": sunburst(counts),
-            "confidence": confidence_histogram(counts),
-            "novelty": novelty_histogram(counts),
-        },
+        figures=figures if counts.n else {},
     )
 
 

@@ -54,7 +54,7 @@ class NewSpecies(Queries):
         number: of their group, if somebody grouped them.
         lineage: names of the reference nearest to the first of them, phylum to genus.
         novelty: mean over the queries.
-        similarity: mean over the queries, each to its nearest reference.
+        similarity: mean over the queries, each to its nearest reference; 0 where there is none.
     """
 
     number: int | None = None
@@ -143,7 +143,7 @@ class SummaryCounts:
         # An answer without hits takes null, which has no names.
         nearest = pa.array(bounds[:-1], mask=np.diff(bounds) == 0)
         names = zip(*(hits[rank].take(nearest).fill_null("").to_pylist() for rank in _LINEAGE), strict=True)
-        similarities = hits["similarity"].take(nearest).fill_null(0).to_pylist()
+        similarities = finite(hits["similarity"].take(nearest)).fill_null(0).to_pylist()
         ids, novelties = new["id"].to_pylist(), new["novelty"].to_pylist()
         for id, lineage, novelty, similarity in zip(ids, names, novelties, similarities, strict=True):
             number = self._groups.get(id)
