@@ -1,0 +1,133 @@
+"""Files of answers: written table by table, whole or not there."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.files import written_whole
+from barcodemae.reference.answers import ANSWERS
+from barcodemae.reference.json_lines import json_lines
+from barcodemae.reference.tables import TSV_HEADER, blast6_lines, tsv_lines
+from barcodemae.reference.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
+
+GZIP = ".gz"
+PARQUET = "parquet"
+
+
+class _Layout(NamedTuple):
+    """How a text form is made: the first line, if it has one, and the lines of a table of answers."""
+
+    header: str | None
+    lines: Callable[[pa.Table], list[str]]
+
+
+_LAYOUTS = {
+    "tsv": _Layout(TSV_HEADER, tsv_lines),
+    "jsonl": _Layout(None, json_lines),
+    "sintax": _Layout(None, sintax_lines),
+    "qiime2": _Layout(QIIME2_HEADER, qiime2_lines),
+    "blast6": _Layout(None, blast6_lines),
+}
+FORMATS = (PARQUET, *_LAYOUTS)
+"""What `open_writer` writes."""
+
+FORMATS_HELP = (
+    "tsv (a line a query), parquet and jsonl (everything), sintax (as vsearch --sintax --tabbedout; the call takes the "
+    "place of the cutoff), qiime2 (Feature ID, Taxon, Confidence), or blast6 (as BLAST's -outfmt 6, of aligned hits "
+    "alone; evalue and bitscore do not exist here and are *)"
+)
+"""The formats in words, for the help of a command."""
+
+_FORMAT_OF_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".parquet": PARQUET}
+
+
+class AnswersWriter(Protocol):
+    """What takes answers, some thousand queries at a time."""
+
+    def write(self, answers: pa.Table) -> None:
+        """Append answers, a table of `ANSWERS`."""
+
+
+def answers_format(path: Path, format: str | None = None) -> str:
+    """The format of a file of answers; also tells, before any work is done, whether it can be written.
+
+    Args:
+        path: where it is to stand.
+        format: one of `FORMATS`; by default what the name ends with.
+
+    Raises:
+        ConfigurationError: no such format, or none that the name tells; Parquet with `.gz`, or no place for a file.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"{path}: expected the name of a file to write, got a folder or a device")
+    is_gzip = path.suffix == GZIP
+    if format is None:
+        suffix = Path(path.stem).suffix if is_gzip else path.suffix
+        format = _FORMAT_OF_SUFFIX.get(suffix)
+        if format is None:
+            endings = ", ".join(_FORMAT_OF_SUFFIX)
+            raise ConfigurationError(f"{path}: expected a name that ends with {endings}, or a format beside it")
+    if format not in FORMATS:
+        raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, got {format!r}")
+    if format == PARQUET and is_gzip:
+        raise ConfigurationError(f"{path}: expected a name without {GZIP}, for Parquet is compressed by itself")
+    return format
+
+
+@contextmanager
+def open_writer(path: Path, format: str | None = None) -> Iterator[AnswersWriter]:
+    """A writer of answers; the file takes its place when the context ends well, and before that an old one stays.
+
+    Args:
+        path: where to; a text form whose name ends with `.gz` is compressed.
+        format: one of `FORMATS`; by default what the name ends with.
+
+    Raises:
+        ConfigurationError: as `answers_format`.
+    """
+    format = answers_format(path, format)
+    with written_whole(path.parent) as scratch:
+        place = scratch / path.name
+        if format == PARQUET:
+            with pq.ParquetWriter(place, ANSWERS) as tables:
+                yield tables
+        else:
+            with _opened(place) as file:
+                yield _TextWriter(file, _LAYOUTS[format])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(path.open("wb"))
+        if path.suffix == GZIP:
+            # Neither the scratch file's name nor the hour: equal answers are equal files.
+            file = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))  # type: ignore[assignment]
+        yield file
+
+
+class _TextWriter:
+    """Appends answers to a file of text.
+
+    Args:
+        file: open to write.
+        layout: of its lines.
+    """
+
+    def __init__(self, file: BinaryIO, layout: _Layout):
+        self._file = file
+        self._layout = layout
+        if layout.header is not None:
+            self._append([layout.header])
+
+    def write(self, answers: pa.Table) -> None:
+        self._append(self._layout.lines(answers))
+
+    def _append(self, lines: list[str]) -> None:
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
