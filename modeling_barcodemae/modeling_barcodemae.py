@@ -155,9 +155,15 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             `last_hidden_state` `[batch, tokens, hidden]`, of a tuned model `[batch, tokens, embedding_size]`, and as
             `pooler_output` its mean over the attended places (zero where there is none). Of a tuned model,
             `hidden_states` and `attentions` are those of the places that the encoder read.
+
+        Raises:
+            ValueError: a tuned model got no `input_ids`: embeddings of tokens have no letters.
         """
+        head = None if for_decoder else self.relatives
         read = slice(None)
-        if tuned := self.relatives is not None and not for_decoder:
+        if head is not None:
+            if input_ids is None:
+                raise ValueError("a tuned model reads letters: expected input_ids, got none")
             if position_ids is None:
                 position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
             read = slice(None, None, self.config.encoder_stride)
@@ -169,9 +175,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             **(kwargs | {"return_dict": True}),
         )
         places = outputs.last_hidden_state
-        if tuned:
-            pooled = masked_mean(places, _take(attention_mask, read))
-            places = self.relatives(pooled, input_ids, position_ids)
+        if head is not None:
+            places = head(masked_mean(places, _take(attention_mask, read)), input_ids, position_ids)
         return BaseModelOutputWithPooling(
             last_hidden_state=places,
             pooler_output=masked_mean(places, attention_mask),

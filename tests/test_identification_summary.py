@@ -269,7 +269,7 @@ def test_a_failure_leaves_the_old_page(tmp_path):
 
 def test_without_plotly_the_summary_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(ConfigurationError, match=r"pip install .barcodemae\[report\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install .barcodemae\[identify\]"):
         open_summary(tmp_path / "page.html", "moths").__enter__()
     assert not list(tmp_path.iterdir())
 

@@ -214,6 +214,11 @@ class TestRoad:
         expected = of_network + of_letters - model.relatives.network.bias
         torch.testing.assert_close(outputs.pooler_output, expected, atol=1e-5, rtol=1e-4)
 
+    def test_embeddings_of_tokens_are_refused(self, tuned):
+        model = load_checkpoint(tuned).model
+        with pytest.raises(ValueError, match="a tuned model reads letters: expected input_ids, got none"):
+            model(inputs_embeds=torch.zeros(1, 4, 32))
+
     def test_padding_changes_nothing(self, tuned, full_length_barcodes):
         model = load_checkpoint(tuned).model
         short, long = (

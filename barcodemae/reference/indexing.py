@@ -42,7 +42,7 @@ def build_index(vectors: np.ndarray, file: Path, seed: int = 0) -> dict[str, Any
     code = f"PQ{dimension // 4}" if n > PRODUCT_RECORDS and dimension % 4 == 0 else "SQ8"
     kind = f"IVF{num_lists},{code}"
     rng = np.random.default_rng(seed)
-    index = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
     sample = np.sort(rng.permutation(n)[: _TRAINING_POINTS * num_lists])
     index.train(np.ascontiguousarray(vectors[sample], np.float32))
     for begin in range(0, n, EXACT_RECORDS):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import faiss
 import numpy as np
@@ -125,10 +126,11 @@ class _Approximate:
         self._library = library
         self._begin = begin
         try:
-            self._index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP)
+            self._index = cast(Any, faiss.read_index(str(file), faiss.IO_FLAG_MMAP))
         except RuntimeError as error:
             raise LibraryError(f"{file}: expected an index of FAISS, got: {' '.join(str(error).split())}") from error
-        self._parameters = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
+        self._parameters: Any = faiss.SearchParametersIVF()
+        self._parameters.nprobe = self._index.nprobe
         if len(removed):
             # FAISS keeps no reference to either of the two.
             self._gone = faiss.IDSelectorBatch(removed - begin)
