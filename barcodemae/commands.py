@@ -69,7 +69,8 @@ def parse_arguments(
 
 def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:
     """The same arguments, each with its name."""
-    words = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
+    # A dash alone is a word: it stands for standard input.
+    words = list(itertools.takewhile(lambda argument: argument == "-" or not argument.startswith("-"), arguments))
     if len(words) > len(positionals):
         raise ConfigurationError(f"expected {' '.join(map(str.upper, positionals))}, got {' '.join(words)}")
     pairs = ((f"--{name}", word) for name, word in zip(positionals, words, strict=False))

@@ -27,6 +27,9 @@ def _dispatch() -> None:
 # What each is about, and where it is: a verb's module is imported when the verb is called.
 VERBS = {
     "embed": ("sequences to vectors", "barcodemae.cli.embed:embed"),
+    "index": ("barcodes with names to a reference library", "barcodemae.cli.index:index"),
+    "calibrate": ("how far a library's names can be trusted", "barcodemae.cli.calibrate:calibrate"),
+    "identify": ("barcodes to names, with their confidence", "barcodemae.cli.identify:identify"),
     "leaderboard": ("results of many evaluations to one table", "barcodemae.cli.leaderboard:leaderboard"),
     "split": ("whole species held out of a file, to train and evaluate by", "barcodemae.cli.split:split"),
     "tokenizer": ("barcodes to a byte-pair encoding", "barcodemae.cli.tokenizer:tokenizer"),

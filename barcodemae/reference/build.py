@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from barcodemae.data import Judge, Report, stream_records, tell
 from barcodemae.data.readers import version_of
+from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
 from barcodemae.files import written_whole
+from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.indexing import EXACT_RECORDS, build_index, describe_exact
 from barcodemae.reference.library import INDEX_FILE, Library
 from barcodemae.reference.manifest import (
@@ -30,7 +32,13 @@ from barcodemae.reference.manifest import (
     write_manifest,
 )
 from barcodemae.reference.records import as_matrix, map_part, write_part
-from barcodemae.reference.writing import REMOVED_PREFIX, SEGMENT_PREFIX, clear_leftovers, writing_to
+from barcodemae.reference.writing import (
+    CALIBRATION_PREFIX,
+    REMOVED_PREFIX,
+    SEGMENT_PREFIX,
+    clear_leftovers,
+    writing_to,
+)
 from tokenization_barcodemae import ReferenceFrame, letters_on_frame
 
 BUILDING_FILE = "building.json"
@@ -69,7 +77,12 @@ class Added:
 
 
 def build_library(
-    folder: Path, sources: Sequence[str], embedder: Embedder, model: dict[str, str], on_error: str = "raise"
+    folder: Path,
+    sources: Sequence[str],
+    embedder: Embedder,
+    model: dict[str, str],
+    on_error: str = "raise",
+    taxonomy: pa.Table | None = None,
 ) -> Added:
     """Make a library of barcodes; a build that was interrupted goes on where it was.
 
@@ -79,6 +92,7 @@ def build_library(
         embedder: has a reference frame.
         model: `name, weights_sha256, engine`, by which the library knows what its vectors were made with.
         on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
+        taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without.
 
     Raises:
         LibraryError: there is a library already, or another process is writing to it.
@@ -88,11 +102,17 @@ def build_library(
         if (folder / MANIFEST_FILE).exists():
             raise LibraryError(f"{folder}: expected a folder without a library; to add to this one, append")
         frame = _frame_of(embedder, model)
-        return _add_segment(folder, Manifest(model, embedder.dimension, frame.length), sources, embedder, on_error)
+        manifest = Manifest(model, embedder.dimension, frame.length)
+        return _add_segment(folder, manifest, sources, embedder, on_error, taxonomy)
 
 
 def append_records(
-    folder: Path, sources: Sequence[str], embedder: Embedder, model: dict[str, str], on_error: str = "raise"
+    folder: Path,
+    sources: Sequence[str],
+    embedder: Embedder,
+    model: dict[str, str],
+    on_error: str = "raise",
+    taxonomy: pa.Table | None = None,
 ) -> Added:
     """Add records to a library; what is there stays as it is. See `build_library`.
 
@@ -104,7 +124,7 @@ def append_records(
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         check_model(folder, manifest, model)
-        return _add_segment(folder, manifest, sources, embedder, on_error)
+        return _add_segment(folder, manifest, sources, embedder, on_error, taxonomy)
 
 
 def remove_records(folder: Path, ids: Sequence[str]) -> int:
@@ -134,6 +154,24 @@ def remove_records(folder: Path, ids: Sequence[str]) -> int:
         return len(live)
 
 
+def keep_calibration(folder: Path, calibration: Calibration) -> None:
+    """Keep a calibration with a library, in the place of the one before.
+
+    Raises:
+        LibraryError: there is no library, or another process is writing to it.
+    """
+    with writing_to(folder):
+        manifest = read_manifest(folder)
+        clear_leftovers(folder, manifest)
+        numbers = [int(name.removeprefix(CALIBRATION_PREFIX).removesuffix(".json")) for name in manifest.calibration]
+        name = f"{CALIBRATION_PREFIX}{max(numbers, default=-1) + 1:05d}.json"
+        with written_whole(folder) as scratch:
+            (scratch / name).write_text(json.dumps(calibration.as_json()) + "\n", encoding="utf-8")
+        kept = replace(manifest, calibration={name: fingerprint(folder / name)})
+        write_manifest(folder, kept)
+        clear_leftovers(folder, kept)
+
+
 def check_model(folder: Path, manifest: Manifest, model: dict[str, str]) -> None:
     """See to it that a library is searched with vectors of the model that made its own.
 
@@ -154,7 +192,14 @@ def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
     return embedder.frame
 
 
-def _add_segment(folder: Path, manifest: Manifest, sources: Sequence[str], embedder: Embedder, on_error: str) -> Added:
+def _add_segment(
+    folder: Path,
+    manifest: Manifest,
+    sources: Sequence[str],
+    embedder: Embedder,
+    on_error: str,
+    taxonomy: pa.Table | None,
+) -> Added:
     name = f"{SEGMENT_PREFIX}{len(manifest.segments):05d}"
     place = folder / name
     clear_leftovers(folder, manifest, keep=place)
@@ -165,7 +210,7 @@ def _add_segment(folder: Path, manifest: Manifest, sources: Sequence[str], embed
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         for number, table in enumerate(stream_records(sources, on_error=on_error)):
             file = place / f"part-{number:05d}.arrow"
-            records = judge(table)
+            records = judge(table if taxonomy is None else join_taxonomy(table, taxonomy))
             if not file.exists():
                 records, letters = _on_marker(records, embedder, on_error)
                 if len(records):

@@ -17,6 +17,7 @@ from barcodemae.reference.evidence import Vote
 
 # The smallest difference that counts: a vector's rounding, and half a letter of a short barcode.
 _LEAST_COSINE_GAP, _LEAST_LETTER_GAP = 0.01, 0.005
+_LEAST_SPREAD = 1e-9
 _FEWEST_QUERIES = 50
 
 
@@ -89,9 +90,12 @@ def fit_probability(vote: Vote, happened: np.ndarray, is_new: np.ndarray) -> Pro
     weight = (len(is_new) / (kinds * np.maximum(counts, 1)))[is_new.astype(int)]
     if happened.all() or not happened.any():
         return Probability(np.zeros(5), np.array([[0.0, float(happened[0])]]))
-    scale = np.append(features[:, :4].std(axis=0) + 1e-9, 1)
-    model = LogisticRegression(max_iter=2000, fit_intercept=False).fit(features / scale, happened, weight)
-    weights = model.coef_[0] / scale
+    evidence = features[:, :-1]
+    mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
+    scale = np.where(scale > _LEAST_SPREAD, scale, np.inf)  # what does not vary says nothing
+    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, happened, weight)
+    slopes = model.coef_[0] / scale
+    weights = np.append(slopes, model.intercept_[0] - slopes @ mean)
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ weights, happened, weight)
     knots = np.stack([isotonic.X_thresholds_, isotonic.y_thresholds_], axis=1)
     return Probability(weights, knots)

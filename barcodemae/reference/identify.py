@@ -167,5 +167,7 @@ def _merged(unreliable: dict[str, Any], answered: dict[str, Any], asked: np.ndar
             )
         elif pa.types.is_string(field.type):
             value = pc.fill_null(value, "")
+        elif pa.types.is_list(field.type):
+            value = pc.fill_null(value, pa.scalar([], field.type))
         columns.append(value.cast(field.type))
     return pa.table(columns, schema=ANSWERS)

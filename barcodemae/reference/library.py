@@ -1,5 +1,6 @@
 """A reference library, opened to be searched."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.errors import LibraryError
+from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.manifest import Manifest, Segment, check_files, read_manifest
 from barcodemae.reference.records import NAMES, as_matrix, map_part
 from barcodemae.vectors.nearest import Hits
@@ -61,6 +63,19 @@ class Library:
         manifest = read_manifest(Path(folder))
         check_files(Path(folder), manifest)
         return cls(Path(folder), manifest)
+
+    def calibration(self) -> Calibration | None:
+        """What `keep_calibration` kept, or None.
+
+        Raises:
+            LibraryError: it can't be read.
+        """
+        for name in self.manifest.calibration:
+            try:
+                return Calibration.from_json(json.loads((self.folder / name).read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
+        return None
 
     def names(self) -> pa.Table:
         """Columns `id`, the ranks and `bin` of all records, removed ones among them, by number."""

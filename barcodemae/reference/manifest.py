@@ -64,7 +64,8 @@ class Manifest:
         dimension: of a vector.
         frame_length: coordinates of the reference frame.
         segments: in the order of their records' numbers.
-        removed: the file with the numbers of removed records, by its name; empty where none was.
+        removed: the files with the numbers of removed records, by name.
+        calibration: the file of the calibration, by its name; empty where there is none.
     """
 
     model: dict[str, str]
@@ -72,6 +73,7 @@ class Manifest:
     frame_length: int
     segments: tuple[Segment, ...] = ()
     removed: dict[str, Fingerprint] = field(default_factory=dict)
+    calibration: dict[str, Fingerprint] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
@@ -112,8 +114,8 @@ def read_manifest(folder: Path) -> Manifest:
         if told["version"] != VERSION:
             raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']}")
         segments = tuple(_segment(one) for one in told["segments"])
-        removed = _fingerprints(told["removed"])
-        return Manifest(told["model"], told["dimension"], told["frame_length"], segments, removed)
+        others = (_fingerprints(told[kind]) for kind in ("removed", "calibration"))
+        return Manifest(told["model"], told["dimension"], told["frame_length"], segments, *others)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
         raise LibraryError(f"{folder}: {problem}") from error
@@ -148,7 +150,7 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[tuple[Path, Fingerprint
     for segment in manifest.segments:
         for name, expected in segment.files.items():
             yield folder / segment.name / name, expected
-    for name, expected in manifest.removed.items():
+    for name, expected in (manifest.removed | manifest.calibration).items():
         yield folder / name, expected
 
 

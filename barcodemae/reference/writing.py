@@ -9,11 +9,12 @@ from filelock import FileLock, Timeout
 
 from barcodemae.errors import LibraryError
 from barcodemae.files import SCRATCH_PREFIX
-from barcodemae.reference.manifest import MANIFEST_FILE, Manifest
+from barcodemae.reference.manifest import Manifest
 
 LOCK_FILE = ".lock"
 SEGMENT_PREFIX = "segment-"
 REMOVED_PREFIX = "removed-"
+CALIBRATION_PREFIX = "calibration-"
 
 
 @contextmanager
@@ -35,18 +36,17 @@ def writing_to(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def clear_leftovers(folder: Path, manifest: Manifest | None, keep: Path | None = None) -> None:
+def clear_leftovers(folder: Path, manifest: Manifest, keep: Path | None = None) -> None:
     """Delete what interrupted writers left: whatever of ours the manifest does not name.
 
     Args:
         folder: the library's, held against other writers.
-        manifest: the library's; None where there is none yet.
+        manifest: the library's.
         keep: the segment that is being made.
     """
-    named = {MANIFEST_FILE, LOCK_FILE, *(manifest.removed if manifest else ())}
-    named |= {segment.name for segment in (manifest.segments if manifest else ())}
+    named = {*manifest.removed, *manifest.calibration, *(segment.name for segment in manifest.segments)}
     for place in folder.iterdir():
-        ours = place.name.startswith((SEGMENT_PREFIX, REMOVED_PREFIX, SCRATCH_PREFIX))
+        ours = place.name.startswith((SEGMENT_PREFIX, REMOVED_PREFIX, CALIBRATION_PREFIX, SCRATCH_PREFIX))
         if ours and place.name not in named and place != keep:
             if place.is_dir():
                 shutil.rmtree(place)

@@ -1,0 +1,64 @@
+"""`barcodemae index`: barcodes with names in, a reference library out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from barcodemae.checkpoints import DEFAULT
+from barcodemae.commands import parse_arguments
+from barcodemae.data.taxonomy import read_taxonomy
+from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
+from barcodemae.reference.build import append_records, build_library
+from barcodemae.reference.models import describe_model
+
+
+@dataclass
+class IndexArguments:
+    """What to make a library of, and with which model."""
+
+    data: list[str] = field(
+        metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME, with names or without."}
+    )
+    output: str = field(metadata={"help": "Folder of the library. A build that was interrupted goes on."})
+    taxonomy: str | None = field(
+        default=None, metadata={"help": "Table of names by id (TSV or CSV with ranks, or QIIME 2's two columns)."}
+    )
+    model: str = field(
+        default=DEFAULT,
+        metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."},
+    )
+    engine: str = field(
+        default=NETWORK,
+        metadata={
+            "help": "network: the whole model; frame: a tuned model's letters alone, many times as fast.",
+            "choices": list(ENGINES),
+        },
+    )
+    append: bool = field(default=False, metadata={"help": "Add to a library that is there."})
+    on_error: str = field(
+        default="skip",
+        metadata={
+            "help": "A record that is no barcode of the marker: skip (leave out, count) or raise (stop).",
+            "choices": ["skip", "raise"],
+        },
+    )
+
+
+def index(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input; the library is then what it was before.
+    """
+    (args,) = parse_arguments((IndexArguments,), arguments, positionals=("data", "output"))
+    taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
+    embedder: Any = load_engine(args.engine, args.model)
+    add = append_records if args.append else build_library
+    added = add(
+        Path(args.output), args.data, embedder, describe_model(args.model, args.engine), args.on_error, taxonomy
+    )
+    searched = added.index["kind"]
+    if "recall" in added.index:
+        searched += f" (the nearest record is found in {added.index['recall']:.1%} of searches)"
+    print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
+    print(f"Search: {searched}.")

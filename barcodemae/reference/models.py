@@ -1,0 +1,38 @@
+"""The model that a library was made with, and that its queries need too."""
+
+from pathlib import Path
+from typing import Any
+
+from barcodemae.embedding.engines import load_engine
+from barcodemae.hub.checkpoint_files import weights_sha256
+from barcodemae.provenance import without_folder
+from barcodemae.reference.build import check_model
+from barcodemae.reference.library import Library
+
+
+def describe_model(name: str, engine: str) -> dict[str, str]:
+    """What a library tells of the model that made its vectors; no path of this machine.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    return {"name": without_folder(name), "weights_sha256": weights_sha256(name), "engine": engine}
+
+
+def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Library, Any]:
+    """A library, and the engine that makes vectors of queries as it has them.
+
+    Args:
+        folder: of the library.
+        model: where its model is; by default what it is called in the library, which does for one that comes with the
+            package, or an id on the Hub.
+
+    Raises:
+        LibraryError: the library is missing or broken, or was made with another model.
+        CheckpointError: the model is missing or broken.
+    """
+    library = Library.open(folder)
+    told = library.manifest.model
+    name = told["name"] if model is None else model
+    check_model(library.folder, library.manifest, describe_model(name, told["engine"]))
+    return library, load_engine(told["engine"], name)

@@ -1,0 +1,214 @@
+"""Queries to answers, in Python and by the commands."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from reference_records import MODEL, LettersEmbedder, library_of, write_fasta
+
+from barcodemae.cli.calibrate import calibrate as calibrate_command
+from barcodemae.cli.identify import identify as identify_command
+from barcodemae.cli.index import index as index_command
+from barcodemae.commands import run_command
+from barcodemae.data import RANKS, read_records
+from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.reference.answers import ANSWERS
+from barcodemae.reference.build import keep_calibration, remove_records
+from barcodemae.reference.calibrate import ask_named, calibrate
+from barcodemae.reference.identify import Identifier
+from barcodemae.reference.library import Library
+from tokenization_barcodemae import reverse_complement
+
+
+@pytest.fixture(scope="module")
+def splits(sample):
+    """Named barcodes: of a library, of known species, and of new species of its genera."""
+    named = sample.filter(pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"))
+    new = named.filter(pc.equal(named["split"], "test_unseen")).slice(0, 150)
+    known = named.filter(pc.equal(named["split"], "test")).slice(0, 150)
+    kept = pc.is_in(named["genus"], value_set=pa.chunked_array([*new["genus"].chunks, *known["genus"].chunks]))
+    return named.filter(pc.and_(kept, pc.equal(named["split"], "train"))).slice(0, 2500), known, new
+
+
+@pytest.fixture(scope="module")
+def folder(splits, tmp_path_factory):
+    return library_of(splits[0], tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def calibration(folder, splits):
+    return calibrate(ask_named(Library.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])))
+
+
+@pytest.fixture(scope="module")
+def identifier(folder, calibration):
+    return Identifier(Library.open(folder), LettersEmbedder(), calibration)
+
+
+def read(texts, tmp_path):
+    (tmp_path / "queries.fasta").write_text("".join(f">{name}\n{text}\n" for name, text in texts.items()))
+    return read_records(tmp_path / "queries.fasta", on_error="skip")
+
+
+def test_a_reference_is_named_as_itself(identifier, splits, tmp_path):
+    row = splits[0].slice(7, 1).to_pylist()[0]
+    (answer,) = identifier(read({"q": row["nucleotides"]}, tmp_path)).to_pylist()
+    assert (answer["id"], answer["call"], answer["name"], answer["reason"]) == ("q", "species", row["species"], "")
+    assert answer["hits"][0]["id"] == row["id"]
+    assert answer["hits"][0]["identity"] == 1
+    assert all(answer[rank] == row[rank] for rank in RANKS if row[rank])
+    assert answer["strand"] == "+"
+    assert answer["letters"] >= 100
+
+
+def test_strand_start_and_primers_change_no_name(identifier, splits, tmp_path):
+    text = splits[0]["nucleotides"][7].as_py()
+    texts = {"whole": text, "other strand": reverse_complement(text), "part": text[90:400]}
+    whole, other, part = identifier(read(texts, tmp_path)).to_pylist()
+    assert whole["name"] == other["name"]
+    assert (whole["strand"], other["strand"]) == ("+", "-")
+    assert part["genus"] == whole["genus"]
+    assert part["start"] == whole["start"] + 90
+    assert part["letters"] == 310
+
+
+def test_what_is_no_barcode_is_told_with_the_reason(identifier, splits, tmp_path):
+    text = splits[0]["nucleotides"][7].as_py()
+    queries = read({"none": "NNNN", "other": "ACGGT" * 100, "short": text[:60], "good": text}, tmp_path)
+    answers = identifier(queries)
+    assert answers.schema == ANSWERS
+    assert answers["call"].to_pylist()[:3] == ["unreliable"] * 3
+    assert answers["reason"].to_pylist() == ["no DNA", "not the marker", "too short", ""]
+    assert answers["id"].to_pylist() == ["none", "other", "short", "good"]
+    assert answers["hits"].to_pylist()[:3] == [[], [], []]
+    assert answers["genus"].to_pylist()[:3] == ["", "", ""]
+    assert answers["genus_confidence"].to_pylist()[:3] == [None] * 3
+
+
+def test_no_queries_give_no_answers(identifier, splits, tmp_path):
+    assert identifier(read({"a": "ACGT"}, tmp_path).slice(0, 0)).num_rows == 0
+
+
+def test_new_species_are_seen_as_new(folder, calibration, splits):
+    identifier = Identifier(Library.open(folder), LettersEmbedder(), calibration)
+    known, new = (
+        identifier(with_reading(split))["novelty"].to_numpy(zero_copy_only=False).mean() for split in splits[1:]
+    )
+    assert known < 0.3 < 0.7 < new
+
+
+def with_reading(table):
+    """An Arrow table as it would have been read."""
+    line = pa.array(np.arange(len(table)))
+    nothing = pa.array([""] * len(table), pa.large_string())
+    return table.append_column("problem", nothing).append_column("row", line)
+
+
+def test_probabilities_are_those_of_other_queries(folder, splits):
+    """Calibrated on some species, and asked of others."""
+    halves = []
+    for split in splits[1:]:
+        species = np.array(split["species"].to_pylist())
+        first = np.isin(species, np.unique(species)[::2])
+        halves.append([split.filter(pa.array(first)), split.filter(pa.array(~first))])
+    library, embedder = Library.open(folder), LettersEmbedder()
+    fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])))
+    asked = ask_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
+    foretold = fitted.ranks["species"](asked.votes["species"])
+    assert asked.is_new.any()
+    assert not asked.is_new.all()
+    assert foretold[asked.right["species"]].mean() > 0.7
+    assert foretold[asked.is_new].mean() < 0.3
+
+
+def test_queries_without_a_species_do_not_calibrate(folder, splits):
+    nameless = splits[1].set_column(
+        splits[1].column_names.index("species"), "species", pa.array([""] * len(splits[1]), pa.large_string())
+    )
+    with pytest.raises(ConfigurationError, match="with a species to calibrate with, got none"):
+        ask_named(Library.open(folder), LettersEmbedder(), nameless)
+
+
+def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
+    folder = library_of(splits[0].slice(0, 50), tmp_path)
+    assert Library.open(folder).calibration() is None
+    for _ in range(2):
+        keep_calibration(folder, calibration)
+    assert [file.name for file in folder.glob("calibration-*")] == ["calibration-00001.json"]
+    remove_records(folder, [splits[0]["id"][0].as_py()])
+    assert Library.open(folder).calibration().as_json() == calibration.as_json()
+    (folder / "calibration-00001.json").write_text("{}")
+    with pytest.raises(LibraryError, match=r"bytes, as in library\.json"):
+        Library.open(folder)
+
+
+@pytest.fixture(scope="module")
+def indexed(splits, tmp_path_factory):
+    """A calibrated library of the light engine, made by the commands."""
+    folder = tmp_path_factory.mktemp("indexed")
+    sources = [write_fasta(split, folder / f"{i}.fasta") for i, split in enumerate(splits)]
+    index_command([sources[0], str(folder / "library"), "--engine", "frame"])
+    calibrate_command([str(folder / "library"), "--queries", *sources[1:]])
+    return folder
+
+
+def test_the_commands_name_barcodes(indexed, splits, capsys):
+    output, page = indexed / "answers.parquet", indexed / "answers.html"
+    options = ["--library", str(indexed / "library"), "--output", str(output), "--summary", str(page)]
+    identify_command([str(indexed / "1.fasta"), *options])
+    told = capsys.readouterr().out
+    assert f"Answers to 150 queries are in {output}." in told
+    answers = pq.read_table(output)
+    assert answers["id"].to_pylist() == splits[1]["id"].to_pylist()
+    right = pc.equal(answers["species"], splits[1]["species"].cast(pa.string()))
+    assert pc.mean(right).as_py() > 0.85
+    assert "<html" in page.read_text()
+
+
+def test_what_is_in_the_middle_of_a_file_has_its_row(indexed, splits, tmp_path):
+    text = splits[1]["nucleotides"][0].as_py()
+    (tmp_path / "mixed.fasta").write_text(f">a\n{text}\n>b\nACGT\n>c\n{text}\n")
+    options = ["--library", str(indexed / "library"), "--output", str(tmp_path / "answers.jsonl")]
+    identify_command([str(tmp_path / "mixed.fasta"), *options])
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [answer["id"] for answer in answers] == ["a", "b", "c"]
+    assert answers[1]["call"] == "unreliable"
+    assert answers[0]["call"] == answers[2]["call"] != "unreliable"
+
+
+def test_an_uncalibrated_library_says_so(splits, tmp_path):
+    source = write_fasta(splits[0].slice(0, 20), tmp_path / "few.fasta")
+    index_command([source, str(tmp_path / "library"), "--engine", "frame"])
+    options = ["--library", str(tmp_path / "library"), "--output", str(tmp_path / "answers.tsv")]
+    with pytest.raises(LibraryError, match="expected a calibrated library; barcodemae calibrate makes it one"):
+        identify_command([source, *options])
+    assert not (tmp_path / "answers.tsv").exists()
+
+
+def test_another_model_than_the_librarys_is_refused(folder, tmp_path, splits):
+    source = write_fasta(splits[1], tmp_path / "queries.fasta")
+    options = ["--library", str(folder), "--output", str(tmp_path / "a.tsv"), "--model", "nano_coi"]
+    with pytest.raises(LibraryError, match=re.escape(f"made with {MODEL['name']}")):
+        identify_command([source, *options])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--least_confidence", "2"], "--least_confidence 2.0: expected 0 to 1"),
+        (["--output", "answers.xlsx"], "answers.xlsx"),
+        (["--library", "nowhere"], "nowhere: expected a reference library"),
+    ],
+)
+def test_bad_options_are_one_line(options, message, indexed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["--library", str(indexed / "library"), "--output", "answers.tsv", *options]
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: identify_command([str(indexed / "1.fasta"), *given]))
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "answers.tsv").exists()
