@@ -16,13 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 import torch
+from goal_models import embedders
 
 from barcodemae.commands import run_command
-from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.evaluation.rivals.alignment import AlignmentSearcher
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
 from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
-from barcodemae.provenance import without_folder
 from tokenization_barcodemae import ReferenceFrame
 
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
@@ -64,7 +63,7 @@ def measure(data: str, models: list[str], n_queries: int) -> dict[str, Any]:
     for name, linear in (("SVD", FrameSVD(ReferenceFrame.coi())), ("SVD + LDA", FrameLDA(ReferenceFrame.coi()))):
         linear.fit(keys, genera)
         embed[name] = linear.embed
-    embed |= {without_folder(model): BarcodeEmbedder.from_pretrained(model).encode for model in models}
+    embed |= {name: load().encode for name, load in embedders(models).items()}
     vsearch = AlignmentSearcher("vsearch")
     for encode in embed.values():
         encode(barcodes[:_WARM_UP])

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from goal_bins import bin_scores, letter_bin_scores
+from goal_models import embedders
 from goal_report import draw, write_report
 from goal_rivals import nearest_by_alignment, vsearch_bin_scores
 from goal_speed import AVX2, speed_in_fresh_process
 
 from barcodemae.commands import run_command
 from barcodemae.data import sample_path
-from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.evaluation.comparison import paired_comparison
 from barcodemae.evaluation.representations import Representation
 from barcodemae.evaluation.rivals.alignment_programs import program_version
@@ -66,16 +66,17 @@ class Question:
 
 
 class Encode:
-    """`BarcodeEmbedder.encode` at its defaults, as a representation; it learns nothing here."""
+    """An embedder's `encode` at its defaults, as a representation; it learns nothing here."""
 
-    def __init__(self, model: str):
-        self._embedder = BarcodeEmbedder.from_pretrained(model)
+    def __init__(self, embedder: Any):
+        self._embedder = embedder
 
     def fit(self, sequences: list[str], genera: np.ndarray) -> None:
         pass
 
     def embed(self, sequences: list[str]) -> np.ndarray:
-        return self._embedder.encode(sequences)
+        # What lies off the frame, of letters alone, is next to nothing.
+        return np.nan_to_num(self._embedder.encode(sequences, on_error="skip"))
 
 
 def make_questions(tables: Mapping[str, pa.Table], n_closed_world: int, seed: int) -> dict[str, Question]:
@@ -187,7 +188,7 @@ def measure(
     vectorised: dict[str, Any] = {
         "SVD": lambda: FrameSVD(ReferenceFrame.coi()),
         "SVD + LDA": lambda: FrameLDA(ReferenceFrame.coi()),
-        **{name: (lambda model=model: Encode(model)) for name, model in models.items()},
+        **{name: (lambda load=load: Encode(load())) for name, load in embedders(list(models.values())).items()},
     }
     for name, make in vectorised.items():
         representation: Representation = make()
@@ -283,7 +284,7 @@ def main() -> None:
     results = {
         "title": "Accuracy and speed together",
         "data": describe_data(source for source in (args.data, args.other) if source is not None),
-        "contenders": [*ALIGNERS, "SVD", "SVD + LDA", *models],
+        "contenders": [*ALIGNERS, "SVD", "SVD + LDA", *embedders(args.models)],
         "models": list(models),
         "n_keys": len(tables["train"]),
         "seed": args.seed,
