@@ -51,7 +51,7 @@ def parse_arguments(
         An instance of each.
 
     Raises:
-        ConfigurationError: the file can't be read, or names an option that does not exist.
+        ConfigurationError: an option does not exist, or the file can't be read.
     """
     from transformers.hf_argparser import HfArgumentParser  # slow to import, and the list of verbs needs none
 
@@ -64,7 +64,10 @@ def parse_arguments(
     config = parser.parse_known_args(arguments)[0].config
     if config is not None:
         arguments = [*_as_arguments(Path(config), parser), *arguments]
-    return tuple(parser.parse_args_into_dataclasses(arguments)[: len(kinds)])
+    *parsed, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    if unknown:
+        raise ConfigurationError(f"there is no option {unknown[0]}")
+    return tuple(parsed[: len(kinds)])
 
 
 def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:

@@ -49,6 +49,16 @@ def test_missing_file():
         parse("--config", "nowhere.yaml")
 
 
+def test_an_option_that_does_not_exist_is_told():
+    with pytest.raises(ConfigurationError, match="there is no option --speed"):
+        parse("--speed", "3")
+
+
+def test_a_dash_alone_is_a_word():
+    (parsed,) = parse_arguments((Options,), ("-", "--flag"), positionals=("names",))
+    assert parsed == Options(names=["-"], flag=True)
+
+
 def test_words_before_the_first_option_fill_positionals():
     def parse(*arguments):
         return parse_arguments((Options,), arguments, positionals=("rate", "names"))[0]
