@@ -165,6 +165,17 @@ def test_a_folder_without_a_library_is_told(tmp_path):
         Library.open(tmp_path)
 
 
+def test_what_is_not_there_is_not_written_to(records, embedder, tmp_path):
+    source = write_fasta(records, tmp_path / "more.fasta")
+    for write in (
+        lambda: append_records(tmp_path / "gone", [source], embedder, MODEL),
+        lambda: remove_records(tmp_path / "gone", ["x"]),
+    ):
+        with pytest.raises(LibraryError, match="gone: expected a reference library"):
+            write()
+    assert not (tmp_path / "gone").exists()
+
+
 def test_another_model_is_refused(folder, records, embedder, tmp_path):
     before = files_in(folder)
     other = MODEL | {"weights_sha256": "1" * 64, "name": "other"}

@@ -98,7 +98,7 @@ def build_library(
         LibraryError: there is a library already, or another process is writing to it.
         BarcodeMAEError: bad input; the library is not there then.
     """
-    with writing_to(folder):
+    with writing_to(folder, is_new=True):
         if (folder / MANIFEST_FILE).exists():
             raise LibraryError(f"{folder}: expected a folder without a library; to add to this one, append")
         frame = _frame_of(embedder, model)

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from barcodemae.errors import LibraryError
 from barcodemae.files import SCRATCH_PREFIX
-from barcodemae.reference.manifest import Manifest
+from barcodemae.reference.manifest import Manifest, read_manifest
 
 LOCK_FILE = ".lock"
 SEGMENT_PREFIX = "segment-"
@@ -18,13 +18,20 @@ CALIBRATION_PREFIX = "calibration-"
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
+def writing_to(folder: Path, is_new: bool = False) -> Iterator[None]:
     """Hold a library against all other writers; readers go on with what it was.
 
+    Args:
+        folder: of the library.
+        is_new: whether it is to be made; else there is one.
+
     Raises:
-        LibraryError: another process writes to it.
+        LibraryError: there is no library, or another process writes to it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if is_new:
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        read_manifest(folder)
     lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
