@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from transformers import AutoTokenizer
 
 from barcodemae.hub.checkpoint import load_checkpoint
@@ -27,13 +28,15 @@ def embed_in_node():
     """Runs embed.mjs where its packages are: installed once, and again when the lock file is another."""
     lock = (SOURCE / "package-lock.json").read_bytes()
     done = INSTALLED / "installed-package-lock.json"
-    if not (done.is_file() and done.read_bytes() == lock):
-        shutil.rmtree(INSTALLED, ignore_errors=True)
-        shutil.copytree(SOURCE, INSTALLED)
-        # Nobody needs the CUDA build of onnxruntime, which its install step would fetch.
-        settings = os.environ | {"ONNXRUNTIME_NODE_INSTALL": "skip"}
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=INSTALLED, env=settings, check=True)
-        done.write_bytes(lock)
+    INSTALLED.parent.mkdir(exist_ok=True)
+    with FileLock(f"{INSTALLED}.lock"):  # tests run in several processes
+        if not (done.is_file() and done.read_bytes() == lock):
+            shutil.rmtree(INSTALLED, ignore_errors=True)
+            shutil.copytree(SOURCE, INSTALLED)
+            # Nobody needs the CUDA build of onnxruntime, which its install step would fetch.
+            settings = os.environ | {"ONNXRUNTIME_NODE_INSTALL": "skip"}
+            subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=INSTALLED, env=settings, check=True)
+            done.write_bytes(lock)
 
     def embed(folder, dtype, texts):
         shutil.copy(SOURCE / "embed.mjs", INSTALLED)

@@ -65,7 +65,8 @@ def save_checkpoint(
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        write_sentence_transformers_files(scratch, config.pooled_size, tokenizer.model_max_length)
+        width = getattr(config, "pooled_size", config.hidden_size)  # a Mamba-2's configuration is not ours
+        write_sentence_transformers_files(scratch, width, tokenizer.model_max_length)
         if frame is not None:
             frame.save(scratch / FRAME_FILE)
 
