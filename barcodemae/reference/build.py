@@ -31,6 +31,7 @@ from barcodemae.reference.manifest import (
     read_manifest,
     write_manifest,
 )
+from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
 from barcodemae.reference.records import as_matrix, map_part, write_part
 from barcodemae.reference.writing import (
     CALIBRATION_PREFIX,
@@ -39,11 +40,9 @@ from barcodemae.reference.writing import (
     clear_leftovers,
     writing_to,
 )
-from tokenization_barcodemae import ReferenceFrame, letters_on_frame
+from tokenization_barcodemae import ReferenceFrame
 
 BUILDING_FILE = "building.json"
-LEAST_LETTERS = 100
-"""What covers less of the marker tells too little to be a reference."""
 
 logger = logging.getLogger(__name__)
 
@@ -247,11 +246,11 @@ def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa
     """The records that lie on the reference frame, and their letters."""
     assert embedder.frame is not None
     sequences = records["nucleotides"].to_pylist()
-    letters = letters_on_frame(sequences, embedder.frame)
-    fits = embedder.frame.accepts(embedder.frame.place(sequences)) & ((letters >= 0).sum(axis=1) >= LEAST_LETTERS)
+    read = read_on_marker(sequences, embedder.frame)
+    fits = read.fits
     if on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
         problem = f"expected a barcode of the marker, with {LEAST_LETTERS} letters or more on the reference frame"
         raise BadRecordError(file, record, problem, line)
-    return records.filter(pa.array(fits)), letters[fits]
+    return records.filter(pa.array(fits)), read.letters[fits]

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import LEAST_LETTERS, Embedder
+from barcodemae.reference.build import Embedder
 from barcodemae.reference.calibration import Calibration, fit_probability
 from barcodemae.reference.evidence import Vote, vote
 from barcodemae.reference.identify import NamesOfRank, find_neighbours
 from barcodemae.reference.library import Library
-from tokenization_barcodemae import letters_on_frame
+from barcodemae.reference.marker import read_on_marker
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,12 @@ def ask_named(library: Library, embedder: Embedder, records: pa.Table) -> NamedQ
     """
     assert embedder.frame is not None
     sequences = records["nucleotides"].to_pylist()
-    letters = letters_on_frame(sequences, embedder.frame)
-    counts = embedder.frame.accepts(embedder.frame.place(sequences)) & ((letters >= 0).sum(axis=1) >= LEAST_LETTERS)
-    counts &= np.array(records["species"].to_pylist(), object) != ""
+    read = read_on_marker(sequences, embedder.frame)
+    counts = read.fits & (np.array(records["species"].to_pylist(), object) != "")
     rows = np.flatnonzero(counts)
     if not len(rows):
         raise ConfigurationError("expected barcodes of the marker with a species to calibrate with, got none")
-    found = find_neighbours(library, embedder, [sequences[row] for row in rows], letters[rows])
+    found = find_neighbours(library, embedder, [sequences[row] for row in rows], read.letters[rows])
     names = library.names()
     votes, right, named = {}, {}, {}
     for rank in RANKS:

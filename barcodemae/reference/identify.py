@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.reference.answers import ANSWERS, HIT, NOVEL, UNRELIABLE
-from barcodemae.reference.build import LEAST_LETTERS, Embedder
+from barcodemae.reference.build import Embedder
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, Vote, choose_voters, vote
 from barcodemae.reference.library import Library
-from tokenization_barcodemae import ReferenceFrame, letters_on_frame
+from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from tokenization_barcodemae import ReferenceFrame
 
 LEAST_CONFIDENCE = 0.8
 """A name is called where it is right at least so likely."""
@@ -53,27 +54,25 @@ class Identifier:
             A table of `ANSWERS`, in the order of the records.
         """
         sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
-        placement = self._frame.place(sequences)
-        letters = letters_on_frame(sequences, self._frame)
-        num_letters = (letters >= 0).sum(axis=1)
+        read = read_on_marker(sequences, self._frame)
         reasons = np.select(
             [
                 pc.not_equal(records["problem"], "").to_numpy(),
                 np.array([not set(sequence) & set("ACGT") for sequence in sequences], bool),
-                ~self._frame.accepts(placement),
-                num_letters < LEAST_LETTERS,
+                ~read.is_placed,
+                read.num_letters < LEAST_LETTERS,
             ],
             ["damaged", "no DNA", "not the marker", "too short"],
             default="",
         )
         asked = np.flatnonzero(reasons == "")
-        found = find_neighbours(self._library, self._embedder, [sequences[row] for row in asked], letters[asked])
+        found = find_neighbours(self._library, self._embedder, [sequences[row] for row in asked], read.letters[asked])
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
         answered = self._answers(found, votes)
         answered |= {
-            "strand": pa.array(np.where(placement.strand[asked] > 0, "+", "-")),
-            "start": pa.array((placement.start[asked] + 1).astype(np.int32)),
-            "letters": pa.array(num_letters[asked].astype(np.int32)),
+            "strand": pa.array(np.where(read.placement.strand[asked] > 0, "+", "-")),
+            "start": pa.array((read.placement.start[asked] + 1).astype(np.int32)),
+            "letters": pa.array(read.num_letters[asked].astype(np.int32)),
         }
         unreliable = {
             "id": records["id"].cast(pa.string()).combine_chunks(),

@@ -1,0 +1,41 @@
+"""What of a sequence is a barcode of the marker: references, queries and those that calibrate are judged alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
+
+LEAST_LETTERS = 100
+"""What covers less of the marker tells too little to be a reference, or to be named."""
+
+
+@dataclass(frozen=True)
+class OnMarker:
+    """Sequences on the marker's reference frame.
+
+    Attributes:
+        placement: where each lies best.
+        letters: int8 `[n, frame_length]`, as `lay_out` gives them.
+        is_placed: bool `[n]`, whether the frame accepts that.
+    """
+
+    placement: Placement
+    letters: np.ndarray
+    is_placed: np.ndarray
+
+    @property
+    def num_letters(self) -> np.ndarray:
+        """Known letters on the frame, `[n]`."""
+        return (self.letters >= 0).sum(axis=1)
+
+    @property
+    def fits(self) -> np.ndarray:
+        """Whether each is a barcode of the marker, bool `[n]`."""
+        return self.is_placed & (self.num_letters >= LEAST_LETTERS)
+
+
+def read_on_marker(sequences: list[str], frame: ReferenceFrame) -> OnMarker:
+    """Place sequences once, and read their letters there."""
+    placement = frame.place(sequences)
+    return OnMarker(placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
