@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.calibrate import expected_calibration_error
-from barcodemae.reference.calibration import Calibration, Probability, fit_probability
+from barcodemae.reference.calibrate import Foretold
+from barcodemae.reference.calibration import QUERIES, Calibration, Probability, fit_probability
 from barcodemae.reference.evidence import Vote
+from barcodemae.reference.reliability import brier_score, expected_calibration_error
+from barcodemae.reference.reliability_plot import draw_reliability
 
 
 def votes(similarities, identities=None, shares=None):
@@ -26,7 +28,7 @@ def drawn(n, seed=0):
     """Names that are right the more often, the larger the cosine: at 0.4 never, at 0.9 always."""
     rng = np.random.default_rng(seed)
     similarities = rng.uniform(0.3, 1, n)
-    return votes(similarities), rng.random(n) < np.clip((similarities - 0.4) * 2, 0, 1), rng.random(n) < 0.5
+    return votes(similarities), rng.random(n) < np.clip((similarities - 0.4) * 2, 0, 1), np.ones(n)
 
 
 def test_what_is_foretold_comes():
@@ -42,24 +44,24 @@ def test_more_evidence_is_never_less_likely():
     assert (np.diff(probability(votes(np.linspace(0, 1, 50)))) >= 0).all()
 
 
-def test_both_kinds_count_alike_however_many_there_are():
-    # Right in all of 900 known and none of 100 new queries that look the same: one in two.
-    is_new = np.arange(1000) >= 900
+def test_a_query_counts_by_its_weight():
+    # Right in all of 900 and none of 100 queries that look the same; both sums of weights are equal: one in two.
+    happened = np.arange(1000) < 900
     evidence = votes(np.full(1000, 0.8))
-    assert fit_probability(evidence, ~is_new, is_new)(evidence)[0] == pytest.approx(0.5, abs=0.01)
+    assert fit_probability(evidence, happened, np.where(happened, 1, 9))(evidence)[0] == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("happened", [True, False])
 def test_what_always_or_never_happened(happened):
     evidence = votes(np.linspace(0, 1, 60))
-    probability = fit_probability(evidence, np.full(60, happened), np.zeros(60, bool))
+    probability = fit_probability(evidence, np.full(60, happened), np.ones(60))
     assert (probability(evidence) == happened).all()
 
 
 def test_too_few_queries_are_refused():
-    vote, happened, is_new = drawn(49)
+    vote, happened, weights = drawn(49)
     with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got 49"):
-        fit_probability(vote, happened, is_new)
+        fit_probability(vote, happened, weights)
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=20))
@@ -72,12 +74,13 @@ PROBABILITY = fit_probability(*drawn(200))
 
 
 def test_a_calibration_is_what_was_written():
-    written = Calibration(dict.fromkeys(RANKS, PROBABILITY), fit_probability(*drawn(300)))
+    written = Calibration(dict.fromkeys(RANKS, PROBABILITY), fit_probability(*drawn(300)), QUERIES)
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
     evidence = drawn(50, seed=2)[0]
     for rank in RANKS:
         np.testing.assert_array_equal(read.ranks[rank](evidence), written.ranks[rank](evidence))
     np.testing.assert_array_equal(read.novelty(evidence), written.novelty(evidence))
+    assert read.by == QUERIES
     with pytest.raises(KeyError):
         Calibration.from_json({"ranks": {}})
 
@@ -91,3 +94,23 @@ def test_calibration_error_by_hand():
     # Two bins of 15 hold queries: 0.1 foretold of four, of which one came; 0.9 of one, which came.
     error = expected_calibration_error(np.array([0.1, 0.1, 0.1, 0.1, 0.9]), np.array([True, False, False, False, True]))
     assert error == pytest.approx((4 * 0.15 + 0.1) / 5)
+
+
+def test_a_query_of_twice_the_weight_is_two_queries():
+    foretold, came = np.array([0.1, 0.1, 0.9]), np.array([True, False, True])
+    twice = expected_calibration_error(np.append(foretold, 0.1), np.append(came, False))
+    assert expected_calibration_error(foretold, came, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
+
+
+def test_brier_score_by_hand():
+    assert brier_score(np.array([0.9, 0.2]), np.array([True, True])) == pytest.approx((0.01 + 0.64) / 2)
+
+
+def test_the_plot_has_a_panel_for_each_rank_and_points_of_both_kinds():
+    rng = np.random.default_rng(0)
+    foretold = rng.random(200)
+    found = Foretold(foretold, rng.random(200) < foretold, np.arange(200) < 100, np.ones(200))
+    figure = draw_reliability({"genus": found, "species": found.take(~found.is_new)})
+    drawn = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in drawn] == ["genus", "species"]
+    assert [len(axes.collections) for axes in drawn] == [3, 2]

@@ -18,9 +18,11 @@ from barcodemae.data import RANKS, read_records
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.reference.answers import ANSWERS
 from barcodemae.reference.build import keep_calibration, remove_records
-from barcodemae.reference.calibrate import ask_named, calibrate
+from barcodemae.reference.calibrate import calibrate
+from barcodemae.reference.calibration import QUERIES
 from barcodemae.reference.identify import Identifier
 from barcodemae.reference.library import Library
+from barcodemae.reference.named_queries import ask_named
 from tokenization_barcodemae import reverse_complement
 
 
@@ -41,7 +43,7 @@ def folder(splits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(folder, splits):
-    return calibrate(ask_named(Library.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])))
+    return calibrate(ask_named(Library.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])), QUERIES)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_probabilities_are_those_of_other_queries(folder, splits):
         first = np.isin(species, np.unique(species)[::2])
         halves.append([split.filter(pa.array(first)), split.filter(pa.array(~first))])
     library, embedder = Library.open(folder), LettersEmbedder()
-    fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])))
+    fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
     asked = ask_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
     foretold = fitted.ranks["species"](asked.votes["species"])
     assert asked.is_new.any()
@@ -180,10 +182,11 @@ def test_what_is_in_the_middle_of_a_file_has_its_row(indexed, splits, tmp_path):
     assert answers[0]["call"] == answers[2]["call"] != "unreliable"
 
 
-def test_an_uncalibrated_library_says_so(splits, tmp_path):
+def test_a_library_too_small_to_be_calibrated_says_so(splits, tmp_path, capsys):
     source = write_fasta(splits[0].slice(0, 20), tmp_path / "few.fasta")
     index_command([source, str(tmp_path / "library"), "--engine", "frame"])
     options = ["--library", str(tmp_path / "library"), "--output", str(tmp_path / "answers.tsv")]
+    assert "Not calibrated" in capsys.readouterr().out
     with pytest.raises(LibraryError, match="expected a calibrated library; barcodemae calibrate makes it one"):
         identify_command([source, *options])
     assert not (tmp_path / "answers.tsv").exists()

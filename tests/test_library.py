@@ -45,7 +45,7 @@ def test_each_record_is_its_own_nearest(folder, records, embedder):
     opened = Library.open(folder)
     queries = embedder.encode(records["nucleotides"].to_pylist()[:120])
     hits = opened.search(queries, 5)
-    assert opened.num_records == 120
+    assert len(opened.live) == 120
     assert hits.rows[:, 0].tolist() == list(range(120))
     np.testing.assert_allclose(hits.similarities[:, 0], 1, atol=1e-3)
     expected = np.sort(queries @ queries.T, axis=1)[:, :-6:-1]
@@ -88,13 +88,13 @@ def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     assert remove_records(folder, [ids[0], ids[5]]) == 2
     assert remove_records(folder, [ids[6]]) == 1
     opened = Library.open(folder)
-    assert opened.num_records == 117
+    assert len(opened.live) == 117
     assert opened.removed.tolist() == [0, 5, 6]
     hits = opened.search(embedder.encode(records["nucleotides"].to_pylist()[:7]), 117)
     assert not {0, 5, 6} & set(hits.rows.ravel().tolist())
     with pytest.raises(LibraryError, match=f"none of the id '{ids[0]}'"):
         remove_records(folder, [ids[1], ids[0]])
-    assert Library.open(folder).num_records == 117
+    assert len(Library.open(folder).live) == 117
 
 
 def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, embedder, tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
-        assert Library.open(folder).num_records == 120
+        assert len(Library.open(folder).live) == 120
 
 
 def test_a_library_is_not_built_over_another(folder, embedder, tmp_path):
@@ -260,7 +260,7 @@ def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path):
     (place / "part-00000.arrow").write_bytes(b"of another build")
     (place / "building.json").write_text("{}")
     library_of(records.slice(0, 5), tmp_path)
-    assert Library.open(tmp_path / "library").num_records == 5
+    assert len(Library.open(tmp_path / "library").live) == 5
 
 
 def test_what_interrupted_writers_left_goes(folder, records):

@@ -1,16 +1,22 @@
 """`barcodemae calibrate`: named queries in, how far a library's names can be trusted out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from barcodemae.commands import parse_arguments
-from barcodemae.data import RANKS, judge, read_records, tell
+from barcodemae.data import judge, read_records, tell
+from barcodemae.files import written_whole
 from barcodemae.reference.build import keep_calibration
-from barcodemae.reference.calibrate import ask_named, expected_calibration_error
+from barcodemae.reference.calibrate import Foretold, foretell_others
 from barcodemae.reference.calibrate import calibrate as fit_calibration
+from barcodemae.reference.calibration import OWN, QUERIES
+from barcodemae.reference.library import Library
 from barcodemae.reference.models import open_with_model
+from barcodemae.reference.named_queries import ask_named, ask_own
+from barcodemae.reference.reliability import expected_calibration_error
 
 
 @dataclass
@@ -19,10 +25,14 @@ class CalibrateArguments:
 
     library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
     queries: list[str] = field(
+        default_factory=list,
         metadata={
             "help": "Files of named barcodes that are not in the library: some of species that it holds, some of "
-            "species that it does not."
-        }
+            "species that it does not. By default the library's own records, held out."
+        },
+    )
+    plot: str | None = field(
+        default=None, metadata={"help": "A .png, .svg or .pdf file to draw how often comes what is foretold."}
     )
     model: str | None = field(
         default=None, metadata={"help": "Where the library's model is, if its name alone does not say it."}
@@ -36,22 +46,38 @@ def calibrate(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
     (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
-    library, embedder = open_with_model(args.library, args.model)
-    records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
-    tell(report)
-    queries = ask_named(library, embedder, records)
-    calibration = fit_calibration(queries)
+    if args.queries:
+        library, embedder = open_with_model(args.library, args.model)
+        records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
+        tell(report)
+        queries = ask_named(library, embedder, records)
+    else:
+        queries = ask_own(Library.open(args.library))
+    calibration = fit_calibration(queries, QUERIES if args.queries else OWN)
+    foretold = foretell_others(queries)
+    if args.plot is not None:
+        from barcodemae.reference.reliability_plot import draw_reliability  # imports matplotlib
+
+        plot = Path(args.plot)
+        with written_whole(plot.parent) as scratch:
+            draw_reliability(foretold).savefig(scratch / plot.name, dpi=150)
     keep_calibration(Path(args.library), calibration)
+    _tell(foretold)
+    num_new = int(queries.is_new.sum())
+    print(f"The calibration is kept in {args.library}: {len(queries.is_new):,} queries, {num_new:,} of new species.")
+    if args.plot is not None:
+        print(f"The plot is in {args.plot}.")
+
+
+def _tell(foretold: Mapping[str, Foretold]) -> None:
     print(f"{'':10}{'known species':>32}{'new species':>32}")
-    for rank in RANKS:
+    for what, found in foretold.items():
         cells = ""
-        for kind in (~queries.is_new, queries.is_new):
-            rows = np.flatnonzero(queries.named[rank] & kind)
-            if len(rows):
-                foretold = calibration.ranks[rank](queries.votes[rank].take(rows))
-                error = expected_calibration_error(foretold, queries.right[rank][rows])
-                cells += f"{queries.right[rank][rows].mean():12.1%} right, error {error:6.1%}"
+        for kind in (found.take(~found.is_new), found.take(found.is_new)):
+            if len(kind.weights):
+                error = expected_calibration_error(kind.probabilities, kind.happened, kind.weights)
+                cells += f"{np.average(kind.happened, weights=kind.weights):12.1%} true, error {error:7.1%}"
             else:
                 cells += f"{'no query':>32}"
-        print(f"{rank:10}{cells}")
-    print(f"The calibration is kept in {args.library}: {len(queries.is_new):,} queries, {queries.is_new.sum():,} new.")
+        print(f"{what:10}{cells}")
+    print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")

@@ -9,6 +9,7 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
 from barcodemae.reference.build import append_records, build_library
+from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.models import describe_model
 
 
@@ -62,3 +63,7 @@ def index(arguments: list[str]) -> None:
         searched += f" (the nearest record is found in {added.index['recall']:.1%} of searches)"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
     print(f"Search: {searched}.")
+    if calibrate_by_own(args.output):
+        print("Calibrated; named barcodes that are not in it make confidences surer: barcodemae calibrate --queries.")
+    else:
+        print("Not calibrated, for want of named records: barcodemae calibrate --queries makes it usable.")

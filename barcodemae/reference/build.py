@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
 from barcodemae.files import written_whole
 from barcodemae.reference.calibration import Calibration
+from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.indexing import EXACT_RECORDS, build_index, describe_exact
 from barcodemae.reference.library import INDEX_FILE, Library
 from barcodemae.reference.manifest import (
@@ -45,17 +46,6 @@ from tokenization_barcodemae import ReferenceFrame
 BUILDING_FILE = "building.json"
 
 logger = logging.getLogger(__name__)
-
-
-class Embedder(Protocol):
-    """What makes vectors of barcodes."""
-
-    frame: ReferenceFrame | None
-    dimension: int
-
-    def encode(
-        self, sequences: Sequence[str], *, normalize_embeddings: bool = False, on_error: str = "raise"
-    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

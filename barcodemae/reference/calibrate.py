@@ -1,92 +1,108 @@
-"""Learn from named queries how far a name can be trusted, and show how well that holds for others."""
+"""Learn from named queries how far a name can be trusted, and foretell those of other species to judge it by."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import Embedder
-from barcodemae.reference.calibration import Calibration, fit_probability
-from barcodemae.reference.evidence import Vote, vote
-from barcodemae.reference.identify import NamesOfRank, find_neighbours
+from barcodemae.reference.build import keep_calibration
+from barcodemae.reference.calibration import OWN, Calibration, Probability, fit_probability
 from barcodemae.reference.library import Library
-from barcodemae.reference.marker import read_on_marker
+from barcodemae.reference.named_queries import NOVELTY, NamedQueries, ask_own
+
+_NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class NamedQueries:
-    """Queries whose names are known, and what a library says of them.
+class Foretold:
+    """Probabilities of queries, and what came.
 
     Attributes:
-        votes: rank -> vote.
-        right: rank -> bool `[n]`, whether the vote's name is the known one.
-        named: rank -> bool `[n]`, whether it is known at all.
+        probabilities: `[n]`.
+        happened: bool `[n]`.
         is_new: bool `[n]`, the library does not hold the species.
+        weights: `[n]`, how much each counts, as in `NamedQueries`.
     """
 
-    votes: Mapping[str, Vote]
-    right: Mapping[str, np.ndarray]
-    named: Mapping[str, np.ndarray]
+    probabilities: np.ndarray
+    happened: np.ndarray
     is_new: np.ndarray
+    weights: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Foretold":
+        return Foretold(*(values[rows] for values in vars(self).values()))
 
 
-def ask_named(library: Library, embedder: Embedder, records: pa.Table) -> NamedQueries:
-    """Ask a library for names that are known. Queries without a species, or off the marker, do not count.
+def calibrate(queries: NamedQueries, by: str) -> Calibration:
+    """Fit all probabilities.
 
     Args:
-        library: does not hold the queries themselves.
-        embedder: the one that it was made with.
-        records: columns `nucleotides` and the ranks.
-
-    Raises:
-        ConfigurationError: no query counts.
-    """
-    assert embedder.frame is not None
-    sequences = records["nucleotides"].to_pylist()
-    read = read_on_marker(sequences, embedder.frame)
-    counts = read.fits & (np.array(records["species"].to_pylist(), object) != "")
-    rows = np.flatnonzero(counts)
-    if not len(rows):
-        raise ConfigurationError("expected barcodes of the marker with a species to calibrate with, got none")
-    found = find_neighbours(library, embedder, [sequences[row] for row in rows], read.letters[rows])
-    names = library.names()
-    votes, right, named = {}, {}, {}
-    for rank in RANKS:
-        of_rank = NamesOfRank(names[rank])
-        votes[rank] = vote(found, of_rank.numbers)
-        known = np.array(records[rank].to_pylist(), object)[rows]
-        right[rank] = (of_rank.of(votes[rank].names) == known) & (known != "")
-        named[rank] = known != ""
-    species = np.array(records["species"].to_pylist(), object)[rows]
-    held = set(names["species"].to_pylist())
-    return NamedQueries(votes, right, named, np.array([one not in held for one in species]))
-
-
-def calibrate(queries: NamedQueries) -> Calibration:
-    """Fit all probabilities.
+        queries: fifty or more with a name at each rank.
+        by: `OWN` or `QUERIES`, what they are.
 
     Raises:
         ConfigurationError: there are too few queries.
     """
-    ranks = {}
-    for rank in RANKS:
-        rows = np.flatnonzero(queries.named[rank])
-        ranks[rank] = fit_probability(queries.votes[rank].take(rows), queries.right[rank][rows], queries.is_new[rows])
-    return Calibration(ranks, fit_probability(queries.votes["species"], queries.is_new, queries.is_new))
+    everyone = np.ones(len(queries.species), bool)
+    return Calibration({rank: _fit(queries, rank, everyone) for rank in RANKS}, _fit(queries, NOVELTY, everyone), by)
 
 
-def expected_calibration_error(probabilities: np.ndarray, happened: np.ndarray, num_bins: int = 15) -> float:
-    """Mean distance of what was foretold and what came, over bins of equal width, each by its queries (Guo 2017).
+def calibrate_by_own(folder: str | Path) -> bool:
+    """Calibrate a library by its own records, unless it was calibrated by queries.
 
-    Args:
-        probabilities: `[n]`, 0 to 1.
-        happened: bool `[n]`.
-        num_bins: of equal width.
+    Returns:
+        Whether it is calibrated now: it can't be by fewer than fifty records with a name at each rank.
+
+    Raises:
+        LibraryError: it is missing or broken, or another process is writing to it.
     """
-    bins = np.minimum((probabilities * num_bins).astype(int), num_bins - 1)
-    counts = np.bincount(bins, minlength=num_bins)
-    foretold, came = (np.bincount(bins, values, minlength=num_bins) for values in (probabilities, happened))
-    return float(np.abs(foretold - came).sum() / counts.sum())
+    library = Library.open(folder)
+    present = library.calibration()
+    if present is not None and present.by != OWN:
+        return True
+    try:
+        calibration = calibrate(ask_own(library), OWN)
+    except ConfigurationError:
+        return False
+    keep_calibration(library.folder, calibration)
+    return True
+
+
+def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]:
+    """What is foretold of each species by what the others taught, in five folds.
+
+    Returns:
+        Of each rank, and of `NOVELTY`.
+
+    Raises:
+        ConfigurationError: there are too few queries.
+    """
+    _, number = np.unique(queries.species, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
+    found = {}
+    for what in (*RANKS, NOVELTY):
+        probabilities = np.empty(len(fold))
+        for here in range(_NUM_FOLDS):
+            rows = np.flatnonzero(fold == here)
+            probabilities[rows] = _fit(queries, what, fold != here)(queries.vote(what).take(rows))
+        everyone = Foretold(probabilities, queries.happened(what), queries.is_new, queries.weights)
+        found[what] = everyone.take(queries.counts(what))
+    return found
+
+
+def foretell(queries: NamedQueries, calibration: Calibration) -> dict[str, Foretold]:
+    """What a calibration says of queries that it was not learnt from; as `foretell_others`."""
+    found = {}
+    for what in (*RANKS, NOVELTY):
+        probability = calibration.novelty if what == NOVELTY else calibration.ranks[what]
+        foretold = probability(queries.vote(what))
+        everyone = Foretold(foretold, queries.happened(what), queries.is_new, queries.weights)
+        found[what] = everyone.take(queries.counts(what))
+    return found
+
+
+def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> Probability:
+    rows = np.flatnonzero(queries.counts(what) & of)
+    return fit_probability(queries.vote(what).take(rows), queries.happened(what)[rows], queries.weights[rows])

@@ -1,8 +1,7 @@
 """From evidence to probability: how often a name with such evidence is right, learnt from queries whose name is known.
 
 At each rank a logistic regression of the evidence gives an order, and isotonic regression its probability (Zadrozny and
-Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates"). Queries of species that
-the library holds and queries of species that it does not hold count alike, however many there are of either.
+Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates").
 """
 
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ import numpy as np
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.reference.evidence import Vote
+
+OWN, QUERIES = "the library's own records", "named queries"
 
 # The smallest difference that counts: a vector's rounding, and half a letter of a short barcode.
 _LEAST_COSINE_GAP, _LEAST_LETTER_GAP = 0.01, 0.005
@@ -52,27 +53,30 @@ class Calibration:
     Attributes:
         ranks: rank -> the probability that its name is right.
         novelty: that the library does not hold the species, given the vote on species.
+        by: what it was learnt from, `OWN` or `QUERIES`.
     """
 
     ranks: Mapping[str, Probability]
     novelty: Probability
+    by: str
 
     def as_json(self) -> dict[str, Any]:
-        return {"ranks": {rank: one.as_json() for rank, one in self.ranks.items()}, "novelty": self.novelty.as_json()}
+        ranks = {rank: one.as_json() for rank, one in self.ranks.items()}
+        return {"by": self.by, "ranks": ranks, "novelty": self.novelty.as_json()}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Calibration":
         ranks = {rank: Probability.from_json(told["ranks"][rank]) for rank in RANKS}
-        return cls(ranks, Probability.from_json(told["novelty"]))
+        return cls(ranks, Probability.from_json(told["novelty"]), told["by"])
 
 
-def fit_probability(vote: Vote, happened: np.ndarray, is_new: np.ndarray) -> Probability:
+def fit_probability(vote: Vote, happened: np.ndarray, weights: np.ndarray) -> Probability:
     """Learn a probability.
 
     Args:
         vote: of `n` queries.
         happened: bool `[n]`, such as: the name was right.
-        is_new: bool `[n]`, the library does not hold the species. Both kinds count alike.
+        weights: `[n]`, how much each query counts.
 
     Raises:
         ConfigurationError: there are fewer than 50 queries, or scikit-learn is missing.
@@ -81,24 +85,21 @@ def fit_probability(vote: Vote, happened: np.ndarray, is_new: np.ndarray) -> Pro
         from sklearn.isotonic import IsotonicRegression
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[evaluate]'") from error
+        raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[identify]'") from error
     if len(happened) < _FEWEST_QUERIES:
         raise ConfigurationError(f"expected {_FEWEST_QUERIES} named queries or more to calibrate, got {len(happened)}")
-    features = _features(vote)
-    counts = np.bincount(is_new.astype(int), minlength=2)
-    kinds = (counts > 0).sum()
-    weight = (len(is_new) / (kinds * np.maximum(counts, 1)))[is_new.astype(int)]
     if happened.all() or not happened.any():
         return Probability(np.zeros(5), np.array([[0.0, float(happened[0])]]))
+    features = _features(vote)
     evidence = features[:, :-1]
     mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
     scale = np.where(scale > _LEAST_SPREAD, scale, np.inf)  # what does not vary says nothing
-    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, happened, weight)
+    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, happened, weights)
     slopes = model.coef_[0] / scale
-    weights = np.append(slopes, model.intercept_[0] - slopes @ mean)
-    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ weights, happened, weight)
+    linear = np.append(slopes, model.intercept_[0] - slopes @ mean)
+    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ linear, happened, weights)
     knots = np.stack([isotonic.X_thresholds_, isotonic.y_thresholds_], axis=1)
-    return Probability(weights, knots)
+    return Probability(linear, knots)
 
 
 def _features(vote: Vote) -> np.ndarray:

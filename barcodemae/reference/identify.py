@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.reference.answers import ANSWERS, HIT, NOVEL, UNRELIABLE
-from barcodemae.reference.build import Embedder
 from barcodemae.reference.calibration import Calibration
-from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, Vote, choose_voters, vote
+from barcodemae.reference.embedder import Embedder
+from barcodemae.reference.evidence import Neighbours, Vote, vote
 from barcodemae.reference.library import Library
 from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from barcodemae.reference.names import NamesOfRank
+from barcodemae.reference.neighbours import find_neighbours
 from tokenization_barcodemae import ReferenceFrame
 
 LEAST_CONFIDENCE = 0.8
@@ -112,40 +114,6 @@ class Identifier:
         ]
         offsets = np.concatenate([[0], there.sum(axis=1).cumsum()]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(fields, fields=list(HIT)))
-
-
-class NamesOfRank:
-    """A rank's names as numbers.
-
-    Args:
-        column: name of each record, "" where unknown.
-
-    Attributes:
-        numbers: int64 `[records]`, -1 where unknown.
-    """
-
-    def __init__(self, column: pa.ChunkedArray):
-        encoded = pc.dictionary_encode(column).combine_chunks()
-        self._names = np.array([*encoded.dictionary.to_pylist(), ""], object)
-        numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        self.numbers = np.where(self._names[numbers] == "", -1, numbers)
-
-    def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Names `[n]`, "" for -1."""
-        return self._names[numbers]
-
-
-def find_neighbours(library: Library, embedder: Embedder, sequences: list[str], letters: np.ndarray) -> Neighbours:
-    """The references that vote on barcodes of the marker.
-
-    Args:
-        library: to search.
-        embedder: the one that the library was made with.
-        sequences: `[n]`.
-        letters: int8 `[n, frame_length]`, of the same.
-    """
-    vectors = embedder.encode(sequences, normalize_embeddings=True)
-    return choose_voters(library.search(vectors, NUM_CANDIDATES), letters, library.letters)
 
 
 def _merged(unreliable: dict[str, Any], answered: dict[str, Any], asked: np.ndarray) -> pa.Table:

@@ -28,7 +28,7 @@ class Library:
     Attributes:
         folder, manifest: as above.
         removed: int64, numbers of the records that are removed, in order.
-        num_records: those that are not.
+        live: int64, numbers of those that are not.
     """
 
     def __init__(self, folder: Path, manifest: Manifest):
@@ -51,7 +51,7 @@ class Library:
         self._searchers = [
             self._searcher(segment, int(begin)) for segment, begin in zip(manifest.segments, begins, strict=False)
         ]
-        self.num_records = manifest.num_records - len(self.removed)
+        self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Library":

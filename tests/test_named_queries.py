@@ -1,0 +1,129 @@
+"""What a library says of barcodes whose names are known: others', and its own held out."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from reference_records import LettersEmbedder, library_of
+
+from barcodemae.data import RANKS
+from barcodemae.errors import ConfigurationError
+from barcodemae.reference.build import keep_calibration, remove_records
+from barcodemae.reference.calibrate import calibrate, calibrate_by_own, foretell, foretell_others
+from barcodemae.reference.calibration import OWN, QUERIES
+from barcodemae.reference.library import Library
+from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, NOVELTY, ask_named, ask_own
+
+
+@pytest.fixture(scope="module")
+def named(sample):
+    named = sample.filter(pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"))
+    return named.filter(pc.equal(named["split"], "train")).slice(0, 1500)
+
+
+@pytest.fixture(scope="module")
+def folder(named, tmp_path_factory):
+    return library_of(named, tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def own(folder):
+    return ask_own(Library.open(folder))
+
+
+def test_a_record_held_out_is_named_by_others(folder, own):
+    assert own.right["species"][~own.is_new].mean() > 0.8
+    assert (own.votes["species"].identities[~own.is_new] <= 1).all()
+    names = Library.open(folder).names()["species"].to_pylist()
+    singles = [name for name in set(names) if names.count(name) == 1]
+    assert not set(singles) & set(own.species[~own.is_new])  # without it, the library does not hold its species
+    assert set(singles) <= set(own.species[own.is_new])
+
+
+def test_a_species_held_out_is_never_named(own):
+    assert own.is_new.any()
+    assert not own.right["species"][own.is_new].any()
+    assert own.right["genus"][own.is_new].any()
+
+
+def test_a_species_counts_as_ten_at_most_and_both_kinds_alike(own):
+    for kind in (own.is_new, ~own.is_new):
+        _, counts = np.unique(own.species[kind], return_counts=True)
+        assert counts.max() <= MOST_OF_SPECIES
+        assert own.weights[kind].sum() == pytest.approx(len(own.weights) / 2)
+
+
+def test_absent_genera_have_their_share_of_what_is_new(folder, own):
+    names = Library.open(folder).names().select(["genus", "species"])
+    pairs = {(one["genus"], one["species"]) for one in names.to_pylist()}
+    genera = [genus for genus, _ in pairs]
+    alone = {species for genus, species in pairs if genera.count(genus) == 1}
+    is_absent = own.is_new & np.isin(own.species, list(alone))
+    assert is_absent.any()
+    assert not own.right["genus"][is_absent].any()
+    assert own.weights[is_absent].sum() / own.weights[own.is_new].sum() == pytest.approx(ABSENT_GENERA)
+
+
+def test_own_records_are_those_that_a_search_without_them_finds(named, tmp_path):
+    """By hand: the nearest other record of each, in a library that fits into one matrix."""
+    library = Library.open(library_of(named.slice(0, 200), tmp_path))
+    own = ask_own(library)
+    vectors = library.vectors(np.arange(200)).astype(np.float32)
+    species = np.array(library.names()["species"].to_pylist())
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -1)
+    for_species = np.where(species[:, None] == species[None], cosines, -1).max(axis=1)
+    nearest = cosines.max(axis=1)
+    sure = for_species > nearest - 1e-3  # the nearest is of its species, whatever the letters say
+    assert sure.any()
+    held = own.votes["species"].similarities[~own.is_new]
+    assert np.isin(np.round(held[own.right["species"][~own.is_new]], 3), np.round(for_species, 3)).mean() > 0.9
+
+
+def test_a_removed_record_is_neither_asked_nor_found(named, tmp_path):
+    folder = library_of(named.slice(0, 300), tmp_path)
+    gone = named["species"][0].as_py()
+    remove_records(folder, [one["id"] for one in named.slice(0, 300).to_pylist() if one["species"] == gone])
+    library = Library.open(folder)
+    assert gone not in ask_own(library).species
+    asked = ask_named(library, LettersEmbedder(), named.slice(0, 1))
+    assert asked.is_new.all()
+    assert not asked.right["species"].any()
+
+
+def test_queries_off_the_marker_do_not_count(folder, named):
+    bad = pa.array(["ACGGT" * 100] * 3, pa.large_string())
+    table = named.slice(0, 3).set_column(named.column_names.index("nucleotides"), "nucleotides", bad)
+    with pytest.raises(ConfigurationError, match="expected barcodes of the marker"):
+        ask_named(Library.open(folder), LettersEmbedder(), table)
+
+
+def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
+    found = foretell_others(own)
+    assert list(found) == [*RANKS, NOVELTY]
+    for one in found.values():
+        assert ((one.probabilities >= 0) & (one.probabilities <= 1)).all()
+    assert (
+        found[NOVELTY].probabilities[~own.is_new].mean() < 0.3 < 0.7 < found[NOVELTY].probabilities[own.is_new].mean()
+    )
+    learnt = foretell(own, calibrate(own, OWN))
+    assert not np.array_equal(learnt["genus"].probabilities, found["genus"].probabilities)
+
+
+def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
+    folder = library_of(named.slice(0, 400), tmp_path)
+    assert calibrate_by_own(folder)
+    first = Library.open(folder).calibration()
+    assert first.by == OWN
+    by_queries = calibrate(ask_own(Library.open(folder), seed=1), QUERIES)
+    keep_calibration(folder, by_queries)
+    assert calibrate_by_own(folder)
+    assert Library.open(folder).calibration().by == QUERIES
+
+
+def test_few_records_do_not_calibrate(named, tmp_path):
+    folder = library_of(named.slice(0, 10), tmp_path)
+    assert not calibrate_by_own(Path(folder))
+    assert Library.open(folder).calibration() is None
