@@ -17,7 +17,7 @@ class LettersEmbedder:
         self._projection = np.random.default_rng(0).normal(size=(4 * self.frame.length, dimension)).astype(np.float32)
         self.num_encoded = 0
 
-    def encode(self, sequences, *, normalize_embeddings=False, on_error="raise"):
+    def encode(self, sequences, *, normalize_embeddings=False, on_error="raise", placement=None):
         self.num_encoded += len(sequences)
         letters = letters_on_frame(list(sequences), self.frame)
         one_hot = (letters[..., None] == np.arange(4)) - 0.25 * (letters >= 0)[..., None]

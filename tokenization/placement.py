@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from .barcode_encoder import BarcodeEncoder
-from .reference_frame import ReferenceFrame
+from .reference_frame import Placement, ReferenceFrame
 from .strands import orient
 
 
@@ -35,12 +35,21 @@ class PlacedBarcodes:
         )
 
 
-def place_barcodes(sequences: list[str], frame: ReferenceFrame | None, k: int) -> PlacedBarcodes:
-    """Place sequences on the marker and turn them to its strand; without a frame they stay as they are."""
+def place_barcodes(
+    sequences: list[str], frame: ReferenceFrame | None, k: int, placement: Placement | None = None
+) -> PlacedBarcodes:
+    """Place sequences on the marker and turn them to its strand; without a frame they stay as they are.
+
+    Args:
+        sequences: `[n]`.
+        frame: the marker's.
+        k: letters in a k-mer.
+        placement: where they lie on the frame, if that is known already.
+    """
     if frame is None:
         nothing = np.zeros(len(sequences), np.int64)
         return PlacedBarcodes(pa.array(sequences, pa.large_string()), nothing, nothing.astype(bool), 0)
-    placement = frame.place(sequences)
+    placement = frame.place(sequences) if placement is None else placement
     is_placed = frame.accepts(placement)
     oriented = orient(sequences, np.where(is_placed, placement.strand, 1))
     starts = np.where(is_placed, placement.start, 0)

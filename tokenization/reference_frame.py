@@ -49,6 +49,9 @@ class Placement(NamedTuple):
     strand: np.ndarray
     score: np.ndarray
 
+    def take(self, rows: np.ndarray | slice) -> "Placement":
+        return Placement(*(values[rows] for values in self))
+
 
 class ReferenceFrame:
     """The profile of a marker, and the places that sequences have on it.

@@ -13,7 +13,14 @@ from barcodemae.embedding.precision import fastest_dtype
 from barcodemae.errors import BadRecordError
 from barcodemae.hub.checkpoint import load_checkpoint
 from modeling_barcodemae import BarcodeMAEModel
-from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
+from tokenization_barcodemae import (
+    BarcodeEncoder,
+    PlacedBarcodes,
+    Placement,
+    ReferenceFrame,
+    encode_barcodes,
+    place_barcodes,
+)
 
 # So many sequences are placed, encoded and sorted by length at a time: it bounds the memory, and within it batches
 # are of nearly equal length.
@@ -98,6 +105,7 @@ class BarcodeEmbedder:
         normalize_embeddings: bool = False,
         average_offsets: bool = False,
         on_error: str = "raise",
+        placement: Placement | None = None,
     ) -> np.ndarray:
         """Embed sequences.
 
@@ -110,6 +118,7 @@ class BarcodeEmbedder:
                 times the work.
             on_error: what to do with a sequence without a single known k-mer: "raise", or "skip", which leaves its row
                 NaN.
+            placement: where the sequences lie on the reference frame, if that is known already.
 
         Returns:
             float32 `[n, hidden]`, in the order of the sequences.
@@ -123,7 +132,8 @@ class BarcodeEmbedder:
         with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for begin in range(0, len(sequences), _CHUNK):
                 chunk = list(sequences[begin : begin + _CHUNK])
-                barcodes = place_barcodes(chunk, self.frame, self.encoder.k)
+                placed = None if placement is None else placement.take(slice(begin, begin + len(chunk)))
+                barcodes = place_barcodes(chunk, self.frame, self.encoder.k, placed)
                 readings = self._readings(barcodes, average_offsets)
                 total = np.zeros((len(chunk), self.dimension), np.float32)
                 counts = np.zeros((len(chunk), 1), np.float32)

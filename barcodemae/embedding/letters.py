@@ -12,7 +12,7 @@ from tqdm import tqdm
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.errors import BadRecordError, CheckpointError
 from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
-from tokenization_barcodemae import ReferenceFrame, lay_out
+from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
 _FILES = ("config.json", FRAME_FILE, WEIGHTS_FILE)
 
@@ -84,6 +84,7 @@ class LetterEmbedder:
         show_progress_bar: bool = False,
         normalize_embeddings: bool = False,
         on_error: str = "raise",
+        placement: Placement | None = None,
     ) -> np.ndarray:
         """Embed sequences.
 
@@ -93,6 +94,7 @@ class LetterEmbedder:
             normalize_embeddings: scale each to length 1.
             on_error: what to do with a sequence that does not lie on the reference frame, or has no known letter there:
                 "raise", or "skip", which leaves its row NaN.
+            placement: where the sequences lie on the reference frame, if that is known already.
 
         Returns:
             float32 `[n, dimension]`, in the order of the sequences.
@@ -106,9 +108,10 @@ class LetterEmbedder:
         with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for begin in range(0, len(sequences), _CHUNK):
                 chunk = list(sequences[begin : begin + _CHUNK])
-                placement = self.frame.place(chunk)
-                letters = lay_out(chunk, placement, self._num_coordinates)
-                usable = self.frame.accepts(placement) & (letters >= 0).any(axis=1)
+                block = slice(begin, begin + len(chunk))
+                placed = self.frame.place(chunk) if placement is None else placement.take(block)
+                letters = lay_out(chunk, placed, self._num_coordinates)
+                usable = self.frame.accepts(placed) & (letters >= 0).any(axis=1)
                 if on_error == "raise" and not usable.all():
                     row = int(np.argmin(usable))
                     problem = f"expected a barcode that lies on the reference frame ({self.frame.marker}), got none"

@@ -32,7 +32,7 @@ from barcodemae.reference.manifest import (
     read_manifest,
     write_manifest,
 )
-from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from barcodemae.reference.marker import LEAST_LETTERS, OnMarker, read_on_marker
 from barcodemae.reference.records import as_matrix, map_part, write_part
 from barcodemae.reference.writing import (
     CALIBRATION_PREFIX,
@@ -201,10 +201,10 @@ def _add_segment(
             file = place / f"part-{number:05d}.arrow"
             records = judge(table if taxonomy is None else join_taxonomy(table, taxonomy))
             if not file.exists():
-                records, letters = _on_marker(records, embedder, on_error)
+                records, read = _on_marker(records, embedder, on_error)
                 if len(records):
-                    vectors = embedder.encode(records["nucleotides"].to_pylist(), normalize_embeddings=True)
-                    write_part(file, records, letters, vectors)
+                    vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
+                    write_part(file, records, read.letters, vectors)
             progress.update(len(table))
     tell(judge.report)
     parts = [as_matrix(map_part(file)["vector"]) for file in sorted(place.glob("*.arrow"))]
@@ -232,15 +232,14 @@ def _begin(place: Path, key: dict[str, Any]) -> None:
         (scratch / BUILDING_FILE).write_text(told)
 
 
-def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, np.ndarray]:
-    """The records that lie on the reference frame, and their letters."""
+def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, OnMarker]:
+    """The records that lie on the reference frame, and how."""
     assert embedder.frame is not None
-    sequences = records["nucleotides"].to_pylist()
-    read = read_on_marker(sequences, embedder.frame)
+    read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame)
     fits = read.fits
     if on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
         problem = f"expected a barcode of the marker, with {LEAST_LETTERS} letters or more on the reference frame"
         raise BadRecordError(file, record, problem, line)
-    return records.filter(pa.array(fits)), read.letters[fits]
+    return records.filter(pa.array(fits)), read.take(np.flatnonzero(fits))

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import Placement, ReferenceFrame
 
 
 class Embedder(Protocol):
@@ -15,5 +15,10 @@ class Embedder(Protocol):
     dimension: int
 
     def encode(
-        self, sequences: Sequence[str], *, normalize_embeddings: bool = False, on_error: str = "raise"
+        self,
+        sequences: Sequence[str],
+        *,
+        normalize_embeddings: bool = False,
+        on_error: str = "raise",
+        placement: Placement | None = None,
     ) -> np.ndarray: ...

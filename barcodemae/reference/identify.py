@@ -68,7 +68,7 @@ class Identifier:
             default="",
         )
         asked = np.flatnonzero(reasons == "")
-        found = find_neighbours(self._library, self._embedder, [sequences[row] for row in asked], read.letters[asked])
+        found = find_neighbours(self._library, self._embedder, read.take(asked))
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
         answered = self._answers(found, votes)
         answered |= {

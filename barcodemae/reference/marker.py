@@ -15,14 +15,20 @@ class OnMarker:
     """Sequences on the marker's reference frame.
 
     Attributes:
+        sequences: `[n]`, as given.
         placement: where each lies best.
         letters: int8 `[n, frame_length]`, as `lay_out` gives them.
         is_placed: bool `[n]`, whether the frame accepts that.
     """
 
+    sequences: list[str]
     placement: Placement
     letters: np.ndarray
     is_placed: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "OnMarker":
+        sequences = [self.sequences[row] for row in rows]
+        return OnMarker(sequences, self.placement.take(rows), self.letters[rows], self.is_placed[rows])
 
     @property
     def num_letters(self) -> np.ndarray:
@@ -38,4 +44,4 @@ class OnMarker:
 def read_on_marker(sequences: list[str], frame: ReferenceFrame) -> OnMarker:
     """Place sequences once, and read their letters there."""
     placement = frame.place(sequences)
-    return OnMarker(placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
+    return OnMarker(sequences, placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))

@@ -77,13 +77,12 @@ def ask_named(library: Library, embedder: Embedder, records: pa.Table) -> NamedQ
         ConfigurationError: no query counts.
     """
     assert embedder.frame is not None
-    sequences = records["nucleotides"].to_pylist()
-    read = read_on_marker(sequences, embedder.frame)
+    read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame)
     counts = read.fits & (np.array(records["species"].to_pylist(), object) != "")
     rows = np.flatnonzero(counts)
     if not len(rows):
         raise ConfigurationError("expected barcodes of the marker with a species to calibrate with, got none")
-    found = find_neighbours(library, embedder, [sequences[row] for row in rows], read.letters[rows])
+    found = find_neighbours(library, embedder, read.take(rows))
     known = {rank: np.array(records[rank].to_pylist(), object)[rows] for rank in RANKS}
     columns = library.names()
     held = set(columns["species"].take(pa.array(library.live)).to_pylist())

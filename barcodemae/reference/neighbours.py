@@ -1,20 +1,18 @@
 """The references near a query: found by their vectors, ordered by their letters too."""
 
-import numpy as np
-
 from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, choose_voters
 from barcodemae.reference.library import Library
+from barcodemae.reference.marker import OnMarker
 
 
-def find_neighbours(library: Library, embedder: Embedder, sequences: list[str], letters: np.ndarray) -> Neighbours:
+def find_neighbours(library: Library, embedder: Embedder, queries: OnMarker) -> Neighbours:
     """The references that vote on barcodes of the marker.
 
     Args:
         library: to search.
         embedder: the one that the library was made with.
-        sequences: `[n]`.
-        letters: int8 `[n, frame_length]`, of the same.
+        queries: `[n]`, all of which fit.
     """
-    vectors = embedder.encode(sequences, normalize_embeddings=True)
-    return choose_voters(library.search(vectors, NUM_CANDIDATES), letters, library.letters)
+    vectors = embedder.encode(queries.sequences, normalize_embeddings=True, placement=queries.placement)
+    return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.letters, library.letters)
