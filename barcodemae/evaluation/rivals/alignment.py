@@ -76,14 +76,14 @@ class AlignmentSearcher:
             tqdm(total=len(queries), desc=self._setting.program, unit="query", leave=False) as progress,
         ):
             folder = Path(scratch)
-            if not _write_fasta(folder / "keys.fasta", keys):
+            if not write_numbered(folder / "keys.fasta", keys):
                 raise ConfigurationError(f"expected keys with letters of DNA, got none in {len(keys)} keys")
             run_program(index, folder)
             for begin in range(0, len(queries), self._program.n_queries):
                 block = queries[begin : begin + self._program.n_queries]
-                if _write_fasta(folder / "queries.fasta", block):
+                if write_numbered(folder / "queries.fasta", block):
                     run_program(search, folder)
-                    _fill_in(hits, folder / "hits.tsv", begin)
+                    fill_in(hits, folder / "hits.tsv", begin)
                 progress.update(len(block))
         return hits
 
@@ -92,7 +92,7 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write_fasta(path: Path, sequences: list[str]) -> int:
+def write_numbered(path: Path, sequences: list[str]) -> int:
     """Write sequences under their row numbers, without those of N alone; returns how many there are."""
     texts = [_NO_LETTER_OF_DNA.sub("N", text) for text in write_barcodes(sequences, "plain")]
     entries = [f">{row}\n{text}\n" for row, text in enumerate(texts) if text.strip("N")]
@@ -100,7 +100,7 @@ def _write_fasta(path: Path, sequences: list[str]) -> int:
     return len(entries)
 
 
-def _fill_in(hits: Hits, path: Path, begin: int) -> None:
+def fill_in(hits: Hits, path: Path, begin: int) -> None:
     """Read the hits of the queries from row `begin` on."""
     if path.stat().st_size == 0:
         return

@@ -1,0 +1,195 @@
+"""Names for barcodes: `barcodemae identify` beside BLAST and VSEARCH, in one run on the same cores.
+
+`python benchmarks/identification.py --data coi_arthropods.parquet --output_dir FOLDER` makes a library of `train` for
+each engine, for BLAST and for VSEARCH (each also at a fast setting), and lets all answer the same queries: all of
+`test_unseen`, and a sample of `test`. Probabilities are learnt from `val` and `val_unseen`, other species than are
+asked. Accuracy, coverage and novelty are those of the timed answers; calibration is that of all of `test` and
+`test_unseen`. Written: `identification.md`, `.json`, `.png`, and `reliability.png`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from identification_contenders import AlignmentProgram, BarcodeMAE, Contender, Named
+from identification_report import draw_frontier, write_report
+from identification_scores import alike, coverage, probability_scores
+from sklearn.metrics import roc_auc_score
+
+from barcodemae.commands import run_command
+from barcodemae.data import sample_path
+from barcodemae.embedding.engines import ENGINES, NETWORK
+from barcodemae.evaluation.comparison import paired_comparison
+from barcodemae.evaluation.rivals.alignment_programs import SETTINGS, program_version
+from barcodemae.evaluation.scores import accuracy_scores
+from barcodemae.evaluation.splits import answerable, labels, read_usable_records, select_splits, species_of_rows
+from barcodemae.files import written_whole
+from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.reference.calibrate import calibrate, foretell
+from barcodemae.reference.calibration import OWN, QUERIES
+from barcodemae.reference.models import open_with_model
+from barcodemae.reference.named_queries import NOVELTY, NamedQueries, ask_named, ask_own
+from barcodemae.reference.reliability_plot import draw_reliability
+
+BLAST = "BLAST"
+PROGRAMS = {
+    BLAST: "blastn",
+    "BLAST, words of 64": "blastn_word_64",
+    "VSEARCH": "vsearch",
+    "VSEARCH, 1 accept": "vsearch_1_accept",
+}
+ROUNDS = 3
+SPLITS = ("train", "val", "val_unseen", "test", "test_unseen")
+JUDGED = ("genus", "species", NOVELTY)
+
+
+def seconds(contender: Contender, queries: list[str], rounds: int) -> list[float]:
+    return [contender.ask(queries) for _ in range(rounds)]
+
+
+def rates(contender: Contender, queries: list[str], rounds: int) -> dict[str, float]:
+    """Queries a second by medians: of the whole command, and without what it takes to answer a single query."""
+    start = statistics.median(seconds(contender, queries[:1], ROUNDS))
+    whole = statistics.median(seconds(contender, queries, rounds))
+    return {"per_second": len(queries) / whole, "start": start, "net": (len(queries) - 1) / (whole - start)}
+
+
+def accuracies(named: Named, queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
+    """Genus of new species that have theirs in the library, and species of known ones."""
+    is_unseen = labels(queries, "split") == "test_unseen"
+    found = {}
+    for rank, rows in (("genus", is_unseen), ("species", ~is_unseen)):
+        rows = rows & answerable(labels(queries, rank), labels(references, rank))
+        asked = queries.filter(pa.array(rows))
+        scores = accuracy_scores(rank, named.names[rank][rows], labels(asked, rank), species_of_rows(asked), seed)
+        found[rank] = scores | {"n_rows": int(rows.sum())}
+    return found
+
+
+def trust(named: Named, queries: pa.Table) -> dict[str, float]:
+    """What the order of confidences is worth: coverage at 95 % precision, and the area under novelty's ROC curve."""
+    is_new = labels(queries, "split") == "test_unseen"
+    right = {rank: named.names[rank] == labels(queries, rank) for rank in named.names}
+    weights = alike(is_new)
+    genus = named.confidence["genus"]
+    return {
+        "coverage_genus_new": coverage(genus[is_new], right["genus"][is_new], weights[is_new]),
+        "coverage_genus_known": coverage(genus[~is_new], right["genus"][~is_new], weights[~is_new]),
+        "coverage_species": coverage(named.confidence["species"], right["species"], weights),
+        "novelty_auroc": float(roc_auc_score(is_new, named.novelty)),
+    }
+
+
+def differences(answers: dict[str, Named], queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
+    """Of each engine, its accuracies less BLAST's, paired."""
+    is_unseen = labels(queries, "split") == "test_unseen"
+    found: dict[str, Any] = {}
+    for rank, rows in (("genus", is_unseen), ("species", ~is_unseen)):
+        rows = rows & answerable(labels(queries, rank), labels(references, rank))
+        asked = queries.filter(pa.array(rows))
+        right = {name: one.names[rank][rows] == labels(asked, rank) for name, one in answers.items()}
+        found[rank] = {
+            engine: paired_comparison(right[engine], right[BLAST], species_of_rows(asked), seed) for engine in ENGINES
+        }
+    return found
+
+
+def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> tuple[dict[str, Any], Any]:
+    """How well probabilities hold for `asked`, learnt from the library's own records and from `named`.
+
+    Returns:
+        by -> what -> kind -> scores; and what the second foretells.
+    """
+    opened, embedder = open_with_model(library)
+    queries = ask_named(opened, embedder, asked)
+    sources: dict[str, NamedQueries] = {OWN: ask_own(opened), QUERIES: ask_named(opened, embedder, named)}
+    scores: dict[str, Any] = {}
+    for by, source in sources.items():
+        foretold = foretell(queries, calibrate(source, by))
+        scores[by] = {
+            what: {
+                kind: probability_scores(
+                    foretold[what].take(foretold[what].is_new == is_new),
+                    queries.species[queries.counts(what)][foretold[what].is_new == is_new],
+                    seed,
+                )
+                for kind, is_new in (("known", False), ("new", True))
+            }
+            for what in JUDGED
+        }
+    return scores, foretold
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
+    parser.add_argument("--known_queries", type=int, default=1600, help="Of `test`, that all answer; 0 for all.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the sample and the bootstrap.")
+    parser.add_argument("--output_dir", type=Path, default=Path(__file__).parent / "results" / "identification")
+    args = parser.parse_args()
+    programs = {name: program_version(name) for name in ("blastn", "vsearch")}
+    tables = dict(zip(SPLITS, select_splits(read_usable_records(args.data, "skip"), SPLITS), strict=True))
+    references, test = tables["train"], tables["test"]
+    n_known = min(args.known_queries or len(test), len(test))
+    sample = np.sort(np.random.default_rng(args.seed).choice(len(test), n_known, replace=False))
+    queries = pa.concat_tables([tables["test_unseen"], test.take(pa.array(sample))])
+    named = pa.concat_tables([tables["val"], tables["val_unseen"]])
+    found: dict[str, Any] = {}
+    answers: dict[str, Named] = {}
+    with tempfile.TemporaryDirectory(prefix="identification-") as scratch:
+        folder = Path(scratch)
+        contenders: dict[str, Contender] = {
+            **{name: AlignmentProgram(folder / setting, setting) for name, setting in PROGRAMS.items()},
+            **{engine: BarcodeMAE(folder / engine, engine, named) for engine in ENGINES},
+        }
+        texts = queries["nucleotides"].to_pylist()
+        for name, contender in contenders.items():
+            contender.prepare(references)
+            # BLAST takes minutes, in which the moments of a busy machine are evened out.
+            speed = rates(contender, texts, 1 if name.startswith(BLAST) else ROUNDS)
+            answers[name] = contender.answers(len(texts))
+            found[name] = {
+                "speed": speed,
+                "accuracy": accuracies(answers[name], queries, references, args.seed),
+                "trust": trust(answers[name], queries),
+            }
+            print(f"{name}: done", file=sys.stderr)
+        asked = pa.concat_tables([test, tables["test_unseen"]])
+        calibration, plots = {}, {}
+        for engine in ENGINES:
+            calibration[engine], plots[engine] = calibrations(folder / engine / "library", named, asked, args.seed)
+    results = {
+        "title": "Names for barcodes: accuracy, speed and trust",
+        "data": describe_data([args.data]),
+        "n_references": len(references),
+        "n_new": len(tables["test_unseen"]),
+        "n_known": n_known,
+        "n_named": len(named),
+        "n_judged": len(asked),
+        "settings": {name: SETTINGS[setting].options for name, setting in PROGRAMS.items()},
+        "contenders": found,
+        "differences": differences(answers, queries, references, args.seed),
+        "calibration": calibration,
+        "programs": programs,
+        "versions": describe_versions(("barcodemae", "faiss-cpu", "torch", "numpy", "scipy")),
+        "machine": describe_machine(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+    report = write_report(results)
+    print(report)
+    with written_whole(args.output_dir) as scratch_folder:
+        (scratch_folder / "identification.md").write_text(report)
+        (scratch_folder / "identification.json").write_text(json.dumps(results, indent=2) + "\n")
+        draw_frontier(results).savefig(scratch_folder / "identification.png", dpi=150)
+        draw_reliability(plots[NETWORK]).savefig(scratch_folder / "reliability.png", dpi=150)
+
+
+if __name__ == "__main__":
+    run_command(main)
