@@ -1,0 +1,154 @@
+"""A million references: time and memory of building them, and what the search among them costs and finds.
+
+`python benchmarks/library_scale.py --data coi_arthropods.parquet [--references 1000000] [--queries 1000000]`
+
+References are rows of a real file over and over, each time as another species: 3 to 12 % of its letters are replaced;
+barcodes of that species differ from each other by up to 1 %. Queries are references of which up to 5 % of the letters
+are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is that of the process
+(`VmHWM` of Linux's accounting). Recall is the share of a thousand queries whose nearest reference by exact search is
+among the candidates that the library's index gives. The library takes about 2 kB a record; everything is deleted.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barcodemae.commands import run_command
+from barcodemae.data import sample_path
+from barcodemae.files import written_whole
+from barcodemae.provenance import describe_machine, describe_versions
+from barcodemae.reference.evidence import NUM_CANDIDATES
+from barcodemae.reference.library import Library
+from barcodemae.reference.models import open_with_model
+
+OF_SPECIES = 10
+ROWS = 20_000
+ASKED = 1000
+NAMES = ("phylum", "class", "order", "family", "genus")
+_LETTERS = np.frombuffer(b"ACGT", np.uint8)
+
+
+def replaced(text: str, share: float, rng: np.random.Generator) -> str:
+    """A sequence in which a share of the letters is drawn anew."""
+    letters = np.frombuffer(text.encode(), np.uint8).copy()
+    places = rng.random(len(letters)) < share
+    letters[places] = _LETTERS[rng.integers(0, 4, places.sum())]
+    return letters.tobytes().decode()
+
+
+def write_references(source: pa.Table, file: Path, num_references: int, rng: np.random.Generator) -> None:
+    """Write mutated rows, chunk by chunk: ten barcodes of each species."""
+    fields = ("id", "nucleotides", *NAMES, "species")
+    schema = pa.schema([(field, pa.large_string()) for field in fields])
+    texts = source["nucleotides"].to_pylist()
+    columns = {name: source[name].to_pylist() for name in NAMES}
+    with pq.ParquetWriter(file, schema) as writer:
+        for begin in range(0, num_references, ROWS):
+            chunk: dict[str, list[str]] = {field: [] for field in fields}
+            for species in range(begin // OF_SPECIES, min(begin + ROWS, num_references) // OF_SPECIES):
+                row = int(rng.integers(len(texts)))
+                ancestor = replaced(texts[row], rng.uniform(0.03, 0.12), rng)
+                for number in range(OF_SPECIES):
+                    chunk["id"].append(f"r{species}-{number}")
+                    chunk["nucleotides"].append(replaced(ancestor, rng.uniform(0, 0.01), rng))
+                    chunk["species"].append(f"{columns['genus'][row] or 'Genus'} number{species}")
+                    for name in NAMES:
+                        chunk[name].append(columns[name][row])
+            writer.write_table(pa.table(chunk, schema=schema))
+
+
+def write_queries(references: Path, file: Path, num_queries: int, rng: np.random.Generator) -> list[str]:
+    """Write queries as FASTA, drawn from all references in turn; returns some of them."""
+    table = pq.ParquetFile(references)
+    of_group = -(-num_queries // table.num_row_groups)
+    kept: list[str] = []
+    with file.open("w") as fasta:
+        for group in range(table.num_row_groups):
+            texts = table.read_row_group(group, columns=["nucleotides"])["nucleotides"].to_pylist()
+            drawn = [replaced(texts[row], rng.uniform(0, 0.05), rng) for row in rng.integers(len(texts), size=of_group)]
+            fasta.writelines(f">q{group}-{number}\n{text}\n" for number, text in enumerate(drawn))
+            kept += drawn[: -(-ASKED // table.num_row_groups)]
+    return kept[:ASKED]
+
+
+def command(folder: Path, *arguments: str) -> dict[str, float]:
+    """Run `barcodemae` in a fresh process: `seconds`, and the largest `peak_mb` of all such processes so far."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "barcodemae.cli", *arguments], cwd=folder, check=True, stdout=sys.stderr)
+    seconds = time.perf_counter() - begin
+    return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3}
+
+
+def recall(folder: Path, queries: list[str]) -> dict[str, float]:
+    """Of queries: nearest reference found among the candidates, and the seconds that a search takes."""
+    library, embedder = open_with_model(folder)
+    vectors = embedder.encode(queries, normalize_embeddings=True, on_error="skip")
+    vectors = vectors[np.isfinite(vectors).all(axis=1)]
+    best = np.full(len(vectors), -np.inf, np.float32)
+    nearest = np.full(len(vectors), -1)
+    for begin in range(0, len(library.live), 100_000):
+        records = library.live[begin : begin + 100_000]
+        block = library.vectors(records).astype(np.float32)
+        similarities, places = faiss.knn(vectors, block, 1, metric=faiss.METRIC_INNER_PRODUCT)
+        better = similarities[:, 0] > best
+        best[better], nearest[better] = similarities[better, 0], records[places[better, 0]]
+    begin_time = time.perf_counter()
+    found = library.search(vectors, NUM_CANDIDATES).rows
+    seconds = time.perf_counter() - begin_time
+    return {
+        "recall_at_1": float((found[:, 0] == nearest).mean()),
+        "recall_among_candidates": float((found == nearest[:, None]).any(axis=1).mean()),
+        "search_ms": 1000 * seconds / len(vectors),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=str(sample_path()), help="Parquet file of real barcodes.")
+    parser.add_argument("--references", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=1_000_000)
+    parser.add_argument("--engine", default="frame")
+    parser.add_argument("--folder", type=Path, help="Of scratch files; by default the system's.")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "library_scale.json")
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory(prefix="library-", dir=args.folder) as scratch:
+        folder = Path(scratch)
+        write_references(pq.read_table(args.data), folder / "references.parquet", args.references, rng)
+        asked = write_queries(folder / "references.parquet", folder / "queries.fasta", args.queries, rng)
+        print("made the references and the queries", file=sys.stderr)
+        index = command(folder, "index", "references.parquet", "--output", "library", "--engine", args.engine)
+        size = sum(file.stat().st_size for file in (folder / "library").rglob("*") if file.is_file())
+        manifest = Library.open(folder / "library").manifest
+        identify = command(folder, "identify", "queries.fasta", "--library", "library", "--output", "answers.parquet")
+        num_answers = pq.ParquetFile(folder / "answers.parquet").metadata.num_rows
+        results: dict[str, Any] = {
+            "references": args.references,
+            "queries": num_answers,
+            "engine": args.engine,
+            "index": index | {"gb": size / 1e9, "kind": [segment.index for segment in manifest.segments]},
+            "identify": identify | {"per_second": num_answers / identify["seconds"]},
+            "search": recall(folder / "library", asked),
+            "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
+            "machine": describe_machine(),
+            "date": datetime.now(timezone.utc).date().isoformat(),
+        }
+    print(json.dumps(results, indent=2))
+    with written_whole(args.output.parent) as scratch_folder:
+        (scratch_folder / args.output.name).write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(main)
