@@ -6,8 +6,9 @@ from pathlib import Path
 
 from barcodemae.commands import parse_arguments
 from barcodemae.hub.checkpoint import find_checkpoint
+from barcodemae.hub.commit import check_name
 from barcodemae.hub.publication import assemble
-from barcodemae.hub.push import check_name, push_checkpoint
+from barcodemae.hub.push import push_checkpoint
 
 
 @dataclass
