@@ -10,6 +10,7 @@ from barcodemae.data import RANKS, judge, read_records, tell
 from barcodemae.reference.build import keep_calibration
 from barcodemae.reference.calibrate import ask_named, expected_calibration_error
 from barcodemae.reference.calibrate import calibrate as fit_calibration
+from barcodemae.reference.manifest import read_manifest
 from barcodemae.reference.models import open_with_model
 
 
@@ -36,6 +37,7 @@ def calibrate(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
     (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
+    read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
     library, embedder = open_with_model(args.library, args.model)
     records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
     tell(report)

@@ -89,6 +89,10 @@ class Manifest:
         parts = {f"{segment.name}/{name}": one for segment in self.segments for name, one in segment.files.items()}
         return parts | self.removed | self.calibration
 
+    def as_text(self) -> str:
+        """The content of `library.json`."""
+        return json.dumps({"version": VERSION} | asdict(self), indent=2) + "\n"
+
 
 def fingerprint(file: Path) -> Fingerprint:
     """The fingerprint of a file.
@@ -137,7 +141,7 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put a manifest in the place of the one before."""
     with written_whole(folder) as scratch:
-        (scratch / MANIFEST_FILE).write_text(json.dumps({"version": VERSION} | asdict(manifest), indent=2) + "\n")
+        (scratch / MANIFEST_FILE).write_text(manifest.as_text(), encoding="utf-8")
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

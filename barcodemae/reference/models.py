@@ -5,6 +5,7 @@ from typing import Any
 
 from barcodemae.embedding.engines import load_engine
 from barcodemae.hub.checkpoint_files import weights_sha256
+from barcodemae.hub.library_files import find_library
 from barcodemae.provenance import without_folder
 from barcodemae.reference.build import check_model
 from barcodemae.reference.library import Library
@@ -23,15 +24,16 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Libra
     """A library, and the engine that makes vectors of queries as it has them.
 
     Args:
-        folder: of the library.
+        folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, of one on the Hub.
         model: where its model is; by default what it is called in the library, which does for one that comes with the
             package, or an id on the Hub.
 
     Raises:
         LibraryError: the library is missing or broken, or was made with another model.
         CheckpointError: the model is missing or broken.
+        HubError: the library is on the Hub, and can't be had from there.
     """
-    library = Library.open(folder)
+    library = Library.open(find_library(folder))
     told = library.manifest.model
     name = told["name"] if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, told["engine"]))
