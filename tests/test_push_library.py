@@ -309,9 +309,16 @@ def test_a_data_set_that_is_no_library(hub):
         open_with_model(f"hub:{NAME}")
 
 
-def test_one_on_the_hub_is_not_written_to(made):
-    with pytest.raises(LibraryError, match="is asked, never changed"):
-        calibrate([f"hub:{NAME}", "--queries", str(made / "queries.fasta")])
+def test_one_on_the_hub_is_not_written_to(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for write in (
+        lambda: calibrate([f"hub:{NAME}", "--queries", str(made / "queries.fasta")]),
+        lambda: index([str(made / "train.fasta"), f"hub:{NAME}", "--engine", "frame"]),
+        lambda: index([str(made / "train.fasta"), f"hub:{NAME}", "--engine", "frame", "--append"]),
+    ):
+        with pytest.raises(LibraryError, match="is asked, never changed"):
+            write()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

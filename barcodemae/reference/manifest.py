@@ -115,14 +115,23 @@ def fingerprints(folder: Path) -> dict[str, Fingerprint]:
     return {file.name: fingerprint(file) for file in sorted(folder.iterdir())}
 
 
+def refuse_hub(folder: Path) -> None:
+    """Refuse the name of a library on the Hub where a folder is needed.
+
+    Raises:
+        LibraryError: it is such a name.
+    """
+    if str(folder).startswith(HUB):
+        raise LibraryError(f"{folder}: expected the folder of a library, for one on the Hub is asked, never changed")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read `library.json`.
 
     Raises:
-        LibraryError: there is none, or it is no manifest of this version.
+        LibraryError: there is none, it is no manifest of this version, or names files outside of the folder.
     """
-    if str(folder).startswith(HUB):
-        raise LibraryError(f"{folder}: expected the folder of a library, for one on the Hub is asked, never changed")
+    refuse_hub(folder)
     file = folder / MANIFEST_FILE
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
