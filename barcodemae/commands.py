@@ -45,7 +45,8 @@ def parse_arguments(
     Args:
         kinds: dataclasses, whose fields become options.
         arguments: by default the command line's.
-        positionals: options that need not be named: words before the first option are theirs, in this order.
+        positionals: options that need not be named: words before the first option are theirs, in this order. The last
+            of them takes all words that are left, where it may have several.
 
     Returns:
         An instance of each.
@@ -58,8 +59,10 @@ def parse_arguments(
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = HfArgumentParser(list(kinds))
     if positionals:
-        parser.usage = " ".join(["%(prog)s", *map(str.upper, positionals), "[--option value ...]"])
-        arguments = _named(arguments, positionals)
+        takes_many = any(action.dest == positionals[-1] and action.nargs == "+" for action in parser._actions)
+        words = [*map(str.upper, positionals), *(["..."] if takes_many else [])]
+        parser.usage = " ".join(["%(prog)s", *words, "[--option value ...]"])
+        arguments = _named(arguments, positionals, takes_many)
     parser.add_argument("--config", metavar="FILE", help="YAML file with any of the other options.")
     config = parser.parse_known_args(arguments)[0].config
     if config is not None:
@@ -70,14 +73,15 @@ def parse_arguments(
     return tuple(parsed[: len(kinds)])
 
 
-def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:
+def _named(arguments: list[str], positionals: Sequence[str], takes_many: bool) -> list[str]:
     """The same arguments, each with its name."""
     # A dash alone is a word: it stands for standard input.
     words = list(itertools.takewhile(lambda argument: argument == "-" or not argument.startswith("-"), arguments))
-    if len(words) > len(positionals):
+    if len(words) > len(positionals) and not takes_many:
         raise ConfigurationError(f"expected {' '.join(map(str.upper, positionals))}, got {' '.join(words)}")
     pairs = ((f"--{name}", word) for name, word in zip(positionals, words, strict=False))
-    return [*itertools.chain.from_iterable(pairs), *arguments[len(words) :]]
+    more = words[len(positionals) :]
+    return [*itertools.chain.from_iterable(pairs), *more, *arguments[len(words) :]]
 
 
 def _as_arguments(path: Path, parser: argparse.ArgumentParser) -> list[str]:

@@ -3,8 +3,8 @@
 What it answers is derived from what the clients send and read (huggingface_hub 1.5 to 2.4: hf_api.py, _commit_api.py,
 lfs.py, file_download.py, utils/_http.py, and its documentation and issues for the refusals), and from Git LFS's batch
 API. As on the Hub, large files lie in a store of another origin, which knows signed addresses and no tokens.
-Left out: Xet, uploads in parts (`HF_HUB_DISABLE_XET=1`), pull requests, pages of a long listing, and other kinds of
-repositories than models.
+A data set is a repository whose name begins with `datasets/`, as in the Hub's addresses.
+Left out: Xet, uploads in parts (`HF_HUB_DISABLE_XET=1`), pull requests, pages of a long listing, and spaces.
 """
 
 import base64
@@ -28,6 +28,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+DATASETS = "datasets/"
+
 LFS_THRESHOLD = 10 * 1024**2
 
 # The head of what the Hub commits into every new repository.
@@ -50,7 +52,7 @@ class User:
     role: str = "write"
 
     def belongs_to(self, repository: str) -> bool:
-        return repository.split("/")[0] in (self.name, *self.organizations)
+        return repository.removeprefix(DATASETS).split("/")[0] in (self.name, *self.organizations)
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,18 @@ class Failure:
 
 
 _ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = []
-_PARTS = {"repo": "[^/]+/[^/]+?", "revision": "[^/]+", "path": ".+", "oid": "[0-9a-f]{64}"}
+_PARTS = {
+    "kind": "models|datasets",
+    "dataset": DATASETS,
+    "repo": "[^/]+/[^/]+?",
+    "revision": "[^/]+",
+    "path": ".+",
+    "oid": "[0-9a-f]{64}",
+}
 
 
 def _route(methods: str, template: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Methods and address of a step; `repo` is handed to it with `datasets/` where the address is a data set's."""
     pattern = template.replace(".git", r"\.git")
     for name, part in _PARTS.items():
         pattern = pattern.replace(f"{{{name}}}", f"(?P<{name}>{part})")
@@ -331,10 +341,10 @@ class HubServer:
         if user is None:
             raise Refused(401, "Invalid username or password.")
         namespace = wanted.get("organization") or user.name
-        repo = f"{namespace}/{wanted['name']}"
+        repo = f"{DATASETS if wanted.get('type') == 'dataset' else ''}{namespace}/{wanted['name']}"
         if user.role != "write" or not user.belongs_to(repo):
             raise Refused(403, f'You don\'t have the rights to create a model under the namespace "{namespace}"')
-        place = {"url": f"{self.url}/{repo}", "name": repo}
+        place = {"url": f"{self.url}/{repo}", "name": repo.removeprefix(DATASETS)}
         if repo in self.repositories:
             return Answer({"error": "You already created this model repo", **place}, 409)
         # huggingface_hub 1 sends the first, 2 the second.
@@ -342,7 +352,7 @@ class HubServer:
         self.repositories[repo] = Repository(private)
         return Answer(place)
 
-    @_route("GET", "/api/models/{repo}(/revision/{revision})?")
+    @_route("GET", "/api/{kind}/{repo}(/revision/{revision})?")
     def info(self, call: Call, repo: str, revision: str | None) -> Answer:
         found = self._readable(call, repo)
         commit = found.at(revision or "main")
@@ -354,8 +364,8 @@ class HubServer:
                 sibling |= {"size": entry["size"], "blobId": entry["oid"], **lfs}
         return Answer(
             {
-                "id": repo,
-                "author": repo.split("/")[0],
+                "id": repo.removeprefix(DATASETS),
+                "author": repo.removeprefix(DATASETS).split("/")[0],
                 "sha": commit.oid,
                 "lastModified": commit.date,
                 "private": found.private,
@@ -368,7 +378,7 @@ class HubServer:
             }
         )
 
-    @_route("GET", "/api/models/{repo}/refs")
+    @_route("GET", "/api/{kind}/{repo}/refs")
     def refs(self, call: Call, repo: str) -> Answer:
         found = self._readable(call, repo)
 
@@ -377,7 +387,7 @@ class HubServer:
 
         return Answer({"branches": listed(found.branches, "heads"), "tags": listed(found.tags, "tags"), "converts": []})
 
-    @_route("POST", "/api/models/{repo}/branch/{revision}")
+    @_route("POST", "/api/{kind}/{repo}/branch/{revision}")
     def branch(self, call: Call, repo: str, revision: str) -> Answer:
         found = self._writable(call, repo)
         if revision in found.branches:
@@ -385,7 +395,7 @@ class HubServer:
         found.branches[revision] = found.at(call.json.get("startingPoint", "main")).oid
         return Answer({})
 
-    @_route("POST", "/api/models/{repo}/tag/{revision}")
+    @_route("POST", "/api/{kind}/{repo}/tag/{revision}")
     def tag(self, call: Call, repo: str, revision: str) -> Answer:
         found, name = self._writable(call, repo), call.json["tag"]
         if name in found.tags:
@@ -393,7 +403,7 @@ class HubServer:
         found.tags[name] = found.at(revision).oid
         return Answer({})
 
-    @_route("GET", "/api/models/{repo}/tree/{revision}(/{path})?")
+    @_route("GET", "/api/{kind}/{repo}/tree/{revision}(/{path})?")
     def tree(self, call: Call, repo: str, revision: str, path: str | None) -> Answer:
         files = self._readable(call, repo).at(revision).files
         top = f"{path}/" if path else ""
@@ -407,7 +417,7 @@ class HubServer:
             entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(top)]
         return Answer(entries)
 
-    @_route("POST", "/api/models/{repo}/paths-info/{revision}")
+    @_route("POST", "/api/{kind}/{repo}/paths-info/{revision}")
     def paths_info(self, call: Call, repo: str, revision: str) -> Answer:
         files = self._readable(call, repo).at(revision).files
         wanted = parse_qs(call.body.decode())["paths"]
@@ -427,7 +437,7 @@ class HubServer:
         problems = [] if isinstance(metadata, dict) else [{"message": "expected a mapping"}]
         return Answer({"errors": problems, "warnings": []}, 400 if problems else 200)
 
-    @_route("POST", "/api/models/{repo}/preupload/{revision}")
+    @_route("POST", "/api/{kind}/{repo}/preupload/{revision}")
     def preupload(self, call: Call, repo: str, revision: str) -> Answer:
         files = self._writable(call, repo).at(revision).files
         attributes = files[".gitattributes"].content.decode() if ".gitattributes" in files else ""
@@ -442,7 +452,7 @@ class HubServer:
             judged[-1] |= {"oid": known.etag} if known else {}
         return Answer({"files": judged})
 
-    @_route("POST", "/{repo}.git/info/lfs/objects/batch")
+    @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/batch")
     def lfs_batch(self, call: Call, repo: str) -> Answer:
         found, wanted = self._writable(call, repo), call.json
         found.at(wanted.get("ref", {}).get("name", "main"))
@@ -467,14 +477,14 @@ class HubServer:
         self._objects[oid] = call.body
         return Answer()
 
-    @_route("POST", "/{repo}.git/info/lfs/objects/verify")
+    @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/verify")
     def lfs_verify(self, call: Call, repo: str) -> Answer:
         self._writable(call, repo)
         if len(self._objects.get(call.json["oid"], b"")) != call.json["size"]:
             raise Refused(404, "no such object")
         return Answer({})
 
-    @_route("POST", "/api/models/{repo}/commit/{revision}")
+    @_route("POST", "/api/{kind}/{repo}/commit/{revision}")
     def commit(self, call: Call, repo: str, revision: str) -> Answer:
         found = self._writable(call, repo)
         if revision not in found.branches:
@@ -505,7 +515,7 @@ class HubServer:
         else:
             raise Refused(400, f"unknown operation {kind}")
 
-    @_route("GET HEAD", "/{repo}/resolve/{revision}/{path}")
+    @_route("GET HEAD", "/{dataset}?{repo}/resolve/{revision}/{path}")
     def resolve(self, call: Call, repo: str, revision: str, path: str) -> Answer:
         commit = self._readable(call, repo).at(revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
@@ -534,7 +544,9 @@ class HubServer:
 
 
 def _unquoted(match: re.Match[str]) -> dict[str, str | None]:
-    return {name: None if value is None else unquote(value) for name, value in match.groupdict().items()}
+    parts = {name: None if value is None else unquote(value) for name, value in match.groupdict().items()}
+    is_dataset = parts.pop("kind", None) == "datasets" or parts.pop("dataset", None) is not None
+    return parts | ({"repo": f"{DATASETS}{parts['repo']}"} if is_dataset else {})
 
 
 def _folder_entry(path: str) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def test_words_before_the_first_option_fill_positionals():
     expected = Options(2.0, ["b"], True)
     assert parse("2", "b", "--flag") == parse("2", "--names", "b", "--flag") == expected
     assert parse("--names", "b", "--rate", "2", "--flag") == expected
-    with pytest.raises(ConfigurationError, match="expected RATE NAMES, got 2 b c"):
-        parse("2", "b", "c")
+    assert parse("2", "b", "c", "--flag") == Options(2.0, ["b", "c"], True)
+    with pytest.raises(ConfigurationError, match="expected RATE, got 2 b"):
+        parse_arguments((Options,), ("2", "b"), positionals=("rate",))
 
 
 def test_bad_input_is_one_line_and_code_2(capsys):

@@ -168,7 +168,8 @@ def test_the_commands_name_barcodes(indexed, splits, capsys):
     assert answers["id"].to_pylist() == splits[1]["id"].to_pylist()
     right = pc.equal(answers["species"], splits[1]["species"].cast(pa.string()))
     assert pc.mean(right).as_py() > 0.85
-    assert "<html" in page.read_text()
+    assert "<title>Barcodes of 1.fasta" in page.read_text()
+    assert str(indexed) not in page.read_text()
 
 
 def test_what_is_in_the_middle_of_a_file_has_its_row(indexed, splits, tmp_path):

@@ -1,14 +1,17 @@
 """Reference libraries: built, opened, searched, added to, taken from; whole, or as if nothing had happened."""
 
 import json
+from pathlib import Path
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from filelock import FileLock
 from reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
+from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
 from barcodemae.reference import build, indexing
 from barcodemae.reference.build import append_records, build_library, check_model, remove_records
@@ -160,6 +163,21 @@ def test_a_broken_manifest_is_refused(folder, content, message):
         Library.open(folder)
 
 
+@pytest.mark.parametrize("name", ["../library.fasta", "/etc/hostname", "..", "", "a/b"])
+def test_a_manifest_does_not_lead_out_of_its_folder(name, folder):
+    manifest = json.loads((folder / "library.json").read_text())
+    for told in (manifest["segments"][0]["files"], manifest["removed"]):
+        told[name] = {"bytes": 0, "blake2": ""}
+        (folder / "library.json").write_text(json.dumps(manifest))
+        with pytest.raises(LibraryError, match="is no plain name of a file"):
+            Library.open(folder)
+        del told[name]
+    manifest["segments"][0]["name"] = name
+    (folder / "library.json").write_text(json.dumps(manifest))
+    with pytest.raises(LibraryError, match="is no plain name of a file"):
+        Library.open(folder)
+
+
 def test_a_folder_without_a_library_is_told(tmp_path):
     with pytest.raises(LibraryError, match=r"expected a reference library \(a folder with library.json\), found none"):
         Library.open(tmp_path)
@@ -261,6 +279,28 @@ def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path):
     (place / "building.json").write_text("{}")
     library_of(records.slice(0, 5), tmp_path)
     assert len(Library.open(tmp_path / "library").live) == 5
+
+
+def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monkeypatch):
+    """A part that is there already would keep the names of the table before."""
+    source = str(tmp_path / "plain.fasta")
+    Path(source).write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in records.to_pylist()))
+    tables = [
+        pa.table({"id": records["id"], **{rank: pa.repeat(pa.scalar(name, STRING), 200) for rank in RANKS}})
+        for name in ("first", "second")
+    ]
+
+    def stop(*given):
+        write_part(*given)
+        raise KeyboardInterrupt
+
+    write_part = build.write_part
+    monkeypatch.setattr(build, "write_part", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build_library(tmp_path / "library", [source], embedder, MODEL, taxonomy=tables[0])
+    monkeypatch.setattr(build, "write_part", write_part)
+    build_library(tmp_path / "library", [source], embedder, MODEL, taxonomy=tables[1])
+    assert set(Library.open(tmp_path / "library").names()["genus"].to_pylist()) == {"second"}
 
 
 def test_what_interrupted_writers_left_goes(folder, records):

@@ -14,9 +14,10 @@ from hub_server import HubServer, User
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
-from barcodemae.hub import push as push_module
+from barcodemae.hub import commit as commit_module
+from barcodemae.hub.commit import check_name
 from barcodemae.hub.publication import assemble
-from barcodemae.hub.push import check_name, prepare_repository, push_checkpoint
+from barcodemae.hub.push import prepare_repository, push_checkpoint
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "org/BarcodeMAE"
@@ -34,7 +35,7 @@ def server():
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
     """The Hub of this very process, with a token that may write. Retries don't wait."""
-    monkeypatch.setattr(push_module, "HfApi", partial(HfApi, endpoint=server.url))
+    monkeypatch.setattr(commit_module, "HfApi", partial(HfApi, endpoint=server.url))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
@@ -197,14 +198,14 @@ def test_a_checkpoint_that_is_not_one(hub, tmp_path):
 
 
 def test_somebody_else_pushes_meanwhile(hub, checkpoint, monkeypatch):
-    operations = push_module._operations
+    operations = commit_module._operations
 
-    def meanwhile(folder, parent):
+    def meanwhile(*given):
         add(hub, {"notes.txt": b"notes"})
-        return operations(folder, parent)
+        return operations(*given)
 
     push_checkpoint(checkpoint, REPOSITORY, revision="next")
-    monkeypatch.setattr(push_module, "_operations", meanwhile)
+    monkeypatch.setattr(commit_module, "_operations", meanwhile)
     refused("somebody else has pushed meanwhile", checkpoint)
     assert hub.files(REPOSITORY).keys() == {".gitattributes", "notes.txt"}
 
@@ -297,16 +298,16 @@ def test_a_short_disturbance_is_survived(step, hub, checkpoint):
 
 
 def test_no_network(hub, checkpoint, monkeypatch):
-    monkeypatch.setattr(push_module, "HfApi", partial(HfApi, endpoint="http://127.0.0.1:9"))
+    monkeypatch.setattr(commit_module, "HfApi", partial(HfApi, endpoint="http://127.0.0.1:9"))
     refused("the Hub could not be reached", checkpoint)
 
 
 def test_a_network_that_swallows_everything_is_given_up_soon(hub, checkpoint, monkeypatch):
     """A listener that never accepts: without a limit of our own, the client waits for ever."""
-    monkeypatch.setattr(push_module, "_SECONDS", 0.2)
+    monkeypatch.setattr(commit_module, "_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        monkeypatch.setattr(push_module, "HfApi", partial(HfApi, endpoint=endpoint))
+        monkeypatch.setattr(commit_module, "HfApi", partial(HfApi, endpoint=endpoint))
         refused("the Hub could not be reached", checkpoint)
 
 

@@ -28,6 +28,7 @@ def _dispatch() -> None:
 VERBS = {
     "embed": ("sequences to vectors", "barcodemae.cli.embed:embed"),
     "index": ("barcodes with names to a reference library", "barcodemae.cli.index:index"),
+    "remove": ("records out of a reference library", "barcodemae.cli.remove:remove"),
     "calibrate": ("how far a library's names can be trusted", "barcodemae.cli.calibrate:calibrate"),
     "identify": ("barcodes to names, with their confidence", "barcodemae.cli.identify:identify"),
     "leaderboard": ("results of many evaluations to one table", "barcodemae.cli.leaderboard:leaderboard"),
@@ -36,5 +37,5 @@ VERBS = {
     "tune": ("a pretrained checkpoint to one whose embeddings rank relatives", "barcodemae.cli.tune:tune"),
     "convert": ("a published checkpoint to one of ours", "barcodemae.cli.convert:convert"),
     "export": ("a checkpoint to ONNX", "barcodemae.cli.export:export"),
-    "push": ("a checkpoint to the Hub, with its card", "barcodemae.cli.push:push"),
+    "push": ("a checkpoint or a reference library to the Hub, with its card", "barcodemae.cli.push:push"),
 }

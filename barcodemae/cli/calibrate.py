@@ -14,6 +14,7 @@ from barcodemae.reference.calibrate import Foretold, foretell_others
 from barcodemae.reference.calibrate import calibrate as fit_calibration
 from barcodemae.reference.calibration import OWN, QUERIES
 from barcodemae.reference.library import Library
+from barcodemae.reference.manifest import read_manifest
 from barcodemae.reference.models import open_with_model
 from barcodemae.reference.named_queries import ask_named, ask_own
 from barcodemae.reference.reliability import expected_calibration_error
@@ -46,6 +47,7 @@ def calibrate(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
     (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
+    read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
     if args.queries:
         library, embedder = open_with_model(args.library, args.model)
         records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")

@@ -1,15 +1,20 @@
 """`barcodemae identify`: queries in, names with their confidence out."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from tqdm import tqdm
 
 from barcodemae.commands import parse_arguments
 from barcodemae.data import stream_records
+from barcodemae.data.columnar import HUB
+from barcodemae.data.standard_input import NAME, STANDARD_INPUT
 from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.processes import joined_processes
 from barcodemae.reference.identify import LEAST_CONFIDENCE, Identifier
 from barcodemae.reference.models import open_with_model
 from barcodemae.reference.summary import open_summary
@@ -27,7 +32,11 @@ class IdentifyArguments:
             "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, or - for standard input."
         }
     )
-    library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
+    library: str = field(
+        metadata={
+            "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (@REVISION pins it)."
+        }
+    )
     output: str = field(metadata={"help": "File of answers: .tsv, .jsonl, .parquet, the first two also .gz."})
     format: str | None = field(
         default=None,
@@ -53,25 +62,44 @@ def identify(arguments: list[str]) -> None:
         raise ConfigurationError(f"--least_confidence {args.least_confidence}: expected 0 to 1")
     output = Path(args.output)
     num_queries = 0
-    with ExitStack() as files:
-        writers: list[Any] = [files.enter_context(open_writer(output, args.format))]
-        if args.summary is not None:
-            writers.append(
-                files.enter_context(open_summary(Path(args.summary), f"Barcodes of {', '.join(args.queries)}"))
+    with joined_processes() as processes, ExitStack() as files:
+        if processes.count > 1 and STANDARD_INPUT in args.queries:
+            raise ConfigurationError(
+                f"expected files for {processes.count} processes, got '-': standard input is read by one alone"
             )
-        library, embedder = open_with_model(args.library, args.model)
-        calibration = library.calibration()
-        if calibration is None:
-            raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
-        answer = Identifier(library, embedder, calibration, args.least_confidence)
-        with tqdm(desc="identify", unit=" queries", unit_scale=True) as progress:
-            for records in stream_records(args.queries, on_error="skip"):
-                for begin in range(0, len(records), _QUERIES):
-                    answers = answer(records.slice(begin, _QUERIES))
-                    for writer in writers:
-                        writer.write(answers)
-                    num_queries += len(answers)
-                    progress.update(len(answers))
-    print(f"Answers to {num_queries:,} queries are in {output}.")
+
+        def begin() -> tuple[list[Any], Identifier]:
+            writers = _open_writers(args, files) if processes.is_first else []
+            library, embedder = open_with_model(args.library, args.model, dtype)
+            calibration = library.calibration()
+            if calibration is None:
+                raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
+            return writers, Identifier(library, embedder, calibration, args.least_confidence)
+
+        dtype = processes.dtype()
+        writers, answer = processes.together(begin)
+        with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
+            for answers in processes.share(_blocks(args.queries), answer):
+                for writer in writers:
+                    writer.write(answers)
+                num_queries += len(answers)
+                progress.update(len(answers))
+    if processes.is_first:
+        print(f"Answers to {num_queries:,} queries are in {output}.")
+        if args.summary is not None:
+            print(f"The summary is in {args.summary}.")
+
+
+def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
+    writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
     if args.summary is not None:
-        print(f"The summary is in {args.summary}.")
+        names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)
+        title = f"Barcodes of {', '.join(NAME if name == STANDARD_INPUT else name for name in names)}"
+        writers.append(files.enter_context(open_summary(Path(args.summary), title)))
+    return writers
+
+
+def _blocks(queries: list[str]) -> Iterator[pa.Table]:
+    for records in stream_records(queries, on_error="skip"):
+        for begin in range(0, len(records), _QUERIES):
+            yield records.slice(begin, _QUERIES)

@@ -7,6 +7,8 @@ from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import torch
+
     from barcodemae.embedding.embedder import BarcodeEmbedder
 
 NETWORK, FRAME = "network", "frame"
@@ -14,7 +16,7 @@ ENGINES = (NETWORK, FRAME)
 
 
 def load_engine(
-    engine: str, model: str | Path | None = None, use_frame: bool = True
+    engine: str, model: str | Path | None = None, use_frame: bool = True, dtype: "torch.dtype | None" = None
 ) -> "BarcodeEmbedder | LetterEmbedder":
     """Load a checkpoint into an engine.
 
@@ -22,6 +24,7 @@ def load_engine(
         engine: "network", the whole model, or "frame", the letters of a tuned model alone, which needs no torch.
         model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`.
         use_frame: false reads all sequences from their first nucleotide.
+        dtype: of the network; by default what the device is fastest in.
 
     Raises:
         ConfigurationError: there is no such engine, or it can't do without the frame.
@@ -35,4 +38,4 @@ def load_engine(
         return LetterEmbedder.from_pretrained(model)
     from barcodemae.embedding.embedder import BarcodeEmbedder  # imports torch
 
-    return BarcodeEmbedder.from_pretrained(model, use_frame=use_frame)
+    return BarcodeEmbedder.from_pretrained(model, use_frame=use_frame, dtype=dtype)

@@ -3,18 +3,15 @@
 import importlib.metadata
 import re
 import shutil
-import sysconfig
 from pathlib import Path
 
-from huggingface_hub import get_token
-
-import barcodemae
 import modeling_barcodemae
 import tokenization_barcodemae
-from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+from barcodemae.hub.private import refuse_private
 from tokenization_barcodemae import KmerEncoder
 
 # As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
@@ -46,8 +43,6 @@ _CODE = ("configuration_barcodemae.py", "masking_barcodemae.py", "modeling_barco
 # What handler.py and the tokenization package import; torch is an endpoint's own.
 _HANDLER_REQUIREMENTS = ("transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow")
 
-_TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
-
 
 def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """Put together all that a Hub repository is to hold: the checkpoint, its card, and what serves it.
@@ -77,7 +72,8 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
                 _copy(file, folder / file.relative_to(source))
     (folder / "README.md").write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
-    _refuse_private(folder, checkpoint)
+    published = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    refuse_private(published, checkpoint, "checkpoint")
 
 
 def _refuse_others(checkpoint: Path) -> None:
@@ -106,26 +102,3 @@ def _add_handler(folder: Path) -> None:
     declared = importlib.metadata.requires("barcodemae") or []
     needed = [line for line in declared if re.split(r"[^\w-]", line)[0] in _HANDLER_REQUIREMENTS and ";" not in line]
     (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in sorted(needed)))
-
-
-def _refuse_private(folder: Path, checkpoint: Path) -> None:
-    secrets = {
-        "your Hub token": get_token(),
-        "the path of your home folder": _as_folder(Path.home()),
-        "the path of the working directory": _as_folder(Path.cwd()),
-        "the path of the checkpoint": _as_folder(checkpoint.resolve().parent),
-        "the path of installed packages": _as_folder(Path(sysconfig.get_paths()["purelib"])),
-        "the path of this package": _as_folder(Path(barcodemae.__file__).parent.parent),
-    }
-    for file in filter(Path.is_file, sorted(folder.rglob("*"))):
-        content = file.read_bytes()
-        found = [name for name, secret in secrets.items() if secret and secret.encode() in content]
-        if _TOKEN.search(content):
-            found.append("what looks like a Hub token")
-        if found:
-            raise ConfigurationError(f"{file.relative_to(folder)}: must not be published, for it holds {found[0]}")
-
-
-def _as_folder(path: Path) -> str | None:
-    """As it would begin a longer path; none for the root, which says nothing."""
-    return None if path == Path(path.anchor) else f"{path}/"

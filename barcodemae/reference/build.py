@@ -1,5 +1,6 @@
 """Reference libraries are built, added to and taken from: each time whole, or as if nothing had happened."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -192,9 +193,13 @@ def _add_segment(
     name = f"{SEGMENT_PREFIX}{len(manifest.segments):05d}"
     place = folder / name
     clear_leftovers(folder, manifest, keep=place)
-    _begin(
-        place, {"sources": [version_of(source) for source in sources], "model": manifest.model, "on_error": on_error}
-    )
+    key = {
+        "sources": [version_of(source) for source in sources],
+        "model": manifest.model,
+        "on_error": on_error,
+        "taxonomy": None if taxonomy is None else _digest(taxonomy),
+    }
+    _begin(place, key)
     judge = Judge(drop_duplicates=False, on_error=on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         for number, table in enumerate(stream_records(sources, on_error=on_error)):
@@ -218,6 +223,13 @@ def _add_segment(
     write_manifest(folder, replace(manifest, segments=(*manifest.segments, segment)))
     off_marker = judge.report.n_read - judge.report.n_dropped - len(vectors)
     return Added(len(vectors), off_marker, judge.report, index)
+
+
+def _digest(table: pa.Table) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for batch in table.combine_chunks().to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
 
 
 def _begin(place: Path, key: dict[str, Any]) -> None:

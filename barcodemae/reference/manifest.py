@@ -10,16 +10,20 @@ LIBRARY/
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from barcodemae.data.columnar import HUB
 from barcodemae.errors import LibraryError
 from barcodemae.files import written_whole
 
 MANIFEST_FILE = "library.json"
 VERSION = 1
+
+# A library may come from anywhere: what it calls its files must not lead out of its folder.
+_NAME = re.compile(r"\w[\w.-]*")
 
 _BLOCK_BYTES = 4096
 _NUM_BLOCKS = 64
@@ -80,6 +84,15 @@ class Manifest:
         """Removed ones among them: numbers are never given twice."""
         return sum(segment.num_records for segment in self.segments)
 
+    def files(self) -> dict[str, Fingerprint]:
+        """Of the whole library but `library.json`, by the path in its folder."""
+        parts = {f"{segment.name}/{name}": one for segment in self.segments for name, one in segment.files.items()}
+        return parts | self.removed | self.calibration
+
+    def as_text(self) -> str:
+        """The content of `library.json`."""
+        return json.dumps({"version": VERSION} | asdict(self), indent=2) + "\n"
+
 
 def fingerprint(file: Path) -> Fingerprint:
     """The fingerprint of a file.
@@ -102,12 +115,23 @@ def fingerprints(folder: Path) -> dict[str, Fingerprint]:
     return {file.name: fingerprint(file) for file in sorted(folder.iterdir())}
 
 
+def refuse_hub(folder: Path) -> None:
+    """Refuse the name of a library on the Hub where a folder is needed.
+
+    Raises:
+        LibraryError: it is such a name.
+    """
+    if str(folder).startswith(HUB):
+        raise LibraryError(f"{folder}: expected the folder of a library, for one on the Hub is asked, never changed")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read `library.json`.
 
     Raises:
-        LibraryError: there is none, or it is no manifest of this version.
+        LibraryError: there is none, it is no manifest of this version, or names files outside of the folder.
     """
+    refuse_hub(folder)
     file = folder / MANIFEST_FILE
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
@@ -126,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put a manifest in the place of the one before."""
     with written_whole(folder) as scratch:
-        (scratch / MANIFEST_FILE).write_text(json.dumps({"version": VERSION} | asdict(manifest), indent=2) + "\n")
+        (scratch / MANIFEST_FILE).write_text(manifest.as_text(), encoding="utf-8")
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -135,7 +159,8 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     Raises:
         LibraryError: one is missing, of another size, or another one.
     """
-    for file, expected in _files(folder, manifest):
+    for name, expected in manifest.files().items():
+        file = folder / name
         try:
             found = fingerprint(file)
         except OSError as error:
@@ -146,17 +171,15 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise LibraryError(f"{file}: expected the file that {MANIFEST_FILE} was written for, got another")
 
 
-def _files(folder: Path, manifest: Manifest) -> Iterator[tuple[Path, Fingerprint]]:
-    for segment in manifest.segments:
-        for name, expected in segment.files.items():
-            yield folder / segment.name / name, expected
-    for name, expected in (manifest.removed | manifest.calibration).items():
-        yield folder / name, expected
-
-
 def _segment(told: dict[str, Any]) -> Segment:
-    return Segment(told["name"], told["num_records"], _fingerprints(told["files"]), told["index"])
+    return Segment(_plain(told["name"]), told["num_records"], _fingerprints(told["files"]), told["index"])
 
 
 def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:
-    return {name: Fingerprint(**one) for name, one in told.items()}
+    return {_plain(name): Fingerprint(**one) for name, one in told.items()}
+
+
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no plain name of a file")
+    return name

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from barcodemae.errors import LibraryError
 from barcodemae.files import SCRATCH_PREFIX
-from barcodemae.reference.manifest import Manifest, read_manifest
+from barcodemae.reference.manifest import Manifest, read_manifest, refuse_hub
 
 LOCK_FILE = ".lock"
 SEGMENT_PREFIX = "segment-"
@@ -29,6 +29,7 @@ def writing_to(folder: Path, is_new: bool = False) -> Iterator[None]:
         LibraryError: there is no library, or another process writes to it.
     """
     if is_new:
+        refuse_hub(folder)
         folder.mkdir(parents=True, exist_ok=True)
     else:
         read_manifest(folder)

@@ -1,0 +1,50 @@
+"""`barcodemae remove`: records out of a reference library."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from barcodemae.commands import parse_arguments
+from barcodemae.data.text import open_lines, utf8_problem
+from barcodemae.errors import ConfigurationError, UnreadableFileError
+from barcodemae.reference.build import remove_records
+
+
+@dataclass
+class RemoveArguments:
+    """What to take out of which library."""
+
+    library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
+    id: list[str] = field(default_factory=list, metadata={"help": "Ids of records; all records of an id go."})
+    ids: str | None = field(default=None, metadata={"help": "File with more ids, one a line."})
+
+
+def remove(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input, or an id that the library does not hold; the library is then what it was before.
+    """
+    (args,) = parse_arguments((RemoveArguments,), arguments, positionals=("library", "id"))
+    ids = args.id if args.ids is None else [*args.id, *read_ids(Path(args.ids))]
+    if not ids:
+        raise ConfigurationError("expected ids of records to remove, or --ids FILE with some, got none")
+    num_removed = remove_records(Path(args.library), ids)
+    print(f"Records removed from {args.library}: {num_removed:,}.")
+
+
+def read_ids(path: Path) -> list[str]:
+    """Ids from a text file (also `.gz`), one a line. Blank lines count for nothing.
+
+    Raises:
+        UnreadableFileError: it can't be read to its end, holds no id, or a line that isn't UTF-8.
+    """
+    ids = []
+    with open_lines(path) as lines:
+        for line in lines:
+            if problem := utf8_problem(line):
+                raise UnreadableFileError(path, problem, lines.number)
+            if id := line.strip():
+                ids.append(id)
+    if not ids:
+        raise UnreadableFileError(path, "expected ids, one a line, got none")
+    return ids

@@ -1,0 +1,91 @@
+"""The card of a reference library: a template, filled from the library itself."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from barcodemae.checkpoints import shipped_checkpoints
+from barcodemae.data.schema import RANKS
+from barcodemae.reference.library import Library
+
+_TAGS = ["biology", "dna", "dna-barcode", "biodiversity", "taxonomy"]
+
+# The Hub's own words for how large a data set is: the most records, and what it is then called.
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+)
+_LARGEST = "100M<n<1B"
+
+
+def render_library_card(folder: Path, repository: str, license: str) -> str:
+    """Write the card of a library.
+
+    Args:
+        folder: of the library.
+        repository: id on the Hub, for the snippets.
+        license: of the records, as the Hub calls it (such as `cc-by-4.0`).
+
+    Returns:
+        Markdown, with the Hub's metadata at the top, by which `datasets` finds the records.
+
+    Raises:
+        LibraryError: the library is missing or not whole.
+    """
+    library = Library.open(folder)
+    manifest = library.manifest
+    text = (files("barcodemae.model_cards") / "library.md").read_text(encoding="utf-8")
+    template = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    ).from_string(text)
+    body = template.render(
+        repository=repository,
+        records=library.num_records,
+        ranks=_count_names(library),
+        is_calibrated=bool(manifest.calibration),
+        is_found=_is_found(manifest.model["name"]),
+        model=manifest.model,
+        dimension=manifest.dimension,
+        frame_length=manifest.frame_length,
+        segments=manifest.segments,
+        removed=len(library.removed),
+    )
+    metadata = DatasetCardData(
+        license=license,
+        tags=_TAGS,
+        pretty_name=repository.rpartition("/")[2],
+        size_categories=[_size(library.num_records)],
+        configs=[
+            {"config_name": "default", "data_files": [{"split": "train", "path": "segment-*/part-*.arrow"}]},
+        ],
+    )
+    return DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}").content
+
+
+def _count_names(library: Library) -> list[tuple[str, int, int]]:
+    """At each rank, and of BINs: how many records have a name, and how many names there are."""
+    live = np.setdiff1d(np.arange(library.manifest.num_records), library.removed, assume_unique=True)
+    names = library.names().take(pa.array(live))
+    counts = []
+    for rank in (*RANKS, "bin"):
+        named = pc.filter(names[rank], pc.not_equal(names[rank], ""))
+        counts.append(("BIN" if rank == "bin" else rank, len(named), pc.count_distinct(named).as_py()))
+    return counts
+
+
+def _is_found(model: str) -> bool:
+    """Whether the name of a model says to everybody where it is: it comes with the package, or lies on the Hub."""
+    return model in shipped_checkpoints() or "/" in model
+
+
+def _size(num_records: int) -> str:
+    return next((called for most, called in _SIZES if num_records < most), _LARGEST)

@@ -1,0 +1,42 @@
+"""`barcodemae identify` whose second process fails: `torchrun ... failing_identify.py HOW WHEN ARGUMENTS...`.
+
+HOW is what happens to it: `bad input`, `defect` or `killed`; WHEN the block of its own at which it does, from 0, or -1
+for before it has a model.
+"""
+
+import os
+import signal
+import sys
+
+from barcodemae.cli import identify as identify_module
+from barcodemae.commands import run_command
+from barcodemae.errors import LibraryError
+from barcodemae.reference.identify import Identifier
+
+
+def fail(how):
+    if how == "bad input":
+        raise LibraryError("library: expected a file of the library, found none")
+    if how == "defect":
+        raise ZeroDivisionError("by nothing")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FailingIdentifier(Identifier):
+    """Answers, until it does not."""
+
+    def __call__(self, records):
+        global when
+        if when == 0:
+            fail(how)
+        when -= 1
+        return super().__call__(records)
+
+
+how, when, *arguments = sys.argv[1:]
+when = int(when)
+if os.environ["RANK"] == "1":
+    identify_module.Identifier = FailingIdentifier
+    if when < 0:
+        identify_module.open_with_model = lambda *given: fail(how)
+run_command(lambda: identify_module.identify(arguments))

@@ -1,0 +1,60 @@
+"""Records are taken out of a library by the command."""
+
+import gzip
+
+import pyarrow.compute as pc
+import pytest
+from reference_records import library_of
+
+from barcodemae.cli.remove import read_ids, remove
+from barcodemae.errors import ConfigurationError, LibraryError, UnreadableFileError
+from barcodemae.reference.library import Library
+
+
+@pytest.fixture
+def folder(sample, tmp_path):
+    named = sample.filter(pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"))
+    return library_of(named.slice(0, 20), tmp_path)
+
+
+@pytest.fixture
+def ids(folder):
+    return Library.open(folder).names()["id"].to_pylist()
+
+
+def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys):
+    (tmp_path / "gone.txt").write_text(f"{ids[3]}\n\n  {ids[4]}  \r\n{ids[0]}")
+    remove([str(folder), ids[0], ids[1], "--ids", str(tmp_path / "gone.txt")])
+    assert capsys.readouterr().out == f"Records removed from {folder}: 4.\n"
+    assert Library.open(folder).removed.tolist() == [0, 1, 3, 4]
+    remove([str(folder), ids[7]])
+    assert Library.open(folder).num_records == 15
+
+
+def test_an_id_that_is_not_there_removes_nothing(folder, ids):
+    with pytest.raises(LibraryError, match="holds none of the id 'nobody'"):
+        remove([str(folder), ids[0], "nobody"])
+    assert Library.open(folder).num_records == 20
+
+
+def test_nothing_to_remove_is_told(folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="expected ids of records to remove, or --ids FILE"):
+        remove([str(folder)])
+    (tmp_path / "none.txt").write_text("\n \n")
+    with pytest.raises(UnreadableFileError, match=r"none\.txt: expected ids, one a line, got none"):
+        remove([str(folder), "--ids", str(tmp_path / "none.txt")])
+
+
+def test_a_library_on_the_hub_is_not_written_to():
+    with pytest.raises(LibraryError, match="hub:org/library: expected the folder of a library"):
+        remove(["hub:org/library", "x"])
+
+
+def test_files_of_ids(tmp_path):
+    (tmp_path / "ids.txt.gz").write_bytes(gzip.compress(b"a b\n=c\n"))
+    assert read_ids(tmp_path / "ids.txt.gz") == ["a b", "=c"]
+    (tmp_path / "ids.txt").write_bytes(b"a\n\xff\n")
+    with pytest.raises(UnreadableFileError, match=r"ids\.txt, line 2: expected UTF-8 text"):
+        read_ids(tmp_path / "ids.txt")
+    with pytest.raises(UnreadableFileError, match="nowhere"):
+        read_ids(tmp_path / "nowhere.txt")
