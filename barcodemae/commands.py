@@ -45,7 +45,8 @@ def parse_arguments(
     Args:
         kinds: dataclasses, whose fields become options.
         arguments: by default the command line's.
-        positionals: options that need not be named: words before the first option are theirs, in this order.
+        positionals: options that need not be named: words before the first option are theirs, in this order. A last one
+            that ends with `...` takes all further words.
 
     Returns:
         An instance of each.
@@ -74,10 +75,16 @@ def _named(arguments: list[str], positionals: Sequence[str]) -> list[str]:
     """The same arguments, each with its name."""
     # A dash alone is a word: it stands for standard input.
     words = list(itertools.takewhile(lambda argument: argument == "-" or not argument.startswith("-"), arguments))
-    if len(words) > len(positionals):
+    named: list[str] = []
+    left = words
+    for name in positionals:
+        taken = left if name.endswith("...") else left[:1]
+        left = left[len(taken) :]
+        if taken:
+            named += [f"--{name.removesuffix('...')}", *taken]
+    if left:
         raise ConfigurationError(f"expected {' '.join(map(str.upper, positionals))}, got {' '.join(words)}")
-    pairs = ((f"--{name}", word) for name, word in zip(positionals, words, strict=False))
-    return [*itertools.chain.from_iterable(pairs), *arguments[len(words) :]]
+    return [*named, *arguments[len(words) :]]
 
 
 def _as_arguments(path: Path, parser: argparse.ArgumentParser) -> list[str]:

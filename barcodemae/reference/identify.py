@@ -13,7 +13,7 @@ from barcodemae.reference.build import Embedder
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, Vote, choose_voters, vote
 from barcodemae.reference.library import Library
-from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from barcodemae.reference.marker import read_on_marker, why_unusable
 from tokenization_barcodemae import ReferenceFrame
 
 LEAST_CONFIDENCE = 0.8
@@ -55,16 +55,7 @@ class Identifier:
         """
         sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
         read = read_on_marker(sequences, self._frame)
-        reasons = np.select(
-            [
-                pc.not_equal(records["problem"], "").to_numpy(),
-                np.array([not set(sequence) & set("ACGT") for sequence in sequences], bool),
-                ~read.is_placed,
-                read.num_letters < LEAST_LETTERS,
-            ],
-            ["damaged", "no DNA", "not the marker", "too short"],
-            default="",
-        )
+        reasons = why_unusable(records["problem"], sequences, read)
         asked = np.flatnonzero(reasons == "")
         found = find_neighbours(self._library, self._embedder, [sequences[row] for row in asked], read.letters[asked])
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
