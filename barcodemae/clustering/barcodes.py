@@ -43,7 +43,8 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
         frame: the marker's reference frame.
         show_progress_bar: whether to show one.
     """
-    ids, sequences = [pa.chunked_array([], STRING)], [pa.chunked_array([], STRING)]
+    ids: list[pa.ChunkedArray] = []
+    sequences: list[pa.ChunkedArray] = []
     reasons, letters = [np.zeros(0, "U1")], [np.zeros((0, frame.length), np.int8)]
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
@@ -56,7 +57,8 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
             reasons.append(why)
             letters.append(read.letters[why == ""])
             progress.update(len(records))
-    together = [
-        pa.chunked_array([chunk for part in parts for chunk in part.chunks], STRING) for parts in (ids, sequences)
-    ]
-    return Barcodes(*together, np.concatenate(reasons), np.concatenate(letters))
+    return Barcodes(_joined(ids), _joined(sequences), np.concatenate(reasons), np.concatenate(letters))
+
+
+def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], STRING)
