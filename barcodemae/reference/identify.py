@@ -13,7 +13,7 @@ from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.evidence import Neighbours, Vote, vote
 from barcodemae.reference.library import Library
-from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from barcodemae.reference.marker import read_on_marker, why_unusable
 from barcodemae.reference.names import NamesOfRank
 from barcodemae.reference.neighbours import find_neighbours
 from tokenization_barcodemae import ReferenceFrame
@@ -55,18 +55,8 @@ class Identifier:
         Returns:
             A table of `ANSWERS`, in the order of the records.
         """
-        sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
-        read = read_on_marker(sequences, self._frame)
-        reasons = np.select(
-            [
-                pc.not_equal(records["problem"], "").to_numpy(),
-                np.array([not set(sequence) & set("ACGT") for sequence in sequences], bool),
-                ~read.is_placed,
-                read.num_letters < LEAST_LETTERS,
-            ],
-            ["damaged", "no DNA", "not the marker", "too short"],
-            default="",
-        )
+        read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), self._frame)
+        reasons = why_unusable(records["problem"], read)
         asked = np.flatnonzero(reasons == "")
         found = find_neighbours(self._library, self._embedder, read.take(asked))
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
