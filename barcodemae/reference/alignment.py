@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from barcodemae.errors import ConfigurationError
 from tokenization_barcodemae import Placement, orient
 
@@ -19,11 +17,11 @@ MATCH, MISMATCH = 2, -3
 GAP_OPENING, GAP_LETTER = 5, 2
 """A gap of n letters costs the opening, and n times the letter."""
 
-# Two names for what is not known, so that it equals nothing: to BLAST, too, an N is a mismatch.
+# Two names for what is not known, so that it equals nothing. To BLAST an N is a mismatch too, but two of them are equal.
 _UNKNOWN_IN_QUERY, _UNKNOWN_IN_REFERENCE = "N", "X"
 _NO_LETTER_OF_DNA = re.compile("[^ACGT]")
 
-# The operations of an alignment's path, as BAM numbers them.
+# The operations of an alignment's path, as BAM numbers them: of letters that the query has more, or less.
 _INSERTION, _DELETION, _EQUAL, _DIFFERENT = 1, 2, 7, 8
 
 
@@ -50,12 +48,14 @@ class Stretch:
 class Alignment:
     """A query against a reference, in the terms of BLAST's `-outfmt 6`.
 
+    Positions count in the sequences as given, without gaps and the Ns at their ends, from 1.
+
     Attributes:
         identity: share of the columns with two equal letters.
         columns: of two letters, or of a letter and a gap.
         mismatches: columns of two letters that differ, or of which one is not known.
         gap_openings: gaps, however long.
-        query_start, query_end: first and last position of the query, as it was given; from 1, start before end.
+        query_start, query_end: first and last position of the query, start before end.
         reference_start, reference_end: those of the reference that stand there; where the two sequences were given on
             different strands, start is after end.
     """
@@ -108,29 +108,24 @@ def align(query: Stretch, reference: Stretch) -> Alignment | None:
     )
     if found.score == 0:
         return None
-    path = found.cigar.seq
-    operations, lengths = path & 0xF, (path >> 4).astype(int)
+    cigar = found.cigar  # it owns the memory of its runs
+    runs = [(run & 0xF, run >> 4) for run in cigar.seq.tolist()]
     # Where it begins with the first letter of one, parasail 1.3.4 puts a gap for what stands before in the other
     # (https://github.com/jeffdaily/parasail-python/issues/61), and its begins are of no use.
-    begin = int(np.argmax(operations == _EQUAL))
-    operations, lengths = operations[begin:], lengths[begin:]
-    columns = int(lengths.sum())
-    # The letters of each are the columns, but for those where the other one has letters and it has a gap.
-    query_begin = found.end_query + 1 - columns + int(lengths[operations == _DELETION].sum())
-    reference_begin = found.end_ref + 1 - columns + int(lengths[operations == _INSERTION].sum())
-    query_ends = [query.position(place) for place in (query_begin, found.end_query)]
-    reference_ends = [reference.position(place) for place in (reference_begin, found.end_ref)]
+    if runs[0][0] in (_INSERTION, _DELETION):
+        del runs[0]
+    equal, different, inserted, deleted = (
+        sum(length for operation, length in runs if operation == wanted)
+        for wanted in (_EQUAL, _DIFFERENT, _INSERTION, _DELETION)
+    )
+    columns = equal + different + inserted + deleted
+    query_ends = [query.position(place) for place in (found.end_query + 1 - columns + deleted, found.end_query)]
+    reference_ends = [reference.position(place) for place in (found.end_ref + 1 - columns + inserted, found.end_ref)]
     if query.strand < 0:
         query_ends.reverse()
         reference_ends.reverse()
-    return Alignment(
-        int(lengths[operations == _EQUAL].sum()) / columns,
-        columns,
-        int(lengths[operations == _DIFFERENT].sum()),
-        int(np.isin(operations, (_INSERTION, _DELETION)).sum()),
-        *query_ends,
-        *reference_ends,
-    )
+    gap_openings = sum(operation in (_INSERTION, _DELETION) for operation, _ in runs)
+    return Alignment(equal / columns, columns, different, gap_openings, *query_ends, *reference_ends)
 
 
 @cache
