@@ -17,7 +17,7 @@ MATCH, MISMATCH = 2, -3
 GAP_OPENING, GAP_LETTER = 5, 2
 """A gap of n letters costs the opening, and n times the letter."""
 
-# Two names for what is not known, so that it equals nothing. To BLAST an N is a mismatch too, but two of them are equal.
+# Two names for what is not known, so that it equals nothing. To BLAST, too, an N is a mismatch, but not to another N.
 _UNKNOWN_IN_QUERY, _UNKNOWN_IN_REFERENCE = "N", "X"
 _NO_LETTER_OF_DNA = re.compile("[^ACGT]")
 
@@ -55,7 +55,7 @@ class Alignment:
         columns: of two letters, or of a letter and a gap.
         mismatches: columns of two letters that differ, or of which one is not known.
         gap_openings: gaps, however long.
-        query_start, query_end: first and last position of the query, start before end.
+        query_start, query_end: first and last position of the query, in this order.
         reference_start, reference_end: those of the reference that stand there; where the two sequences were given on
             different strands, start is after end.
     """
