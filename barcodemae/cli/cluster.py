@@ -31,7 +31,7 @@ class ClusterArguments:
 
     data: list[str] = field(
         metadata={
-            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, sample (the barcodes that come with the package), or - for "
+            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, sample, or - for "
             "standard input."
         }
     )

@@ -30,7 +30,7 @@ class IdentifyArguments:
 
     queries: list[str] = field(
         metadata={
-            "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, sample (the barcodes that come with the package), or - for "
+            "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, sample, or - for "
             "standard input."
         }
     )

@@ -19,7 +19,7 @@ class IndexArguments:
 
     data: list[str] = field(
         metadata={
-            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) hub:ORG/NAME, or sample; with names or without."
+            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with names or without."
         }
     )
     output: str = field(metadata={"help": "Folder of the library. A build that was interrupted goes on."})
