@@ -1,12 +1,12 @@
 """Writers of a library that are killed with SIGKILL: `killed_writers.py FASTA FOLDER writes` or `... moments COUNT`.
 
 A library is built, added to, calibrated, taken from and calibrated again, a step at a time, each in a child that is
-forked from a process that has imported all it needs. `writes` kills right before each file operation that Python makes in
-the library's folder (opening to write, renaming, removing, making a folder), which is right after the one before;
-`moments` at random times, again and again until the step is done. After each kill the library must be the old one or the
-new one. The step is then taken again where it is the old one, another writer follows, and each file must be what it is
-where nothing was killed. Prints how many were killed, how many left the old library and how many the new one, and what
-was found wrong.
+forked from a process that has imported all it needs. `writes` kills right before each file operation that Python makes
+in the library's folder (opening to write, renaming, removing, making a folder), which is right after the one before;
+`moments` at random times, again and again until the step is done. After each kill the library must be the old one or
+the new one. The step is then taken again where it is the old one, another writer follows, and each file must be what it
+is where nothing was killed. Prints how many were killed, how many left the old library and how many the new one, and
+what was found wrong.
 """
 
 import gc
