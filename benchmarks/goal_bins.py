@@ -5,13 +5,9 @@ themselves begin (Ratnasingham and Hebert 2013, "A DNA-based registry for all an
 system"). On `val` and `val_unseen` (linear vectors) average and complete linkage were less than 0.1 points better at
 their best thresholds, or worse; and single linkage keeps no distances of all pairs.
 
-The threshold is the barcode gap: barcodes of one BIN join at small distances, BINs of one genus at larger ones, and
-few in between. As the threshold grows, clusters join at a rate, d log(clusters) / d log(threshold); the threshold is
-where this rate is lowest between two higher peaks. The rule and its one constant were settled on `train`, `val` and
-`val_unseen`.
-
-BINs were made of letters that differ, each counted once. So a second way compares the letters of barcodes that a model
-puts next to each other; its threshold is the best one on 5,000 barcodes of `train`.
+Of cosines, the threshold is where `barcodemae.clustering.gap` finds the barcode gap. That rule and its one constant
+were settled on `train`, `val` and `val_unseen`. BINs were made of letters that differ, each counted once. So a second
+way is that of `barcodemae cluster`: it compares the letters of barcodes that a model puts next to each other.
 """
 
 from typing import NamedTuple
@@ -21,22 +17,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import AgglomerativeClustering
 
-from barcodemae.errors import ConfigurationError
+from barcodemae.clustering.copies import distinct
+from barcodemae.clustering.gap import gap_threshold
+from barcodemae.clustering.linkage import THRESHOLD, Linkage
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.vectors.nearest import nearest_by_cosine, unit_length
+from barcodemae.vectors.nearest import unit_length
 
-# Width of the Gaussian that smooths the rate, in log(distance).
-BANDWIDTH = 0.3
-
-# Of the letters that two barcodes of a BIN both have, the share that differs at most; from 1.7 to 2.5 % the adjusted
-# mutual information of `train` is within half a point.
-LETTERS_THRESHOLD = 0.02
-NUM_NEIGHBOURS = 50
-
-# Rounding of float32 cosines lies far below, one letter of 658 in a centred embedding above.
-_SMALLEST_DISTANCE = 1e-4
-_STEP = 0.02
-_BLOCK_ROWS = 512
 _TRIED = np.geomspace(1 / 5, 5, 33)  # times the threshold that was chosen
 
 
@@ -77,43 +63,6 @@ def cut(tree: Tree, threshold: float) -> np.ndarray:
     return np.unique(of_node[:n], return_inverse=True)[1]
 
 
-def join_rate(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How fast clusters join as the threshold grows: thresholds `[m]`, and -d log(clusters) / d log(threshold) `[m]`.
-
-    Raises:
-        ConfigurationError: no two barcodes lie apart.
-    """
-    n_clusters = len(distances) + 1 - np.arange(len(distances))  # before each join
-    apart = distances >= _SMALLEST_DISTANCE
-    if not apart.any():
-        raise ConfigurationError("expected barcodes that lie apart to put into BINs, got the same vector for all")
-    places = np.log(distances[apart])
-    steps = np.log(n_clusters / (n_clusters - 1))[apart]
-    grid = np.arange(places.min(), places.max() + _STEP, _STEP)
-    kernel = np.exp(-(((grid[:, None] - places) / BANDWIDTH) ** 2) / 2) / (BANDWIDTH * np.sqrt(2 * np.pi))
-    return np.exp(grid), kernel @ steps
-
-
-def gap_threshold(distances: np.ndarray) -> float:
-    """The cosine distance at the bottom of the deepest valley of `join_rate`: no label is looked at.
-
-    The depth of a valley is counted from the lower one of the highest peaks at its two sides.
-
-    Args:
-        distances: of a `Tree`, rising.
-
-    Raises:
-        ConfigurationError: the rate has one peak only.
-    """
-    thresholds, rate = join_rate(distances)
-    highest_before = np.maximum.accumulate(rate)
-    highest_after = np.maximum.accumulate(rate[::-1])[::-1]
-    depth = np.minimum(highest_before, highest_after) - rate
-    if depth.max() <= 0:
-        raise ConfigurationError("expected a gap between the distances within and between BINs, found none")
-    return float(thresholds[depth.argmax()])
-
-
 def bin_scores(vectors: np.ndarray, bins: np.ndarray) -> dict[str, float]:
     """Adjusted mutual information of BINs and clusters, at the label-free threshold and at the best one.
 
@@ -142,35 +91,21 @@ def bin_scores(vectors: np.ndarray, bins: np.ndarray) -> dict[str, float]:
     }
 
 
-def cluster_by_letters(vectors: np.ndarray, letters: np.ndarray) -> np.ndarray:
-    """Single linkage of barcodes that are among each other's nearest and differ at a share of letters that is small.
+def letter_bin_scores(vectors: np.ndarray, letters: np.ndarray, bins: np.ndarray) -> dict[str, float]:
+    """Adjusted mutual information of BINs and of clusters by the letters that differ.
 
     Args:
-        vectors: `[n, dimensions]`, whose cosine tells who is near.
+        vectors: `[n, dimensions]`, whose cosine tells whose letters are compared.
         letters: int8 `[n, coordinates]`, -1 where unknown.
+        bins: `[n]`, names.
 
     Returns:
-        Cluster of each barcode `[n]`.
+        `n_clusters, bin_ami, share_of_letters`.
     """
-    n = len(vectors)
-    near = nearest_by_cosine(vectors, vectors, min(NUM_NEIGHBOURS + 1, n)).rows
-    pairs = []
-    for begin in range(0, n, _BLOCK_ROWS):
-        own, others = letters[begin : begin + _BLOCK_ROWS, None], letters[near[begin : begin + _BLOCK_ROWS]]
-        both = (own >= 0) & (others >= 0)
-        differing = ((own != others) & both).sum(axis=2)
-        rows, places = np.nonzero(differing <= LETTERS_THRESHOLD * both.sum(axis=2))
-        pairs.append(np.stack([begin + rows, near[begin + rows, places]]))
-    i, j = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
-
-
-def letter_bin_scores(vectors: np.ndarray, letters: np.ndarray, bins: np.ndarray) -> dict[str, float]:
-    """Adjusted mutual information of BINs and `cluster_by_letters`: `n_clusters, bin_ami, share_of_letters`."""
-    clusters = cluster_by_letters(vectors, letters)
+    first, kinds = distinct(letters)
+    clusters = Linkage(unit_length(vectors[first]), letters[first]).cut(THRESHOLD)[kinds]
     return {
         "n_clusters": int(clusters.max()) + 1,
         "bin_ami": load_metric("bin_ami").compute(predictions=clusters, references=bins)["bin_ami"],
-        "share_of_letters": LETTERS_THRESHOLD,
+        "share_of_letters": THRESHOLD,
     }

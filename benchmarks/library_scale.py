@@ -5,8 +5,8 @@
 References are rows of a real file over and over, each time as another species: 3 to 12 % of its letters are replaced;
 barcodes of that species differ from each other by up to 1 %. Queries are references of which up to 5 % of the letters
 are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is that of the process
-(`VmHWM` of Linux's accounting). Recall is the share of a thousand queries whose nearest reference by exact search is
-among the candidates that the library's index gives. The library takes about 2 kB a record; everything is deleted.
+(`VmHWM` of Linux's accounting). Recall is the share of a thousand queries for which the library finds a
+reference as near as the nearest one by exact search. The library takes about 2 kB a record; everything is deleted.
 """
 
 import argparse
@@ -97,19 +97,15 @@ def recall(folder: Path, queries: list[str]) -> dict[str, float]:
     vectors = embedder.encode(queries, normalize_embeddings=True, on_error="skip")
     vectors = vectors[np.isfinite(vectors).all(axis=1)]
     best = np.full(len(vectors), -np.inf, np.float32)
-    nearest = np.full(len(vectors), -1)
     for begin in range(0, len(library.live), 100_000):
-        records = library.live[begin : begin + 100_000]
-        block = library.vectors(records).astype(np.float32)
-        similarities, places = faiss.knn(vectors, block, 1, metric=faiss.METRIC_INNER_PRODUCT)
-        better = similarities[:, 0] > best
-        best[better], nearest[better] = similarities[better, 0], records[places[better, 0]]
+        block = library.vectors(library.live[begin : begin + 100_000]).astype(np.float32)
+        similarities, _ = faiss.knn(vectors, block, 1, metric=faiss.METRIC_INNER_PRODUCT)
+        best = np.maximum(best, similarities[:, 0])
     begin_time = time.perf_counter()
-    found = library.search(vectors, NUM_CANDIDATES).rows
+    found = library.search(vectors, NUM_CANDIDATES)
     seconds = time.perf_counter() - begin_time
     return {
-        "recall_at_1": float((found[:, 0] == nearest).mean()),
-        "recall_among_candidates": float((found == nearest[:, None]).any(axis=1).mean()),
+        "recall_at_1": float((found.similarities[:, 0] >= best - 1e-6).mean()),
         "search_ms": 1000 * seconds / len(vectors),
     }
 

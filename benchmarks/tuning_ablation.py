@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from goal_bins import cut, gap_threshold, link
+from goal_bins import cut, link
 from tqdm import tqdm
 from tuning_contrast import tune_by_contrast
 
+from barcodemae.clustering.gap import gap_threshold
 from barcodemae.commands import run_command
 from barcodemae.evaluation.folds import fold_of_train
 from barcodemae.evaluation.scores import load_metric

@@ -42,7 +42,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 shares = st.none() | st.floats(0, 1, width=32) | st.just(float("nan"))
 hits = st.fixed_dictionaries(
     {field.name: st.none() | st.integers(1, 700) for field in HIT}
-    | {"id": texts, "similarity": shares, "identity": shares}
+    | {"id": texts, "similarity": shares, "frame_identity": shares, "identity": shares}
     | dict.fromkeys(RANKS, texts)
 )
 answers = st.fixed_dictionaries(

@@ -74,6 +74,13 @@ def test_words_before_the_first_option_fill_positionals():
         parse_arguments((Options,), ("2", "b"), positionals=("rate",))
 
 
+def test_the_last_positional_may_take_all_further_words():
+    (parsed,) = parse_arguments((Options,), ("2", "a", "b", "--flag"), positionals=("rate", "names"))
+    assert parsed == Options(2.0, ["a", "b"], True)
+    (parsed,) = parse_arguments((Options,), ("--flag",), positionals=("names",))
+    assert parsed == Options(flag=True)
+
+
 def test_bad_input_is_one_line_and_code_2(capsys):
     def main():
         raise UnreadableFileError("x.tsv", "expected 3 columns,\n got 2", line=7)

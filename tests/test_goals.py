@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.splits import labels, select_splits
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -49,53 +48,6 @@ def test_a_chain_of_neighbours_is_one_cluster():
     assert cut(tree, 1 - np.cos(np.radians(11))).tolist() == [0, 0, 0, 0, 1]
 
 
-def test_one_join_raises_the_rate_by_the_logarithm_of_the_clusters_before_and_after_it():
-    from goal_bins import BANDWIDTH, join_rate
-
-    thresholds, rate = join_rate(np.array([0.01, 0.01, 0.01]))
-    # 4 clusters become 1 at once: log 4, under a Gaussian whose highest point is 1 / (bandwidth * sqrt(2 pi)).
-    assert thresholds[0] == pytest.approx(0.01)
-    assert rate[0] == pytest.approx(np.log(4) / (BANDWIDTH * np.sqrt(2 * np.pi)))
-
-
-def test_the_threshold_lies_in_the_gap_where_both_peaks_are_equally_far():
-    from goal_bins import gap_threshold
-
-    # 4 clusters become 2 at 0.001, and 1 at 0.1: log 2 twice, so that the valley is at the geometric mean, 0.01.
-    assert gap_threshold(np.array([0.001, 0.001, 0.1])) == pytest.approx(0.01, rel=0.02)
-
-
-def test_the_threshold_leans_to_the_lower_peak():
-    from goal_bins import gap_threshold
-
-    # log 2 of rate at 0.001, and log 100 at 0.1.
-    distances = np.array([0.001] * 100 + [0.1] * 99)
-    assert 0.001 < gap_threshold(distances) < 0.01
-
-
-def test_the_threshold_moves_with_the_distances():
-    from goal_bins import gap_threshold
-
-    distances = np.sort(np.concatenate([np.geomspace(0.001, 0.003, 50), np.geomspace(0.05, 0.2, 30)]))
-    assert 0.003 < gap_threshold(distances) < 0.05
-    assert gap_threshold(3 * distances) == pytest.approx(3 * gap_threshold(distances), rel=0.01)
-
-
-def test_equal_barcodes_say_nothing_of_the_gap():
-    from goal_bins import gap_threshold
-
-    assert gap_threshold(np.array([0, 1e-7, 0.001, 0.001, 0.1])) == gap_threshold(np.array([0.001, 0.001, 0.1]))
-
-
-def test_no_gap_is_told():
-    from goal_bins import gap_threshold
-
-    with pytest.raises(ConfigurationError, match="found none"):
-        gap_threshold(np.full(10, 0.01))
-    with pytest.raises(ConfigurationError, match="the same vector"):
-        gap_threshold(np.zeros(10))
-
-
 def test_the_threshold_of_a_score_is_chosen_without_its_labels():
     from goal_bins import bin_scores
 
@@ -108,27 +60,14 @@ def test_the_threshold_of_a_score_is_chosen_without_its_labels():
     assert wrong["bin_ami"] < 1
 
 
-def test_neighbours_are_joined_by_the_share_of_letters_that_differ():
-    from goal_bins import LETTERS_THRESHOLD, cluster_by_letters, letter_bin_scores
+def test_letters_of_neighbours_are_scored():
+    from goal_bins import letter_bin_scores
 
-    letters = np.tile(np.arange(100) % 4, (5, 1)).astype(np.int8)
-    letters[1, :2] = 3 - letters[1, :2]  # 2 of 100
-    letters[2, :4] = 3 - letters[2, :4]  # 2 of 100 from barcode 1, 4 from barcode 0: a chain
-    letters[3, :7] = 3 - letters[3, :7]  # 3 of 100 from barcode 2
-    letters[4, :2] = 3 - letters[4, :2]
-    letters[4, 50:] = -1  # as barcode 1, but 2 of the 50 letters that it shares with barcode 0
-    assert LETTERS_THRESHOLD == 0.02
-    assert cluster_by_letters(np.eye(5), letters).tolist() == [0, 0, 0, 1, 0]
-    scores = letter_bin_scores(np.eye(5), letters, np.array(["a", "a", "a", "b", "a"]))
+    letters = np.tile(np.arange(400, dtype=np.int8) % 4, (3, 1))
+    letters[1, :8] = 3 - letters[1, :8]  # 2 %
+    letters[2, :17] = 3 - letters[2, :17]  # more, from both
+    scores = letter_bin_scores(on_circle([0, 1, 2]), letters, np.array(["a", "a", "b"]))
     assert scores == {"n_clusters": 2, "bin_ami": pytest.approx(1), "share_of_letters": 0.02}
-
-
-def test_only_neighbours_are_joined(monkeypatch):
-    from goal_bins import cluster_by_letters
-
-    monkeypatch.setattr("goal_bins.NUM_NEIGHBOURS", 1)
-    same = np.zeros((4, 10), np.int8)
-    assert cluster_by_letters(on_circle([0, 1, 90, 91]), same).tolist() == [0, 0, 1, 1]
 
 
 def test_what_is_kept_is_not_made_again(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from barcodemae.cli.index import index as index_command
 from barcodemae.commands import run_command
 from barcodemae.data import RANKS, read_records
 from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.reference.alignment import Alignment
 from barcodemae.reference.answers import ANSWERS
 from barcodemae.reference.build import keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate
@@ -61,7 +63,8 @@ def test_a_reference_is_named_as_itself(identifier, splits, tmp_path):
     (answer,) = identifier(read({"q": row["nucleotides"]}, tmp_path)).to_pylist()
     assert (answer["id"], answer["call"], answer["name"], answer["reason"]) == ("q", "species", row["species"], "")
     assert answer["hits"][0]["id"] == row["id"]
-    assert answer["hits"][0]["identity"] == 1
+    assert answer["hits"][0]["frame_identity"] == 1
+    assert answer["hits"][0]["identity"] is None
     assert all(answer[rank] == row[rank] for rank in RANKS if row[rank])
     assert answer["strand"] == "+"
     assert answer["letters"] >= 100
@@ -76,6 +79,26 @@ def test_strand_start_and_primers_change_no_name(identifier, splits, tmp_path):
     assert part["genus"] == whole["genus"]
     assert part["start"] == whole["start"] + 90
     assert part["letters"] == 310
+
+
+def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibration, splits, tmp_path):
+    text = next(text for text in splits[0]["nucleotides"].to_pylist() if len(text) == 658 and set(text) == set("ACGT"))
+    codon_lost = text[:300] + text[303:]
+    queries = read({"whole": text, "turned": reverse_complement(text), "codon": codon_lost, "none": "NN"}, tmp_path)
+    plain, aligned = (
+        Identifier(Library.open(folder), LettersEmbedder(), calibration, num_aligned=number)(queries)
+        for number in (0, 2)
+    )
+    assert plain.drop_columns("hits").equals(aligned.drop_columns("hits"))
+    whole, turned, codon, none = aligned["hits"].to_pylist()
+    assert [hit["identity"] is None for hit in whole] == [False] * 2 + [True] * 8
+    assert none == []
+    names = [field.name for field in fields(Alignment)]
+    assert [whole[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 1, 658]
+    assert [turned[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 658, 1]
+    # Less than half of the letters lie where the reference has them, and yet but one gap parts the two.
+    assert codon[0]["frame_identity"] < 0.8
+    assert (codon[0]["identity"] > 0.95, codon[0]["gap_openings"]) == (True, 1)
 
 
 def test_what_is_no_barcode_is_told_with_the_reason(identifier, splits, tmp_path):
@@ -172,6 +195,16 @@ def test_the_commands_name_barcodes(indexed, splits, capsys):
     assert str(indexed) not in page.read_text()
 
 
+@pytest.mark.parametrize(("options", "num_lines"), [([], 50), (["--align", "3"], 15)])
+def test_a_table_as_of_blast_has_the_hits_that_were_aligned(options, num_lines, indexed, splits, tmp_path):
+    source = write_fasta(splits[1].slice(0, 5), tmp_path / "five.fasta")
+    given = ["--library", str(indexed / "library"), "--output", str(tmp_path / "hits.txt"), "--format", "blast6"]
+    identify_command([source, *given, *options])
+    lines = [line.split("\t") for line in (tmp_path / "hits.txt").read_text().splitlines()]
+    assert len(lines) == num_lines
+    assert all(len(line) == 12 and 50 < float(line[2]) <= 100 for line in lines)
+
+
 def test_what_is_in_the_middle_of_a_file_has_its_row(indexed, splits, tmp_path):
     text = splits[1]["nucleotides"][0].as_py()
     (tmp_path / "mixed.fasta").write_text(f">a\n{text}\n>b\nACGT\n>c\n{text}\n")
@@ -204,6 +237,7 @@ def test_another_model_than_the_librarys_is_refused(folder, tmp_path, splits):
     ("options", "message"),
     [
         (["--least_confidence", "2"], "--least_confidence 2.0: expected 0 to 1"),
+        (["--align", "11"], "--align 11: expected 0 to 10"),
         (["--output", "answers.xlsx"], "answers.xlsx"),
         (["--library", "nowhere"], "nowhere: expected a reference library"),
     ],

@@ -28,13 +28,13 @@ def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys)
     assert capsys.readouterr().out == f"Records removed from {folder}: 4.\n"
     assert Library.open(folder).removed.tolist() == [0, 1, 3, 4]
     remove([str(folder), ids[7]])
-    assert Library.open(folder).num_records == 15
+    assert len(Library.open(folder).live) == 15
 
 
 def test_an_id_that_is_not_there_removes_nothing(folder, ids):
     with pytest.raises(LibraryError, match="holds none of the id 'nobody'"):
         remove([str(folder), ids[0], "nobody"])
-    assert Library.open(folder).num_records == 20
+    assert len(Library.open(folder).live) == 20
 
 
 def test_nothing_to_remove_is_told(folder, tmp_path):

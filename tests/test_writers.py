@@ -107,7 +107,7 @@ def test_json_numbers_are_as_short_as_float32_allows():
 
 def test_a_line_of_tsv_says_what_the_answer_says():
     near = hit(id="r2", **MOTH | {"species": ""}, similarity=0.25)
-    (line,) = read_tsv(tsv_lines(table(moth(hits=[hit(**MOTH, **ALIGNED), near, hit(id="r3")]))))
+    (line,) = read_tsv(tsv_lines(table(moth(hits=[hit(**MOTH, **ALIGNED, frame_identity=0.75), near, hit(id="r3")]))))
     assert line["id"] == "q1"
     assert [line[rank] for rank in RANKS] == list(MOTH.values())
     assert [line[f"{rank}_confidence"] for rank in RANKS] == [
@@ -120,7 +120,8 @@ def test_a_line_of_tsv_says_what_the_answer_says():
     ]
     assert (line["novelty"], line["strand"], line["start"], line["letters"]) == ("0.0500", "+", "1", "658")
     assert (line["hit_ids"], line["hit_names"]) == ("r1;r2;r3", "Agrotis ipsilon;Agrotis;")
-    assert (line["hit_similarities"], line["hit_identities"]) == ("0.5000;0.2500;0.5000", "0.9876;;")
+    assert line["hit_similarities"] == "0.5000;0.2500;0.5000"
+    assert (line["hit_frame_identities"], line["hit_identities"]) == ("0.7500;;", "0.9876;;")
 
 
 def test_null_is_empty_in_tsv():

@@ -27,6 +27,7 @@ def _dispatch() -> None:
 # What each is about, and where it is: a verb's module is imported when the verb is called.
 VERBS = {
     "embed": ("sequences to vectors", "barcodemae.cli.embed:embed"),
+    "cluster": ("barcodes to groups, with no labels", "barcodemae.cli.cluster:cluster"),
     "index": ("barcodes with names to a reference library", "barcodemae.cli.index:index"),
     "remove": ("records out of a reference library", "barcodemae.cli.remove:remove"),
     "calibrate": ("how far a library's names can be trusted", "barcodemae.cli.calibrate:calibrate"),

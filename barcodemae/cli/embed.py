@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
-from barcodemae.data import judge, read_records, sample_path, tell
+from barcodemae.data import Judge, sample_path, stream_records, tell
 from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
-from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.embedding.writers import check_vectors_name, open_vectors
+from barcodemae.errors import BadRecordError
 
-SUFFIXES = (".parquet", ".npy")
 SAMPLE = "sample"
+
+# A row group of the Parquet file, and barcodes among which batches of nearly equal length are found.
+_CHUNK = 4096
 
 
 @dataclass
@@ -25,8 +27,8 @@ class EmbedArguments:
 
     data: list[str] = field(
         metadata={
-            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample: the barcodes that come "
-            "with the package."
+            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, - for standard input, or sample: "
+            "the barcodes that come with the package."
         }
     )
     output: str = field(
@@ -68,32 +70,37 @@ def embed(arguments: list[str]) -> None:
     """
     (args,) = parse_arguments((EmbedArguments,), arguments)
     output = Path(args.output)
-    if output.suffix not in SUFFIXES:
-        raise ConfigurationError(f"--output {output}: expected a name that ends with {' or '.join(SUFFIXES)}")
+    check_vectors_name(output)
     embedder: Any = load_engine(args.engine, args.model, args.use_frame)
     sources = [str(sample_path()) if source == SAMPLE else source for source in args.data]
-    records, report = judge(
-        read_records(sources, on_error=args.on_error),
-        min_length=embedder.k,
-        drop_duplicates=False,
-        on_error=args.on_error,
-    )
-    tell(report)
-    embeddings = embedder.encode(
-        records["nucleotides"].to_pylist(),
-        show_progress_bar=True,
-        normalize_embeddings=args.normalize,
-        on_error=args.on_error,
-        **({"batch_size": args.batch_size} if args.engine == NETWORK else {}),
-    )
-    embedded = np.isfinite(embeddings).all(axis=1)
-    if not embedded.all():
-        print(f"Records left out, as there is nothing in them to embed: {np.sum(~embedded):,}.")
-        records, embeddings = records.filter(pa.array(embedded)), embeddings[embedded]
-    with written_whole(output.parent) as scratch:
-        if output.suffix == ".npy":
-            np.save(scratch / output.name, embeddings)
-        else:
-            vectors = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embedder.dimension)
-            pq.write_table(pa.table({"id": records["id"], "embedding": vectors}), scratch / output.name)
-    print(f"{len(embeddings):,} vectors of {embedder.dimension} numbers are in {output}.")
+    judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
+    options = {"batch_size": args.batch_size} if args.engine == NETWORK else {}
+    num_vectors = num_judged = 0
+    with (
+        open_vectors(output, embedder.dimension) as file,
+        tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
+    ):
+        for read in stream_records(sources, on_error=args.on_error):
+            records = judge(read)
+            for begin in range(0, len(records), _CHUNK):
+                chunk = records.slice(begin, _CHUNK)
+                ids, vectors = _embedded(chunk, embedder, args.on_error, normalize_embeddings=args.normalize, **options)
+                file.write(ids, vectors)
+                num_vectors += len(vectors)
+                progress.update(len(chunk))
+            num_judged += len(records)
+    tell(judge.report)
+    if num_vectors < num_judged:
+        print(f"Records left out, as there is nothing in them to embed: {num_judged - num_vectors:,}.")
+    print(f"{num_vectors:,} vectors of {embedder.dimension} numbers are in {output}.")
+
+
+def _embedded(records: pa.Table, embedder: Any, on_error: str, **options: Any) -> tuple[pa.ChunkedArray, np.ndarray]:
+    """Ids and vectors of the records that have something to embed; where none may lack it, one that does is told."""
+    vectors = embedder.encode(records["nucleotides"].to_pylist(), on_error="skip", **options)
+    found = np.isfinite(vectors).all(axis=1)
+    if on_error == "raise" and not found.all():
+        row = int(np.argmin(found))
+        file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
+        raise BadRecordError(file, record, embedder.unreadable, line)
+    return records["id"].filter(pa.array(found)), vectors[found]

@@ -15,6 +15,7 @@ from barcodemae.data.columnar import HUB
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.processes import joined_processes
+from barcodemae.reference.evidence import NUM_VOTERS
 from barcodemae.reference.identify import LEAST_CONFIDENCE, Identifier
 from barcodemae.reference.models import open_with_model
 from barcodemae.reference.summary import open_summary
@@ -46,6 +47,14 @@ class IdentifyArguments:
     least_confidence: float = field(
         default=LEAST_CONFIDENCE, metadata={"help": "A name is called where it is right at least so likely, 0 to 1."}
     )
+    align: int | None = field(
+        default=None,
+        metadata={
+            "help": f"So many of the nearest references, 0 to {NUM_VOTERS}, are aligned with each query, which gives "
+            f"identity, mismatches and gaps as BLAST has them, and changes no name; by default 0, or {NUM_VOTERS} with "
+            "--format blast6."
+        },
+    )
     model: str | None = field(
         default=None, metadata={"help": "Where the library's model is, if its name alone does not say it."}
     )
@@ -60,6 +69,9 @@ def identify(arguments: list[str]) -> None:
     (args,) = parse_arguments((IdentifyArguments,), arguments, positionals=("queries",))
     if not 0 <= args.least_confidence <= 1:
         raise ConfigurationError(f"--least_confidence {args.least_confidence}: expected 0 to 1")
+    num_aligned = (NUM_VOTERS if args.format == "blast6" else 0) if args.align is None else args.align
+    if not 0 <= num_aligned <= NUM_VOTERS:
+        raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
     output = Path(args.output)
     num_queries = 0
     with joined_processes() as processes, ExitStack() as files:
@@ -74,7 +86,7 @@ def identify(arguments: list[str]) -> None:
             calibration = library.calibration()
             if calibration is None:
                 raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
-            return writers, Identifier(library, embedder, calibration, args.least_confidence)
+            return writers, Identifier(library, embedder, calibration, args.least_confidence, num_aligned)
 
         dtype = processes.dtype()
         writers, answer = processes.together(begin)

@@ -60,7 +60,7 @@ def index(arguments: list[str]) -> None:
     )
     searched = added.index["kind"]
     if "recall" in added.index:
-        searched += f" (the nearest record is found in {added.index['recall']:.1%} of searches)"
+        searched += f" ({added.index['recall']:.1%} of the nearest records are found)"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
     print(f"Search: {searched}.")
     if calibrate_by_own(args.output):

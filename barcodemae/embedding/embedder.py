@@ -42,6 +42,7 @@ class BarcodeEmbedder:
         model, encoder, frame, device, dtype: as above.
         k: letters in a word of the encoder.
         dimension: width of an embedding.
+        unreadable: what is wrong with a sequence that has no embedding.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class BarcodeEmbedder:
         self.k = encoder.k
         self.frame = frame
         self.dimension = model.config.pooled_size
+        self.unreadable = f"expected a known {self.k}-mer, got none"
 
     @classmethod
     def from_pretrained(
@@ -145,7 +147,7 @@ class BarcodeEmbedder:
                 bad = np.flatnonzero(counts == 0)
                 if len(bad) and on_error == "raise":
                     row = begin + int(bad[0])
-                    raise BadRecordError("input", str(row), f"expected a known {self.encoder.k}-mer, got none")
+                    raise BadRecordError("input", str(row), self.unreadable)
                 progress.update(len(bad))
                 with np.errstate(invalid="ignore"):
                     embeddings[begin : begin + len(chunk)] = total / counts

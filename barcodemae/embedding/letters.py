@@ -38,6 +38,7 @@ class LetterEmbedder:
     Attributes:
         frame, k: as above.
         dimension: width of an embedding.
+        unreadable: what is wrong with a sequence that has no embedding.
 
     Raises:
         ValueError: the table has more coordinates than the frame.
@@ -47,6 +48,7 @@ class LetterEmbedder:
         self.frame = frame
         self.k = k
         self.dimension = table.shape[1]
+        self.unreadable = f"expected a barcode that lies on the reference frame ({frame.marker}), got none"
         self._num_coordinates = len(table) // 4
         if frame.length < self._num_coordinates:
             expected = f"{self._num_coordinates} coordinates or more on the reference frame"
@@ -114,8 +116,7 @@ class LetterEmbedder:
                 usable = self.frame.accepts(placed) & (letters >= 0).any(axis=1)
                 if on_error == "raise" and not usable.all():
                     row = int(np.argmin(usable))
-                    problem = f"expected a barcode that lies on the reference frame ({self.frame.marker}), got none"
-                    raise BadRecordError("input", str(begin + row), problem)
+                    raise BadRecordError("input", str(begin + row), self.unreadable)
                 embeddings[begin + np.flatnonzero(usable)] = self.embed_letters(letters[usable])
                 progress.update(len(chunk))
         if normalize_embeddings:

@@ -49,7 +49,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
     ).from_string(text)
     body = template.render(
         repository=repository,
-        records=library.num_records,
+        records=len(library.live),
         ranks=_count_names(library),
         is_calibrated=bool(manifest.calibration),
         is_found=_is_found(manifest.model["name"]),
@@ -63,7 +63,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
         license=license,
         tags=_TAGS,
         pretty_name=repository.rpartition("/")[2],
-        size_categories=[_size(library.num_records)],
+        size_categories=[_size(len(library.live))],
         configs=[
             {"config_name": "default", "data_files": [{"split": "train", "path": "segment-*/part-*.arrow"}]},
         ],

@@ -16,8 +16,10 @@ HIT = pa.struct(
     [
         pa.field("id", pa.string()),
         *(pa.field(rank, pa.string()) for rank in RANKS),
+        # Cosine of both vectors, and the share of equal letters on the reference frame, which knows no gaps.
         pa.field("similarity", pa.float32()),
-        # Of an alignment; null where there was none. Positions count from 1 and include both ends, as BLAST's do.
+        pa.field("frame_identity", pa.float32()),
+        # As `alignment.Alignment` has them; null where the two were not aligned.
         pa.field("identity", pa.float32()),
         pa.field("columns", pa.int32()),
         pa.field("mismatches", pa.int32()),
@@ -28,7 +30,7 @@ HIT = pa.struct(
         pa.field("reference_end", pa.int32()),
     ]
 )
-"""A reference near a query: its names ("" where unknown), the cosine of both vectors, the share of equal letters."""
+"""A reference near a query: its names ("" where unknown), and how near it is."""
 
 ANSWERS = pa.schema(
     [

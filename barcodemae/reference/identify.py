@@ -1,5 +1,6 @@
-"""Queries to answers: place, embed, search, compare letters, vote, and say how likely each name is right."""
+"""Queries to answers: place, embed, search, compare letters, vote, say how likely each name is right, and align."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,13 @@ import pyarrow.compute as pc
 
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
+from barcodemae.reference.alignment import Alignment, align, cut_to_frame
 from barcodemae.reference.answers import ANSWERS, HIT, NOVEL, UNRELIABLE
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.evidence import Neighbours, Vote, vote
 from barcodemae.reference.library import Library
-from barcodemae.reference.marker import LEAST_LETTERS, read_on_marker
+from barcodemae.reference.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.reference.names import NamesOfRank
 from barcodemae.reference.neighbours import find_neighbours
 from tokenization_barcodemae import ReferenceFrame
@@ -30,6 +32,7 @@ class Identifier:
         embedder: the one that the library was made with.
         calibration: gives probabilities.
         least_confidence: of a name that is called.
+        num_aligned: so many hits of each query, the best ones, are aligned with it. No name depends on that.
     """
 
     def __init__(
@@ -38,11 +41,12 @@ class Identifier:
         embedder: Embedder,
         calibration: Calibration,
         least_confidence: float = LEAST_CONFIDENCE,
+        num_aligned: int = 0,
     ):
         assert embedder.frame is not None
         self._library, self._embedder, self._calibration = library, embedder, calibration
         self._frame: ReferenceFrame = embedder.frame
-        self._least_confidence = least_confidence
+        self._least_confidence, self._num_aligned = least_confidence, num_aligned
         self._names = library.names()
         self._ranks = {rank: NamesOfRank(self._names[rank]) for rank in RANKS}
 
@@ -55,26 +59,18 @@ class Identifier:
         Returns:
             A table of `ANSWERS`, in the order of the records.
         """
-        sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
-        read = read_on_marker(sequences, self._frame)
-        reasons = np.select(
-            [
-                pc.not_equal(records["problem"], "").to_numpy(),
-                np.array([not set(sequence) & set("ACGT") for sequence in sequences], bool),
-                ~read.is_placed,
-                read.num_letters < LEAST_LETTERS,
-            ],
-            ["damaged", "no DNA", "not the marker", "too short"],
-            default="",
-        )
+        read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), self._frame)
+        reasons = why_unusable(records["problem"], read)
         asked = np.flatnonzero(reasons == "")
-        found = find_neighbours(self._library, self._embedder, read.take(asked))
+        barcodes = read.take(asked)
+        found = find_neighbours(self._library, self._embedder, barcodes)
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
         answered = self._answers(found, votes)
         answered |= {
-            "strand": pa.array(np.where(read.placement.strand[asked] > 0, "+", "-")),
-            "start": pa.array((read.placement.start[asked] + 1).astype(np.int32)),
-            "letters": pa.array(read.num_letters[asked].astype(np.int32)),
+            "hits": self._hits(found, barcodes),
+            "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
+            "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
+            "letters": pa.array(barcodes.num_letters.astype(np.int32)),
         }
         unreliable = {
             "id": records["id"].cast(pa.string()).combine_chunks(),
@@ -97,23 +93,36 @@ class Identifier:
             called[carried], names[carried] = rank, name[carried]
         columns |= {"call": pa.array(called, pa.string()), "name": pa.array(names, pa.string())}
         columns["novelty"] = pa.array(self._calibration.novelty(votes["species"]))
-        columns["hits"] = self._hits(found)
         return columns
 
-    def _hits(self, found: Neighbours) -> pa.Array:
+    def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
         there = found.records >= 0
         records = pa.array(found.records[there])
         values: dict[str, Any] = {name: self._names[name].take(records).cast(pa.string()) for name in ("id", *RANKS)}
         values["similarity"] = pa.array(found.similarities[there])
-        values["identity"] = pa.array(found.identities[there])
-        fields = [
-            values[field.name].combine_chunks()
-            if isinstance(values.get(field.name), pa.ChunkedArray)
-            else values.get(field.name, pa.nulls(len(records), field.type))
-            for field in HIT
-        ]
+        values["frame_identity"] = pa.array(found.identities[there])
+        if self._num_aligned:
+            alignments = self._alignments(found, barcodes)[there]
+            for field in fields(Alignment):
+                told = [None if alignment is None else getattr(alignment, field.name) for alignment in alignments]
+                values[field.name] = pa.array(told, HIT.field(field.name).type)
+        columns = [values.get(field.name, pa.nulls(len(records), field.type)) for field in HIT]
+        columns = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
         offsets = np.concatenate([[0], there.sum(axis=1).cumsum()]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(fields, fields=list(HIT)))
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(columns, fields=list(HIT)))
+
+    def _alignments(self, found: Neighbours, barcodes: OnMarker) -> np.ndarray:
+        """An `Alignment` or None of each query and hit, `[n, voters]`."""
+        queries = cut_to_frame(barcodes.sequences, barcodes.placement, self._frame.length)
+        alignments = np.full(found.records.shape, None, object)
+        nearest = found.records[:, : self._num_aligned]
+        wanted = np.unique(nearest[nearest >= 0])
+        sequences = self._library.nucleotides(wanted)
+        stretches = cut_to_frame(sequences, self._frame.place(sequences), self._frame.length)
+        references = dict(zip(wanted.tolist(), stretches, strict=True))
+        for query, hit in np.argwhere(nearest >= 0):
+            alignments[query, hit] = align(queries[query], references[nearest[query, hit]])
+        return alignments
 
 
 def _merged(unreliable: dict[str, Any], answered: dict[str, Any], asked: np.ndarray) -> pa.Table:

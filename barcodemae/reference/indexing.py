@@ -18,6 +18,8 @@ LEAST_RECALL = 0.99
 _TRAINING_POINTS = 64  # of each list of the inverted file
 _ASKED = 1000
 _CANDIDATES = 50
+_NEIGHBOURS = 10
+_ROUNDING = 1e-6
 
 
 def describe_exact() -> dict[str, Any]:
@@ -34,8 +36,10 @@ def build_index(vectors: np.ndarray, file: Path, seed: int = 0) -> dict[str, Any
         seed: of the draws.
 
     Returns:
-        What the manifest tells: `kind` (FAISS's own description), `nprobe`, and `recall`: of a thousand records, the
-        share whose nearest other record is among the 50 that the index gives, which are then compared exactly.
+        What the manifest tells: `kind` (FAISS's own description), `nprobe`, and `recall`: of a thousand records, how
+        many of the ten nearest others are among the 50 that the index gives, which are then compared exactly. The very
+        nearest alone would be too easy: in a library with many barcodes of a species it is next to the record itself,
+        and a query of a new species has no such neighbour.
     """
     n, dimension = vectors.shape
     num_lists = 4 * int(math.sqrt(n))
@@ -48,11 +52,14 @@ def build_index(vectors: np.ndarray, file: Path, seed: int = 0) -> dict[str, Any
     for begin in range(0, n, EXACT_RECORDS):
         index.add(np.ascontiguousarray(vectors[begin : begin + EXACT_RECORDS], np.float32))
     asked = np.sort(rng.permutation(n)[:_ASKED])
-    nearest = _nearest_other(vectors, asked)
+    queries = np.ascontiguousarray(vectors[asked], np.float32)
+    least = _cosine_of_neighbour(queries, vectors)
     index.nprobe, recall = 1, 0.0
     while True:
-        found = index.search(np.ascontiguousarray(vectors[asked], np.float32), _CANDIDATES)[1]
-        recall = float((found == nearest[:, None]).any(axis=1).mean())
+        found = index.search(queries, _CANDIDATES)[1]
+        cosines = np.einsum("ncd,nd->nc", np.asarray(vectors[np.maximum(found, 0)], np.float32), queries)
+        is_near = (cosines >= least[:, None] - _ROUNDING) & (found >= 0) & (found != asked[:, None])
+        recall = float(np.minimum(is_near.sum(axis=1), _NEIGHBOURS).mean() / _NEIGHBOURS)
         if recall >= LEAST_RECALL or index.nprobe >= num_lists:
             break
         index.nprobe = min(2 * index.nprobe, num_lists)
@@ -60,16 +67,12 @@ def build_index(vectors: np.ndarray, file: Path, seed: int = 0) -> dict[str, Any
     return {"kind": kind, "nprobe": index.nprobe, "recall": recall}
 
 
-def _nearest_other(vectors: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """The record with the largest cosine, other than itself: `[asked]`."""
-    queries = np.ascontiguousarray(vectors[asked], np.float32)
-    best, nearest = np.full(len(asked), -np.inf), np.full(len(asked), -1)
+def _cosine_of_neighbour(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Of vectors that are among those given: the cosine of the tenth nearest other one, `[queries]`."""
+    with_itself = _NEIGHBOURS + 1
+    best = np.full((len(queries), with_itself), -np.inf, np.float32)
     for begin in range(0, len(vectors), EXACT_RECORDS):
-        cosines = queries @ np.asarray(vectors[begin : begin + EXACT_RECORDS], np.float32).T
-        here = np.flatnonzero((begin <= asked) & (asked < begin + cosines.shape[1]))
-        cosines[here, asked[here] - begin] = -np.inf
-        place = cosines.argmax(axis=1)
-        found = cosines[np.arange(len(asked)), place]
-        better = found > best
-        best[better], nearest[better] = found[better], begin + place[better]
-    return nearest
+        block = np.asarray(vectors[begin : begin + EXACT_RECORDS], np.float32)
+        cosines, _ = faiss.knn(queries, block, min(with_itself, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        best = -np.sort(-np.concatenate([best, cosines], axis=1), axis=1)[:, :with_itself]
+    return best[:, -1]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
@@ -45,3 +47,25 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame) -> OnMarker:
     """Place sequences once, and read their letters there."""
     placement = frame.place(sequences)
     return OnMarker(sequences, placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
+
+
+def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
+    """Why records are no barcodes of the marker, in words for whoever asked.
+
+    Args:
+        problems: `[n]`, what their file has wrong, "" where nothing is.
+        read: their sequences, as `normalise_nucleotides` gives them, on the marker.
+
+    Returns:
+        Text `[n]`: "damaged", "no DNA", "not the marker", "too short", or "" for a barcode.
+    """
+    return np.select(
+        [
+            pc.not_equal(problems, "").to_numpy(),
+            np.array([not set(sequence) & set("ACGT") for sequence in read.sequences], bool),
+            ~read.is_placed,
+            read.num_letters < LEAST_LETTERS,
+        ],
+        ["damaged", "no DNA", "not the marker", "too short"],
+        default="",
+    )

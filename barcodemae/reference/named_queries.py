@@ -111,8 +111,8 @@ def ask_own(library: Library, seed: int = 0) -> NamedQueries:
     drawn = _draw(with_species, species, np.random.default_rng(seed))
     num_of_species = np.bincount(species[with_species])
     held = drawn[num_of_species[species[drawn]] > 1]
-    without_itself = _nearest_but(library, held, lambda asked, records: asked[:, None] == records)
-    without_species = _nearest_but(library, drawn, lambda asked, records: species[asked][:, None] == species[records])
+    without_itself = _nearest_but(library, held, lambda query, record: query == record)
+    without_species = _nearest_but(library, drawn, lambda query, record: species[query] == species[record])
     asked = np.concatenate([held, drawn])
     both = (without_itself, without_species)
     hits = Hits(np.concatenate([one.rows for one in both]), np.concatenate([one.similarities for one in both]))
@@ -178,23 +178,36 @@ def _nearest_but(
     Args:
         library: to search.
         asked: int64 `[n]`, numbers of records.
-        is_barred: of numbers asked `[a]` and numbers of records `[b]`, bool `[a, b]`.
+        is_barred: of numbers asked and numbers of records, bool; both broadcast.
     """
-    live = library.live
     rows = np.full((len(asked), NUM_CANDIDATES), -1)
     similarities = np.full(rows.shape, -np.inf, np.float32)
     queries = library.vectors(asked).astype(np.float32)
-    for begin in range(0, len(live), _BLOCK_RECORDS):
-        records = live[begin : begin + _BLOCK_RECORDS]
+    for begin in range(0, len(library.live), _BLOCK_RECORDS):
+        records = library.live[begin : begin + _BLOCK_RECORDS]
         vectors = library.vectors(records).astype(np.float32)
         for first in range(0, len(asked), _BLOCK_ROWS):
             block = slice(first, first + _BLOCK_ROWS)
             cosines = queries[block] @ vectors.T
-            cosines[is_barred(asked[block], records)] = -np.inf
-            here = np.argpartition(-cosines, min(NUM_CANDIDATES, len(records)) - 1, axis=1)[:, :NUM_CANDIDATES]
-            both = np.concatenate([similarities[block], np.take_along_axis(cosines, here, 1)], axis=1)
-            numbers = np.concatenate([rows[block], records[here]], axis=1)
-            order = np.argsort(-both, axis=1, kind="stable")[:, :NUM_CANDIDATES]
-            similarities[block] = np.take_along_axis(both, order, 1)
-            rows[block] = np.take_along_axis(numbers, order, 1)
+            if begin == 0:
+                cosines[is_barred(asked[block][:, None], records)] = -np.inf
+                place = np.argpartition(-cosines, min(NUM_CANDIDATES, len(records)) - 1, axis=1)[:, :NUM_CANDIDATES]
+                query, place = np.repeat(np.arange(len(cosines)), place.shape[1]), place.ravel()
+            else:  # few are nearer than the fifty that are there
+                query, place = np.nonzero(cosines > similarities[block, -1:])
+                is_free = ~is_barred(asked[block][query], records[place])
+                query, place = query[is_free], place[is_free]
+            best = _best_of_each(
+                np.concatenate([np.repeat(np.arange(len(cosines)), NUM_CANDIDATES), query]),
+                np.concatenate([similarities[block].ravel(), cosines[query, place]]),
+            )
+            rows[block] = np.concatenate([rows[block].ravel(), records[place]])[best]
+            similarities[block] = np.concatenate([similarities[block].ravel(), cosines[query, place]])[best]
     return Hits(np.where(np.isfinite(similarities), rows, -1), similarities)
+
+
+def _best_of_each(query: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+    """Places of the fifty largest similarities of each query, `[queries, 50]`; each has fifty at least."""
+    order = np.lexsort((-similarities, query))
+    begins = np.searchsorted(query[order], np.arange(query.max() + 1))
+    return order[begins[:, None] + np.arange(NUM_CANDIDATES)]

@@ -8,14 +8,14 @@ from barcodemae.data.schema import RANKS
 from barcodemae.reference.answers import ANSWERS
 from barcodemae.reference.text_columns import decimals, defused, flat_hits, joined, listed, one_line, quoted, whole
 
-_HIT_COLUMNS = ("hit_ids", "hit_names", "hit_similarities", "hit_identities")
+_HIT_COLUMNS = ("hit_ids", "hit_names", "hit_similarities", "hit_frame_identities", "hit_identities")
 _COLUMNS = (*(name for name in ANSWERS.names if name != "hits"), *_HIT_COLUMNS)
 
 # Of these the text came from somebody's file. A strand is "+" or "-", and no spreadsheet runs that.
 _FOREIGN = ("id", "name", "reason", *RANKS, "hit_ids", "hit_names")
 
 TSV_HEADER = "\t".join(_COLUMNS)
-"""The columns of `ANSWERS`; of the hits their ids, the lowest known name of each, similarities and identities."""
+"""The columns of `ANSWERS`; of the hits their ids, the lowest known name of each, and how near they are."""
 
 
 def tsv_lines(answers: pa.Table) -> list[str]:
@@ -35,6 +35,7 @@ def tsv_lines(answers: pa.Table) -> list[str]:
     columns["hit_ids"] = listed(hits["id"], bounds, ";")
     columns["hit_names"] = listed(_lowest_known(hits), bounds, ";")
     columns["hit_similarities"] = listed(decimals(hits["similarity"], 4), bounds, ";")
+    columns["hit_frame_identities"] = listed(decimals(hits["frame_identity"], 4), bounds, ";")
     columns["hit_identities"] = listed(decimals(hits["identity"], 4), bounds, ";")
 
     texts = []

@@ -1,0 +1,134 @@
+"""`barcodemae cluster`: barcodes in, groups out, with no labels."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from barcodemae.checkpoints import DEFAULT
+from barcodemae.clustering.barcodes import Barcodes, read_barcodes
+from barcodemae.clustering.grouping import Grouping, group
+from barcodemae.clustering.linkage import THRESHOLD
+from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
+from barcodemae.commands import parse_arguments
+from barcodemae.data import stream_records
+from barcodemae.embedding import LetterEmbedder
+from barcodemae.errors import ConfigurationError
+from barcodemae.files import written_whole
+
+AUTO = "auto"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ClusterArguments:
+    """What to group, and where to."""
+
+    data: list[str] = field(
+        metadata={
+            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, or - for standard input."
+        }
+    )
+    output: str = field(
+        metadata={"help": "A .tsv or .parquet file: id, cluster, size, is_representative, difference, reason."}
+    )
+    threshold: str = field(
+        default=f"{THRESHOLD:g}",
+        metadata={
+            "help": "Share of letters that differs at most between two barcodes that join; or auto: the gap that the "
+            "label-free guide finds, good for some hundred barcodes or more of many genera."
+        },
+    )
+    representatives: str | None = field(
+        default=None, metadata={"help": "A FASTA file of one barcode from each cluster, the largest cluster first."}
+    )
+    plot: str | None = field(
+        default=None, metadata={"help": "A .png file: the rate at which clusters join, and the threshold."}
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of a tuned checkpoint, its id on the Hub, or the name of one that comes with the package, "
+            f"whose vectors tell which barcodes to compare; by default {DEFAULT}."
+        },
+    )
+
+
+def cluster(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input; nothing is written then.
+    """
+    (args,) = parse_arguments((ClusterArguments,), arguments, positionals=("data",))
+    check_table_name(Path(args.output))
+    threshold = _share(args.threshold)
+    draw_gap = None if args.plot is None else _plotter(Path(args.plot))
+    embedder = LetterEmbedder.from_pretrained(args.model)
+    barcodes = read_barcodes(stream_records(args.data, on_error="skip"), embedder.frame, show_progress_bar=True)
+    num_usable = len(barcodes.letters)
+    if not num_usable:
+        marker = embedder.frame.marker
+        raise ConfigurationError(f"expected barcodes of the marker ({marker}), got none: {_left_out(barcodes)}")
+    logger.info("comparing %s barcodes with their nearest ...", f"{num_usable:,}")
+    grouping = group(barcodes.letters, embedder, threshold)
+
+    table = as_table(barcodes, grouping.clusters)
+    writers: dict[str, Callable[[Path], object]] = {args.output: lambda path: write_table(table, path)}
+    if args.representatives is not None:
+        writers[args.representatives] = lambda path: write_representatives(barcodes, grouping.clusters, path)
+    if draw_gap is not None:
+        picture = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
+        writers[args.plot] = lambda path: path.write_bytes(picture)
+    with ExitStack() as files:
+        for name, write in writers.items():
+            write(files.enter_context(written_whole(Path(name).parent)) / Path(name).name)
+    _tell(barcodes, grouping)
+    print(f"Results are in {', '.join(writers)}.")
+
+
+def _share(text: str) -> float | None:
+    """The threshold that is asked for, None for the guide's."""
+    if text == AUTO:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--threshold {text}: expected a share of letters such as 0.02, or {AUTO}") from error
+
+
+def _plotter(path: Path) -> Callable[..., bytes]:
+    """What draws, told before any work is done whether it can."""
+    if path.suffix != ".png":
+        raise ConfigurationError(f"--plot {path}: expected a name that ends with .png")
+    try:
+        from barcodemae.clustering.plot import draw_gap
+    except ModuleNotFoundError as error:
+        raise ConfigurationError("to plot, install matplotlib: pip install 'barcodemae[identify]'") from error
+    return draw_gap
+
+
+def _left_out(barcodes: Barcodes) -> str:
+    counts = Counter(barcodes.reasons[barcodes.reasons != ""].tolist())
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+
+
+def _tell(barcodes: Barcodes, grouping: Grouping) -> None:
+    """Print what was found."""
+    clusters = grouping.clusters
+    num_usable, num_read = len(barcodes.letters), len(barcodes.reasons)
+    left_out = f"; left out: {num_read - num_usable:,} ({_left_out(barcodes)})" if num_usable < num_read else ""
+    print(f"Barcodes: {num_usable:,}{left_out}.")
+    single = int(np.sum(clusters.sizes == 1))
+    print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one barcode; the largest has {clusters.sizes.max():,}.")
+    found = "finds no gap" if grouping.gap is None else f"finds the gap at {grouping.gap:.1%}"
+    print(f"Threshold: {grouping.threshold:.1%} of letters; the label-free guide {found}.")
+    if "recall" in grouping.search:
+        print(
+            f"Search: {grouping.search['kind']} (the nearest is found in {grouping.search['recall']:.1%} of searches)."
+        )

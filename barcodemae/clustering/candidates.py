@@ -1,0 +1,59 @@
+"""Which barcodes may be relatives: the nearest by the cosine of their vectors."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from barcodemae.reference.indexing import EXACT_RECORDS, build_index, describe_exact
+
+NUM_CANDIDATES = 50
+
+
+class Candidates:
+    """Finds the nearest barcodes: all are compared as long as that is quick, then an inverted file is asked.
+
+    Args:
+        vectors: float32 `[n, dimension]`, of length 1.
+
+    Attributes:
+        search: how it searches, as `build_index` describes it.
+    """
+
+    def __init__(self, vectors: np.ndarray):
+        self._vectors = np.ascontiguousarray(vectors, np.float32)
+        self._index: Any = None
+        self.search = describe_exact()
+        if len(vectors) > EXACT_RECORDS:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "index.faiss"
+                self.search = build_index(self._vectors, file)
+                self._index = faiss.read_index(str(file))
+
+    def of(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+        """The barcodes nearest to some, nearest first.
+
+        Args:
+            rows: int64 `[m]`, the barcodes that ask.
+            among: int64 `[k]`, the barcodes that can be found, rising; one that asks also finds itself, if it is there.
+
+        Returns:
+            int64 `[m, candidates]`; -1 where there are no more.
+        """
+        if self._index is not None:
+            return self._ask_index(rows, among)
+        found = np.full((len(rows), NUM_CANDIDATES + 1), -1)
+        if len(among):
+            keys = self._vectors if len(among) == len(self._vectors) else self._vectors[among]
+            n = min(NUM_CANDIDATES + 1, len(among))
+            found[:, :n] = among[faiss.knn(self._vectors[rows], keys, n, metric=faiss.METRIC_INNER_PRODUCT)[1]]
+        return found
+
+    def _ask_index(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+        parameters: Any = faiss.SearchParametersIVF()
+        parameters.nprobe = self._index.nprobe
+        selector = faiss.IDSelectorBatch(among)  # FAISS keeps no reference to it
+        parameters.sel = selector
+        return self._index.search(self._vectors[rows], NUM_CANDIDATES + 1, params=parameters)[1]

@@ -1,0 +1,42 @@
+"""The barcode gap as a picture."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from barcodemae.clustering.gap import join_rate
+from barcodemae.evaluation.report.plots.style import BLUE, GREY, VERMILION, finish, png
+
+
+def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float | None) -> bytes:
+    """How fast clusters join as the threshold grows, the threshold that was taken, and the gap.
+
+    Args:
+        distances: `[joins]` of single linkage by shares of letters, rising.
+        num_left: clusters after the last join.
+        threshold: that was taken.
+        gap: that the label-free guide found, if it found one.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        ConfigurationError: no two barcodes lie apart.
+    """
+    thresholds, rate = join_rate(distances, num_left)
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(100 * thresholds, rate, color=BLUE)
+    axes.axvline(100 * threshold, color=VERMILION, label=f"threshold taken: {threshold:.1%}")
+    if gap is not None:
+        axes.axvline(100 * gap, color=GREY, linestyle="--", label=f"gap that the guide finds: {gap:.1%}")
+    axes.set_xscale("log")
+    axes.set_xlabel("letters that differ (%)")
+    axes.set_ylabel("rate at which clusters join")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.legend(frameon=False)
+    finish(axes)
+    return png(figure)

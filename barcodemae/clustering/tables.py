@@ -1,0 +1,90 @@
+"""Clusters to files: a row for each record that was read, and a FASTA file of the representatives."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barcodemae.clustering.barcodes import Barcodes
+from barcodemae.clustering.clusters import Clusters
+from barcodemae.errors import ConfigurationError
+from barcodemae.reference.text_columns import decimals, defused, joined, one_line, quoted, whole
+
+TABLE_SUFFIXES = (".tsv", ".parquet")
+
+_LINE_LETTERS = 80
+_TEXTS = ("id", "reason")
+
+
+def check_table_name(path: Path) -> None:
+    """Tell whether a table can be written there, before any work is done.
+
+    Raises:
+        ConfigurationError: the name tells no format.
+    """
+    if path.suffix not in TABLE_SUFFIXES:
+        raise ConfigurationError(f"{path}: expected a name that ends with {' or '.join(TABLE_SUFFIXES)}")
+
+
+def as_table(barcodes: Barcodes, clusters: Clusters) -> pa.Table:
+    """A row for each record, in the order in which they were read.
+
+    Args:
+        barcodes: `[n]`, usable ones and others.
+        clusters: of the usable ones.
+
+    Returns:
+        Columns `id, cluster, size, is_representative, difference, reason`. A record that is no barcode of the marker
+        has a reason, and null for the rest.
+    """
+    place = np.full(len(barcodes.reasons), -1)
+    place[barcodes.usable] = np.arange(len(barcodes.usable))
+    rows = pa.array(place, mask=place < 0)
+    differences = pa.array(clusters.differences, mask=np.isnan(clusters.differences))
+    return pa.table(
+        {
+            "id": barcodes.ids,
+            "cluster": pa.array(clusters.numbers).take(rows),
+            "size": pa.array(clusters.sizes).take(rows),
+            "is_representative": pa.array(clusters.is_representative).take(rows),
+            "difference": differences.take(rows),
+            "reason": pa.array(barcodes.reasons, pa.string()),
+        }
+    )
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table of `as_table` as TSV or Parquet, as the name ends.
+
+    In TSV null is empty, what a spreadsheet would read as a formula begins with an apostrophe, and a text with a
+    quotation mark is quoted, as in CSV.
+    """
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+        return
+    columns = []
+    for name in table.column_names:
+        column = whole(table, name)
+        text = decimals(column, 4) if pa.types.is_floating(column.type) else column.cast(pa.string())
+        columns.append(quoted(defused(text)) if name in _TEXTS else text.fill_null(""))
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(table.column_names) + "\n")
+        file.writelines(f"{line}\n" for line in joined(columns, "\t").to_pylist())
+
+
+def write_representatives(barcodes: Barcodes, clusters: Clusters, path: Path) -> None:
+    """Write one barcode of each cluster as FASTA, the largest cluster first.
+
+    A header has the record's id, then `cluster` and `size`.
+    """
+    chosen = np.flatnonzero(clusters.is_representative)
+    chosen = chosen[np.argsort(clusters.numbers[chosen])]
+    rows = pa.array(barcodes.usable[chosen])
+    ids = one_line(whole(pa.table({"id": barcodes.ids.take(rows)}), "id")).to_pylist()
+    sequences = barcodes.sequences.take(rows).to_pylist()
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for id, sequence, row in zip(ids, sequences, chosen, strict=True):
+            file.write(f">{id} cluster={clusters.numbers[row]} size={clusters.sizes[row]}\n")
+            for begin in range(0, len(sequence), _LINE_LETTERS):
+                file.write(f"{sequence[begin : begin + _LINE_LETTERS]}\n")
