@@ -1,10 +1,10 @@
 """Parsers under a fuzzer that sees which branches an input takes: each input ends in records or in one of our errors.
 
-`python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` begins with real barcodes, as `fuzz_readers.py` writes them,
-and goes on from whatever reaches a new branch. `library.json`, `calibration.json` and `removed.npy` of a reference
-library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which tells how many inputs there were
-in a second, and ends at an exception that is none of ours, or an input that takes over five seconds: it then names the
-file that it has written the input to, and does not exit with 0.
+`python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` begins with real barcodes, as `fuzz_readers.py`
+writes them, and goes on from whatever reaches a new branch. `library.json`, `calibration.json` and `removed.npy` of a
+reference library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which tells how many inputs
+there were in a second, and ends at an exception that is none of ours, or an input that takes over five seconds: it then
+names the file that it has written the input to, and does not exit with 0.
 """
 
 import argparse
