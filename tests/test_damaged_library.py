@@ -149,6 +149,13 @@ def test_what_are_no_numbers_of_records_are_told(removed, folder):
     assert "removed-00000.npy: expected whole numbers from 0 to 169, got others" in refusal(folder)
 
 
+def test_a_type_that_is_no_python_is_told(folder):
+    content = (folder / REMOVED).read_bytes()
+    (folder / REMOVED).write_bytes(content.replace(b"'<i8'", b"',<i8'").replace(b" \n", b"\n"))
+    written_anew(folder, REMOVED)
+    assert "removed-00000.npy: expected numbers of removed records, got: " in refusal(folder)
+
+
 def test_what_would_be_run_is_not_loaded(folder):
     np.save(folder / REMOVED, np.array([{}], object))
     written_anew(folder, REMOVED)

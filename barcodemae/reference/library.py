@@ -1,7 +1,6 @@
 """A reference library, opened to be searched."""
 
 import json
-import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -173,7 +172,7 @@ def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.
 def _read_removed(file: Path, num_records: int) -> np.ndarray:
     try:
         removed = np.lib.format.open_memmap(file, mode="r")
-    except (OSError, ValueError, tokenize.TokenError) as error:
+    except Exception as error:  # the header is parsed as Python, with errors of many kinds
         raise LibraryError(f"{file}: expected numbers of removed records, got: {error}") from error
     if removed.dtype != np.int64 or removed.ndim != 1 or ((removed < 0) | (removed >= num_records)).any():
         expected = f"whole numbers from 0 to {num_records - 1}"
