@@ -99,6 +99,7 @@ def test_other_errors_keep_their_traceback():
 CLOSED = "import os, sys; os.dup2(int(sys.argv[1]), {stream}); from barcodemae.commands import run_command; "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stream", "main"),
     [

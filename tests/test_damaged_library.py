@@ -197,6 +197,12 @@ def test_other_numbers_of_records_are_told(folder):
     assert "segment-00000: expected 60 records, as library.json has it, got 110" in refusal(folder)
 
 
+def test_a_library_of_nothing_is_told(folder):
+    told = json.loads((folder / "library.json").read_text()) | {"segments": [], "removed": {}}
+    (folder / "library.json").write_text(json.dumps(told))
+    assert "expected a segment or more, got none" in refusal(folder)
+
+
 def change(told, path, value):
     *above, last = path
     for key in above:
@@ -204,7 +210,7 @@ def change(told, path, value):
     told[last] = value
 
 
-@pytest.mark.parametrize("value", [None, True, -1, 0.5, "x", [], {}, 2**70])
+@pytest.mark.parametrize("value", [None, True, -1, 0, 0.5, "x", [], {}, 2**70])
 @pytest.mark.parametrize(
     "path",
     [

@@ -140,14 +140,12 @@ def read_manifest(folder: Path) -> Manifest:
         told = json.loads(file.read_text(encoding="utf-8"))
         if told["version"] != VERSION:
             raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']!r}")
-        return Manifest(
-            {key: _text(told["model"][key]) for key in _MODEL},
-            _count(told["dimension"]),
-            _count(told["frame_length"]),
-            tuple(_segment(one) for one in told["segments"]),
-            _fingerprints(told["removed"]),
-            _fingerprints(told["calibration"]),
-        )
+        segments = tuple(_segment(one) for one in told["segments"])
+        if not segments:
+            raise ValueError("expected a segment or more, got none")
+        model = {key: _text(told["model"][key]) for key in _MODEL}
+        others = (_fingerprints(told[kind]) for kind in ("removed", "calibration"))
+        return Manifest(model, _count(told["dimension"]), _count(told["frame_length"]), segments, *others)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
         raise LibraryError(f"{folder}: {problem}") from error
@@ -180,17 +178,19 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _segment(told: dict[str, Any]) -> Segment:
-    index = told["index"] | {"kind": _text(told["index"]["kind"])}
+    index = {**told["index"], "kind": _text(told["index"]["kind"])}
     return Segment(_plain(told["name"]), _count(told["num_records"]), _fingerprints(told["files"]), index)
 
 
 def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:
-    return {_plain(name): Fingerprint(_count(one["bytes"]), _text(one["blake2"])) for name, one in told.items()}
+    return {
+        _plain(name): Fingerprint(_count(one["bytes"], least=0), _text(one["blake2"])) for name, one in told.items()
+    }
 
 
-def _count(told: Any) -> int:
-    if type(told) is not int or told < 0:
-        raise ValueError(f"expected a whole number from 0, got {told!r}")
+def _count(told: Any, least: int = 1) -> int:
+    if type(told) is not int or told < least:
+        raise ValueError(f"expected a whole number from {least}, got {told!r}")
     return told
 
 
