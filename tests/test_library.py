@@ -108,7 +108,7 @@ def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, e
         monkeypatch.setattr(module, "EXACT_RECORDS", 150)
     (tmp_path / "other").mkdir()
     opened = Library.open(library_of(records, tmp_path / "other"))
-    assert opened.manifest.segments[0].index["kind"].startswith("IVF56,SQ8")
+    assert opened.manifest.segments[0].index["kind"].startswith("IVF28,SQfp16")
     assert opened.manifest.segments[0].index["recall"] >= 0.99
     queries = embedder.encode(records["nucleotides"].to_pylist())
     found, expected = opened.search(queries, 1), exact.search(queries, 1)

@@ -31,7 +31,8 @@ class ClusterArguments:
 
     data: list[str] = field(
         metadata={
-            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, or - for standard input."
+            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, sample, or - for "
+            "standard input."
         }
     )
     output: str = field(

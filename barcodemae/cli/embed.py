@@ -10,12 +10,10 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
-from barcodemae.data import Judge, sample_path, stream_records, tell
+from barcodemae.data import Judge, stream_records, tell
 from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
 from barcodemae.embedding.writers import check_vectors_name, open_vectors
 from barcodemae.errors import BadRecordError
-
-SAMPLE = "sample"
 
 # A row group of the Parquet file, and barcodes among which batches of nearly equal length are found.
 _CHUNK = 4096
@@ -72,7 +70,6 @@ def embed(arguments: list[str]) -> None:
     output = Path(args.output)
     check_vectors_name(output)
     embedder: Any = load_engine(args.engine, args.model, args.use_frame)
-    sources = [str(sample_path()) if source == SAMPLE else source for source in args.data]
     judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
     options = {"batch_size": args.batch_size} if args.engine == NETWORK else {}
     num_vectors = num_judged = 0
@@ -80,7 +77,7 @@ def embed(arguments: list[str]) -> None:
         open_vectors(output, embedder.dimension) as file,
         tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
     ):
-        for read in stream_records(sources, on_error=args.on_error):
+        for read in stream_records(args.data, on_error=args.on_error):
             records = judge(read)
             for begin in range(0, len(records), _CHUNK):
                 chunk = records.slice(begin, _CHUNK)

@@ -30,7 +30,8 @@ class IdentifyArguments:
 
     queries: list[str] = field(
         metadata={
-            "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, or - for standard input."
+            "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, sample, or - for "
+            "standard input."
         }
     )
     library: str = field(

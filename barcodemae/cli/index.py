@@ -18,7 +18,9 @@ class IndexArguments:
     """What to make a library of, and with which model."""
 
     data: list[str] = field(
-        metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME, with names or without."}
+        metadata={
+            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with names or without."
+        }
     )
     output: str = field(metadata={"help": "Folder of the library. A build that was interrupted goes on."})
     taxonomy: str | None = field(

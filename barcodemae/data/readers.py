@@ -11,6 +11,7 @@ from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
 from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.sample_data import SAMPLE, sample_path
 from barcodemae.data.schema import Piece, conform
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from barcodemae.data.text import Lines, open_lines
@@ -46,7 +47,7 @@ def stream_records(
 
     A file is read by its extension (`EXTENSIONS`, each also with `.gz`). `hub:organisation/name` is a data
     set of the Hugging Face Hub, all splits; where it has no column `split`, their names become one. `-` is standard
-    input, of any format but Parquet.
+    input, of any format but Parquet, and `sample` the barcodes that come with the package.
 
     Args:
         sources: one source, or several to read one after the other.
@@ -69,10 +70,10 @@ def stream_records(
         sources = [sources]
     if not sources:
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
-    for source in sources:
-        is_standard_input = str(source) == STANDARD_INPUT
-        pieces = _standard_input(preset) if is_standard_input else _pieces(str(source), preset)
-        yield from _stream(NAME if is_standard_input else str(source), pieces, preset, on_error)
+    for name in map(_resolved, sources):
+        is_standard_input = name == STANDARD_INPUT
+        pieces = _standard_input(preset) if is_standard_input else _pieces(name, preset)
+        yield from _stream(NAME if is_standard_input else name, pieces, preset, on_error)
 
 
 def version_of(source: str | Path) -> dict[str, str | int]:
@@ -82,14 +83,19 @@ def version_of(source: str | Path) -> dict[str, str | int]:
         UnreadableFileError: there is no such source.
         ConfigurationError: it is standard input, which can be read but once.
     """
-    if str(source) == STANDARD_INPUT:
+    name = _resolved(source)
+    if name == STANDARD_INPUT:
         raise ConfigurationError("expected a file or a Hub data set, got '-': standard input can't be read again")
-    if str(source).startswith(HUB):
-        return {"name": str(source), "version": hub_version(str(source))}
-    path = Path(source)
+    if name.startswith(HUB):
+        return {"name": name, "version": hub_version(name)}
+    path = Path(name)
     _check(path)
     status = path.stat()
     return {"name": str(path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
+
+
+def _resolved(source: str | Path) -> str:
+    return str(sample_path()) if str(source) == SAMPLE else str(source)
 
 
 def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str) -> Iterator[pa.Table]:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+SAMPLE = "sample"
+"""What the sample is called where a source is read."""
+
 
 def sample_path() -> Path:
     """The bundled sample, a Parquet file with splits; found from an installed wheel too."""

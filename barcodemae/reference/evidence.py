@@ -17,7 +17,10 @@ VOTE_SCALE = 0.02
 
 MOST_MARGIN = 0.5
 
-_BLOCK_CELLS = 2**24
+_NO_LETTER = np.int8(-2)
+
+# What is compared at a time stays in the processor's cache.
+_BLOCK_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,12 @@ def compare_letters(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
     Returns:
         float32 `[n, hits]`.
     """
-    both = (queries[:, None] >= 0) & (references >= 0)
-    equal = ((queries[:, None] == references) & both).sum(axis=2)
-    return (equal / np.maximum(both.sum(axis=2), 1)).astype(np.float32)
+    is_known = queries >= 0
+    # An unknown letter of a query then equals none of a reference.
+    letters = np.where(is_known, queries, _NO_LETTER)
+    num_equal = (letters[:, None] == references).sum(axis=2, dtype=np.uint16)
+    num_both = (is_known[:, None] & (references >= 0)).sum(axis=2, dtype=np.uint16)
+    return (num_equal / np.maximum(num_both, 1)).astype(np.float32)
 
 
 def choose_voters(hits: Hits, letters: np.ndarray, letters_of: Callable[[np.ndarray], np.ndarray]) -> Neighbours:

@@ -11,11 +11,15 @@ import pyarrow as pa
 
 from barcodemae.errors import LibraryError
 from barcodemae.reference.calibration import Calibration
+from barcodemae.reference.indexing import num_candidates
 from barcodemae.reference.manifest import MANIFEST_FILE, Manifest, Segment, check_files, read_manifest
 from barcodemae.reference.records import NAMES, as_matrix, map_part
 from barcodemae.vectors.nearest import Hits
 
 INDEX_FILE = "index.faiss"
+
+# The vectors of their candidates stay in the processor's cache.
+_BLOCK_QUERIES = 64
 
 
 class Library:
@@ -127,10 +131,11 @@ class _Exact:
 
 
 class _Approximate:
-    """Takes candidates from an inverted file, and compares those exactly."""
+    """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
 
     def __init__(self, library: Library, segment: Segment, begin: int, removed: np.ndarray):
         self._library = library
+        self._kind = segment.index["kind"]
         self._begin = begin
         file = library.folder / segment.name / INDEX_FILE
         try:
@@ -151,13 +156,21 @@ class _Approximate:
 
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         queries = np.ascontiguousarray(queries, np.float32)
-        places = self._index.search(queries, num_hits, params=self._parameters)[1]
+        num_asked = num_candidates(self._kind, num_hits)
+        similarities, places = self._index.search(queries, num_asked, params=self._parameters)
         records = np.where(places >= 0, places + self._begin, -1)
-        similarities = np.full(records.shape, -np.inf, np.float32)
-        for row in range(len(queries)):
-            found = records[row] >= 0
-            similarities[row, found] = self._library.vectors(records[row, found]).astype(np.float32) @ queries[row]
-        return Hits(records, similarities)
+        if num_asked > num_hits:
+            similarities = self._compare(queries, records)
+        return Hits(records, np.where(records >= 0, similarities, -np.inf))
+
+    def _compare(self, queries: np.ndarray, records: np.ndarray) -> np.ndarray:
+        """Cosines of queries with records of each, `[n, records]`."""
+        similarities = np.empty(records.shape, np.float32)
+        for begin in range(0, len(queries), _BLOCK_QUERIES):
+            block = slice(begin, begin + _BLOCK_QUERIES)
+            vectors = self._library.vectors(np.maximum(records[block], 0).ravel()).reshape(*records[block].shape, -1)
+            similarities[block] = np.einsum("nhd,nd->nh", vectors.astype(np.float32), queries[block])
+        return similarities
 
 
 def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.Table]:
