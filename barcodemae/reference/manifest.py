@@ -53,7 +53,7 @@ class Segment:
         name: of its folder.
         num_records: so many.
         files: name -> fingerprint.
-        index: how it is searched: `kind`, and of an approximate one its `nprobe` and `recall`, measured when it was built.
+        index: how it is searched: `kind`, and of an approximate one `nprobe` and `recall`, measured when it was built.
     """
 
     name: str
