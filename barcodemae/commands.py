@@ -13,9 +13,14 @@ import yaml
 
 from barcodemae.errors import BarcodeMAEError, ConfigurationError
 
+# What a shell tells of a command that a closed pipe ended: 128, and the number of SIGPIPE.
+CLOSED_PIPE = 141
+
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; bad input becomes one line and exit code 2, anything else keeps its traceback.
+
+    Where nobody reads its output any more, as in `... | head -1`, it ends quietly, with exit code 141.
 
     Args:
         main: reads `sys.argv` and does the work.
@@ -23,11 +28,20 @@ def run_command(main: Callable[[], None]) -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("barcodemae").setLevel(logging.INFO if is_main_process() else logging.ERROR)
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except BarcodeMAEError as error:
         if is_main_process():
             print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # What is still to be written would fail once more when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(CLOSED_PIPE)
 
 
 def is_main_process() -> bool:

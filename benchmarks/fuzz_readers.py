@@ -111,7 +111,7 @@ def read(path: Path, is_standard_input: bool) -> None:
         judge(read_records(path, on_error="skip"), on_error="skip")
 
 
-def outcome(reading: Callable[[], None]) -> str:
+def outcome(reading: Callable[[], object]) -> str:
     """How a reading ends: "records", or the class of our error."""
     try:
         reading()

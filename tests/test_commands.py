@@ -1,10 +1,13 @@
 """Arguments from file and command line, and how a command ends."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
 
-from barcodemae.commands import parse_arguments, run_command
+from barcodemae.commands import CLOSED_PIPE, parse_arguments, run_command
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 
 
@@ -91,3 +94,26 @@ def test_bad_input_is_one_line_and_code_2(capsys):
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run_command(lambda: 1 / 0)
+
+
+CLOSED = "import os, sys; os.dup2(int(sys.argv[1]), {stream}); from barcodemae.commands import run_command; "
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stream", "main"),
+    [
+        (1, "print('few')"),
+        (1, "print('many' * 1_000_000)"),
+        (1, "(print('help'), sys.exit(0))"),
+        (2, "print('progress', file=sys.stderr)"),
+    ],
+)
+def test_nobody_reads_the_output_any_more(stream, main):
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = CLOSED.format(stream=stream) + f"run_command(lambda: {main})"
+    command = [sys.executable, "-c", program, str(writer)]
+    done = subprocess.run(command, pass_fds=[writer], capture_output=True, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stdout, done.stderr) == (CLOSED_PIPE, "", "")

@@ -14,7 +14,9 @@ from reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
 from barcodemae.reference import build, indexing
-from barcodemae.reference.build import append_records, build_library, check_model, remove_records
+from barcodemae.reference.build import append_records, build_library, check_model, keep_calibration, remove_records
+from barcodemae.reference.calibrate import calibrate_by_own
+from barcodemae.reference.calibration import OWN, Calibration, Probability
 from barcodemae.reference.indexing import build_index
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
@@ -212,6 +214,8 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
+            lambda: keep_calibration(folder, Calibration({}, Probability(np.zeros(5), np.zeros((1, 2))), OWN)),
+            lambda: calibrate_by_own(folder),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
@@ -263,6 +267,7 @@ def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, 
         build_library(tmp_path / "library", [source], embedder, MODEL)
     with pytest.raises(LibraryError, match="found none"):
         Library.open(tmp_path / "library")
+    (tmp_path / "library" / "segment-00000" / ".saving-part").mkdir()  # as a kill leaves it
     monkeypatch.setattr(build, "write_part", write_part)
     embedder.num_encoded = 0
     assert build_library(tmp_path / "library", [source], embedder, MODEL).num_records == 200

@@ -212,11 +212,12 @@ def _add_segment(
                     write_part(file, records, read.letters, vectors)
             progress.update(len(table))
     tell(judge.report)
-    parts = [as_matrix(map_part(file)["vector"]) for file in sorted(place.glob("*.arrow"))]
-    if not parts:
+    files = sorted(place.glob("*.arrow"))
+    if not files:
         shutil.rmtree(place)
         raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {judge.report.n_read:,} records")
-    vectors = np.concatenate(parts)
+    parts = (map_part(file, manifest.frame_length, manifest.dimension) for file in files)
+    vectors = np.concatenate([as_matrix(part["vector"]) for part in parts])
     index = build_index(vectors, place / INDEX_FILE) if len(vectors) > EXACT_RECORDS else describe_exact()
     (place / BUILDING_FILE).unlink()
     segment = Segment(name, len(vectors), fingerprints(place), index)
@@ -236,7 +237,7 @@ def _begin(place: Path, key: dict[str, Any]) -> None:
     """Go on with a segment of the same sources, or begin a new one."""
     told = json.dumps(key, sort_keys=True)
     file = place / BUILDING_FILE
-    if file.is_file() and file.read_text() == told:
+    if file.is_file() and file.read_bytes() == told.encode():
         logger.info("%s: going on with a build that was interrupted", place.parent)
         return
     shutil.rmtree(place, ignore_errors=True)

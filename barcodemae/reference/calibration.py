@@ -25,6 +25,7 @@ _LEAST_SPREAD = 1e-9
 _LOGISTIC_SHARE = 0.05
 _SURE = 30.0
 _FEWEST_QUERIES = 50
+_NUM_FEATURES = 5
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,14 @@ class Probability:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Probability":
-        return cls(np.array(told["weights"], np.float64), np.array(told["knots"], np.float64).reshape(-1, 2))
+        weights, knots = np.array(told["weights"], np.float64), np.array(told["knots"], np.float64)
+        if weights.shape != (_NUM_FEATURES,) or not knots.size or knots.shape != (len(knots), 2):
+            raise ValueError(f"expected {_NUM_FEATURES} weights, and pairs, got {weights.shape} and {knots.shape}")
+        sums, probabilities = knots.T
+        are_probabilities = ((probabilities >= 0) & (probabilities <= 1)).all()
+        if not np.isfinite([*weights, *sums]).all() or (np.diff(sums) < 0).any() or not are_probabilities:
+            raise ValueError("expected finite weights, and rising sums with probabilities from 0 to 1")
+        return cls(weights, knots)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,8 @@ class Calibration:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Calibration":
+        if told["by"] not in (OWN, QUERIES):
+            raise ValueError(f"expected that it was learnt from {OWN} or {QUERIES}, got {told['by']!r}")
         ranks = {rank: Probability.from_json(told["ranks"][rank]) for rank in RANKS}
         return cls(ranks, Probability.from_json(told["novelty"]), told["by"])
 

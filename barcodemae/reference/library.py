@@ -12,7 +12,7 @@ import pyarrow as pa
 from barcodemae.errors import LibraryError
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.indexing import num_candidates
-from barcodemae.reference.manifest import Manifest, Segment, check_files, read_manifest
+from barcodemae.reference.manifest import MANIFEST_FILE, Manifest, Segment, check_files, read_manifest
 from barcodemae.reference.records import NAMES, as_matrix, map_part
 from barcodemae.vectors.nearest import Hits
 
@@ -37,18 +37,10 @@ class Library:
 
     def __init__(self, folder: Path, manifest: Manifest):
         self.folder, self.manifest = folder, manifest
-        removed = [np.load(folder / name, allow_pickle=False) for name in manifest.removed]
+        removed = [_read_removed(folder / name, manifest.num_records) for name in manifest.removed]
         self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
-        self._parts = [
-            map_part(folder / segment.name / name)
-            for segment in manifest.segments
-            for name in sorted(segment.files)
-            if name.endswith(".arrow")
-        ]
+        self._parts = [part for segment in manifest.segments for part in _map_segment(folder, manifest, segment)]
         self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
-        if self._begins[-1] != manifest.num_records:
-            told, found = f"{manifest.num_records:,}", f"{self._begins[-1]:,}"
-            raise LibraryError(f"{folder}: expected {told} records, as its manifest has it, got {found}")
         self._letters = [as_matrix(part["letters"]) for part in self._parts]
         self._vectors = [as_matrix(part["vector"]) for part in self._parts]
         begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
@@ -77,7 +69,7 @@ class Library:
         for name in self.manifest.calibration:
             try:
                 return Calibration.from_json(json.loads((self.folder / name).read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
         return None
 
@@ -115,8 +107,7 @@ class Library:
         end = begin + segment.num_records
         gone = self.removed[(self.removed >= begin) & (self.removed < end)]
         if INDEX_FILE in segment.files:
-            file = self.folder / segment.name / INDEX_FILE
-            return _Approximate(self, file, segment.index["kind"], begin, gone)
+            return _Approximate(self, segment, begin, gone)
         return _Exact(self, np.setdiff1d(np.arange(begin, end), gone, assume_unique=True))
 
 
@@ -142,14 +133,19 @@ class _Exact:
 class _Approximate:
     """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
 
-    def __init__(self, library: Library, file: Path, kind: str, begin: int, removed: np.ndarray):
+    def __init__(self, library: Library, segment: Segment, begin: int, removed: np.ndarray):
         self._library = library
-        self._kind = kind
+        self._kind = segment.index["kind"]
         self._begin = begin
+        file = library.folder / segment.name / INDEX_FILE
         try:
             self._index = cast(Any, faiss.read_index(str(file), faiss.IO_FLAG_MMAP))
         except RuntimeError as error:
             raise LibraryError(f"{file}: expected an index of FAISS, got: {' '.join(str(error).split())}") from error
+        expected, got = (segment.num_records, library.manifest.dimension), (self._index.ntotal, self._index.d)
+        if not isinstance(self._index, faiss.IndexIVF) or got != expected:
+            told = f"an inverted file of {expected[0]} vectors of {expected[1]} numbers"
+            raise LibraryError(f"{file}: expected {told}, got {type(self._index).__name__} of {got[0]} of {got[1]}")
         self._parameters: Any = faiss.SearchParametersIVF()
         self._parameters.nprobe = self._index.nprobe
         if len(removed):
@@ -175,6 +171,26 @@ class _Approximate:
             vectors = self._library.vectors(np.maximum(records[block], 0).ravel()).reshape(*records[block].shape, -1)
             similarities[block] = np.einsum("nhd,nd->nh", vectors.astype(np.float32), queries[block])
         return similarities
+
+
+def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.Table]:
+    files = [folder / segment.name / name for name in sorted(segment.files) if name.endswith(".arrow")]
+    parts = [map_part(file, manifest.frame_length, manifest.dimension) for file in files]
+    if (found := sum(map(len, parts))) != segment.num_records:
+        told = f"{segment.num_records:,} records, as {MANIFEST_FILE} has it"
+        raise LibraryError(f"{folder / segment.name}: expected {told}, got {found:,}")
+    return parts
+
+
+def _read_removed(file: Path, num_records: int) -> np.ndarray:
+    try:
+        removed = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # the header is parsed as Python, with errors of many kinds
+        raise LibraryError(f"{file}: expected numbers of removed records, got: {error}") from error
+    if removed.dtype != np.int64 or removed.ndim != 1 or ((removed < 0) | (removed >= num_records)).any():
+        expected = f"whole numbers from 0 to {num_records - 1}"
+        raise LibraryError(f"{file}: expected {expected}, got others, of {removed.dtype} {removed.shape}")
+    return np.array(removed)
 
 
 def _no_hits(num_queries: int, num_hits: int) -> Hits:

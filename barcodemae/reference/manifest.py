@@ -25,6 +25,8 @@ VERSION = 1
 # A library may come from anywhere: what it calls its files must not lead out of its folder.
 _NAME = re.compile(r"\w[\w.-]*")
 
+_MODEL = ("name", "weights_sha256", "engine")
+
 _BLOCK_BYTES = 4096
 _NUM_BLOCKS = 64
 
@@ -35,7 +37,8 @@ class Fingerprint:
 
     Attributes:
         bytes: its size.
-        blake2: of 64 blocks that lie evenly over it, the first and the last among them.
+        blake2: of 64 blocks of 4,096 bytes that lie evenly over it, the first and the last among them. What changes
+            between two blocks of a larger file, and leaves its size, is not seen: a bit that a disk lost, say.
     """
 
     bytes: int
@@ -50,7 +53,7 @@ class Segment:
         name: of its folder.
         num_records: so many.
         files: name -> fingerprint.
-        index: how it is searched: `kind`, and of an approximate one its `recall` at 1, measured when it was built.
+        index: how it is searched: `kind`, and of an approximate one `nprobe` and `recall`, measured when it was built.
     """
 
     name: str
@@ -136,14 +139,17 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if told["version"] != VERSION:
-            raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']}")
+            raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']!r}")
         segments = tuple(_segment(one) for one in told["segments"])
+        if not segments:
+            raise ValueError("expected a segment or more, got none")
+        model = {key: _text(told["model"][key]) for key in _MODEL}
         others = (_fingerprints(told[kind]) for kind in ("removed", "calibration"))
-        return Manifest(told["model"], told["dimension"], told["frame_length"], segments, *others)
+        return Manifest(model, _count(told["dimension"]), _count(told["frame_length"]), segments, *others)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
         raise LibraryError(f"{folder}: {problem}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LibraryError(f"{file}: expected the manifest of a library, got: {error!r}") from error
 
 
@@ -172,11 +178,26 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _segment(told: dict[str, Any]) -> Segment:
-    return Segment(_plain(told["name"]), told["num_records"], _fingerprints(told["files"]), told["index"])
+    index = {**told["index"], "kind": _text(told["index"]["kind"])}
+    return Segment(_plain(told["name"]), _count(told["num_records"]), _fingerprints(told["files"]), index)
 
 
 def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:
-    return {_plain(name): Fingerprint(**one) for name, one in told.items()}
+    return {
+        _plain(name): Fingerprint(_count(one["bytes"], least=0), _text(one["blake2"])) for name, one in told.items()
+    }
+
+
+def _count(told: Any, least: int = 1) -> int:
+    if type(told) is not int or told < least:
+        raise ValueError(f"expected a whole number from {least}, got {told!r}")
+    return told
+
+
+def _text(told: Any) -> str:
+    if not isinstance(told, str):
+        raise ValueError(f"expected text, got {told!r}")
+    return told
 
 
 def _plain(name: str) -> str:

@@ -49,17 +49,29 @@ def write_part(file: Path, records: pa.Table, letters: np.ndarray, vectors: np.n
         writer.write_table(table)
 
 
-def map_part(file: Path) -> pa.Table:
+def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
     """The table of a part, mapped: it takes no memory of its own.
 
+    Args:
+        file: as `write_part` made it.
+        frame_length: letters of a record.
+        dimension: of its vector.
+
     Raises:
-        LibraryError: it can't be read.
+        LibraryError: it can't be read, or holds something else.
     """
     try:
         with pa.memory_map(str(file)) as source:
-            return pa.ipc.open_stream(source).read_all()
-    except (OSError, pa.ArrowInvalid) as error:
+            part = pa.ipc.open_stream(source).read_all()
+        part.validate()
+        is_ours = part.schema == records_schema(frame_length, dimension)
+    except (OSError, OverflowError, pa.ArrowException) as error:
         raise LibraryError(f"{file}: expected records of a library, got: {error}") from error
+    if not is_ours:
+        expected = f"records of {frame_length} letters and a vector of {dimension} numbers"
+        got = ", ".join(f"{field.name} ({field.type})" for field in part.schema)
+        raise LibraryError(f"{file}: expected {expected}, got the columns {got}")
+    return part
 
 
 def as_matrix(column: pa.ChunkedArray) -> np.ndarray:

@@ -50,10 +50,11 @@ def clear_leftovers(folder: Path, manifest: Manifest, keep: Path | None = None) 
     Args:
         folder: the library's, held against other writers.
         manifest: the library's.
-        keep: the segment that is being made.
+        keep: the segment that is being made; of it only what was half written goes.
     """
     named = {*manifest.removed, *manifest.calibration, *(segment.name for segment in manifest.segments)}
-    for place in folder.iterdir():
+    half_written = [] if keep is None else keep.glob(f"{SCRATCH_PREFIX}*")
+    for place in [*folder.iterdir(), *half_written]:
         ours = place.name.startswith((SEGMENT_PREFIX, REMOVED_PREFIX, CALIBRATION_PREFIX, SCRATCH_PREFIX))
         if ours and place.name not in named and place != keep:
             if place.is_dir():

@@ -1,0 +1,105 @@
+"""Parsers under a fuzzer that sees which branches an input takes: each input ends in records or in one of our errors.
+
+`python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` begins with real barcodes, as `fuzz_readers.py`
+writes them, and goes on from whatever reaches a new branch. `library.json`, `calibration.json` and `removed.npy` of a
+reference library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which tells how many inputs
+there were in a second, and ends at an exception that is none of ours, or an input that takes over five seconds: it then
+names the file that it has written the input to, and does not exit with 0.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["barcodemae"]):
+    import numpy as np
+    import pyarrow as pa
+    from fuzz_readers import TOKENS, outcome, read, real_files
+
+    from barcodemae.data import RANKS
+    from barcodemae.data.standard_input import STANDARD_INPUT
+    from barcodemae.reference.calibration import OWN, Calibration, Probability
+    from barcodemae.reference.library import Library
+    from barcodemae.reference.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
+    from barcodemae.reference.records import NAMES, write_part
+
+MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration.json", "removed.npy"
+
+HANG_SECONDS = 5
+LONGEST_INPUT = 20_000
+
+_LETTERS, _DIMENSION, _RECORDS = 8, 4, 5
+_UNSEEN = Fingerprint(0, "")
+
+
+def library_files(folder: Path) -> tuple[Library, dict[str, bytes]]:
+    """A small library, and what its files hold that can be damaged."""
+    place = folder / "segment-00000"
+    place.mkdir(exist_ok=True)
+    text = pa.array([str(row) for row in range(_RECORDS)], pa.large_string())
+    records = pa.table(dict.fromkeys((*NAMES, "nucleotides"), text))
+    letters, vectors = np.zeros((_RECORDS, _LETTERS), np.int8), np.ones((_RECORDS, _DIMENSION))
+    write_part(place / "part-00000.arrow", records, letters, vectors)
+    np.save(folder / REMOVED, np.array([1, 3]))
+    probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
+    calibration = Calibration(dict.fromkeys(RANKS, probability), probability, OWN)
+    segment = Segment(place.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
+    model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
+    manifest = Manifest(model, _DIMENSION, _LETTERS, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})
+    contents = {
+        MANIFEST: manifest.as_text().encode(),
+        CALIBRATION: json.dumps(calibration.as_json()).encode(),
+        REMOVED: (folder / REMOVED).read_bytes(),
+    }
+    return Library(folder, manifest), contents
+
+
+def reading_of(name: str, folder: Path, library: Library) -> Callable[[], object]:
+    """What reads a file of that name in a folder."""
+    if name == MANIFEST:
+        return lambda: read_manifest(folder)
+    if name == CALIBRATION:
+        return library.calibration
+    if name == REMOVED:
+        return lambda: Library(folder, library.manifest)
+    return lambda: read(folder / name, name == STANDARD_INPUT)
+
+
+def main() -> None:
+    """Fuzz the parser of one kind of file."""
+    files = real_files()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", choices=[*files, MANIFEST, CALIBRATION, REMOVED], help="whose parser")
+    parser.add_argument("folder", type=Path, help="to work in; it keeps the inputs that reached something new")
+    parser.add_argument("--runs", type=int, default=100_000, help="inputs")
+    parser.add_argument("--seed", type=int, default=1, help="another one gives other inputs")
+    args = parser.parse_args()
+
+    logging.disable()
+    place, corpus = args.folder / "files", args.folder / f"corpus {args.file}"
+    for folder in (place, corpus):
+        folder.mkdir(parents=True, exist_ok=True)
+    library, contents = library_files(place)
+    (corpus / "real").write_bytes((files | contents)[args.file])
+    words = args.folder / "words"
+    escaped = ("".join(f"\\x{byte:02x}" for byte in token) for token in TOKENS)
+    words.write_text("".join(f'"{token}"\n' for token in escaped))
+    reading = reading_of(args.file, place, library)
+
+    def try_input(content: bytes) -> None:
+        (place / args.file).write_bytes(content)
+        outcome(reading)
+
+    options = {"runs": args.runs, "seed": args.seed, "timeout": HANG_SECONDS, "max_len": LONGEST_INPUT, "dict": words}
+    options |= {"artifact_prefix": f"{args.folder}/", "print_final_stats": 1}
+    atheris.Setup([sys.argv[0], str(corpus), *(f"-{name}={value}" for name, value in options.items())], try_input)
+    atheris.Fuzz()  # does not return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Writers of a library that are killed with SIGKILL: `killed_writers.py FASTA FOLDER writes` or `... moments COUNT`.
+
+A library is built, added to, calibrated, taken from and calibrated again, a step at a time, each in a child that is
+forked from a process that has imported all it needs. `writes` kills right before each file operation that Python makes
+in the library's folder (opening to write, renaming, removing, making a folder), which is right after the one before;
+`moments` at random times, again and again until the step is done. After each kill the library must be the old one or
+the new one. The step is then taken again where it is the old one, another writer follows, and each file must be what it
+is where nothing was killed. Prints how many were killed, how many left the old library and how many the new one, and
+what was found wrong.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import sklearn.isotonic
+import sklearn.linear_model  # noqa: F401 (imported once, before the children are made)
+from reference_records import MODEL, LettersEmbedder
+
+from barcodemae.data import fasta, read_records
+from barcodemae.errors import LibraryError
+from barcodemae.reference import build, indexing
+from barcodemae.reference.build import append_records, build_library, remove_records
+from barcodemae.reference.calibrate import calibrate_by_own
+from barcodemae.reference.library import Library
+
+OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+NO_LIBRARY = "no library"
+
+
+class Steps:
+    """What is done to a library, in this order.
+
+    Args:
+        source: FASTA of named barcodes; the first three quarters are built, the others appended.
+        folder: for the two parts.
+    """
+
+    def __init__(self, source: Path, folder: Path):
+        lines = source.read_text().splitlines(keepends=True)
+        cut = len(lines) // 8 * 6
+        self._parts = [folder / "built.fasta", folder / "appended.fasta"]
+        for part, some in zip(self._parts, (lines[:cut], lines[cut:]), strict=True):
+            part.write_text("".join(some))
+        records = read_records(source)
+        self.ids = records["id"].to_pylist()
+        self.embedder = LettersEmbedder()
+        self.queries = self.embedder.encode(records["nucleotides"].to_pylist())
+        self.names = ("build", "append", "calibrate", "remove", "calibrate again")
+
+    def take(self, name: str, library: Path) -> None:
+        """Take one of the steps, or the `end` that comes after each."""
+        if name == "build":
+            build_library(library, [str(self._parts[0])], self.embedder, MODEL)
+        elif name == "append":
+            append_records(library, [str(self._parts[1])], self.embedder, MODEL)
+        elif name == "remove":
+            remove_records(library, self.ids[3:6])
+        elif name == "end":
+            remove_records(library, self.ids[:1])
+        elif not calibrate_by_own(library):
+            raise AssertionError("the records do not suffice to calibrate")
+
+    def answers(self, folder: Path) -> str:
+        """All that a library answers: its records, their hits, its calibration."""
+        try:
+            library = Library.open(folder)
+        except LibraryError as error:
+            if "found none" in str(error) and "reference library" in str(error):
+                return NO_LIBRARY
+            raise
+        hits = library.search(self.queries, 5)
+        calibration = library.calibration()
+        told = [
+            library.live.tolist(),
+            library.names().to_pylist(),
+            library.nucleotides(np.arange(library.manifest.num_records)),
+            hits.rows.tolist(),
+            hits.similarities.tolist(),
+            None if calibration is None else calibration.as_json(),
+        ]
+        return _digest(json.dumps(told).encode())
+
+
+def start(step: Callable[[], None], library: Path, watch: Callable[[str], None] | None = None) -> int:
+    """Take a step in a child: its process id."""
+    gc.collect()  # a mapped index of FAISS has threads, without which a child can't end it
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        log = os.open(library.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if watch is not None:
+            sys.addaudithook(lambda event, details: _report(event, details, library, watch))
+        step()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _report(event: str, details: tuple, library: Path, watch: Callable[[str], None]) -> None:
+    is_reading = event == "open" and not (details[2] or 0) & (os.O_WRONLY | os.O_RDWR)
+    if event in OPERATIONS and not is_reading and str(details[0]).startswith(str(library)):
+        where = details[1] if event == "os.rename" else details[0]
+        watch(f"{event} {Path(where).relative_to(library)}")
+
+
+def finish(child: int, library: Path) -> bool:
+    """Wait for a child: whether it was killed. It must not have failed otherwise."""
+    status = os.waitpid(child, 0)[1]
+    was_killed = os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    if status and not was_killed:
+        raise RuntimeError(f"status {status}: {library.with_suffix('.log').read_text()}")
+    return was_killed
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Digest of each file by its path; a folder is there too, so that an empty one is seen."""
+    return {
+        path.relative_to(folder).as_posix(): _digest(path.read_bytes()) if path.is_file() else "folder"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+class Trial:
+    """One step, from the library before it, with what it leads to where nothing is killed.
+
+    Args:
+        steps: all of them.
+        name: of this one.
+        before: the folder of the library before it; is not there before a build.
+        root: for other folders.
+    """
+
+    def __init__(self, steps: Steps, name: str, before: Path, root: Path):
+        self.steps, self.name, self.before = steps, name, before
+        self.library, self.after = root / "library", root / f"after {name}"
+        self.left: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self._old = steps.answers(before)
+        self._begin()
+        operations = root / "operations.txt"
+        operations.unlink(missing_ok=True)
+        start_time = time.perf_counter()
+        finish(self._start(_append_to(operations)), self.library)
+        self.seconds = time.perf_counter() - start_time
+        self.operations = operations.read_text().splitlines()
+        self._new = steps.answers(self.library)
+        _copy(self.library, self.after)
+        self._take("end")
+        self._end = files_in(self.library)
+
+    def at_write(self, number: int) -> None:
+        """Kill before one of the operations, then see what is left."""
+        self._begin()
+        if finish(self._start(_kill_at(number)), self.library):
+            where = f"{self.name}, before {number}: {self.operations[number]}"
+            self._go_on(where, [self.name, "end"] if self._look(where) == "old" else ["end"])
+
+    def at_moments(self, moments: Iterator[float]) -> int:
+        """Kill again and again, until the step is done: how many were killed."""
+        self._begin()
+        killed = 0
+        where = self.name
+        for share in moments:
+            child = self._start()
+            time.sleep(share * self.seconds)
+            os.kill(child, signal.SIGKILL)
+            if not finish(child, self.library):
+                break
+            killed += 1
+            where += f", after {share * self.seconds:.3f} of {self.seconds:.3f} s"
+            if self._look(where) != "old":
+                break
+        self._go_on(where, ["end"])
+        return killed
+
+    def _start(self, watch: Callable[[str], None] | None = None) -> int:
+        return start(lambda: self.steps.take(self.name, self.library), self.library, watch)
+
+    def _take(self, name: str) -> None:
+        finish(start(lambda: self.steps.take(name, self.library), self.library), self.library)
+
+    def _begin(self) -> None:
+        shutil.rmtree(self.library, ignore_errors=True)
+        if self.before.exists():
+            _copy(self.before, self.library)
+
+    def _look(self, where: str) -> str:
+        try:
+            found = {self._old: "old", self._new: "new"}.get(self.steps.answers(self.library), "neither")
+        except LibraryError as error:
+            found = "neither"
+            self.wrong.append(f"{where}: {error}")
+        self.left[found] += 1
+        if found == "neither":
+            self.wrong.append(f"{where}: neither the old library nor the new one")
+        return found
+
+    def _go_on(self, where: str, names: list[str]) -> None:
+        try:
+            for name in names:
+                self._take(name)
+            found = files_in(self.library)
+        except RuntimeError as error:
+            self.wrong.append(f"{where}: the next writer failed: {error}")
+            return
+        different = sorted(name for name in found.keys() | self._end.keys() if found.get(name) != self._end.get(name))
+        if different:
+            self.wrong.append(f"{where}: other files than without a kill: {', '.join(different)}")
+
+
+def main() -> None:
+    source, root, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    # Several parts and an inverted file from few records.
+    fasta.BATCH_ROWS = 50
+    build.EXACT_RECORDS = indexing.EXACT_RECORDS = 100
+    steps = Steps(source, root)
+    trials: list[Trial] = []
+    for name in steps.names:
+        trials.append(Trial(steps, name, trials[-1].after if trials else root / "nothing", root))
+    killed = 0
+    if how == "moments":
+        generator = random.Random(0)
+        moments = iter(lambda: generator.uniform(0, 1), None)
+        while killed < int(sys.argv[4]):
+            for trial in trials:
+                killed += trial.at_moments(moments)
+    else:
+        for trial in trials:
+            for number in range(len(trial.operations)):
+                trial.at_write(number)
+            killed += trial.left.total()
+    left: Counter[str] = sum((trial.left for trial in trials), Counter())
+    operations = {trial.name: trial.operations for trial in trials}
+    wrong = [line for trial in trials for line in trial.wrong]
+    print(json.dumps({"operations": operations, "killed": killed, "left": left, "wrong": wrong}))
+
+
+def _copy(folder: Path, to: Path) -> None:
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(folder, to)
+
+
+def _append_to(file: Path) -> Callable[[str], None]:
+    def append(operation: str) -> None:
+        with file.open("a") as lines:
+            lines.write(f"{operation}\n")
+
+    return append
+
+
+def _kill_at(number: int) -> Callable[[str], None]:
+    left = iter(range(number))
+
+    def kill(_: str) -> None:
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
+if __name__ == "__main__":
+    main()
