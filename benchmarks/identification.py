@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from barcodemae.commands import run_command
 from barcodemae.data import sample_path
-from barcodemae.embedding.engines import ENGINES, NETWORK
+from barcodemae.embedding.engines import ENGINES, FRAME
 from barcodemae.evaluation.comparison import paired_comparison
 from barcodemae.evaluation.rivals.alignment_programs import SETTINGS, program_version
 from barcodemae.evaluation.scores import accuracy_scores
@@ -188,7 +188,7 @@ def main() -> None:
         (scratch_folder / "identification.md").write_text(report)
         (scratch_folder / "identification.json").write_text(json.dumps(results, indent=2) + "\n")
         draw_frontier(results).savefig(scratch_folder / "identification.png", dpi=150)
-        draw_reliability(plots[NETWORK]).savefig(scratch_folder / "reliability.png", dpi=150)
+        draw_reliability(plots[FRAME]).savefig(scratch_folder / "reliability.png", dpi=150)
 
 
 if __name__ == "__main__":

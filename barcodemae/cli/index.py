@@ -7,7 +7,7 @@ from typing import Any
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
 from barcodemae.data.taxonomy import read_taxonomy
-from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
+from barcodemae.embedding.engines import ENGINES, FRAME, load_engine
 from barcodemae.reference.build import append_records, build_library
 from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.models import describe_model
@@ -31,9 +31,9 @@ class IndexArguments:
         metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."},
     )
     engine: str = field(
-        default=NETWORK,
+        default=FRAME,
         metadata={
-            "help": "network: the whole model; frame: a tuned model's letters alone, many times as fast.",
+            "help": "frame: a tuned model's letters alone, without torch; network: the whole model.",
             "choices": list(ENGINES),
         },
     )
