@@ -125,5 +125,6 @@ def draw_frontier(results: Mapping[str, Any]) -> Figure:
             axes.plot([net], [share], "o", color=colour, label=name)
         axes.set(xscale="log", xlabel="queries a second (hollow: start counted)", ylabel="right, %", title=title)
         finish(axes)
-    panels[1].legend(frameon=False, fontsize=8, loc="lower right")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, fontsize=8, loc="outside lower center", ncols=len(names))
     return figure

@@ -9,7 +9,6 @@ is where nothing was killed. Prints how many were killed, how many left the old 
 what was found wrong.
 """
 
-import gc
 import hashlib
 import json
 import os
@@ -18,14 +17,14 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import sklearn.isotonic
 import sklearn.linear_model  # noqa: F401 (imported once, before the children are made)
+from killed_children import Watch, append_to, finish, kill_at, start
 from reference_records import MODEL, LettersEmbedder
 
 from barcodemae.data import fasta, read_records
@@ -35,7 +34,6 @@ from barcodemae.reference.build import append_records, build_library, remove_rec
 from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.library import Library
 
-OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 NO_LIBRARY = "no library"
 
 
@@ -93,43 +91,6 @@ class Steps:
         return _digest(json.dumps(told).encode())
 
 
-def start(step: Callable[[], None], library: Path, watch: Callable[[str], None] | None = None) -> int:
-    """Take a step in a child: its process id."""
-    gc.collect()  # a mapped index of FAISS has threads, without which a child can't end it
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        log = os.open(library.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        if watch is not None:
-            sys.addaudithook(lambda event, details: _report(event, details, library, watch))
-        step()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _report(event: str, details: tuple, library: Path, watch: Callable[[str], None]) -> None:
-    is_reading = event == "open" and not (details[2] or 0) & (os.O_WRONLY | os.O_RDWR)
-    if event in OPERATIONS and not is_reading and str(details[0]).startswith(str(library)):
-        where = details[1] if event == "os.rename" else details[0]
-        watch(f"{event} {Path(where).relative_to(library)}")
-
-
-def finish(child: int, library: Path) -> bool:
-    """Wait for a child: whether it was killed. It must not have failed otherwise."""
-    status = os.waitpid(child, 0)[1]
-    was_killed = os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-    if status and not was_killed:
-        raise RuntimeError(f"status {status}: {library.with_suffix('.log').read_text()}")
-    return was_killed
-
-
 def files_in(folder: Path) -> dict[str, str]:
     """Digest of each file by its path; a folder is there too, so that an empty one is seen."""
     return {
@@ -162,7 +123,7 @@ class Trial:
         operations = root / "operations.txt"
         operations.unlink(missing_ok=True)
         start_time = time.perf_counter()
-        finish(self._start(_append_to(operations)), self.library)
+        finish(self._start(append_to(operations)), self.library)
         self.seconds = time.perf_counter() - start_time
         self.operations = operations.read_text().splitlines()
         self._new = steps.answers(self.library)
@@ -173,7 +134,7 @@ class Trial:
     def at_write(self, number: int) -> None:
         """Kill before one of the operations, then see what is left."""
         self._begin()
-        if finish(self._start(_kill_at(number)), self.library):
+        if finish(self._start(kill_at(number)), self.library):
             where = f"{self.name}, before {number}: {self.operations[number]}"
             self._go_on(where, [self.name, "end"] if self._look(where) == "old" else ["end"])
 
@@ -195,7 +156,7 @@ class Trial:
         self._go_on(where, ["end"])
         return killed
 
-    def _start(self, watch: Callable[[str], None] | None = None) -> int:
+    def _start(self, watch: Watch | None = None) -> int:
         return start(lambda: self.steps.take(self.name, self.library), self.library, watch)
 
     def _take(self, name: str) -> None:
@@ -260,24 +221,6 @@ def main() -> None:
 def _copy(folder: Path, to: Path) -> None:
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(folder, to)
-
-
-def _append_to(file: Path) -> Callable[[str], None]:
-    def append(operation: str) -> None:
-        with file.open("a") as lines:
-            lines.write(f"{operation}\n")
-
-    return append
-
-
-def _kill_at(number: int) -> Callable[[str], None]:
-    left = iter(range(number))
-
-    def kill(_: str) -> None:
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return kill
 
 
 if __name__ == "__main__":
