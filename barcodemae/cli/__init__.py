@@ -21,7 +21,13 @@ def _dispatch() -> None:
     if verb not in VERBS:
         raise ConfigurationError(f"expected one of {', '.join(VERBS)}, got {verb}")
     sys.argv[0] = f"barcodemae {verb}"  # what a verb's own help calls the command
-    resolve_name(VERBS[verb][1])(arguments)
+    try:
+        run = resolve_name(VERBS[verb][1])
+    except ModuleNotFoundError as error:
+        if error.name != "faiss":
+            raise
+        raise ConfigurationError(f"{verb}: expected FAISS, got none: pip install 'barcodemae[identify]'") from error
+    run(arguments)
 
 
 # What each is about, and where it is: a verb's module is imported when the verb is called.
