@@ -98,7 +98,7 @@ def test_an_inverted_file_finds_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     families = [changed(rng.integers(0, 4, LETTERS), *rng.integers(0, LETTERS, (10, 2))) for _ in range(40)]
     exact = linkage_of(np.concatenate(families))
-    monkeypatch.setattr(candidates, "EXACT_RECORDS", 100)
+    monkeypatch.setattr(candidates, "EXACT_BARCODES", 100)
     asked = linkage_of(np.concatenate(families))
     assert asked.candidates.search["kind"].startswith("IVF")
     assert asked.cut(0.02).tolist() == exact.cut(0.02).tolist() == np.repeat(np.arange(40), 10).tolist()

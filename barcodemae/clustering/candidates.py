@@ -7,9 +7,12 @@ from typing import Any
 import faiss
 import numpy as np
 
-from barcodemae.reference.indexing import EXACT_RECORDS, build_index, describe_exact
+from barcodemae.reference.indexing import build_index, describe_exact
 
 NUM_CANDIDATES = 50
+
+# Clusters hang together by few links, so that an exact search is worth a minute.
+EXACT_BARCODES = 100_000
 
 
 class Candidates:
@@ -26,7 +29,7 @@ class Candidates:
         self._vectors = np.ascontiguousarray(vectors, np.float32)
         self._index: Any = None
         self.search = describe_exact()
-        if len(vectors) > EXACT_RECORDS:
+        if len(vectors) > EXACT_BARCODES:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "index.faiss"
                 self.search = build_index(self._vectors, file)
