@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.data import RANKS
-from barcodemae.errors import ConfigurationError
 from barcodemae.reference.calibrate import Foretold
 from barcodemae.reference.calibration import QUERIES, Calibration, Probability, fit_probability
 from barcodemae.reference.evidence import Vote
@@ -56,12 +55,6 @@ def test_what_always_or_never_happened(happened):
     evidence = votes(np.linspace(0, 1, 60))
     probability = fit_probability(evidence, np.full(60, happened), np.ones(60))
     np.testing.assert_allclose(probability(evidence), happened, atol=1e-6)
-
-
-def test_too_few_queries_are_refused():
-    vote, happened, weights = drawn(49)
-    with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got 49"):
-        fit_probability(vote, happened, weights)
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=20))

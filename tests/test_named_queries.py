@@ -125,5 +125,20 @@ def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
 
 def test_few_records_do_not_calibrate(named, tmp_path):
     folder = library_of(named.slice(0, 10), tmp_path)
+    with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got "):
+        calibrate(ask_own(Library.open(folder)), OWN)
     assert not calibrate_by_own(Path(folder))
     assert Library.open(folder).calibration() is None
+
+
+def test_names_of_some_ranks_are_enough(named, tmp_path):
+    """Many libraries know no more than genus and species."""
+    for rank in ("phylum", "class", "order", "family"):
+        named = named.set_column(named.column_names.index(rank), rank, pa.array([""] * len(named), pa.large_string()))
+    folder = library_of(named.slice(0, 400), tmp_path)
+    assert calibrate_by_own(folder)
+    own = ask_own(Library.open(folder))
+    calibration = Library.open(folder).calibration()
+    assert calibration.ranks["family"](own.votes["family"]).max() < 1e-6
+    assert calibration.ranks["species"](own.votes["species"]).max() > 0.5
+    assert list(foretell_others(own)) == ["genus", "species", NOVELTY]

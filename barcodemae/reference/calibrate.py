@@ -8,9 +8,11 @@ import numpy as np
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.reference.build import keep_calibration
-from barcodemae.reference.calibration import OWN, Calibration, Probability, fit_probability
+from barcodemae.reference.calibration import NEVER, OWN, Calibration, Probability, fit_probability
 from barcodemae.reference.library import Library
 from barcodemae.reference.named_queries import NOVELTY, NamedQueries, ask_own
+
+FEWEST_QUERIES = 50
 
 _NUM_FOLDS = 5
 
@@ -39,21 +41,24 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     """Fit all probabilities.
 
     Args:
-        queries: fifty or more with a name at each rank.
+        queries: fifty or more. At a rank where fewer have a name, no name is trusted.
         by: `OWN` or `QUERIES`, what they are.
 
     Raises:
         ConfigurationError: there are too few queries.
     """
+    if (n := len(queries.species)) < FEWEST_QUERIES:
+        raise ConfigurationError(f"expected {FEWEST_QUERIES} named queries or more to calibrate, got {n}")
     everyone = np.ones(len(queries.species), bool)
-    return Calibration({rank: _fit(queries, rank, everyone) for rank in RANKS}, _fit(queries, NOVELTY, everyone), by)
+    ranks = dict.fromkeys(RANKS, NEVER) | {rank: _fit(queries, rank, everyone) for rank in _fitted_ranks(queries)}
+    return Calibration(ranks, _fit(queries, NOVELTY, everyone), by)
 
 
 def calibrate_by_own(folder: str | Path) -> bool:
     """Calibrate a library by its own records, unless it was calibrated by queries.
 
     Returns:
-        Whether it is calibrated now: it can't be by fewer than fifty records with a name at each rank.
+        Whether it is calibrated now: it can't be by fewer than fifty records with a species.
 
     Raises:
         LibraryError: it is missing or broken, or another process is writing to it.
@@ -73,16 +78,17 @@ def calibrate_by_own(folder: str | Path) -> bool:
 def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]:
     """What is foretold of each species by what the others taught, in five folds.
 
-    Returns:
-        Of each rank, and of `NOVELTY`.
+    Args:
+        queries: fifty or more.
+        seed: of the folds.
 
-    Raises:
-        ConfigurationError: there are too few queries.
+    Returns:
+        Of each rank at which enough queries have a name, and of `NOVELTY`.
     """
     _, number = np.unique(queries.species, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
     found = {}
-    for what in (*RANKS, NOVELTY):
+    for what in (*_fitted_ranks(queries), NOVELTY):
         probabilities = np.empty(len(fold))
         for here in range(_NUM_FOLDS):
             rows = np.flatnonzero(fold == here)
@@ -101,6 +107,11 @@ def foretell(queries: NamedQueries, calibration: Calibration) -> dict[str, Foret
         everyone = Foretold(foretold, queries.happened(what), queries.is_new, queries.weights)
         found[what] = everyone.take(queries.counts(what))
     return found
+
+
+def _fitted_ranks(queries: NamedQueries) -> list[str]:
+    """The ranks at which enough queries have a name, species among them."""
+    return [rank for rank in RANKS if queries.named[rank].sum() >= FEWEST_QUERIES]
 
 
 def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> Probability:

@@ -24,7 +24,6 @@ _LEAST_SPREAD = 1e-9
 # halves of the species of `val_unseen` this costs nothing in calibration, and 3 points more of them can be named.
 _LOGISTIC_SHARE = 0.05
 _SURE = 30.0
-_FEWEST_QUERIES = 50
 _NUM_FEATURES = 5
 
 
@@ -88,6 +87,10 @@ class Calibration:
         return cls(ranks, Probability.from_json(told["novelty"]), told["by"])
 
 
+NEVER = Probability(np.array([0, 0, 0, 0, -_SURE]), np.array([[0.0, 0.0]]))
+"""Of what no query has shown to happen."""
+
+
 def fit_probability(vote: Vote, happened: np.ndarray, weights: np.ndarray) -> Probability:
     """Learn a probability.
 
@@ -97,18 +100,17 @@ def fit_probability(vote: Vote, happened: np.ndarray, weights: np.ndarray) -> Pr
         weights: `[n]`, how much each query counts.
 
     Raises:
-        ConfigurationError: there are fewer than 50 queries, or scikit-learn is missing.
+        ConfigurationError: scikit-learn is missing.
     """
     try:
         from sklearn.isotonic import IsotonicRegression
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[identify]'") from error
-    if len(happened) < _FEWEST_QUERIES:
-        raise ConfigurationError(f"expected {_FEWEST_QUERIES} named queries or more to calibrate, got {len(happened)}")
-    if happened.all() or not happened.any():
-        always = float(happened[0])
-        return Probability(np.array([0, 0, 0, 0, _SURE if always else -_SURE]), np.array([[0.0, always]]))
+    if not happened.any():
+        return NEVER
+    if happened.all():
+        return Probability(np.array([0, 0, 0, 0, _SURE]), np.array([[0.0, 1.0]]))
     features = _features(vote)
     evidence = features[:, :-1]
     mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
