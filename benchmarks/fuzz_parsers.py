@@ -21,9 +21,8 @@ with atheris.instrument_imports(include=["barcodemae"]):
     import pyarrow as pa
     from fuzz_readers import TOKENS, outcome, read, real_files
 
-    from barcodemae.data import RANKS
     from barcodemae.data.standard_input import STANDARD_INPUT
-    from barcodemae.reference.calibration import OWN, Calibration, Probability
+    from barcodemae.reference.calibration import FORETOLD, LENGTHS, OWN, Calibration, Probability
     from barcodemae.reference.library import Library
     from barcodemae.reference.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.reference.records import NAMES, write_part
@@ -47,7 +46,7 @@ def library_files(folder: Path) -> tuple[Library, dict[str, bytes]]:
     write_part(place / "part-00000.arrow", records, letters, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
     probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
-    calibration = Calibration(dict.fromkeys(RANKS, probability), probability, OWN)
+    calibration = Calibration(dict.fromkeys(FORETOLD, (probability,) * len(LENGTHS)), OWN)
     segment = Segment(place.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
     manifest = Manifest(model, _DIMENSION, _LETTERS, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})

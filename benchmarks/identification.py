@@ -32,10 +32,10 @@ from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.splits import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
-from barcodemae.reference.calibrate import calibrate, foretell
-from barcodemae.reference.calibration import OWN, QUERIES
+from barcodemae.reference.calibrate import CUT_LENGTHS, calibrate, foretell
+from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
 from barcodemae.reference.models import open_with_model
-from barcodemae.reference.named_queries import NOVELTY, NamedQueries, ask_named, ask_own
+from barcodemae.reference.named_queries import NamedQueries, ask_named, ask_own
 from barcodemae.reference.reliability_plot import draw_reliability
 
 BLAST = "BLAST"
@@ -109,7 +109,10 @@ def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> 
     """
     opened, embedder = open_with_model(library)
     queries = ask_named(opened, embedder, asked)
-    sources: dict[str, NamedQueries] = {OWN: ask_own(opened), QUERIES: ask_named(opened, embedder, named)}
+    sources: dict[str, NamedQueries] = {
+        OWN: ask_own(opened, embedder, CUT_LENGTHS),
+        QUERIES: ask_named(opened, embedder, named, CUT_LENGTHS),
+    }
     scores: dict[str, Any] = {}
     for by, source in sources.items():
         foretold = foretell(queries, calibrate(source, by))

@@ -67,7 +67,7 @@ class Steps:
             remove_records(library, self.ids[3:6])
         elif name == "end":
             remove_records(library, self.ids[:1])
-        elif not calibrate_by_own(library):
+        elif not calibrate_by_own(library, self.embedder):
             raise AssertionError("the records do not suffice to calibrate")
 
     def answers(self, folder: Path) -> str:

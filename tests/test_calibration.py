@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data import RANKS
 from barcodemae.reference.calibrate import Foretold
-from barcodemae.reference.calibration import QUERIES, Calibration, Probability, fit_probability
+from barcodemae.reference.calibration import (
+    FORETOLD,
+    LENGTHS,
+    OWN,
+    QUERIES,
+    Calibration,
+    Probability,
+    fit_probability,
+    nearest_length,
+)
 from barcodemae.reference.evidence import Vote
 from barcodemae.reference.reliability import brier_score, expected_calibration_error
 from barcodemae.reference.reliability_plot import draw_reliability
@@ -67,15 +75,23 @@ PROBABILITY = fit_probability(*drawn(200))
 
 
 def test_a_calibration_is_what_was_written():
-    written = Calibration(dict.fromkeys(RANKS, PROBABILITY), fit_probability(*drawn(300)), QUERIES)
+    each = (PROBABILITY, *(fit_probability(*drawn(300, seed)) for seed in range(1, len(LENGTHS))))
+    written = Calibration(dict.fromkeys(FORETOLD, each), QUERIES)
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
     evidence = drawn(50, seed=2)[0]
-    for rank in RANKS:
-        np.testing.assert_array_equal(read.ranks[rank](evidence), written.ranks[rank](evidence))
-    np.testing.assert_array_equal(read.novelty(evidence), written.novelty(evidence))
+    num_letters = np.linspace(100, 658, 50).astype(int)
+    for what in FORETOLD:
+        found = read(what, evidence, num_letters)
+        np.testing.assert_array_equal(found, written(what, evidence, num_letters))
+        np.testing.assert_array_equal(found[:3], each[0](evidence)[:3])
+        np.testing.assert_array_equal(found[-3:], each[-1](evidence)[-3:])
     assert read.by == QUERIES
     with pytest.raises(KeyError):
-        Calibration.from_json({"ranks": {}})
+        Calibration.from_json({"by": OWN, "lengths": list(LENGTHS), "probabilities": {}})
+
+
+def test_a_barcode_goes_by_the_nearest_length():
+    assert nearest_length(np.array([100, 161, 162, 245, 300, 424, 425, 658])).tolist() == [0, 0, 1, 2, 2, 2, 3, 3]
 
 
 def test_probabilities_lie_between_knots():
@@ -103,7 +119,7 @@ def test_brier_score_by_hand():
 def test_the_plot_has_a_panel_for_each_rank_and_points_of_both_kinds():
     rng = np.random.default_rng(0)
     foretold = rng.random(200)
-    found = Foretold(foretold, rng.random(200) < foretold, np.arange(200) < 100, np.ones(200))
+    found = Foretold(foretold, rng.random(200) < foretold, np.arange(200) < 100, np.ones(200), np.zeros(200, int))
     figure = draw_reliability({"genus": found, "species": found.take(~found.is_new)})
     drawn = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in drawn] == ["genus", "species"]

@@ -41,7 +41,7 @@ def libraries(sample, tmp_path_factory):
             more = write_fasta(these.slice(110, 60), folder / "more.fasta")
             build_library(folder / name, [first], LettersEmbedder(), MODEL)
             append_records(folder / name, [more], LettersEmbedder(), MODEL)
-            assert calibrate_by_own(folder / name)
+            assert calibrate_by_own(folder / name, LettersEmbedder())
             remove_records(folder / name, these["id"].to_pylist()[10 * number : 10 * number + 3])
     return folder
 
@@ -249,7 +249,15 @@ def test_a_value_of_another_kind_is_told(path, value, folder):
     "value", [None, "x", [], [[]], [1], [float("nan")] * 5, [[0, 2]], [[1, 0.5], [0, 0.5]], {}, [5, [6]]]
 )
 @pytest.mark.parametrize(
-    "path", [("by",), ("ranks",), ("ranks", "genus"), ("novelty", "weights"), ("novelty", "knots")]
+    "path",
+    [
+        ("by",),
+        ("lengths",),
+        ("probabilities",),
+        ("probabilities", "genus"),
+        ("probabilities", "novelty", 0, "weights"),
+        ("probabilities", "novelty", 0, "knots"),
+    ],
 )
 def test_what_is_no_calibration_is_told(path, value, folder):
     told = json.loads((folder / CALIBRATION).read_text())

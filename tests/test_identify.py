@@ -143,7 +143,7 @@ def test_probabilities_are_those_of_other_queries(folder, splits):
     library, embedder = Library.open(folder), LettersEmbedder()
     fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
     asked = ask_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
-    foretold = fitted.ranks["species"](asked.votes["species"])
+    foretold = fitted("species", asked.votes["species"], asked.num_letters)
     assert asked.is_new.any()
     assert not asked.is_new.all()
     assert foretold[asked.right["species"]].mean() > 0.7

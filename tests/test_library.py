@@ -16,7 +16,7 @@ from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
 from barcodemae.reference import build, indexing
 from barcodemae.reference.build import append_records, build_library, check_model, keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate_by_own
-from barcodemae.reference.calibration import OWN, Calibration, Probability
+from barcodemae.reference.calibration import OWN, Calibration
 from barcodemae.reference.indexing import build_index
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
@@ -214,8 +214,8 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
-            lambda: keep_calibration(folder, Calibration({}, Probability(np.zeros(5), np.zeros((1, 2))), OWN)),
-            lambda: calibrate_by_own(folder),
+            lambda: keep_calibration(folder, Calibration({}, OWN)),
+            lambda: calibrate_by_own(folder, embedder),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()

@@ -12,9 +12,9 @@ from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.reference.build import keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate, calibrate_by_own, foretell, foretell_others
-from barcodemae.reference.calibration import OWN, QUERIES
+from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
 from barcodemae.reference.library import Library
-from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, NOVELTY, ask_named, ask_own
+from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def folder(named, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(folder):
-    return ask_own(Library.open(folder))
+    return ask_own(Library.open(folder), LettersEmbedder())
 
 
 def test_a_record_held_out_is_named_by_others(folder, own):
@@ -69,7 +69,7 @@ def test_absent_genera_have_their_share_of_what_is_new(folder, own):
 def test_own_records_are_those_that_a_search_without_them_finds(named, tmp_path):
     """By hand: the nearest other record of each, in a library that fits into one matrix."""
     library = Library.open(library_of(named.slice(0, 200), tmp_path))
-    own = ask_own(library)
+    own = ask_own(library, LettersEmbedder())
     vectors = library.vectors(np.arange(200)).astype(np.float32)
     species = np.array(library.names()["species"].to_pylist())
     cosines = vectors @ vectors.T
@@ -87,7 +87,7 @@ def test_a_removed_record_is_neither_asked_nor_found(named, tmp_path):
     gone = named["species"][0].as_py()
     remove_records(folder, [one["id"] for one in named.slice(0, 300).to_pylist() if one["species"] == gone])
     library = Library.open(folder)
-    assert gone not in ask_own(library).species
+    assert gone not in ask_own(library, LettersEmbedder()).species
     asked = ask_named(library, LettersEmbedder(), named.slice(0, 1))
     assert asked.is_new.all()
     assert not asked.right["species"].any()
@@ -114,20 +114,20 @@ def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
 
 def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
     folder = library_of(named.slice(0, 400), tmp_path)
-    assert calibrate_by_own(folder)
+    assert calibrate_by_own(folder, LettersEmbedder())
     first = Library.open(folder).calibration()
     assert first.by == OWN
-    by_queries = calibrate(ask_own(Library.open(folder), seed=1), QUERIES)
+    by_queries = calibrate(ask_own(Library.open(folder), LettersEmbedder(), seed=1), QUERIES)
     keep_calibration(folder, by_queries)
-    assert calibrate_by_own(folder)
+    assert calibrate_by_own(folder, LettersEmbedder())
     assert Library.open(folder).calibration().by == QUERIES
 
 
 def test_few_records_do_not_calibrate(named, tmp_path):
     folder = library_of(named.slice(0, 10), tmp_path)
     with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got "):
-        calibrate(ask_own(Library.open(folder)), OWN)
-    assert not calibrate_by_own(Path(folder))
+        calibrate(ask_own(Library.open(folder), LettersEmbedder()), OWN)
+    assert not calibrate_by_own(Path(folder), LettersEmbedder())
     assert Library.open(folder).calibration() is None
 
 
@@ -136,9 +136,29 @@ def test_names_of_some_ranks_are_enough(named, tmp_path):
     for rank in ("phylum", "class", "order", "family"):
         named = named.set_column(named.column_names.index(rank), rank, pa.array([""] * len(named), pa.large_string()))
     folder = library_of(named.slice(0, 400), tmp_path)
-    assert calibrate_by_own(folder)
-    own = ask_own(Library.open(folder))
+    assert calibrate_by_own(folder, LettersEmbedder())
+    own = ask_own(Library.open(folder), LettersEmbedder())
     calibration = Library.open(folder).calibration()
-    assert calibration.ranks["family"](own.votes["family"]).max() < 1e-6
-    assert calibration.ranks["species"](own.votes["species"]).max() > 0.5
+    assert calibration("family", own.votes["family"], own.num_letters).max() < 1e-6
+    assert calibration("species", own.votes["species"], own.num_letters).max() > 0.5
     assert list(foretell_others(own)) == ["genus", "species", NOVELTY]
+
+
+def test_barcodes_are_asked_cut_too(folder, own):
+    cut = ask_own(Library.open(folder), LettersEmbedder(), lengths=(130, 300))
+    assert len(cut.species) > 2 * len(own.species)
+    counts = np.bincount(np.abs(cut.num_letters[:, None] - np.array([130, 300, 650])).argmin(axis=1))
+    assert (counts > 100).all()
+    for what, found in foretell_others(cut).items():
+        assert set(found.length) == {0, 2, 3}, what
+    short = cut.num_letters < 140
+    assert cut.right["species"][short & ~cut.is_new].mean() < own.right["species"][~own.is_new].mean()
+
+
+def test_named_queries_are_cut_where_they_are_longer(folder, named):
+    library, embedder = Library.open(folder), LettersEmbedder()
+    whole = ask_named(library, embedder, named.slice(0, 60))
+    cut = ask_named(library, embedder, named.slice(0, 60), lengths=(200, 5000))
+    assert len(whole.species) < len(cut.species) <= 120
+    assert (cut.num_letters <= 658).all()
+    assert cut.num_letters[len(whole.species) :].max() <= 200

@@ -10,10 +10,9 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data import judge, read_records, tell
 from barcodemae.files import written_whole
 from barcodemae.reference.build import keep_calibration
-from barcodemae.reference.calibrate import Foretold, foretell_others
+from barcodemae.reference.calibrate import CUT_LENGTHS, Foretold, foretell_others
 from barcodemae.reference.calibrate import calibrate as fit_calibration
-from barcodemae.reference.calibration import OWN, QUERIES
-from barcodemae.reference.library import Library
+from barcodemae.reference.calibration import LENGTHS, NOVELTY, OWN, QUERIES
 from barcodemae.reference.manifest import read_manifest
 from barcodemae.reference.models import open_with_model
 from barcodemae.reference.named_queries import ask_named, ask_own
@@ -48,13 +47,13 @@ def calibrate(arguments: list[str]) -> None:
     """
     (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
     read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
+    library, embedder = open_with_model(args.library, args.model)
     if args.queries:
-        library, embedder = open_with_model(args.library, args.model)
         records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
         tell(report)
-        queries = ask_named(library, embedder, records)
+        queries = ask_named(library, embedder, records, CUT_LENGTHS)
     else:
-        queries = ask_own(Library.open(args.library))
+        queries = ask_own(library, embedder, CUT_LENGTHS)
     calibration = fit_calibration(queries, QUERIES if args.queries else OWN)
     foretold = foretell_others(queries)
     if args.plot is not None:
@@ -62,18 +61,25 @@ def calibrate(arguments: list[str]) -> None:
 
         plot = Path(args.plot)
         with written_whole(plot.parent) as scratch:
-            draw_reliability(foretold).savefig(scratch / plot.name, dpi=150)
+            draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max())).savefig(scratch / plot.name, dpi=150)
     keep_calibration(Path(args.library), calibration)
-    _tell(foretold)
+    for place in np.unique(foretold[NOVELTY].length)[::-1]:
+        _tell(foretold, place)
+    print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")
     num_new = int(queries.is_new.sum())
     print(f"The calibration is kept in {args.library}: {len(queries.is_new):,} queries, {num_new:,} of new species.")
     if args.plot is not None:
         print(f"The plot is in {args.plot}.")
 
 
-def _tell(foretold: Mapping[str, Foretold]) -> None:
-    print(f"{'':10}{'known species':>32}{'new species':>32}")
-    for what, found in foretold.items():
+def _of_length(foretold: Mapping[str, Foretold], place: int) -> dict[str, Foretold]:
+    of_length = {what: found.take(found.length == place) for what, found in foretold.items()}
+    return {what: found for what, found in of_length.items() if len(found.weights)}
+
+
+def _tell(foretold: Mapping[str, Foretold], place: int) -> None:
+    print(f"{f'{LENGTHS[place]} letters':12}{'known species':>32}{'new species':>32}")
+    for what, found in _of_length(foretold, place).items():
         cells = ""
         for kind in (found.take(~found.is_new), found.take(found.is_new)):
             if len(kind.weights):
@@ -81,5 +87,4 @@ def _tell(foretold: Mapping[str, Foretold]) -> None:
                 cells += f"{np.average(kind.happened, weights=kind.weights):12.1%} true, error {error:7.1%}"
             else:
                 cells += f"{'no query':>32}"
-        print(f"{what:10}{cells}")
-    print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")
+        print(f"{what:12}{cells}")

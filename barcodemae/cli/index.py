@@ -65,7 +65,7 @@ def index(arguments: list[str]) -> None:
         searched += f" ({added.index['recall']:.1%} of the nearest records are found)"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
     print(f"Search: {searched}.")
-    if calibrate_by_own(args.output):
+    if calibrate_by_own(args.output, embedder):
         print("Calibrated; named barcodes that are not in it make confidences surer: barcodemae calibrate --queries.")
     else:
         print("Not calibrated, for want of named records: barcodemae calibrate --queries makes it usable.")

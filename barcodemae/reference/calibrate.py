@@ -5,12 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
-from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.reference.build import keep_calibration
-from barcodemae.reference.calibration import NEVER, OWN, Calibration, Probability, fit_probability
+from barcodemae.reference.calibration import (
+    FORETOLD,
+    LENGTHS,
+    NEVER,
+    OWN,
+    Calibration,
+    Probability,
+    fit_probability,
+    nearest_length,
+)
+from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.library import Library
-from barcodemae.reference.named_queries import NOVELTY, NamedQueries, ask_own
+from barcodemae.reference.named_queries import NamedQueries, ask_own
+
+CUT_LENGTHS = LENGTHS[:-1]
+"""To which barcodes are cut, so that mini-barcodes are foretold too."""
 
 FEWEST_QUERIES = 50
 
@@ -26,12 +38,14 @@ class Foretold:
         happened: bool `[n]`.
         is_new: bool `[n]`, the library does not hold the species.
         weights: `[n]`, how much each counts, as in `NamedQueries`.
+        length: `[n]`, place in `LENGTHS` of the one nearest to the query's letters.
     """
 
     probabilities: np.ndarray
     happened: np.ndarray
     is_new: np.ndarray
     weights: np.ndarray
+    length: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Foretold":
         return Foretold(*(values[rows] for values in vars(self).values()))
@@ -41,21 +55,26 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     """Fit all probabilities.
 
     Args:
-        queries: fifty or more. At a rank where fewer have a name, no name is trusted.
+        queries: fifty or more of a length. At a rank and length where fewer have a name, the next length serves; at a
+            rank where there is none, no name is trusted.
         by: `OWN` or `QUERIES`, what they are.
 
     Raises:
         ConfigurationError: there are too few queries.
     """
-    if (n := len(queries.species)) < FEWEST_QUERIES:
-        raise ConfigurationError(f"expected {FEWEST_QUERIES} named queries or more to calibrate, got {n}")
     everyone = np.ones(len(queries.species), bool)
-    ranks = dict.fromkeys(RANKS, NEVER) | {rank: _fit(queries, rank, everyone) for rank in _fitted_ranks(queries)}
-    return Calibration(ranks, _fit(queries, NOVELTY, everyone), by)
+    num_queries = np.bincount(nearest_length(queries.num_letters)).max()  # each is asked whole, and cut
+    if num_queries < FEWEST_QUERIES:
+        raise ConfigurationError(f"expected {FEWEST_QUERIES} named queries or more to calibrate, got {num_queries}")
+    return Calibration({what: _fit(queries, what, everyone) for what in FORETOLD}, by)
 
 
-def calibrate_by_own(folder: str | Path) -> bool:
+def calibrate_by_own(folder: str | Path, embedder: Embedder) -> bool:
     """Calibrate a library by its own records, unless it was calibrated by queries.
+
+    Args:
+        folder: of the library.
+        embedder: the one that it was made with.
 
     Returns:
         Whether it is calibrated now: it can't be by fewer than fifty records with a species.
@@ -68,7 +87,7 @@ def calibrate_by_own(folder: str | Path) -> bool:
     if present is not None and present.by != OWN:
         return True
     try:
-        calibration = calibrate(ask_own(library), OWN)
+        calibration = calibrate(ask_own(library, embedder, CUT_LENGTHS), OWN)
     except ConfigurationError:
         return False
     keep_calibration(library.folder, calibration)
@@ -83,37 +102,46 @@ def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]
         seed: of the folds.
 
     Returns:
-        Of each rank at which enough queries have a name, and of `NOVELTY`.
+        Of each rank at which a query has a name, and of `NOVELTY`.
     """
     _, number = np.unique(queries.species, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
-    found = {}
-    for what in (*_fitted_ranks(queries), NOVELTY):
-        probabilities = np.empty(len(fold))
-        for here in range(_NUM_FOLDS):
-            rows = np.flatnonzero(fold == here)
-            probabilities[rows] = _fit(queries, what, fold != here)(queries.vote(what).take(rows))
-        everyone = Foretold(probabilities, queries.happened(what), queries.is_new, queries.weights)
-        found[what] = everyone.take(queries.counts(what))
-    return found
+    probabilities = {what: np.empty(len(fold), np.float32) for what in FORETOLD if queries.counts(what).any()}
+    for here in range(_NUM_FOLDS):
+        rows = np.flatnonzero(fold == here)
+        for what, told in probabilities.items():
+            learnt = Calibration({what: _fit(queries, what, fold != here)}, OWN)
+            told[rows] = learnt(what, queries.vote(what).take(rows), queries.num_letters[rows])
+    return {what: _foretold(queries, what, told) for what, told in probabilities.items()}
 
 
 def foretell(queries: NamedQueries, calibration: Calibration) -> dict[str, Foretold]:
     """What a calibration says of queries that it was not learnt from; as `foretell_others`."""
-    found = {}
-    for what in (*RANKS, NOVELTY):
-        probability = calibration.novelty if what == NOVELTY else calibration.ranks[what]
-        foretold = probability(queries.vote(what))
-        everyone = Foretold(foretold, queries.happened(what), queries.is_new, queries.weights)
-        found[what] = everyone.take(queries.counts(what))
-    return found
+    return {
+        what: _foretold(queries, what, calibration(what, queries.vote(what), queries.num_letters))
+        for what in FORETOLD
+        if queries.counts(what).any()
+    }
 
 
-def _fitted_ranks(queries: NamedQueries) -> list[str]:
-    """The ranks at which enough queries have a name, species among them."""
-    return [rank for rank in RANKS if queries.named[rank].sum() >= FEWEST_QUERIES]
+def _foretold(queries: NamedQueries, what: str, probabilities: np.ndarray) -> Foretold:
+    everyone = Foretold(
+        probabilities, queries.happened(what), queries.is_new, queries.weights, nearest_length(queries.num_letters)
+    )
+    return everyone.take(queries.counts(what))
 
 
-def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> Probability:
-    rows = np.flatnonzero(queries.counts(what) & of)
-    return fit_probability(queries.vote(what).take(rows), queries.happened(what)[rows], queries.weights[rows])
+def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> tuple[Probability, ...]:
+    """A probability for each of `LENGTHS`, from some of the queries."""
+    usable = queries.counts(what) & of
+    nearest = nearest_length(queries.num_letters)
+    counts = np.bincount(nearest[usable], minlength=len(LENGTHS))
+    fitted = {}
+    for place in np.flatnonzero(counts >= FEWEST_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
+        rows = np.flatnonzero(usable & (nearest == place))
+        fitted[int(place)] = fit_probability(
+            queries.vote(what).take(rows), queries.happened(what)[rows], queries.weights[rows]
+        )
+    if not fitted:
+        return (NEVER,) * len(LENGTHS)
+    return tuple(fitted[min(fitted, key=lambda one: abs(one - place))] for place in range(len(LENGTHS)))

@@ -16,6 +16,14 @@ from barcodemae.reference.evidence import Vote
 
 OWN, QUERIES = "the library's own records", "named queries"
 
+NOVELTY = "novelty"
+"""Beside the ranks, what can be foretold of a query: that the library does not hold its species."""
+
+FORETOLD = (*RANKS, NOVELTY)
+
+LENGTHS = (130, 200, 300, 600)
+"""Letters that a barcode has on the frame, for which probabilities are learnt apart: mini-barcodes, and whole ones."""
+
 # The smallest difference that counts: a vector's rounding, and half a letter of a short barcode.
 _LEAST_COSINE_GAP, _LEAST_LETTER_GAP = 0.01, 0.005
 _LEAST_SPREAD = 1e-9
@@ -63,28 +71,53 @@ class Probability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All probabilities of an answer.
+    """All probabilities of an answer, each for barcodes of several lengths: the same identity says less of a short one.
 
     Attributes:
-        ranks: rank -> the probability that its name is right.
-        novelty: that the library does not hold the species, given the vote on species.
+        probabilities: rank, or `NOVELTY` -> of each of `LENGTHS`, that the name is right, or the species new. Evidence
+            of novelty is the vote on species.
         by: what it was learnt from, `OWN` or `QUERIES`.
     """
 
-    ranks: Mapping[str, Probability]
-    novelty: Probability
+    probabilities: Mapping[str, tuple[Probability, ...]]
     by: str
 
+    def __call__(self, what: str, vote: Vote, num_letters: np.ndarray) -> np.ndarray:
+        """Probabilities, float32 `[n]`.
+
+        Args:
+            what: a rank, or `NOVELTY`.
+            vote: on that rank, or on species; of `n` queries.
+            num_letters: `[n]`, of the queries on the frame.
+        """
+        found = np.empty(len(num_letters), np.float32)
+        nearest = nearest_length(num_letters)
+        for place, probability in enumerate(self.probabilities[what]):
+            rows = np.flatnonzero(nearest == place)
+            found[rows] = probability(vote.take(rows))
+        return found
+
     def as_json(self) -> dict[str, Any]:
-        ranks = {rank: one.as_json() for rank, one in self.ranks.items()}
-        return {"by": self.by, "ranks": ranks, "novelty": self.novelty.as_json()}
+        told = {what: [one.as_json() for one in found] for what, found in self.probabilities.items()}
+        return {"by": self.by, "lengths": list(LENGTHS), "probabilities": told}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Calibration":
         if told["by"] not in (OWN, QUERIES):
             raise ValueError(f"expected that it was learnt from {OWN} or {QUERIES}, got {told['by']!r}")
-        ranks = {rank: Probability.from_json(told["ranks"][rank]) for rank in RANKS}
-        return cls(ranks, Probability.from_json(told["novelty"]), told["by"])
+        if told["lengths"] != list(LENGTHS):
+            raise ValueError(f"expected the lengths {list(LENGTHS)}, got {told['lengths']!r}")
+        found = {}
+        for what in FORETOLD:
+            found[what] = tuple(Probability.from_json(one) for one in told["probabilities"][what])
+            if len(found[what]) != len(LENGTHS):
+                raise ValueError(f"expected {len(LENGTHS)} probabilities of {what}, got {len(found[what])}")
+        return cls(found, told["by"])
+
+
+def nearest_length(num_letters: np.ndarray) -> np.ndarray:
+    """Place in `LENGTHS` of the one nearest by ratio, `[n]`."""
+    return np.abs(np.log(np.maximum(num_letters, 1))[:, None] - np.log(LENGTHS)).argmin(axis=1)
 
 
 NEVER = Probability(np.array([0, 0, 0, 0, -_SURE]), np.array([[0.0, 0.0]]))

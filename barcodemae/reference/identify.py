@@ -11,7 +11,7 @@ from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.reference.alignment import Alignment, align, cut_to_frame
 from barcodemae.reference.answers import ANSWERS, HIT, NOVEL, UNRELIABLE
-from barcodemae.reference.calibration import Calibration
+from barcodemae.reference.calibration import NOVELTY, Calibration
 from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.evidence import Neighbours, Vote, vote
 from barcodemae.reference.library import Library
@@ -65,7 +65,7 @@ class Identifier:
         barcodes = read.take(asked)
         found = find_neighbours(self._library, self._embedder, barcodes)
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
-        answered = self._answers(found, votes)
+        answered = self._answers(found, votes, barcodes.num_letters)
         answered |= {
             "hits": self._hits(found, barcodes),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
@@ -79,20 +79,21 @@ class Identifier:
         }
         return _merged(unreliable, answered, asked)
 
-    def _answers(self, found: Neighbours, votes: dict[str, Vote]) -> dict[str, Any]:
+    def _answers(self, found: Neighbours, votes: dict[str, Vote], num_letters: np.ndarray) -> dict[str, Any]:
         """Columns of the queries that were asked."""
         columns: dict[str, Any] = {}
         called = np.full(len(found.records), NOVEL, object)
         names = np.full(len(found.records), "", object)
         for rank in RANKS:
             name = self._ranks[rank].of(votes[rank].names)
-            confidence = np.where(votes[rank].names >= 0, self._calibration.ranks[rank](votes[rank]), np.float32(0))
+            foretold = self._calibration(rank, votes[rank], num_letters)
+            confidence = np.where(votes[rank].names >= 0, foretold, np.float32(0))
             columns[rank] = pa.array(name, pa.string())
             columns[f"{rank}_confidence"] = pa.array(confidence.astype(np.float32))
             carried = confidence >= self._least_confidence
             called[carried], names[carried] = rank, name[carried]
         columns |= {"call": pa.array(called, pa.string()), "name": pa.array(names, pa.string())}
-        columns["novelty"] = pa.array(self._calibration.novelty(votes["species"]))
+        columns["novelty"] = pa.array(self._calibration(NOVELTY, votes["species"], num_letters))
         return columns
 
     def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:

@@ -1,0 +1,91 @@
+"""Names for short reads: what is left of accuracy and trust when a barcode is cut to 130, 200 or 300 letters.
+
+`python benchmarks/mini_barcodes.py --data coi_arthropods.parquet` makes a library of `train`, which calibrates itself,
+and asks it for the rows of `test` and `test_unseen`, whole and cut at random places. Printed as Markdown.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barcodemae.checkpoints import DEFAULT
+from barcodemae.commands import run_command
+from barcodemae.data import sample_path
+from barcodemae.embedding.engines import FRAME, load_engine
+from barcodemae.evaluation.report.content import Table, as_markdown
+from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
+from barcodemae.provenance import describe_machine
+from barcodemae.reference.build import build_library
+from barcodemae.reference.calibrate import Foretold, calibrate_by_own, foretell
+from barcodemae.reference.calibration import NOVELTY
+from barcodemae.reference.library import Library
+from barcodemae.reference.models import describe_model
+from barcodemae.reference.named_queries import ask_named
+from barcodemae.reference.reliability import expected_calibration_error
+
+LENGTHS = (130, 200, 300)
+WHOLE = "whole"
+
+
+def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
+    """Each barcode's letters from a random place on."""
+    texts = queries["nucleotides"].to_pylist()
+    begins = [int(rng.integers(max(len(text) - length, 0) + 1)) for text in texts]
+    parts = [text[begin : begin + length] for text, begin in zip(texts, begins, strict=True)]
+    place = queries.column_names.index("nucleotides")
+    return queries.set_column(place, "nucleotides", pa.array(parts, pa.large_string()))
+
+
+def right_and_error(found: Foretold, is_new: bool) -> str:
+    kind = found.take(found.is_new == is_new)
+    error = expected_calibration_error(kind.probabilities, kind.happened)
+    return f"{100 * kind.happened.mean():.1f}, {100 * error:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
+    args = parser.parse_args()
+    train, test, unseen = select_splits(read_usable_records(args.data, "skip"), ["train", "test", "test_unseen"])
+    genera = pa.array(np.isin(labels(unseen, "genus"), labels(train, "genus")))
+    queries = pa.concat_tables([test, unseen.filter(genera)])
+    rng = np.random.default_rng(0)
+    embedder = load_engine(FRAME)
+    with tempfile.TemporaryDirectory(prefix="mini-") as scratch:
+        folder = Path(scratch)
+        pq.write_table(train, folder / "train.parquet")
+        build_library(
+            folder / "library", [str(folder / "train.parquet")], embedder, describe_model(DEFAULT, FRAME), "skip"
+        )
+        calibrate_by_own(folder / "library", embedder)
+        library = Library.open(folder / "library")
+        calibration = library.calibration()
+        assert calibration is not None
+        rows = []
+        for length in (*LENGTHS, WHOLE):
+            asked = queries if length == WHOLE else cut(queries, int(length), rng)
+            named = ask_named(library, embedder, asked)
+            found = foretell(named, calibration)
+            answered = f"{100 * len(named.species) / len(asked):.1f}"
+            of_new = right_and_error(found["genus"], is_new=True)
+            of_known = right_and_error(found["species"], is_new=False)
+            novelty = [f"{found[NOVELTY].probabilities[named.is_new == is_new].mean():.2f}" for is_new in (False, True)]
+            rows.append([str(length), answered, of_new, of_known, *novelty])
+    columns = [
+        "letters",
+        "answered, %",
+        "genus of new species: right, error",
+        "species of known ones: right, error",
+        "mean novelty of known species",
+        "of new ones",
+    ]
+    print(f"{len(queries):,} queries, {len(train):,} references; {describe_machine()}.\n")
+    print(as_markdown(Table(columns, rows)))
+
+
+if __name__ == "__main__":
+    run_command(main)
