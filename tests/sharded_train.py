@@ -5,6 +5,7 @@ OPTIONS are the loop's, as JSON. The weights at the end go to `weights.pt` in th
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def main() -> None:
     if accelerator.is_main_process:
         torch.save(weights, folder / "weights.pt")
     accelerator.end_training()
+    # The sharded model keeps gloo's threads, which now and then abort the end of the interpreter.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
