@@ -130,6 +130,4 @@ def _tell(barcodes: Barcodes, grouping: Grouping) -> None:
     found = "finds no gap" if grouping.gap is None else f"finds the gap at {grouping.gap:.1%}"
     print(f"Threshold: {grouping.threshold:.1%} of letters; the label-free guide {found}.")
     if "recall" in grouping.search:
-        print(
-            f"Search: {grouping.search['kind']} (the nearest is found in {grouping.search['recall']:.1%} of searches)."
-        )
+        print(f"Search: {grouping.search['kind']} ({grouping.search['recall']:.1%} of the nearest barcodes are found).")
