@@ -1,10 +1,9 @@
 """The table of named genera, by hand."""
 
-from evaluation_hits import make_hits
-from evaluation_records import make_records
-
 from barcodemae.evaluation.answers import answers_table
 from barcodemae.evaluation.comparison import compare_answers
+from helpers.evaluation_hits import make_hits
+from helpers.evaluation_records import make_records
 
 KEYS = make_records(genus=["Aus", "Aus", "Bus"])
 QUERIES = make_records(

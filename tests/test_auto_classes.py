@@ -8,7 +8,6 @@ import sys
 
 import pytest
 import torch
-from barred_imports import BARRED
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -19,6 +18,7 @@ from transformers import (
     BertModel,
 )
 
+from helpers.barred_imports import BARRED
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedLM,

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from small_files import write_first_rows
 from transformers import AutoTokenizer
 
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import ModelArguments
 from barcodemae.training.model import load_tokenizer
+from helpers.small_files import write_first_rows
 from tokenization_barcodemae import BpeEncoder, build_kmer_tokenizer, encoder_of, train_bpe_tokenizer
 
 ROOT = Path(__file__).parent.parent
@@ -96,8 +96,8 @@ def test_from_barcodes_to_tokens_to_a_model_of_each_objective(sample, tmp_path, 
         options = ["--tokenizer", tmp_path / "words", "--data", data, "--epochs", "1", "--report_to", "none"]
         folder = tmp_path / objective
         size = ["--size", "micro", "--objective", objective, "--output_dir", folder]
-        assert "expected --frame none" in run("tests/micro_train.py", *size, *options, code=2)
-        run("tests/micro_train.py", *size, *options, "--frame", "none")
+        assert "expected --frame none" in run("tests/helpers/micro_train.py", *size, *options, code=2)
+        run("tests/helpers/micro_train.py", *size, *options, "--frame", "none")
         embedder = BarcodeEmbedder.from_pretrained(folder)
         assert embedder.encode(full_length_barcodes[:3]).shape == (3, 32)
 

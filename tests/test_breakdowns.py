@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from evaluation_hits import make_hits
-from evaluation_records import make_records
 
 from barcodemae.evaluation.tasks.breakdowns import (
     genus_size_scores,
@@ -9,6 +7,8 @@ from barcodemae.evaluation.tasks.breakdowns import (
     similarity_scores,
     sister_confusions,
 )
+from helpers.evaluation_hits import make_hits
+from helpers.evaluation_records import make_records
 
 KEYS = make_records(genus=["Aus", "Bus"])
 

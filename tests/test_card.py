@@ -11,8 +11,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from barred_imports import BARRED
-from hub_server import HubServer, User
 from huggingface_hub import HfApi, ModelCard
 from transformers import AutoTokenizer
 
@@ -23,6 +21,8 @@ from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
+from helpers.barred_imports import BARRED
+from helpers.hub_server import HubServer, User
 from modeling_barcodemae import BarcodeMAEModel
 
 ROOT = Path(__file__).parent.parent

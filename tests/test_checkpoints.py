@@ -16,7 +16,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from small_files import write_first_rows
 from transformers import AutoModel
 
 from barcodemae import BarcodeEmbedder, checkpoints
@@ -26,6 +25,7 @@ from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, load_checkpoint, weights_sha256
 from barcodemae.provenance import sha256
+from helpers.small_files import write_first_rows
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "ORG/small"

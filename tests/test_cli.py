@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from small_files import write_first_rows
 from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.cli import VERBS
 from barcodemae.cli.tokenizer import tokenizer
 from barcodemae.errors import ConfigurationError
+from helpers.small_files import write_first_rows
 
 EXTRAS = (
     "evaluate",

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_records import write_fasta
 
 from barcodemae.cli.cluster import cluster as cluster_command
 from barcodemae.clustering.barcodes import read_barcodes
@@ -21,6 +20,7 @@ from barcodemae.commands import run_command
 from barcodemae.data import stream_records
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.errors import ConfigurationError
+from helpers.reference_records import write_fasta
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks import clustering
 from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions, rows_with_bin
+from helpers.evaluation_records import make_records
 
 
 def directions(n_bins, n_rows, seed=0):

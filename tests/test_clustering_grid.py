@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 from sklearn.metrics import silhouette_score
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks import clustering_grid
 from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions
 from barcodemae.evaluation.tasks.clustering_grid import clustering_grid_scores
+from helpers.evaluation_records import make_records
 
 N_BINS, N_ROWS = 8, 10
 

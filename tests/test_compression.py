@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
@@ -9,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks import compression
 from barcodemae.evaluation.tasks.compression import compression_scores, int8_scale, nearest_by_hamming, round_to_int8
+from helpers.evaluation_records import make_records
 
 WIDTH = 40
 

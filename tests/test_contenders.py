@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from test_encoders import BARCODES, letter_tokenizer, small_model
 from transformers import BertConfig, BertModel
 
 from barcodemae.embedding import BarcodeEmbedder
@@ -29,6 +28,7 @@ from barcodemae.evaluation.rivals.encoders import AnyEncoder
 from barcodemae.evaluation.rivals.frame_maps import FrameLDA, FrameSVD
 from barcodemae.evaluation.rivals.kmers import KmerCounts, KmerLDA
 from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from helpers.small_encoders import BARCODES, base_tokenizer, small_model
 from tokenization_barcodemae import build_kmer_tokenizer
 
 
@@ -37,7 +37,7 @@ def stranger(tmp_path_factory):
     """Folder of a small BERT with a tokenizer of its own."""
     folder = tmp_path_factory.mktemp("stranger")
     small_model("bert").save_pretrained(folder)
-    letter_tokenizer().save_pretrained(folder)
+    base_tokenizer().save_pretrained(folder)
     return str(folder)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from reference_records import MODEL, LettersEmbedder, write_fasta
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
@@ -18,6 +17,7 @@ from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
 from barcodemae.reference.records import map_part, write_part
+from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")
 INDEX, REMOVED, CALIBRATION = "segment-00000/index.faiss", "removed-00000.npy", "calibration-00000.json"

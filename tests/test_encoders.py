@@ -1,86 +1,33 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertModel,
-    EsmConfig,
-    EsmModel,
-    EsmTokenizer,
-    GPT2Config,
-    GPT2Model,
-    LlamaConfig,
-    LlamaModel,
-    Mamba2Config,
-    Mamba2Model,
-    MambaConfig,
-    MambaModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5Model,
-)
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertModel, EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.rivals.encoders import AnyEncoder
 from barcodemae.evaluation.rivals.known_encoders import KNOWN_ENCODERS, load_known_encoder
 from barcodemae.evaluation.rivals.pooling import POOLINGS, pool
 from barcodemae.evaluation.rivals.text_forms import TEXT_FORMS, write_barcodes
-
-SIZE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2}
-HEADS: dict[str, Any] = {"num_attention_heads": 2, "intermediate_size": 32}
-MAMBA: dict[str, Any] = {"state_size": 4, "expand": 2, "pad_token_id": 0}
-BARCODES = ["ACGTACGTTA", "ACG", "TTGACCA", "ACGTNA", "GATTACAGATTACA"]
-
-FAMILIES = {
-    "bert": lambda n: BertModel(BertConfig(vocab_size=n, max_position_embeddings=40, **SIZE, **HEADS)),
-    "esm": lambda n: EsmModel(EsmConfig(vocab_size=n, max_position_embeddings=40, pad_token_id=0, **SIZE, **HEADS)),
-    "mamba": lambda n: MambaModel(MambaConfig(vocab_size=n, **SIZE, **MAMBA)),
-    "mamba2": lambda n: Mamba2Model(
-        Mamba2Config(vocab_size=n, num_heads=4, head_dim=8, n_groups=2, chunk_size=8, **SIZE, **MAMBA)
-    ),
-    "gpt2": lambda n: GPT2Model(GPT2Config(vocab_size=n, n_positions=40, n_embd=16, n_layer=2, n_head=2)),
-    "llama": lambda n: LlamaModel(LlamaConfig(vocab_size=n, max_position_embeddings=40, **SIZE, **HEADS)),
-    "t5": lambda n: T5Model(T5Config(vocab_size=n, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2)),
-}
-
-
-def letter_tokenizer(letters="ACGTN", pad="[PAD]", ends=True):
-    """One token per letter, between `[CLS]` and `[SEP]`."""
-    vocabulary = {token: row for row, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    if ends:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token=pad
-    )
-
-
-def small_model(family, n=9):
-    torch.manual_seed(3)
-    return FAMILIES[family](n).eval()
+from helpers.small_encoders import BARCODES, FAMILIES, base_tokenizer, small_model
 
 
 @pytest.fixture
 def saved(tmp_path):
     """Folder of a small BERT with a letter tokenizer."""
     small_model("bert").save_pretrained(tmp_path)
-    letter_tokenizer().save_pretrained(tmp_path)
+    base_tokenizer().save_pretrained(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vectors_equal_those_of_a_barcode_alone(family, pooling, tmp_path):
-    model, tokenizer = small_model(family), letter_tokenizer()
+    model, tokenizer = small_model(family), base_tokenizer()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     found = AnyEncoder.from_pretrained(str(tmp_path), pooling, batch_size=3).embed(BARCODES)
@@ -95,7 +42,7 @@ def test_vectors_equal_those_of_a_barcode_alone(family, pooling, tmp_path):
 
 @pytest.mark.parametrize("layer", [0, 1, -2, 2])
 def test_a_layer_in_between(layer):
-    model, tokenizer = small_model("bert"), letter_tokenizer()
+    model, tokenizer = small_model("bert"), base_tokenizer()
     found = AnyEncoder(model, tokenizer, "first", layer).embed(["ACGT"])
     with torch.no_grad():
         hidden = model(**tokenizer("ACGT", return_tensors="pt"), output_hidden_states=True).hidden_states
@@ -104,8 +51,8 @@ def test_a_layer_in_between(layer):
 
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
 def test_without_a_padding_token_lengths_are_not_mixed(family):
-    with_padding = AnyEncoder(small_model(family), letter_tokenizer()).embed(BARCODES)
-    without = AnyEncoder(small_model(family), letter_tokenizer(pad=None)).embed(BARCODES)
+    with_padding = AnyEncoder(small_model(family), base_tokenizer()).embed(BARCODES)
+    without = AnyEncoder(small_model(family), base_tokenizer(pad=None)).embed(BARCODES)
     np.testing.assert_allclose(without, with_padding, atol=1e-5)
 
 
@@ -118,8 +65,8 @@ def test_a_model_without_attention_mask_sees_no_padding():
     torch.manual_seed(3)
     maskless = Maskless(small_model("bert").config)
     maskless.load_state_dict(small_model("bert").state_dict())
-    found = AnyEncoder(maskless, letter_tokenizer()).embed(BARCODES)
-    np.testing.assert_allclose(found, AnyEncoder(small_model("bert"), letter_tokenizer()).embed(BARCODES), atol=1e-5)
+    found = AnyEncoder(maskless, base_tokenizer()).embed(BARCODES)
+    np.testing.assert_allclose(found, AnyEncoder(small_model("bert"), base_tokenizer()).embed(BARCODES), atol=1e-5)
 
 
 def test_pooling_by_hand_with_padding_on_either_side():
@@ -143,7 +90,7 @@ def test_text_forms_by_hand():
 
 def test_barcodes_beyond_the_positions_are_cut_and_counted(caplog):
     model = small_model("bert")
-    encoder = AnyEncoder(model, letter_tokenizer(), "last")
+    encoder = AnyEncoder(model, base_tokenizer(), "last")
     with caplog.at_level(logging.WARNING):
         long = encoder.embed(["ACGT" * 20, "ACGT"])
     assert "1 of 2 barcodes are cut to 40 tokens" in caplog.text
@@ -155,23 +102,23 @@ def test_barcodes_beyond_the_positions_are_cut_and_counted(caplog):
 
 
 def test_positions_of_esm_begin_after_its_padding_row():
-    encoder = AnyEncoder(small_model("esm"), letter_tokenizer())
+    encoder = AnyEncoder(small_model("esm"), base_tokenizer())
     assert np.isfinite(encoder.embed(["ACGT" * 20])).all()
     assert encoder.identity()["max_length"] == 39
 
 
 def test_a_shorter_input_on_request():
-    short = AnyEncoder(small_model("bert"), letter_tokenizer(), max_length=6)
+    short = AnyEncoder(small_model("bert"), base_tokenizer(), max_length=6)
     np.testing.assert_allclose(short.embed(["ACGTACGT"]), short.embed(["ACGT"]), atol=1e-5)
     with pytest.raises(ConfigurationError, match="expected 1 to 40 tokens for this model, got 41"):
-        AnyEncoder(small_model("bert"), letter_tokenizer(), max_length=41)
+        AnyEncoder(small_model("bert"), base_tokenizer(), max_length=41)
 
 
 def test_unknown_tokens_are_counted_and_none_known_is_refused():
-    encoder = AnyEncoder(small_model("bert"), letter_tokenizer())
+    encoder = AnyEncoder(small_model("bert"), base_tokenizer())
     encoder.embed(["ACGX", "XXXX"])
     assert (encoder.reading.n_tokens, encoder.reading.n_unknown) == (8, 5)
-    protein = AnyEncoder(small_model("bert"), letter_tokenizer(letters="DEFHI"))
+    protein = AnyEncoder(small_model("bert"), base_tokenizer(bases="DEFHI"))
     with pytest.raises(ConfigurationError, match="maps all of 5 barcodes to unknown tokens"):
         protein.embed(BARCODES)
 
@@ -204,46 +151,46 @@ def test_the_tokenizer_of_esm_reads_words_of_its_vocabulary(tmp_path):
 )
 def test_unknown_words(options, message):
     with pytest.raises(ConfigurationError, match=message):
-        AnyEncoder(small_model("bert"), letter_tokenizer(), **options)
+        AnyEncoder(small_model("bert"), base_tokenizer(), **options)
 
 
 def test_input_that_cannot_work():
     with pytest.raises(ConfigurationError, match="layer: expected -3 to 2 for this model, got 3"):
-        AnyEncoder(small_model("bert"), letter_tokenizer(), layer=3).embed(BARCODES)
+        AnyEncoder(small_model("bert"), base_tokenizer(), layer=3).embed(BARCODES)
     with pytest.raises(ConfigurationError, match="expected a tokenizer with ids below 6"):
-        AnyEncoder(small_model("bert", 6), letter_tokenizer()).embed(BARCODES)
+        AnyEncoder(small_model("bert", 6), base_tokenizer()).embed(BARCODES)
     with pytest.raises(ConfigurationError, match="expected a token in every barcode, got none in 1 of 2"):
-        AnyEncoder(small_model("bert"), letter_tokenizer(ends=False)).embed(["ACGT", "--"])
+        AnyEncoder(small_model("bert"), base_tokenizer(ends=False)).embed(["ACGT", "--"])
     broken = small_model("bert")
     broken.embeddings.word_embeddings.weight.data[8] = float("nan")
     with pytest.raises(ConfigurationError, match="NaN or infinity in 1 of 5"):
-        AnyEncoder(broken, letter_tokenizer()).embed(BARCODES)
+        AnyEncoder(broken, base_tokenizer()).embed(BARCODES)
 
 
 def test_no_barcodes_give_no_vectors():
-    assert AnyEncoder(small_model("t5").get_encoder(), letter_tokenizer()).embed([]).shape == (0, 16)
+    assert AnyEncoder(small_model("t5").get_encoder(), base_tokenizer()).embed([]).shape == (0, 16)
 
 
 def test_identity_tells_weights_tokenizers_and_options_apart():
-    encoder = AnyEncoder(small_model("bert"), letter_tokenizer())
+    encoder = AnyEncoder(small_model("bert"), base_tokenizer())
     before = encoder.identity()
     encoder.embed(["ACGT" * 20])
     assert encoder.identity() == before == json.loads(json.dumps(before))
     other = small_model("bert")
     other.encoder.layer[1].output.dense.bias.data[0] += 1
     variants = [
-        AnyEncoder(other, letter_tokenizer()),
-        AnyEncoder(small_model("bert"), letter_tokenizer("TGCAN")),
-        AnyEncoder(small_model("bert"), letter_tokenizer(), "last"),
-        AnyEncoder(small_model("bert"), letter_tokenizer(), layer=1),
-        AnyEncoder(small_model("bert"), letter_tokenizer(), prepare="rna"),
-        AnyEncoder(small_model("bert"), letter_tokenizer(), max_length=10),
+        AnyEncoder(other, base_tokenizer()),
+        AnyEncoder(small_model("bert"), base_tokenizer("TGCAN")),
+        AnyEncoder(small_model("bert"), base_tokenizer(), "last"),
+        AnyEncoder(small_model("bert"), base_tokenizer(), layer=1),
+        AnyEncoder(small_model("bert"), base_tokenizer(), prepare="rna"),
+        AnyEncoder(small_model("bert"), base_tokenizer(), max_length=10),
     ]
     assert all(variant.identity() != before for variant in variants)
 
 
 def test_another_tokenizer_from_another_folder(saved, tmp_path):
-    letter_tokenizer(ends=False).save_pretrained(tmp_path / "plain")
+    base_tokenizer(ends=False).save_pretrained(tmp_path / "plain")
     encoder = AnyEncoder.from_pretrained(str(saved), "first", tokenizer=str(tmp_path / "plain"), layer=0)
     # Without [CLS], the first token is the first letter.
     first, second = encoder.embed(["AC", "AG"])
@@ -276,7 +223,7 @@ def test_code_of_a_models_own_runs_on_request_alone(saved):
     with pytest.raises(ConfigurationError, match=r"needs code of its own to run: .* \(trust_remote_code\)"):
         AnyEncoder.from_pretrained(str(saved))
     found = AnyEncoder.from_pretrained(str(saved), trust_remote_code=True).embed(BARCODES)
-    np.testing.assert_allclose(found, AnyEncoder(small_model("bert"), letter_tokenizer()).embed(BARCODES), atol=1e-5)
+    np.testing.assert_allclose(found, AnyEncoder(small_model("bert"), base_tokenizer()).embed(BARCODES), atol=1e-5)
 
 
 def test_weights_that_are_missing_are_not_random(saved):
@@ -291,7 +238,7 @@ def test_weights_that_are_missing_are_not_random(saved):
 def test_weights_of_a_pooler_are_not_asked_for(tmp_path):
     model = BertModel(small_model("bert").config, add_pooling_layer=False)
     model.save_pretrained(tmp_path)
-    letter_tokenizer().save_pretrained(tmp_path)
+    base_tokenizer().save_pretrained(tmp_path)
     assert AnyEncoder.from_pretrained(str(tmp_path)).embed(BARCODES).shape == (5, 16)
 
 

@@ -9,10 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from evaluation_records import make_records
-from report_records import accuracies
 from safetensors.torch import load_file, save_file
-from test_encoders import letter_tokenizer, small_model
 from transformers import BertConfig, BertModel
 
 import evaluate_embeddings
@@ -27,6 +24,9 @@ from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.run import run_evaluation
 from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, save_checkpoint
+from helpers.evaluation_records import make_records
+from helpers.report_records import accuracies
+from helpers.small_encoders import base_tokenizer, small_model
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame, build_kmer_tokenizer
 
@@ -344,7 +344,7 @@ def stranger(tmp_path):
     """Folder of a small BERT with a tokenizer of single letters."""
     folder = tmp_path / "stranger"
     small_model("bert").save_pretrained(folder)
-    letter_tokenizer().save_pretrained(folder)
+    base_tokenizer().save_pretrained(folder)
     return folder
 
 
@@ -385,7 +385,7 @@ def test_vectors_that_are_not_finite_are_refused(refused, checkpoint, tmp_path):
 
 
 def test_a_tokenizer_that_knows_no_dna_is_refused(refused, stranger):
-    letter_tokenizer("GHIKL").save_pretrained(stranger)
+    base_tokenizer("GHIKL").save_pretrained(stranger)
     line = refused("--tasks", "knn", "--prepare", "lower", model=stranger)
     assert "maps all of 49 barcodes to unknown tokens" in line
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances_argmin
@@ -8,6 +7,7 @@ from sklearn.preprocessing import normalize
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks.few_shot import few_shot_scores, nearest_mean
+from helpers.evaluation_records import make_records
 
 
 def clouds(n_rows, spread=0.1, seed=0, dimensions=12):

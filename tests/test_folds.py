@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +7,7 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, split_by_species
 from barcodemae.evaluation.tasks.sampling import rank_within
+from helpers.evaluation_records import make_records
 
 
 def of_split(records, column, *names):

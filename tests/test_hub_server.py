@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer, User
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, RepoFolder, get_session
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -12,6 +11,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+
+from helpers.hub_server import HubServer, User
 
 REPOSITORY = "org/model"
 WEIGHTS = bytes(range(256)) * 20

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from answer_records import MOTH, answer, hit, moth, table, tables
 from hypothesis import given
 
 from barcodemae.data.schema import RANKS
@@ -16,6 +15,7 @@ from barcodemae.reference.answers import CALLS
 from barcodemae.reference.summary import open_summary
 from barcodemae.reference.summary_counts import BINS, OTHER_REASONS, SummaryCounts
 from barcodemae.reference.summary_figures import confidence_histogram, novelty_histogram, sunburst
+from helpers.answer_records import MOTH, answer, hit, moth, table, tables
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>{{ 7 * 7 }}"
 

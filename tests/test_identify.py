@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 from barcodemae.cli.calibrate import calibrate as calibrate_command
 from barcodemae.cli.identify import identify as identify_command
@@ -25,6 +24,7 @@ from barcodemae.reference.calibration import QUERIES
 from barcodemae.reference.identify import Identifier
 from barcodemae.reference.library import Library
 from barcodemae.reference.named_queries import ask_named
+from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 from tokenization_barcodemae import reverse_complement
 
 

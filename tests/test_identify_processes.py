@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
-from reference_records import write_fasta
 
 from barcodemae.cli.calibrate import calibrate
 from barcodemae.cli.index import index
 from barcodemae.errors import ConfigurationError
 from barcodemae.processes import Processes, joined_processes
+from helpers.reference_records import write_fasta
 
 ROOT = Path(__file__).parent.parent
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -98,7 +98,7 @@ def test_two_processes_answer_as_one(engine, launcher, made, tmp_path):
 )
 def test_one_that_fails_fails_all_and_leaves_nothing(how, when, message, made, tmp_path):
     folder = tmp_path / "out"
-    script = ROOT / "tests" / "failing_identify.py"
+    script = ROOT / "tests" / "helpers" / "failing_identify.py"
     done = run(*TORCHRUN, script, how, when, *arguments(made, folder / "names.tsv"))
     assert done.returncode != 0
     assert message in done.stderr

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
-from reference_records import write_fasta
 
 from barcodemae.data.schema import RANKS
+from helpers.reference_records import write_fasta
 
 TESTS = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def named(sample, tmp_path_factory):
 
 def kill_writers(*arguments):
     environment = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, TESTS / "killed_writers.py", *map(str, arguments)]
+    command = [sys.executable, TESTS / "helpers" / "killed_writers.py", *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

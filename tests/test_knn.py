@@ -2,13 +2,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from evaluation_hits import make_hits
-from evaluation_records import make_records
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks.knn import answered_taxa, answering_keys, knn_scores
+from helpers.evaluation_hits import make_hits
+from helpers.evaluation_records import make_records
 
 KEYS = make_records(
     genus=["Aus", "Aus", "Bus", "Cus"],

@@ -6,13 +6,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from report_records import full_results
 
 from barcodemae.cli.leaderboard import leaderboard
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.evaluation.comparison import compare_answers
 from barcodemae.evaluation.report.leaderboard import find_results, merge_results
 from barcodemae.evaluation.report.leaderboard_page import render_leaderboard
+from helpers.report_records import full_results
 
 LATER = "2025-06-01T00:00:00+00:00"
 

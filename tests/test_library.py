@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from filelock import FileLock
-from reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
@@ -20,6 +19,7 @@ from barcodemae.reference.calibration import OWN, Calibration
 from barcodemae.reference.indexing import build_index
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
+from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 
 @pytest.fixture(scope="module")

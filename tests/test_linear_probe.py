@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks.linear_probe import fit_predict, linear_probe_scores
+from helpers.evaluation_records import make_records
 
 
 def clouds(n_taxa=5, n_rows=20, dimensions=8, seed=0):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -10,6 +9,7 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks import logistic_probe
 from barcodemae.evaluation.tasks.logistic_probe import STRENGTHS, choose_strength, logistic_probe_scores
 from barcodemae.evaluation.tasks.sampling import draw_per_taxon
+from helpers.evaluation_records import make_records
 
 
 def clouds(n_taxa=6, n_rows=6, spread=1.0, seed=0, dimensions=8):

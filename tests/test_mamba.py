@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_files import write_first_rows
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, Mamba2ForCausalLM, Mamba2Model
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
 from barcodemae.training.model import choose_start
+from helpers.small_files import write_first_rows
 from tokenization_barcodemae import KmerEncoder
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +56,9 @@ def test_a_trained_one_loads_as_plain_transformers(sample, tmp_path):
     data = write_first_rows(sample, tmp_path / "few.tsv", pretrain=20, val=5)
     words = ["--size", "micro", "--k", "3", "--objective", "causal", "--backbone", "mamba2", "--frame", "none"]
     words += ["--data", data, "--epochs", "0.1", "--batch_size", "4", "--report_to", "none", "--output_dir", tmp_path]
-    done = subprocess.run([sys.executable, "tests/micro_train.py", *map(str, words)], cwd=ROOT, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "tests/helpers/micro_train.py", *map(str, words)], cwd=ROOT, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert isinstance(AutoModel.from_pretrained(tmp_path), Mamba2Model)
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path), Mamba2ForCausalLM)

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from reference_records import LettersEmbedder, library_of
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
@@ -15,6 +14,7 @@ from barcodemae.reference.calibrate import calibrate, calibrate_by_own, foretell
 from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
 from barcodemae.reference.library import Library
 from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
+from helpers.reference_records import LettersEmbedder, library_of
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
-from small_files import write_first_rows
 
 from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.plan import Costs, describe_plan, measure_costs
+from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from report_records import full_results
 
 from barcodemae.evaluation.report.plots import draw_all, draw_map
 from barcodemae.evaluation.report.plots.style import BLUE, GREY, colours, draw_series, percent_with_errors
 from barcodemae.training.curve import draw_training
+from helpers.report_records import full_results
 
 PNG = b"\x89PNG\r\n\x1a\n"
 KNN = {"accuracy.png", "ranks.png", "genus_size.png", "orders.png", "similarity.png", "confusions.png"}

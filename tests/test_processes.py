@@ -14,9 +14,9 @@ import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from hypothesis import given
 from hypothesis import strategies as st
-from small_files import write_first_rows
 
 from barcodemae.training.loop import _batches
+from helpers.small_files import write_first_rows
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
@@ -78,7 +78,16 @@ def micro(small_file, folder, *others):
     """Command line of a run without dropout, in single precision."""
     data = ("--data", small_file, "--cache_dir", small_file.parent / "cache")
     model = ("--size", "micro", "--k", "4", "--dropout", "0", "--mixed_precision", "no")
-    return (ROOT / "tests" / "micro_train.py", *data, *model, "--log_every", "1", "--output_dir", folder, *others)
+    return (
+        ROOT / "tests" / "helpers" / "micro_train.py",
+        *data,
+        *model,
+        "--log_every",
+        "1",
+        "--output_dir",
+        folder,
+        *others,
+    )
 
 
 def losses(folder, name="loss"):
@@ -151,7 +160,7 @@ def _wait_for_steps(folder, running):
 
 @pytest.mark.slow
 def test_two_processes_share_a_model_and_its_state(small_file, tmp_path):
-    script = ROOT / "tests" / "sharded_train.py"
+    script = ROOT / "tests" / "helpers" / "sharded_train.py"
     options = {"epochs": 2, "batch_size": 12, "save_every": 4, "save_total_limit": 9}
     run(script, small_file, tmp_path / "one", json.dumps(options))
     options["batch_size"] = 6

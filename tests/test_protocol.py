@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from evaluation_hits import make_hits
-from evaluation_records import make_records
 
 from barcodemae.evaluation import protocol
 from barcodemae.evaluation.benchmark import Benchmark
 from barcodemae.evaluation.protocol import TASKS, score
 from barcodemae.evaluation.subjects import Subject, Vectors, searched
+from helpers.evaluation_hits import make_hits
+from helpers.evaluation_records import make_records
 
 BENCHMARK = Benchmark(
     train=make_records(

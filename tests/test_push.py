@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
-from hub_server import HubServer, User
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
@@ -18,6 +17,7 @@ from barcodemae.hub import commit as commit_module
 from barcodemae.hub.commit import check_name
 from barcodemae.hub.publication import assemble
 from barcodemae.hub.push import prepare_repository, push_checkpoint
+from helpers.hub_server import HubServer, User
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "org/BarcodeMAE"

@@ -8,9 +8,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 import yaml
-from hub_server import HubServer, User
 from huggingface_hub import CommitOperationAdd, HfApi
-from reference_records import write_fasta
 
 from barcodemae.cli.calibrate import calibrate
 from barcodemae.cli.identify import identify
@@ -21,6 +19,8 @@ from barcodemae.hub.library_files import find_library
 from barcodemae.hub.push_library import assemble_library, push_library
 from barcodemae.reference.build import remove_records
 from barcodemae.reference.models import open_with_model
+from helpers.hub_server import HubServer, User
+from helpers.reference_records import write_fasta
 
 ROOT = Path(__file__).parent.parent
 NAME = "org/library"

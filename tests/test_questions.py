@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.tasks.questions import check_embeddings, species_questions
 from barcodemae.evaluation.tasks.sampling import draw_per_taxon
+from helpers.evaluation_records import make_records
 
 TRAIN = make_records(species=["Aus a", "", "Bus b"])
 QUERIES = make_records(species=["Bus b", "Cus c", ""])

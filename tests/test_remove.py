@@ -4,11 +4,11 @@ import gzip
 
 import pyarrow.compute as pc
 import pytest
-from reference_records import library_of
 
 from barcodemae.cli.remove import read_ids, remove
 from barcodemae.errors import ConfigurationError, LibraryError, UnreadableFileError
 from barcodemae.reference.library import Library
+from helpers.reference_records import library_of
 
 
 @pytest.fixture

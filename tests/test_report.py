@@ -5,13 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 from matplotlib.figure import Figure
-from report_records import full_results
 
 from barcodemae.evaluation.arguments import EvaluationArguments
 from barcodemae.evaluation.provenance import describe_run
 from barcodemae.evaluation.report.html import render_html
 from barcodemae.evaluation.report.page import render_report, report_sections, results_table
 from barcodemae.evaluation.report.plots import draw_all
+from helpers.report_records import full_results
 
 SIZES = [
     {"n_keys": [1, 1], "n_answerable": 3, "genus_accuracy": 1 / 3, "genus_accuracy_interval": [0.0, 1.0]},

@@ -2,7 +2,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.perturbations import CHANGES, perturb
@@ -10,6 +9,7 @@ from barcodemae.evaluation.rivals.kmers import KmerCounts
 from barcodemae.evaluation.tasks import robustness
 from barcodemae.evaluation.tasks.robustness import robustness_scores
 from barcodemae.vectors.nearest import Hits, nearest_by_cosine
+from helpers.evaluation_records import make_records
 
 N_ENTRIES = 1 + sum(len(amounts) for _, amounts in CHANGES.values())
 

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from barred_imports import BARRED
-from hub_server import HubServer, User
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from barcodemae.hub.checkpoint import save_checkpoint
+from helpers.barred_imports import BARRED
+from helpers.hub_server import HubServer, User
 from modeling_barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame
 

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_records import full_results
 
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.evaluation.report.schema import load_results, validate_results
+from helpers.report_records import full_results
 
 FIRST_VERSION = sorted((Path(__file__).parent.parent / "benchmarks" / "results").glob("*_unseen.json"))
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from evaluation_records import make_records
 
 from barcodemae.cli.split import split
 from barcodemae.data import read_records
@@ -11,6 +10,7 @@ from barcodemae.data.schema import COLUMNS
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.evaluation.benchmark import build_benchmark
 from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train
+from helpers.evaluation_records import make_records
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_hits import make_hits
-from evaluation_records import make_records
 
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import Benchmark
 from barcodemae.evaluation.subjects import embedded, searched
+from helpers.evaluation_hits import make_hits
+from helpers.evaluation_records import make_records
 
 BENCHMARK = Benchmark(
     train=make_records(nucleotides=["AA", "CC", "AC"], genus=["Aus", "Cus", "Bus"]),

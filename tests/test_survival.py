@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
-from small_files import write_first_rows
 
 from barcodemae.data.sampling import epoch_steps
 from barcodemae.errors import CheckpointError, ConfigurationError
@@ -26,6 +25,7 @@ from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.run_folder import claimed
 from barcodemae.training.state import load_state, newest_step, save_state
 from barcodemae.training.stopping import shortage_told, stop_signals
+from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
@@ -327,7 +327,7 @@ class TestKilled:
 
     def _run(self, *arguments):
         environment = os.environ | {"PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, TESTS / "killed_runs.py", *arguments]
+        command = [sys.executable, TESTS / "helpers" / "killed_runs.py", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from small_files import write_first_rows
 
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.training.ahead import map_ahead
@@ -22,6 +21,7 @@ from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.schedule import build_optimizer
 from barcodemae.training.state import load_state
+from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from answer_records import MOTH, answer, hit, moth, table, tables
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from barcodemae.reference.json_lines import json_lines
 from barcodemae.reference.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.reference.taxonomies import qiime2_lines, sintax_lines
 from barcodemae.reference.writers import FORMATS, FORMATS_HELP, answers_format, open_writer
+from helpers.answer_records import MOTH, answer, hit, moth, table, tables
 
 ALIGNED = {
     "identity": 0.98764,
