@@ -1,8 +1,39 @@
 """Files that are whole or not there."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
+from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
+from barcodemae.locks import BusyError, locked
+
+WRITE = """
+import os, sys, time
+from pathlib import Path
+from barcodemae.files import written_whole
+with written_whole(Path(sys.argv[1])) as scratch:
+    (scratch / "half").write_text("x")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start_writing(folder):
+    """A process that is in the middle of writing into a folder until its standard input ends."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout.readline() == "writing\n"
+    return writer
+
+
+def write(folder, name="a", text="1"):
+    with written_whole(folder) as scratch:
+        (scratch / name).write_text(text)
 
 
 def test_files_take_their_place_and_others_stay(tmp_path):
@@ -40,3 +71,83 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_a_new_folder_appears_with_all_that_it_holds(tmp_path, monkeypatch):
+    """One renaming: a kill leaves all of it or nothing."""
+    renamed = []
+    monkeypatch.setattr("pathlib.Path.replace", lambda source, place: renamed.append(source.rename(place)))
+    with written_whole(tmp_path) as scratch:
+        (scratch / "inner").mkdir()
+        for name in "ab":
+            (scratch / "inner" / name).touch()
+    assert renamed == [tmp_path / "inner"]
+    assert {file.name for file in tmp_path.rglob("*")} == {"inner", "a", "b"}
+
+
+class TestScratchFolders:
+    def test_of_a_killed_process_goes(self, tmp_path):
+        writer = start_writing(tmp_path)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        assert len(list(tmp_path.iterdir())) == 1
+        write(tmp_path)
+        assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+    def test_of_a_process_that_runs_stays(self, tmp_path):
+        writer = start_writing(tmp_path)
+        write(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 2
+        writer.communicate("")
+        assert writer.returncode == 0
+        assert {file.name for file in tmp_path.iterdir()} == {"a", "half"}
+
+    def test_cut_off_at_its_beginning_or_end_goes(self, tmp_path):
+        for name, within in ((".saving-abcdefg1", ""), (".saving-abcdefg2", "lock"), (".saving-abcdefg3", "files/b")):
+            (tmp_path / name / within).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).mkdir(exist_ok=True)
+            if within:
+                (tmp_path / name / within).touch()
+        write(tmp_path)
+        assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+    def test_what_a_user_called_so_stays(self, tmp_path):
+        kept = {".saving-notes/x", ".saving-holidays/1.jpg", ".saving-my_notes", "saving-abcdefgh/files"}
+        for name in kept:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("mine")
+        (tmp_path / "mine" / "files").mkdir(parents=True)
+        (tmp_path / ".saving-abcdefgh").symlink_to("mine")
+        write(tmp_path)
+        kept |= {"a", ".saving-abcdefgh", "mine", "mine/files", ".saving-notes", ".saving-holidays", "saving-abcdefgh"}
+        assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")} == kept
+
+    def test_a_link_in_the_place_of_its_lock_is_not_followed(self, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        for number, link in enumerate((os.symlink, os.link)):
+            (tmp_path / f".saving-abcdefg{number}").mkdir()
+            link(tmp_path / "precious", tmp_path / f".saving-abcdefg{number}" / "lock")
+        write(tmp_path)
+        assert (tmp_path / "precious").read_text() == "precious"
+
+
+class TestLocks:
+    def test_one_process_holds_it(self, tmp_path):
+        with locked(tmp_path / ".lock"), pytest.raises(BusyError), locked(tmp_path / ".lock", timeout=0):
+            pass
+        with locked(tmp_path / ".lock", timeout=0):
+            pass
+
+    @pytest.mark.parametrize("put", [os.symlink, os.link, lambda source, place: os.mkfifo(place)])
+    def test_a_link_is_refused_and_what_it_leads_to_stays(self, put, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        put(tmp_path / "precious", tmp_path / ".lock")
+        with pytest.raises(ConfigurationError, match=r"\.lock: expected"), locked(tmp_path / ".lock", timeout=0):
+            pass
+        assert (tmp_path / "precious").read_text() == "precious"
+
+    def test_where_nothing_can_be_written_is_told(self, tmp_path):
+        (tmp_path / "file").touch()
+        expected = "lock: expected a file to lock, got: "
+        with pytest.raises(ConfigurationError, match=expected), locked(tmp_path / "file" / "lock"):
+            pass

@@ -315,6 +315,19 @@ def test_what_fails_leaves_the_old_one_in_place(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.lock"]
 
 
+@pytest.mark.parametrize("name", ["kept", "kept.making", "kept.lock", "kept/a"])
+def test_a_link_is_refused_and_what_it_leads_to_stays(name, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("precious")
+    if name == "kept/a":
+        (tmp_path / "kept").mkdir()
+    (tmp_path / name).symlink_to(precious / "file" if name in ("kept.lock", "kept/a") else precious)
+    with pytest.raises(ConfigurationError, match=f"{name}: expected a file or folder, got a link"):
+        kept_folder(tmp_path / "kept", {}, lambda folder: (folder / "a").write_text("new"))
+    assert [file.read_text() for file in precious.iterdir()] == ["precious"]
+
+
 def test_who_waits_takes_what_the_other_made(tmp_path, monkeypatch):
     order, is_making, may_go_on = [], threading.Event(), threading.Event()
 

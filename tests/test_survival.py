@@ -294,13 +294,25 @@ class TestFolder:
             pass
 
     def test_what_a_killed_save_left_is_removed(self, tmp_path):
-        for folder in (tmp_path / ".saving-a", tmp_path / "state" / ".saving-b"):
-            folder.mkdir(parents=True)
-            (folder / "half").touch()
+        for folder in (tmp_path / ".saving-abcdefg1", tmp_path / "state" / ".saving-abcdefg2"):
+            (folder / "files").mkdir(parents=True)
+            (folder / "files" / "half").touch()
         (tmp_path / "state" / "whole").touch()
+        (tmp_path / ".saving-notes").mkdir()
         with claimed(tmp_path, resume=True):
-            assert [path.name for path in tmp_path.rglob("*") if "half" in path.name or "saving" in path.name] == []
-        assert (tmp_path / "state" / "whole").exists()
+            found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+        assert found == {".lock", ".saving-notes", "state", "state/whole"}
+
+    @pytest.mark.parametrize("name", [".lock", "metrics.jsonl", "state", "state/step-00000001-0.pt"])
+    def test_a_link_is_refused_and_what_it_leads_to_stays(self, name, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        run = tmp_path / "run"
+        (run / name).parent.mkdir(parents=True)
+        (run / name).symlink_to(tmp_path / "precious")
+        expected = f"{name}: expected a file or folder, got a link"
+        with pytest.raises(ConfigurationError, match=expected), claimed(run, resume=True):
+            pass
+        assert (tmp_path / "precious").read_text() == "precious"
 
 
 def _claim(folder, is_claimed):

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from barcodemae.errors import ConfigurationError
+from barcodemae.locks import locked, refuse_link
 from barcodemae.provenance import sha256
 
 MANIFEST_FILE = "manifest.json"
@@ -37,22 +36,34 @@ def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None])
         The SHA-256 of each file, by its name.
 
     Raises:
-        ConfigurationError: nothing can be written there.
+        ConfigurationError: nothing can be written there, or a link stands in the place of the folder or a file.
         BarcodeMAEError: whatever `make` raises; nothing is left behind then.
     """
+    refuse_links(folder, _scratch_of(folder))
     try:
         return _checked(folder, key)
     except _UnusableError:
         pass
     with telling_unwritable(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+        with locked(folder.with_name(f"{folder.name}.lock")):
             try:
                 return _checked(folder, key)  # another process may have made it in the meantime
             except _UnusableError as trouble:
                 if folder.exists():
                     logger.warning("%s %s: it is made again", folder, trouble)
             return _made(folder, key, make)
+
+
+def refuse_links(*folders: Path) -> None:
+    """See to it that folders of a cache, and what lies in them, are the cache's own.
+
+    Raises:
+        ConfigurationError: one of them is a link.
+    """
+    for folder in folders:
+        for path in (folder, *folder.glob("*")):
+            refuse_link(path)
 
 
 @contextmanager
@@ -70,7 +81,7 @@ def telling_unwritable(folder: Path) -> Iterator[None]:
 
 
 def _made(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
-    scratch = folder.with_name(f"{folder.name}.making")
+    scratch = _scratch_of(folder)
     shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed: the lock is ours
     scratch.mkdir()
     try:
@@ -82,6 +93,10 @@ def _made(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> di
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return checksums
+
+
+def _scratch_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.making")
 
 
 def _checked(folder: Path, key: dict[str, Any]) -> dict[str, str]:

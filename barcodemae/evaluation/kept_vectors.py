@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from barcodemae.data.cache import telling_unwritable
+from barcodemae.data.cache import refuse_links, telling_unwritable
 from barcodemae.errors import ConfigurationError
+from barcodemae.locks import locked
 
 VECTORS_FILE = "vectors.npy"
 BLOCKS_FILE = "blocks.jsonl"
@@ -48,7 +48,8 @@ def kept_vectors(
         float32 `[n, dimensions]`, a read-only memory map.
 
     Raises:
-        ConfigurationError: nothing can be written there, there are no barcodes, or a vector is not finite.
+        ConfigurationError: nothing can be written there, a link stands there, there are no barcodes, or a vector is
+            not finite.
     """
     if not sequences:
         raise ConfigurationError("expected barcodes to embed, got none")
@@ -60,14 +61,11 @@ def kept_vectors(
         "block_rows": _BLOCK_ROWS,
     }
     place = folder / texts_sha256([json.dumps(whole, sort_keys=True)])[:32]
-    lock = FileLock(folder / f"{place.name}.lock")
     with telling_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
+    with locked(folder / f"{place.name}.lock"):
+        refuse_links(place, _making(place))
         return _complete(place, whole, sequences, embed)
-    finally:
-        lock.release()
 
 
 def texts_sha256(texts: Iterable[str]) -> str:
@@ -81,7 +79,7 @@ def texts_sha256(texts: Iterable[str]) -> str:
 def _complete(
     place: Path, whole: dict[str, Any], sequences: list[str], embed: Callable[[list[str]], np.ndarray]
 ) -> np.ndarray:
-    making = place.with_name(f"{place.name}.making")
+    making = _making(place)
     begins = range(0, len(sequences), _BLOCK_ROWS)
     with telling_unwritable(place.parent):
         if place.exists():
@@ -104,6 +102,10 @@ def _complete(
     with telling_unwritable(place.parent):
         making.rename(place)
         return open_memmap(place / VECTORS_FILE, mode="r")
+
+
+def _making(place: Path) -> Path:
+    return place.with_name(f"{place.name}.making")
 
 
 def _finished(folder: Path, whole: dict[str, Any]) -> dict[int, str]:

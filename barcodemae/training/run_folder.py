@@ -1,15 +1,13 @@
 """The folder of a run belongs to one run, and to one process of it that writes."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import SCRATCH_PREFIX
-from barcodemae.training.state import METRICS_FILE
+from barcodemae.files import clear_abandoned
+from barcodemae.locks import BusyError, locked, refuse_link
+from barcodemae.training.state import METRICS_FILE, STATE_FOLDER
 
 LOCK_FILE = ".lock"
 
@@ -35,20 +33,18 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
         resume: whether this run goes on with the one that the folder holds.
 
     Raises:
-        ConfigurationError: another process writes to the folder, or it holds another run.
+        ConfigurationError: another process writes to the folder, it holds another run, or a link.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+        with locked(folder / LOCK_FILE, timeout=0):
+            refuse_another_run(folder, resume)
+            for path in [*folder.iterdir(), *folder.glob(f"{STATE_FOLDER}/*")]:
+                refuse_link(path)
+            for place in (folder, folder / STATE_FOLDER):
+                clear_abandoned(place)
+            yield
+    except BusyError as error:
         raise ConfigurationError(
             f"{folder}: another process is writing to it; wait for its end, or name another --output_dir"
         ) from error
-    try:
-        refuse_another_run(folder, resume)
-        for scratch in [*folder.glob(f"{SCRATCH_PREFIX}*"), *folder.glob(f"*/{SCRATCH_PREFIX}*")]:
-            shutil.rmtree(scratch)
-        yield
-    finally:
-        lock.release()
