@@ -68,7 +68,7 @@ class BarcodeMAEConfig(BertConfig):
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
         frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
-        encoder_stride: of a tuned model, the encoder reads every n-th place; letters are read at all of them.
+        encoder_stride: of a tuned model, the encoder reads every n-th slot; letters are read at all of them.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
         decoder_num_attention_heads: by default the encoder's.

@@ -103,10 +103,13 @@ class BarcodeMAERelativesHead(nn.Module):
         """
         columns = letter_columns(input_ids, position_ids, self.k)
         columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
-        of_letters = nn.functional.embedding_bag(columns.flatten(0, 1), self.letters.weight, mode="sum")
-        # The head may be kept in a higher precision than the encoder: fine differences are its business.
-        of_network = self.network(pooled.to(self.network.weight.dtype))
-        return of_letters.view(*input_ids.shape, -1) + of_network[:, None]
+        # A sum of look-ups: an `embedding_bag` becomes a loop over all tokens in ONNX.
+        of_letters = self.letters(columns[..., 0])
+        for i in range(1, self.k):
+            of_letters = of_letters + self.letters(columns[..., i])
+        # The head may be kept in a higher precision than the encoder: fine differences are its business. Quantised, a
+        # linear map has no `weight.dtype`.
+        return of_letters + self.network(pooled.to(of_letters.dtype))[:, None]
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
@@ -121,7 +124,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     """The encoder: `BertModel` with a mean over the attended places where BERT has its pooler.
 
     Of a tuned model (`config.embedding_size`), `relatives` maps that mean and the letters to an embedding. The encoder
-    then reads every `config.encoder_stride`-th place; in pretraining too it saw but a part of them.
+    then reads every `config.encoder_stride`-th slot; in pretraining too it saw but a part of them.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
@@ -160,23 +163,22 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             ValueError: a tuned model got no `input_ids`: embeddings of tokens have no letters.
         """
         head = None if for_decoder else self.relatives
-        read = slice(None)
+        read: dict[str, Tensor | None] = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+            "token_type_ids": token_type_ids,
+        }
         if head is not None:
             if input_ids is None:
                 raise ValueError("a tuned model reads letters: expected input_ids, got none")
+            read = every_nth_slot(read, self.config.encoder_stride)
             if position_ids is None:
                 position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
-            read = slice(None, None, self.config.encoder_stride)
-        outputs = super().forward(
-            input_ids=_take(input_ids, read),
-            attention_mask=_take(attention_mask, read),
-            position_ids=_take(position_ids, read),
-            token_type_ids=_take(token_type_ids, read),
-            **(kwargs | {"return_dict": True}),
-        )
+        outputs = super().forward(**read, **(kwargs | {"return_dict": True}))
         places = outputs.last_hidden_state
         if head is not None:
-            places = head(masked_mean(places, _take(attention_mask, read)), input_ids, position_ids)
+            places = head(masked_mean(places, read["attention_mask"]), input_ids, position_ids)
         return BaseModelOutputWithPooling(
             last_hidden_state=places,
             pooler_output=masked_mean(places, attention_mask),
@@ -364,9 +366,35 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def _take(values: Tensor | None, places: slice) -> Tensor | None:
-    """Some places of `[batch, tokens]`, where there is such a tensor."""
-    return None if values is None else values[:, places]
+def every_nth_slot(tokens: dict[str, Tensor | None], stride: int) -> dict[str, Tensor | None]:
+    """The tokens at the slots 0, `stride`, 2 `stride` and so on, whichever column they stand in.
+
+    Args:
+        tokens: `input_ids`, and `attention_mask`, `position_ids` and the like where there are any, each `[batch,
+            tokens]` or None. Slots are `position_ids`, by default the numbers of the columns.
+        stride: 1 or more.
+
+    Returns:
+        The same, `[batch, read]`, each row's tokens in their order. Where rows have different numbers of tokens to
+        read, there is an attention mask.
+    """
+    if stride == 1:
+        return tokens
+    slots, attended = tokens.get("position_ids"), tokens.get("attention_mask")
+    if slots is None:  # here no shape depends on the data, which is what an exporter can follow
+        shape, device = tokens["input_ids"].shape, tokens["input_ids"].device  # type: ignore[union-attr]
+        tokens = tokens | {"position_ids": torch.arange(shape[1], device=device).expand(shape)}
+        return {name: None if values is None else values[:, ::stride] for name, values in tokens.items()}
+    slots = slots.expand_as(tokens["input_ids"])  # type: ignore[arg-type]
+    read = slots % stride == 0
+    if attended is not None:
+        read = read & attended.bool()
+    counts = read.sum(1)
+    # One column at least: a batch in which no row has a token to read still has a shape.
+    columns = (~read).long().argsort(dim=1, stable=True)[:, : max(1, int(counts.max()))]
+    mask = None if bool((counts == columns.shape[1]).all()) else read.long()
+    tokens = tokens | {"position_ids": slots, "attention_mask": mask}
+    return {name: None if values is None else values.gather(1, columns) for name, values in tokens.items()}
 
 
 def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:

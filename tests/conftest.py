@@ -50,10 +50,31 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tuned_checkpoint(tmp_path_factory):
+    """Folder of a small checkpoint with a random head, whose encoder reads every third slot."""
+    torch.manual_seed(8)
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    head = {"embedding_size": 24, "frame_slots": 164, "encoder_stride": 3}
+    folder = tmp_path_factory.mktemp("tuned_checkpoint")
+    save_checkpoint(folder, BarcodeMAEForPreTraining(BarcodeMAEConfig(k=4, **size, **head)), ReferenceFrame.coi())
+    return folder
+
+
+@pytest.fixture(scope="session")
 def exported(checkpoint, tmp_path_factory):
     """Folder of the checkpoint's ONNX files, and of what other runtimes need beside them."""
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("exported")
     export_onnx(checkpoint, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_tuned(tuned_checkpoint, tmp_path_factory):
+    """Folder of the ONNX files of the checkpoint with a head."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("exported_tuned")
+    export_onnx(tuned_checkpoint, folder)
     return folder

@@ -19,7 +19,7 @@ from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint, weights_
 from barcodemae.hub.onnx import export_onnx
 from barcodemae.hub.onnx_parity import Parity, equal_neighbours, in_batches, onnx_encoder, torch_encoder
 from modeling_barcodemae import BarcodeMAEForPreTraining
-from tokenization_barcodemae import place_barcodes
+from tokenization_barcodemae import place_barcodes, reverse_complement
 
 ONNX_FILES = {"model.onnx", "model_quantized.onnx", "export.json"}
 
@@ -91,18 +91,36 @@ def test_any_batch_and_length_padded_or_not(rows, tokens, ours, float32):
 
 
 @pytest.mark.slow
-def test_by_slot_it_gives_what_the_embedder_gives(checkpoint, sample, float32):
-    """Whole barcodes, ends that lack letters, unknown letters within, the other strand."""
+@pytest.mark.parametrize("kind", ["", "_tuned"])
+def test_by_slot_it_gives_what_the_embedder_gives(kind, request, sample):
+    """Whole barcodes, ends that lack bases, unknown bases within, the other strand: wherever the first slot lies."""
+    model = request.getfixturevalue("tuned_checkpoint" if kind else "checkpoint")
+    encode = onnx_encoder(request.getfixturevalue(f"exported{kind}") / "onnx" / "model.onnx")
     barcode = barcodes_of(sample, "test", 1)[0]
     barcodes = [
         barcode,
-        barcode[101:],
+        *(barcode[cut:] for cut in (3, 4, 8, 12, 101)),
         barcode[:150],
         barcode[:300] + "NNNNN" + barcode[305:],
+        reverse_complement(barcode[50:]),
         *barcodes_of(sample, "train", 20),
     ]
-    expected = BarcodeEmbedder.from_pretrained(checkpoint, device="cpu", dtype=torch.float32).encode(barcodes)
-    np.testing.assert_allclose(float32(on_frame(checkpoint, barcodes)).pooled, expected, atol=1e-4)
+    embedder = BarcodeEmbedder.from_pretrained(model, device="cpu", dtype=torch.float32)
+    expected = embedder.encode(barcodes)
+    np.testing.assert_allclose(encode(on_frame(model, barcodes)).pooled, expected, atol=1e-5)
+    for row in range(8):
+        np.testing.assert_allclose(encode(on_frame(model, barcodes[row : row + 1])).pooled[0], expected[row], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_no_file_has_a_loop(exported, exported_tuned):
+    """A loop takes a turn for each token of each barcode, which is many times slower than torch."""
+    import onnx
+
+    for folder in (exported, exported_tuned):
+        for file in sorted((folder / "onnx").glob("*.onnx")):
+            graph = onnx.load(file).graph
+            assert not {"Loop", "Scan", "If", "SequenceInsert"} & {node.op_type for node in graph.node}
 
 
 @pytest.mark.slow

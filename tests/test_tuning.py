@@ -1,6 +1,7 @@
 """Tuning: relatives and scatters by hand, discriminants against scikit-learn, the head against its own definition."""
 
 import json
+import warnings
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -37,7 +38,7 @@ from modeling_barcodemae import (
     BarcodeMAEForPreTraining,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.modeling_barcodemae import letter_columns
+from modeling_barcodemae.modeling_barcodemae import every_nth_slot, letter_columns
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 
@@ -214,6 +215,50 @@ class TestRoad:
         expected = of_network + of_letters - model.relatives.network.bias
         torch.testing.assert_close(outputs.pooler_output, expected, atol=1e-5, rtol=1e-4)
 
+    def test_slots_are_read_and_not_columns(self, tuned, full_length_barcodes):
+        """With tokens at slots 1 to 7 the encoder reads slots 3 and 6, wherever they stand, and all bases count."""
+        model = load_checkpoint(tuned).model
+        ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])[:, 1:8]
+        slots = torch.arange(1, 8)[None]
+        network = model.relatives.network
+        encoded = model(input_ids=ids[:, [2, 5]], position_ids=slots[:, [2, 5]], for_decoder=True).pooler_output
+        of_bases = model.relatives(torch.zeros(2, 32), ids, slots).mean(1) - network.bias
+        found = model(input_ids=ids, position_ids=slots)
+        torch.testing.assert_close(found.pooler_output, of_bases + network(encoded), atol=1e-5, rtol=1e-4)
+        order = torch.tensor([4, 2, 0, 6, 5, 3, 1])
+        mixed = model(input_ids=ids[:, order], position_ids=slots[:, order])
+        torch.testing.assert_close(mixed.pooler_output, found.pooler_output, atol=1e-5, rtol=1e-4)
+
+    def test_a_barcode_of_which_the_encoder_reads_nothing_has_an_embedding(self, tuned):
+        """Two tokens at slots 1 and 2, alone and beside a barcode of which something is read."""
+        model = load_checkpoint(tuned).model
+        ids, mask = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.tensor([[1, 1, 0], [1, 1, 1]])
+        slots = torch.tensor([[1, 2, 0], [0, 1, 2]])
+        alone = model(input_ids=ids[:1], attention_mask=mask[:1], position_ids=slots[:1]).pooler_output
+        assert alone.isfinite().all()
+        both = model(input_ids=ids, attention_mask=mask, position_ids=slots).pooler_output
+        torch.testing.assert_close(both[:1], alone)
+
+    def test_a_quantised_head(self, tuned, full_length_barcodes):
+        """A quantised linear map has no `weight.dtype`."""
+        model = load_checkpoint(tuned).model
+        ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:4])["input_ids"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch moves its quantisation to a package of its own
+            quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+        cosines = torch.cosine_similarity(quantised(ids).pooler_output, model(ids).pooler_output)
+        assert cosines.min() > 0.99
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_an_encoder_in_another_precision_than_the_head(self, dtype, tuned, full_length_barcodes):
+        model = load_checkpoint(tuned).model
+        ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:4])["input_ids"])
+        expected = model(ids).pooler_output
+        model.to(dtype).relatives.float()
+        found = model(ids).pooler_output
+        assert found.dtype == torch.float32
+        assert torch.cosine_similarity(found, expected).min() > 0.99
+
     def test_embeddings_of_tokens_are_refused(self, tuned):
         model = load_checkpoint(tuned).model
         with pytest.raises(ValueError, match="a tuned model reads letters: expected input_ids, got none"):
@@ -350,6 +395,32 @@ class TestRoad:
         for name in ("mlm", "frameless"):
             with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers with a reference frame"):
                 tune(arguments(tmp_path / name, tmp_path / "new", barcodes_file))
+
+
+class TestEveryNthSlot:
+    ids = torch.tensor([[11, 12, 13, 14, 15], [21, 22, 23, 24, 25]])
+
+    def test_of_columns(self):
+        found = every_nth_slot({"input_ids": self.ids, "attention_mask": None}, 2)
+        assert found["input_ids"].tolist() == [[11, 13, 15], [21, 23, 25]]
+        assert found["position_ids"].tolist() == [[0, 2, 4]] * 2
+        assert found["attention_mask"] is None
+
+    def test_of_slots(self):
+        slots, mask = torch.tensor([[3, 4, 5, 6, 0], [0, 2, 4, 6, 7]]), torch.tensor([[1, 1, 1, 1, 0], [1, 0, 1, 1, 1]])
+        found = every_nth_slot({"input_ids": self.ids, "attention_mask": mask, "position_ids": slots}, 2)
+        assert found["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+        assert found["input_ids"][found["attention_mask"].bool()].tolist() == [12, 14, 21, 23, 24]
+        assert found["position_ids"][found["attention_mask"].bool()].tolist() == [4, 6, 0, 4, 6]
+
+    def test_rows_with_equally_many_need_no_mask(self):
+        found = every_nth_slot({"input_ids": self.ids, "position_ids": torch.arange(3, 8)[None]}, 3)
+        assert found["input_ids"].tolist() == [[11, 14], [21, 24]]
+        assert found["attention_mask"] is None
+
+    def test_every_slot_is_every_token(self):
+        tokens = {"input_ids": self.ids, "attention_mask": None}
+        assert every_nth_slot(tokens, 1) is tokens
 
 
 def test_the_network_can_be_left_out():

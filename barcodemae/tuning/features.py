@@ -13,7 +13,7 @@ from tqdm import tqdm
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
 from barcodemae.vectors.singular import singular_vectors
-from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, letter_columns
+from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, every_nth_slot, letter_columns
 from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes
 
 _BLOCK_ROWS = 4096
@@ -44,7 +44,7 @@ def read_barcodes(
 ) -> Reading:
     """Letters of all barcodes that lie on the frame, in their order, and the encoder's mean output.
 
-    The encoder reads every `encoder_stride`-th k-mer, as in a tuned model that is so configured.
+    The encoder reads every `encoder_stride`-th slot, as in a tuned model that is so configured.
     """
     k, num_slots = encoder.k, barcodes.num_slots
     rows = np.flatnonzero(barcodes.is_placed)
@@ -58,7 +58,7 @@ def read_barcodes(
             num_places[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
             _put_letters(letters[begin : begin + len(chosen)], encoding, k)
             for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
-                read = {name: values[:, ::encoder_stride] for name, values in batch.items()}
+                read = every_nth_slot(batch, encoder_stride)
                 encoded[begin + batch_rows] = model(**read, for_decoder=True).pooler_output.numpy()
                 progress.update(len(batch_rows))
     return Reading(letters, num_places, encoded)
