@@ -7,12 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from barcodemae.errors import BarcodeMAEError
-
-if TYPE_CHECKING:
-    import torch
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -89,16 +86,6 @@ class Processes:
             if num_blocks == 0:
                 return
             yield from self._give_first(own)[:num_blocks]
-
-    def dtype(self) -> "torch.dtype | None":
-        """In which precision the first process is fastest, for all to compute the same; None where it is alone."""
-        if self.count == 1:
-            return None
-        import torch
-
-        from barcodemae.embedding.precision import fastest_dtype
-
-        return self._tell_all(fastest_dtype("cuda" if torch.cuda.is_available() else "cpu"))[0]
 
     def _tell_all(self, thing: Any) -> list[Any]:
         """What each process has, in every process."""

@@ -103,7 +103,7 @@ def test_embed_writes_ids_and_vectors(checkpoint, fasta, sample, tmp_path):
     table = pq.read_table(parquet)
     assert table["id"].to_pylist() == sample["id"].slice(0, 5).to_pylist()
     expected = BarcodeEmbedder.from_pretrained(checkpoint).encode(sample["nucleotides"].slice(0, 5).to_pylist())
-    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), expected, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), expected, atol=1e-6)
     np.testing.assert_array_equal(np.load(npy), np.array(table["embedding"].to_pylist(), np.float32))
 
 

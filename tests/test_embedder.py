@@ -7,13 +7,14 @@ from transformers import AutoModel
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.embedding import fastest_dtype
-from barcodemae.errors import BadRecordError, CheckpointError
+from barcodemae.embedding.engines import load_engine
+from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError
 from tokenization_barcodemae import build_kmer_tokenizer, reverse_complement
 
 
 @pytest.fixture(scope="module")
 def embedder(checkpoint):
-    return BarcodeEmbedder.from_pretrained(checkpoint, dtype=torch.float32)
+    return BarcodeEmbedder.from_pretrained(checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,47 @@ def test_alone_equals_in_a_batch(embedder, sequences):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["checkpoint", "tuned_checkpoint"])
+def test_batches_of_any_size_give_the_same(kind, request, sample):
+    """To a float32's last digits; and the nearest neighbours are the same ones."""
+    barcodes = sample["nucleotides"].slice(0, 200).to_pylist()
+    embedder = BarcodeEmbedder.from_pretrained(request.getfixturevalue(kind))
+    expected = embedder.encode(barcodes, normalize_embeddings=True)
+    cosines = expected @ expected.T - 2 * np.eye(200)
+    for size in (1, 3, 64, 200):
+        found = embedder.encode(barcodes, batch_size=size, normalize_embeddings=True)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        nearest = (found @ found.T - 2 * np.eye(200)).argmax(1)
+        assert (cosines[np.arange(200), nearest] >= cosines.max(1) - 1e-6).all()
+    backwards = embedder.encode(barcodes[::-1], normalize_embeddings=True)[::-1]
+    np.testing.assert_allclose(backwards, expected, atol=1e-6)
+
+
+def test_vectors_are_float32_on_every_machine(checkpoint, monkeypatch):
+    """Whatever the processor is fastest in."""
+    monkeypatch.setattr("barcodemae.embedding.precision.fastest_dtype", lambda device: torch.bfloat16)
+    embedder = BarcodeEmbedder.from_pretrained(checkpoint)
+    assert embedder.dtype == torch.float32
+    assert {value.dtype for value in embedder.model.parameters()} == {torch.float32}
+    assert BarcodeEmbedder.untrained_like(embedder).dtype == torch.float32
+    assert load_engine("network", checkpoint).dtype == torch.float32
+    assert load_engine("network", checkpoint, precision="bf16").dtype == torch.bfloat16
+
+
+def test_precisions_that_are_none(checkpoint):
+    with pytest.raises(ConfigurationError, match="dtype fp16: expected fp32 or bf16"):
+        load_engine("network", checkpoint, precision="fp16")
+    with pytest.raises(ConfigurationError, match="engine frame: expected dtype fp32, as it has no network; got bf16"):
+        load_engine("frame", precision="bf16")
+
+
 def test_strand_and_case_change_nothing(embedder, sequences):
     other = [reverse_complement(sequence).lower() for sequence in sequences]
     np.testing.assert_allclose(embedder.encode(sequences), embedder.encode(other), atol=1e-5)
 
 
 def test_without_the_frame_the_strand_matters(checkpoint, sequences):
-    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False, dtype=torch.float32)
+    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
     other = [reverse_complement(sequence) for sequence in sequences]
     assert np.abs(free.encode(sequences) - free.encode(other)).max() > 1e-2
 
@@ -54,7 +89,7 @@ def test_unit_length(embedder, sequences):
 
 
 def test_mean_over_reading_offsets(checkpoint, sequences):
-    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False, dtype=torch.float32)
+    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
     each = [free.encode([sequence[offset:] for sequence in sequences]) for offset in range(4)]
     np.testing.assert_allclose(free.encode(sequences, average_offsets=True), np.mean(each, axis=0), atol=1e-5)
 

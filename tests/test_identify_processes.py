@@ -24,7 +24,6 @@ def test_one_process_does_all_the_work_in_order():
     with joined_processes() as processes:
         assert processes == Processes(0, 1)
         assert processes.is_first
-        assert processes.dtype() is None
         assert list(processes.share(iter("abc"), str.upper)) == ["A", "B", "C"]
         assert list(processes.share([], str.upper)) == []
         with pytest.raises(ConfigurationError, match="bad"):

@@ -59,7 +59,7 @@ def place_barcodes(
 def encode_barcodes(
     encoder: BarcodeEncoder,
     barcodes: PlacedBarcodes,
-    max_tokens: int,
+    max_tokens: int | None,
     free: np.ndarray | None = None,
     offsets: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
@@ -68,7 +68,7 @@ def encode_barcodes(
     Args:
         encoder: cuts barcodes into words, and knows their ids.
         barcodes: `[n]` of them.
-        max_tokens: most tokens of a barcode that is read freely; a placed one ends with the frame.
+        max_tokens: most tokens of a barcode that is read freely, or None for all; a placed one ends with the frame.
         free: `[n]`, barcodes to read freely although they are placed: k-mers are cut, and positions counted, from the
             first nucleotide. Barcodes that are not placed are always read so.
         offsets: `[n]` nucleotides to cut off the front of those that are read freely.

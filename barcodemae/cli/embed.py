@@ -11,7 +11,7 @@ from tqdm import tqdm
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
 from barcodemae.data import Judge, stream_records, tell
-from barcodemae.embedding.engines import ENGINES, NETWORK, load_engine
+from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS, load_engine
 from barcodemae.embedding.writers import check_vectors_name, open_vectors
 from barcodemae.errors import BadRecordError
 
@@ -47,6 +47,14 @@ class EmbedArguments:
             "choices": list(ENGINES),
         },
     )
+    dtype: str = field(
+        default=FLOAT32,
+        metadata={
+            "help": "Precision of the network. fp32: the same vectors on every machine and in any batch. bf16: faster "
+            "on some processors, but some nearest neighbours change.",
+            "choices": list(PRECISIONS),
+        },
+    )
     batch_size: int = field(default=64, metadata={"help": "Sequences in a batch of the network."})
     normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
     use_frame: bool = field(default=True, metadata={"help": "Place sequences on the checkpoint's reference frame."})
@@ -69,7 +77,7 @@ def embed(arguments: list[str]) -> None:
     (args,) = parse_arguments((EmbedArguments,), arguments)
     output = Path(args.output)
     check_vectors_name(output)
-    embedder: Any = load_engine(args.engine, args.model, args.use_frame)
+    embedder: Any = load_engine(args.engine, args.model, args.use_frame, args.dtype)
     judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
     options = {"batch_size": args.batch_size} if args.engine == NETWORK else {}
     num_vectors = num_judged = 0

@@ -83,13 +83,12 @@ def identify(arguments: list[str]) -> None:
 
         def begin() -> tuple[list[Any], Identifier]:
             writers = _open_writers(args, files) if processes.is_first else []
-            library, embedder = open_with_model(args.library, args.model, dtype)
+            library, embedder = open_with_model(args.library, args.model)
             calibration = library.calibration()
             if calibration is None:
                 raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
             return writers, Identifier(library, embedder, calibration, args.least_confidence, num_aligned)
 
-        dtype = processes.dtype()
         writers, answer = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
             for answers in processes.share(_blocks(args.queries), answer):

@@ -7,16 +7,17 @@ from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import torch
-
     from barcodemae.embedding.embedder import BarcodeEmbedder
 
 NETWORK, FRAME = "network", "frame"
 ENGINES = (NETWORK, FRAME)
 
+FLOAT32, BFLOAT16 = "fp32", "bf16"
+PRECISIONS = (FLOAT32, BFLOAT16)
+
 
 def load_engine(
-    engine: str, model: str | Path | None = None, use_frame: bool = True, dtype: "torch.dtype | None" = None
+    engine: str, model: str | Path | None = None, use_frame: bool = True, precision: str = FLOAT32
 ) -> "BarcodeEmbedder | LetterEmbedder":
     """Load a checkpoint into an engine.
 
@@ -24,18 +25,25 @@ def load_engine(
         engine: "network", the whole model, or "frame", the letters of a tuned model alone, which needs no torch.
         model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`.
         use_frame: false reads all sequences from their first nucleotide.
-        dtype: of the network; by default what the device is fastest in.
+        precision: of the network, one of `PRECISIONS`.
 
     Raises:
-        ConfigurationError: there is no such engine, or it can't do without the frame.
+        ConfigurationError: there is no such engine, or it has not the precision, or can't do without the frame.
         CheckpointError: the checkpoint is missing or broken, or has not what the engine needs.
     """
     if engine not in ENGINES:
         raise ConfigurationError(f"engine {engine}: expected {' or '.join(ENGINES)}")
+    if precision not in PRECISIONS:
+        raise ConfigurationError(f"dtype {precision}: expected {' or '.join(PRECISIONS)}")
     if engine == FRAME:
         if not use_frame:
             raise ConfigurationError(f"engine {FRAME}: expected use_frame true, for there is nothing else to read by")
+        if precision != FLOAT32:
+            raise ConfigurationError(f"engine {FRAME}: expected dtype {FLOAT32}, as it has no network; got {precision}")
         return LetterEmbedder.from_pretrained(model)
-    from barcodemae.embedding.embedder import BarcodeEmbedder  # imports torch
+    import torch
 
+    from barcodemae.embedding.embedder import BarcodeEmbedder
+
+    dtype = {FLOAT32: torch.float32, BFLOAT16: torch.bfloat16}[precision]
     return BarcodeEmbedder.from_pretrained(model, use_frame=use_frame, dtype=dtype)

@@ -6,7 +6,6 @@ from functools import partial
 from textwrap import shorten
 from typing import Any
 
-import torch
 from transformers import PretrainedConfig
 
 from barcodemae.embedding import BarcodeEmbedder
@@ -84,7 +83,7 @@ class Model:
             BarcodeMAEError: it can't be loaded.
         """
         if not reading and is_ours(name):
-            embedder = BarcodeEmbedder.from_pretrained(name, dtype=torch.float32)
+            embedder = BarcodeEmbedder.from_pretrained(name)
             return cls(ModelRepresentation(embedder, batch_size), weights_sha256(name), embedder, {})
         encoder = AnyEncoder.from_pretrained(
             name, trust_remote_code=trust_remote_code, batch_size=batch_size, **reading
@@ -157,9 +156,7 @@ def make_rival(
     if name == WITHOUT_FRAME:
         if model.embedder is None or model.embedder.frame is None:
             return None
-        return ModelRepresentation(
-            BarcodeEmbedder.from_pretrained(model_name, use_frame=False, dtype=torch.float32), batch_size
-        )
+        return ModelRepresentation(BarcodeEmbedder.from_pretrained(model_name, use_frame=False), batch_size)
     if name in _COUNTS:
         return _COUNTS[name]()
     if name in _SEARCHERS:

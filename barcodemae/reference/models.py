@@ -1,7 +1,7 @@
 """The model that a library was made with, and that its queries need too."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from barcodemae.embedding.engines import load_engine
 from barcodemae.hub.checkpoint_files import weights_sha256
@@ -9,9 +9,6 @@ from barcodemae.hub.library_files import find_library
 from barcodemae.provenance import without_folder
 from barcodemae.reference.build import check_model
 from barcodemae.reference.library import Library
-
-if TYPE_CHECKING:
-    import torch
 
 
 def describe_model(name: str, engine: str) -> dict[str, str]:
@@ -23,16 +20,13 @@ def describe_model(name: str, engine: str) -> dict[str, str]:
     return {"name": without_folder(name), "weights_sha256": weights_sha256(name), "engine": engine}
 
 
-def open_with_model(
-    folder: str | Path, model: str | None = None, dtype: "torch.dtype | None" = None
-) -> tuple[Library, Any]:
+def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Library, Any]:
     """A library, and the engine that makes vectors of queries as it has them.
 
     Args:
         folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, of one on the Hub.
         model: where its model is; by default what it is called in the library, which does for one that comes with the
             package, or an id on the Hub.
-        dtype: of a network; by default what the device is fastest in.
 
     Raises:
         LibraryError: the library is missing or broken, or was made with another model.
@@ -43,4 +37,4 @@ def open_with_model(
     told = library.manifest.model
     name = told["name"] if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, told["engine"]))
-    return library, load_engine(told["engine"], name, dtype=dtype)
+    return library, load_engine(told["engine"], name)
