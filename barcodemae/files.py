@@ -44,12 +44,12 @@ def clear_abandoned(folder: Path) -> None:
     """Remove the scratch folders of killed processes; a process that runs holds the lock in its own."""
     for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
         with suppress(BusyError, ConfigurationError, OSError):
-            if _is_scratch(scratch):
+            if is_scratch(scratch):
                 with locked(scratch / _LOCK, timeout=0):
                     shutil.rmtree(scratch)
 
 
-def _is_scratch(path: Path) -> bool:
+def is_scratch(path: Path) -> bool:
     if path.is_symlink() or not _SCRATCH.fullmatch(path.name):
         return False
     return {entry.name for entry in path.iterdir()} <= {_LOCK, _FILES}

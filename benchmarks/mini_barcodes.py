@@ -20,7 +20,7 @@ from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
 from barcodemae.provenance import describe_machine
 from barcodemae.reference.build import build_library
-from barcodemae.reference.calibrate import Foretold, calibrate_by_own, foretell
+from barcodemae.reference.calibrate import Foretold, foretell
 from barcodemae.reference.calibration import NOVELTY
 from barcodemae.reference.library import Library
 from barcodemae.reference.models import describe_model
@@ -61,7 +61,6 @@ def main() -> None:
         build_library(
             folder / "library", [str(folder / "train.parquet")], embedder, describe_model(DEFAULT, FRAME), "skip"
         )
-        calibrate_by_own(folder / "library", embedder)
         library = Library.open(folder / "library")
         calibration = library.calibration()
         assert calibration is not None

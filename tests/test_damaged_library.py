@@ -11,22 +11,21 @@ import pytest
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.reference import build
+from barcodemae.reference import segments
 from barcodemae.reference.build import append_records, build_library, remove_records
-from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
 from barcodemae.reference.records import map_part, write_part
 from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")
-INDEX, REMOVED, CALIBRATION = "segment-00000/index.faiss", "removed-00000.npy", "calibration-00000.json"
+INDEX, REMOVED, CALIBRATION = "segment-00000/index.faiss", "removed-00000.npy", "calibration-00001.json"
 FILES = (*PARTS, INDEX, REMOVED, CALIBRATION)
 
 
 @pytest.fixture(scope="module")
 def libraries(sample, tmp_path_factory):
-    """Two of them, each of 110 records, then 60 more, a calibration, and three records less."""
+    """Two of them, each of 110 records, then 60 more, with a calibration, and three records less."""
     named = pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$")
     for rank in RANKS:
         named = pc.and_(named, pc.not_equal(sample[rank], ""))
@@ -34,14 +33,13 @@ def libraries(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("libraries")
     with pytest.MonkeyPatch.context() as small:
         small.setattr("barcodemae.data.fasta.BATCH_ROWS", 60)
-        small.setattr(build, "EXACT_RECORDS", 100)
+        small.setattr(segments, "EXACT_RECORDS", 100)
         for number, name in enumerate(("whole", "other")):
             these = records.slice(200 * number, 200)
             first = write_fasta(these.slice(0, 110), folder / "first.fasta")
             more = write_fasta(these.slice(110, 60), folder / "more.fasta")
             build_library(folder / name, [first], LettersEmbedder(), MODEL)
             append_records(folder / name, [more], LettersEmbedder(), MODEL)
-            assert calibrate_by_own(folder / name, LettersEmbedder())
             remove_records(folder / name, these["id"].to_pylist()[10 * number : 10 * number + 3])
     return folder
 

@@ -20,7 +20,7 @@ from barcodemae.reference.alignment import Alignment
 from barcodemae.reference.answers import ANSWERS
 from barcodemae.reference.build import keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate
-from barcodemae.reference.calibration import QUERIES
+from barcodemae.reference.calibration import OWN, QUERIES
 from barcodemae.reference.identify import Identifier
 from barcodemae.reference.library import Library
 from barcodemae.reference.named_queries import ask_named
@@ -160,7 +160,7 @@ def test_queries_without_a_species_do_not_calibrate(folder, splits):
 
 def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
     folder = library_of(splits[0].slice(0, 50), tmp_path)
-    assert Library.open(folder).calibration() is None
+    assert Library.open(folder).calibration().by == OWN
     for _ in range(2):
         keep_calibration(folder, calibration)
     assert [file.name for file in folder.glob("calibration-*")] == ["calibration-00001.json"]

@@ -1,4 +1,4 @@
-"""Writers of a library that are killed: it is the old one or the new one, and the next writer goes on."""
+"""Writers of a library that are killed: it is the old one or the new one, and repeated they end as if never killed."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def kill_writers(*arguments):
 
 
 @pytest.mark.slow
-def test_killed_at_each_write_a_library_is_the_old_one_or_the_new_one(named, tmp_path):
+def test_killed_at_each_write_and_repeated_a_library_is_what_it_would_have_been(named, tmp_path):
     found = kill_writers(named, tmp_path, "writes")
     written = {operation.rpartition("/")[2] for step in found["operations"].values() for operation in step}
     assert {
@@ -50,7 +50,7 @@ def test_killed_at_each_write_a_library_is_the_old_one_or_the_new_one(named, tmp
 
 
 @pytest.mark.slow
-def test_killed_at_20_random_moments_a_library_is_the_old_one_or_the_new_one(named, tmp_path):
+def test_killed_at_20_random_moments_and_repeated_a_library_is_what_it_would_have_been(named, tmp_path):
     found = kill_writers(named, tmp_path, "moments", 20)
     assert found["killed"] >= 20
     assert found["wrong"] == []

@@ -1,6 +1,7 @@
 """Reference libraries: built, opened, searched, added to, taken from; whole, or as if nothing had happened."""
 
 import json
+import os
 from pathlib import Path
 
 import faiss
@@ -12,9 +13,15 @@ from filelock import FileLock
 
 from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
-from barcodemae.reference import build, indexing
-from barcodemae.reference.build import append_records, build_library, check_model, keep_calibration, remove_records
-from barcodemae.reference.calibrate import calibrate_by_own
+from barcodemae.reference import indexing, segments
+from barcodemae.reference.build import (
+    Removed,
+    append_records,
+    build_library,
+    check_model,
+    keep_calibration,
+    remove_records,
+)
 from barcodemae.reference.calibration import OWN, Calibration
 from barcodemae.reference.indexing import build_index
 from barcodemae.reference.library import Library
@@ -40,6 +47,11 @@ def embedder():
 @pytest.fixture
 def folder(records, tmp_path):
     return library_of(records.slice(0, 120), tmp_path)
+
+
+@pytest.fixture
+def calibration():
+    return Calibration({}, OWN)
 
 
 def files_in(folder):
@@ -85,26 +97,33 @@ def test_appended_records_are_found_and_the_others_stay(folder, records, embedde
     hits = Library.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()), 1)
     assert hits.rows[:, 0].tolist() == list(range(200))
     after = files_in(folder)
-    assert all(after[name] == content for name, content in before.items() if name != "library.json")
+    assert {name for name, content in before.items() if after.get(name) != content} == {
+        "library.json",
+        "calibration-00000.json",
+    }
 
 
 def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     ids = records["id"].to_pylist()
-    assert remove_records(folder, [ids[0], ids[5]]) == 2
-    assert remove_records(folder, [ids[6]]) == 1
+    assert remove_records(folder, [ids[0], ids[5]]) == Removed(2, [])
+    assert remove_records(folder, [ids[6]]) == Removed(1, [])
     opened = Library.open(folder)
     assert len(opened.live) == 117
     assert opened.removed.tolist() == [0, 5, 6]
     hits = opened.search(embedder.encode(records["nucleotides"].to_pylist()[:7]), 117)
     assert not {0, 5, 6} & set(hits.rows.ravel().tolist())
-    with pytest.raises(LibraryError, match=f"none of the id '{ids[0]}'"):
-        remove_records(folder, [ids[1], ids[0]])
-    assert len(Library.open(folder).live) == 117
+    assert remove_records(folder, [ids[6], ids[0], ids[1]]) == Removed(1, [ids[0], ids[6]])
+    with pytest.raises(LibraryError, match="none of the id 'nobody'"):
+        remove_records(folder, [ids[2], "nobody"])
+    assert len(Library.open(folder).live) == 116
+    before = files_in(folder)
+    assert remove_records(folder, [ids[0], ids[1]]) == Removed(0, [ids[0], ids[1]])
+    assert files_in(folder) == before
 
 
 def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, embedder, tmp_path, monkeypatch):
     exact = Library.open(library_of(records, tmp_path))
-    for module in (build, indexing):
+    for module in (segments, indexing):
         monkeypatch.setattr(module, "EXACT_RECORDS", 150)
     (tmp_path / "other").mkdir()
     opened = Library.open(library_of(records, tmp_path / "other"))
@@ -215,16 +234,27 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
             lambda: keep_calibration(folder, Calibration({}, OWN)),
-            lambda: calibrate_by_own(folder, embedder),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
         assert len(Library.open(folder).live) == 120
 
 
-def test_a_library_is_not_built_over_another(folder, embedder, tmp_path):
-    with pytest.raises(LibraryError, match="expected a folder without a library"):
-        build_library(folder, [str(tmp_path / "library.fasta")], embedder, MODEL)
+def test_a_library_is_not_built_over_another(folder, records, embedder, tmp_path):
+    before = files_in(folder)
+    other = write_fasta(records.slice(1), tmp_path / "other.fasta")
+    own = str(tmp_path / "library.fasta")
+    names = pa.table({"id": records["id"], **{rank: records[rank] for rank in RANKS}})
+    for sources, model, taxonomy in (
+        ([other], MODEL, None),
+        ([own, other], MODEL, None),
+        ([own], MODEL | {"weights_sha256": "1" * 64}, None),
+        ([own], MODEL, names),
+    ):
+        expected = "expected a folder without a library, got one of 120 records; to add to it: --append"
+        with pytest.raises(LibraryError, match=expected):
+            build_library(folder, sources, embedder, model, taxonomy=taxonomy)
+        assert files_in(folder) == before
 
 
 def test_what_is_no_barcode_of_the_marker_is_left_out_or_told(records, embedder, tmp_path):
@@ -261,29 +291,61 @@ def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, 
         written.append(file.name)
         write_part(file, *given)
 
-    write_part = build.write_part
-    monkeypatch.setattr(build, "write_part", stop_at_third)
+    write_part = segments.write_part
+    monkeypatch.setattr(segments, "write_part", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         build_library(tmp_path / "library", [source], embedder, MODEL)
     with pytest.raises(LibraryError, match="found none"):
         Library.open(tmp_path / "library")
-    (tmp_path / "library" / "segment-00000" / ".saving-part").mkdir()  # as a kill leaves it
-    monkeypatch.setattr(build, "write_part", write_part)
-    embedder.num_encoded = 0
+    (tmp_path / "library" / "segment-00000" / ".saving-abcdefgh").mkdir()  # as a kill leaves it
+    monkeypatch.setattr(
+        segments, "write_part", lambda file, *given: write_part(written.append(file.name) or file, *given)
+    )
     assert build_library(tmp_path / "library", [source], embedder, MODEL).num_records == 200
-    assert embedder.num_encoded == 100
+    assert written == [f"part-{number:05d}.arrow" for number in range(4)]
     (tmp_path / "at once").mkdir()
     whole = library_of(records, tmp_path / "at once")
     assert files_in(tmp_path / "library") == files_in(whole)
 
 
-def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path):
-    place = tmp_path / "library" / "segment-00000"
-    place.mkdir(parents=True)
-    (place / "part-00000.arrow").write_bytes(b"of another build")
-    (place / "building.json").write_text("{}")
+def stopped_build(folder, sources, embedder, monkeypatch, **options):
+    """Leave a build as one that was killed after its first part."""
+
+    def stop(*given):
+        write_part(*given)
+        raise KeyboardInterrupt
+
+    write_part = segments.write_part
+    with monkeypatch.context() as stopping:
+        stopping.setattr(segments, "write_part", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build_library(folder, sources, embedder, MODEL, **options)
+
+
+def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path, monkeypatch):
+    stopped_build(tmp_path / "library", [write_fasta(records, tmp_path / "a.fasta")], embedder, monkeypatch)
     library_of(records.slice(0, 5), tmp_path)
     assert len(Library.open(tmp_path / "library").live) == 5
+
+
+def test_a_build_goes_on_with_a_copy_and_begins_anew_with_other_content(records, embedder, tmp_path, monkeypatch):
+    """What counts is the content of the sources, not where they lie, nor when they were written."""
+    source = Path(write_fasta(records.slice(0, 50), tmp_path / "a.fasta"))
+    stopped_build(tmp_path / "library", [str(source)], embedder, monkeypatch)
+    (tmp_path / "b").mkdir()
+    copy = tmp_path / "b" / "a.fasta"
+    copy.write_bytes(source.read_bytes())
+    part = tmp_path / "library" / "segment-00000" / "part-00000.arrow"
+    before = part.stat()
+    build_library(tmp_path / "library", [str(copy)], embedder, MODEL)
+    assert part.stat() == before
+
+    stopped_build(tmp_path / "other", [str(source)], embedder, monkeypatch)
+    status = source.stat()
+    source.write_bytes(source.read_bytes().replace(b"Animalia", b"animalia").replace(b"g:A", b"g:B"))
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    build_library(tmp_path / "other", [str(source)], embedder, MODEL)
+    assert not [genus for genus in Library.open(tmp_path / "other").names()["genus"].to_pylist() if genus[0] == "A"]
 
 
 def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monkeypatch):
@@ -295,32 +357,176 @@ def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monke
         for name in ("first", "second")
     ]
 
-    def stop(*given):
-        write_part(*given)
-        raise KeyboardInterrupt
-
-    write_part = build.write_part
-    monkeypatch.setattr(build, "write_part", stop)
-    with pytest.raises(KeyboardInterrupt):
-        build_library(tmp_path / "library", [source], embedder, MODEL, taxonomy=tables[0])
-    monkeypatch.setattr(build, "write_part", write_part)
+    stopped_build(tmp_path / "library", [source], embedder, monkeypatch, taxonomy=tables[0])
     build_library(tmp_path / "library", [source], embedder, MODEL, taxonomy=tables[1])
     assert set(Library.open(tmp_path / "library").names()["genus"].to_pylist()) == {"second"}
 
 
-def test_what_interrupted_writers_left_goes(folder, records):
-    (folder / "segment-00007").mkdir()
-    (folder / "segment-00007" / "part-00000.arrow").write_bytes(b"x")
-    (folder / "removed-00003.npy").write_bytes(b"x")
-    (folder / "notes.txt").write_text("mine")
+def leave(folder, *names):
+    """Files and folders as writers or users may leave them."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+
+def everything_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def test_what_killed_writers_left_goes(folder, records):
+    before = everything_in(folder)
+    leave(folder, "segment-00007/part-00000.arrow", "segment-00007/index.faiss", "removed-00003.npy", "building.json")
+    leave(folder, "calibration-00009.json", ".saving-abcdefgh/files/library.json", ".saving-abcdefgh/lock")
+    leave(folder, "segment-00007/.saving-abcdefgh/files/part-00001.arrow")
     remove_records(folder, [records["id"][0].as_py()])
-    assert {place.name for place in folder.iterdir()} == {
+    assert everything_in(folder) == before | {"removed-00000.npy"}
+
+
+USERS = (
+    "notes.txt",
+    "removed-chimeras.fasta",
+    "calibration-curve.csv",
+    "calibration-00000.json.bak",
+    "calibration-x.png",
+    "removed-00003.txt",
+    "removed-1.npy",
+    "segment-photos/1.jpg",
+    "segment-00007/1.jpg",
+    "segment-00008",
+    "removed-00009.npy/mine",
+    ".saving-notes/x",
+    ".saving-holidays/1.jpg",
+    "segment-00000/notes.txt",
+    "building.json/mine",
+)
+
+
+def test_files_of_the_user_stay(folder, records, embedder, calibration, tmp_path):
+    leave(folder, *USERS)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / ".saving-abcdefgh").symlink_to(tmp_path / "elsewhere")
+    remove_records(folder, [records["id"][0].as_py()])
+    keep_calibration(folder, calibration)
+    for name in USERS:
+        assert (folder / name).read_text() == "x"
+    assert (folder / ".saving-abcdefgh").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "in.fasta", "segment-00000/1.jpg", "segment-00000", *USERS[1:10]])
+def test_a_library_is_not_built_among_other_things(name, records, embedder, tmp_path):
+    folder = tmp_path / "library"
+    leave(folder, name)
+    source = write_fasta(records, folder / "in.fasta" if name == "in.fasta" else tmp_path / "in.fasta")
+    before = everything_in(folder)
+    first = name.partition("/")[0]
+    expected = f"library: expected a new or empty folder for the library, but {first} lies there"
+    with pytest.raises(LibraryError, match=expected):
+        build_library(folder, [source], embedder, MODEL)
+    assert everything_in(folder) == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(records, embedder, tmp_path):
+    source = write_fasta(records, tmp_path / "in.fasta")
+    with pytest.raises(LibraryError, match="expected a folder for the library, got a file"):
+        build_library(tmp_path / "in.fasta", [source], embedder, MODEL)
+    assert (tmp_path / "in.fasta").read_text()
+
+
+@pytest.mark.parametrize("name", ["segment-00001", "segment-00001/passwords.txt", "segment-00001/part-00000.arrow/x"])
+def test_records_are_not_added_among_other_things(name, folder, records, embedder, tmp_path):
+    leave(folder, name)
+    source = write_fasta(records.slice(120), tmp_path / "more.fasta")
+    before = everything_in(folder)
+    with pytest.raises(LibraryError, match=r"segment-00001.*: expected"):
+        append_records(folder, [source], embedder, MODEL)
+    assert everything_in(folder) == before
+    assert len(Library.open(folder).live) == 120
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
         ".lock",
         "library.json",
-        "notes.txt",
+        "building.json",
+        "segment-00001",
+        "segment-00001/part-00000.arrow",
+        "segment-00001/index.faiss",
         "removed-00000.npy",
-        "segment-00000",
-    }
+        "calibration-00001.json",
+    ],
+)
+def test_links_are_not_written_through(name, folder, records, embedder, calibration, tmp_path):
+    source = write_fasta(records.slice(120), tmp_path / "more.fasta")
+    precious = tmp_path / "precious"
+    leave(precious, "file")
+    target = precious if name == "segment-00001" else precious / "file"
+    if name == "library.json":
+        target = (folder / name).rename(precious / "library.json")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(target)
+    before = files_in(precious)
+    writers = [lambda: append_records(folder, [source], embedder, MODEL)]
+    if name.count("/") == 0:
+        writers += [
+            lambda: remove_records(folder, [records["id"][0].as_py()]),
+            lambda: keep_calibration(folder, calibration),
+        ]
+    for write in writers:
+        with pytest.raises((LibraryError, ConfigurationError), match=f"{name}: expected"):
+            write()
+        assert files_in(precious) == before
+        assert (folder / name).is_symlink()
+
+
+# What is said twice
+
+
+def test_a_build_that_is_repeated_changes_nothing(folder, embedder, tmp_path):
+    before = files_in(folder)
+    leave(folder, "building.json", "calibration-00007.json")  # as a kill right after the library's appearance
+    assert build_library(folder, [str(tmp_path / "library.fasta")], embedder, MODEL) is None
+    assert files_in(folder) == before
+
+
+def test_an_append_that_is_repeated_changes_nothing(folder, records, embedder, tmp_path, caplog):
+    source = write_fasta(records.slice(120), tmp_path / "more.fasta")
+    assert append_records(folder, [source], embedder, MODEL).known_ids == []
+    before = files_in(folder)
+    for sources in ([source], [str(tmp_path / "library.fasta")], [source, str(tmp_path / "library.fasta")]):
+        assert append_records(folder, sources, embedder, MODEL) is None
+    assert files_in(folder) == before
+    assert "more.fasta: its records are in" in caplog.text
+
+
+def test_of_several_sources_those_that_are_new_are_added(folder, records, embedder, tmp_path):
+    source = write_fasta(records.slice(120), tmp_path / "more.fasta")
+    added = append_records(folder, [str(tmp_path / "library.fasta"), source], embedder, MODEL)
+    assert (added.num_records, added.known_ids) == (80, [])
+    assert len(Library.open(folder).live) == 200
+
+
+def test_ids_that_are_there_already_are_told(folder, records, embedder, tmp_path):
+    ids = records["id"].to_pylist()
+    remove_records(folder, [ids[117]])
+    source = write_fasta(records.slice(115, 10), tmp_path / "more.fasta")
+    added = append_records(folder, [source], embedder, MODEL)
+    assert added.num_records == 10
+    assert added.known_ids == [ids[115], ids[116], ids[118], ids[119]]
+
+
+def test_what_was_removed_can_be_added_again(folder, records, embedder, tmp_path):
+    remove_records(folder, [records["id"][3].as_py()])
+    added = append_records(folder, [str(tmp_path / "library.fasta")], embedder, MODEL)
+    assert (added.num_records, len(added.known_ids)) == (120, 119)
+
+
+def test_a_calibration_that_is_kept_twice_is_kept_once(folder, calibration):
+    keep_calibration(folder, calibration)
+    before = files_in(folder)
+    keep_calibration(folder, calibration)
+    assert files_in(folder) == before
 
 
 def test_a_fingerprint_sees_both_ends_and_the_size(tmp_path):

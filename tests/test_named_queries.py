@@ -1,7 +1,5 @@
 """What a library says of barcodes whose names are known: others', and its own held out."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,12 +7,12 @@ import pytest
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import keep_calibration, remove_records
-from barcodemae.reference.calibrate import calibrate, calibrate_by_own, foretell, foretell_others
+from barcodemae.reference.build import append_records, keep_calibration, remove_records
+from barcodemae.reference.calibrate import calibrate, foretell, foretell_others
 from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
 from barcodemae.reference.library import Library
 from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
-from helpers.reference_records import LettersEmbedder, library_of
+from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 
 @pytest.fixture(scope="module")
@@ -113,21 +111,24 @@ def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
 
 
 def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
-    folder = library_of(named.slice(0, 400), tmp_path)
-    assert calibrate_by_own(folder, LettersEmbedder())
+    folder = library_of(named.slice(0, 300), tmp_path)
     first = Library.open(folder).calibration()
     assert first.by == OWN
+    more = [write_fasta(named.slice(begin, 50), tmp_path / f"{begin}.fasta") for begin in (300, 350)]
+    append_records(folder, [more[0]], LettersEmbedder(), MODEL)
+    second = Library.open(folder).calibration()
+    assert second.by == OWN
+    assert second.as_json() != first.as_json()
     by_queries = calibrate(ask_own(Library.open(folder), LettersEmbedder(), seed=1), QUERIES)
     keep_calibration(folder, by_queries)
-    assert calibrate_by_own(folder, LettersEmbedder())
-    assert Library.open(folder).calibration().by == QUERIES
+    append_records(folder, [more[1]], LettersEmbedder(), MODEL)
+    assert Library.open(folder).calibration().as_json() == by_queries.as_json()
 
 
 def test_few_records_do_not_calibrate(named, tmp_path):
     folder = library_of(named.slice(0, 10), tmp_path)
     with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got "):
         calibrate(ask_own(Library.open(folder), LettersEmbedder()), OWN)
-    assert not calibrate_by_own(Path(folder), LettersEmbedder())
     assert Library.open(folder).calibration() is None
 
 
@@ -136,7 +137,6 @@ def test_names_of_some_ranks_are_enough(named, tmp_path):
     for rank in ("phylum", "class", "order", "family"):
         named = named.set_column(named.column_names.index(rank), rank, pa.array([""] * len(named), pa.large_string()))
     folder = library_of(named.slice(0, 400), tmp_path)
-    assert calibrate_by_own(folder, LettersEmbedder())
     own = ask_own(Library.open(folder), LettersEmbedder())
     calibration = Library.open(folder).calibration()
     assert calibration("family", own.votes["family"], own.num_letters).max() < 1e-6

@@ -29,6 +29,10 @@ def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys)
     assert Library.open(folder).removed.tolist() == [0, 1, 3, 4]
     remove([str(folder), ids[7]])
     assert len(Library.open(folder).live) == 15
+    capsys.readouterr()
+    remove([str(folder), ids[7], ids[8], ids[1]])
+    expected = f"Ids whose records were removed before: 2 (such as {min(ids[7], ids[1])}).\n"
+    assert capsys.readouterr().out == f"Records removed from {folder}: 1.\n{expected}"
 
 
 def test_an_id_that_is_not_there_removes_nothing(folder, ids):

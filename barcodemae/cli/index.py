@@ -9,7 +9,6 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import ENGINES, FRAME, load_engine
 from barcodemae.reference.build import append_records, build_library
-from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.models import describe_model
 
 
@@ -22,7 +21,12 @@ class IndexArguments:
             "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with names or without."
         }
     )
-    output: str = field(metadata={"help": "Folder of the library. A build that was interrupted goes on."})
+    output: str = field(
+        metadata={
+            "help": "Folder of the library: a new or empty one, or that of a build that was interrupted, which goes "
+            "on. Repeated when it is done, the same command changes nothing."
+        }
+    )
     taxonomy: str | None = field(
         default=None, metadata={"help": "Table of names by id (TSV or CSV with ranks, or QIIME 2's two columns)."}
     )
@@ -37,7 +41,10 @@ class IndexArguments:
             "choices": list(ENGINES),
         },
     )
-    append: bool = field(default=False, metadata={"help": "Add to a library that is there."})
+    append: bool = field(
+        default=False,
+        metadata={"help": "Add to a library that is there. Files that it was made of already are not added again."},
+    )
     on_error: str = field(
         default="skip",
         metadata={
@@ -60,12 +67,17 @@ def index(arguments: list[str]) -> None:
     added = add(
         Path(args.output), args.data, embedder, describe_model(args.model, args.engine), args.on_error, taxonomy
     )
+    if added is None:
+        print(f"The library {args.output} holds the records of {', '.join(args.data)} already; nothing was added.")
+        return
     searched = added.index["kind"]
     if "recall" in added.index:
         searched += f" ({added.index['recall']:.1%} of the nearest records are found)"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
+    if added.known_ids:
+        print(f"Ids that the library held before: {len(added.known_ids):,} (such as {added.known_ids[0]}); both stay.")
     print(f"Search: {searched}.")
-    if calibrate_by_own(args.output, embedder):
+    if added.is_calibrated:
         print("Calibrated; named barcodes that are not in it make confidences surer: barcodemae calibrate --queries.")
     else:
         print("Not calibrated, for want of named records: barcodemae calibrate --queries makes it usable.")

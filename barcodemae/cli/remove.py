@@ -14,7 +14,12 @@ class RemoveArguments:
     """What to take out of which library."""
 
     library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
-    id: list[str] = field(default_factory=list, metadata={"help": "Ids of records; all records of an id go."})
+    id: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Ids of records; all records of an id go. Those that are gone already are told, and no error."
+        },
+    )
     ids: str | None = field(default=None, metadata={"help": "File with more ids, one a line."})
 
 
@@ -22,14 +27,16 @@ def remove(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input, or an id that the library does not hold; the library is then what it was before.
+        BarcodeMAEError: bad input, or an id that the library never held; the library is then what it was before.
     """
     (args,) = parse_arguments((RemoveArguments,), arguments, positionals=("library", "id"))
     ids = args.id if args.ids is None else [*args.id, *read_ids(Path(args.ids))]
     if not ids:
         raise ConfigurationError("expected ids of records to remove, or --ids FILE with some, got none")
-    num_removed = remove_records(Path(args.library), ids)
-    print(f"Records removed from {args.library}: {num_removed:,}.")
+    removed = remove_records(Path(args.library), ids)
+    print(f"Records removed from {args.library}: {removed.num_records:,}.")
+    if removed.gone:
+        print(f"Ids whose records were removed before: {len(removed.gone):,} (such as {removed.gone[0]}).")
 
 
 def read_ids(path: Path) -> list[str]:

@@ -5,11 +5,17 @@ from pathlib import Path
 
 from barcodemae.data.columnar import HUB
 from barcodemae.errors import HubError
-from barcodemae.reference.manifest import MANIFEST_FILE
-from barcodemae.reference.writing import CALIBRATION_PREFIX, REMOVED_PREFIX, SEGMENT_PREFIX
+from barcodemae.reference.manifest import INDEX_FILE, MANIFEST_FILE
 
-LIBRARY_PATTERNS = (MANIFEST_FILE, f"{SEGMENT_PREFIX}*", f"{REMOVED_PREFIX}*", f"{CALIBRATION_PREFIX}*")
-"""Of fnmatch, whose star crosses folders: the files of a library."""
+_DIGITS = "[0-9]" * 5
+LIBRARY_PATTERNS = (
+    MANIFEST_FILE,
+    f"segment-{_DIGITS}/part-{_DIGITS}.arrow",
+    f"segment-{_DIGITS}/{INDEX_FILE}",
+    f"removed-{_DIGITS}.npy",
+    f"calibration-{_DIGITS}.json",
+)
+"""The files of a library, as fnmatch has it. What else lies beside them, in a repository too, is not ours."""
 
 _REFUSALS = {
     401: "there is no such data set, or only a token that may read it is shown it (`hf auth login`)",

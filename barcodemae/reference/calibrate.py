@@ -1,12 +1,10 @@
 """Learn from named queries how far a name can be trusted, and foretell those of other species to judge it by."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import keep_calibration
 from barcodemae.reference.calibration import (
     FORETOLD,
     LENGTHS,
@@ -69,29 +67,17 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     return Calibration({what: _fit(queries, what, everyone) for what in FORETOLD}, by)
 
 
-def calibrate_by_own(folder: str | Path, embedder: Embedder) -> bool:
-    """Calibrate a library by its own records, unless it was calibrated by queries.
+def calibrate_by_own(library: Library, embedder: Embedder) -> Calibration:
+    """Calibrate a library by its own records, held out.
 
     Args:
-        folder: of the library.
+        library: to ask.
         embedder: the one that it was made with.
 
-    Returns:
-        Whether it is calibrated now: it can't be by fewer than fifty records with a species.
-
     Raises:
-        LibraryError: it is missing or broken, or another process is writing to it.
+        ConfigurationError: fewer than fifty records have a species.
     """
-    library = Library.open(folder)
-    present = library.calibration()
-    if present is not None and present.by != OWN:
-        return True
-    try:
-        calibration = calibrate(ask_own(library, embedder, CUT_LENGTHS), OWN)
-    except ConfigurationError:
-        return False
-    keep_calibration(library.folder, calibration)
-    return True
+    return calibrate(ask_own(library, embedder, CUT_LENGTHS), OWN)
 
 
 def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]:

@@ -12,11 +12,16 @@ import pyarrow as pa
 from barcodemae.errors import LibraryError
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.indexing import num_candidates
-from barcodemae.reference.manifest import MANIFEST_FILE, Manifest, Segment, check_files, read_manifest
+from barcodemae.reference.manifest import (
+    INDEX_FILE,
+    MANIFEST_FILE,
+    Manifest,
+    Segment,
+    check_files,
+    read_manifest,
+)
 from barcodemae.reference.records import NAMES, as_matrix, map_part
 from barcodemae.vectors.nearest import Hits
-
-INDEX_FILE = "index.faiss"
 
 # The vectors of their candidates stay in the processor's cache.
 _BLOCK_QUERIES = 64
@@ -72,6 +77,12 @@ class Library:
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
         return None
+
+    def whole_segments(self) -> list[Segment]:
+        """Those of which no record was removed."""
+        ends = np.cumsum([segment.num_records for segment in self.manifest.segments])
+        touched = set(np.searchsorted(ends, self.removed, side="right").tolist())
+        return [segment for number, segment in enumerate(self.manifest.segments) if number not in touched]
 
     def names(self) -> pa.Table:
         """Columns `id`, the ranks and `bin` of all records, removed ones among them, by number."""

@@ -6,6 +6,8 @@ LIBRARY/
     part-00000.arrow           records, letters and vectors
     index.faiss                where the segment is too large to be searched exactly
   removed-00001.npy            numbers of records that were removed
+  calibration-00000.json       how far names can be trusted
+  building.json                while a segment is built: what of
 """
 
 import hashlib
@@ -20,7 +22,15 @@ from barcodemae.errors import LibraryError
 from barcodemae.files import written_whole
 
 MANIFEST_FILE = "library.json"
+BUILDING_FILE = "building.json"
 VERSION = 1
+
+# The names that we give, each as a whole: nothing else in a library's folder is ours.
+SEGMENT_NAME = re.compile(r"segment-\d{5}")
+PART_NAME = re.compile(r"part-\d{5}\.arrow")
+INDEX_FILE = "index.faiss"
+REMOVED_NAME = re.compile(r"removed-\d{5}\.npy")
+CALIBRATION_NAME = re.compile(r"calibration-\d{5}\.json")
 
 # A library may come from anywhere: what it calls its files must not lead out of its folder.
 _NAME = re.compile(r"\w[\w.-]*")
@@ -46,6 +56,19 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What records came from.
+
+    Attributes:
+        name: of the file, without its folder, or of the data set on the Hub.
+        version: SHA-256 of the file's content, or the data set's version.
+    """
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Segment:
     """The records of one build or append.
 
@@ -54,12 +77,16 @@ class Segment:
         num_records: so many.
         files: name -> fingerprint.
         index: how it is searched: `kind`, and of an approximate one `nprobe` and `recall`, measured when it was built.
+        sources: what its records came from.
+        taxonomy: digest of the table that named them; empty where there was none.
     """
 
     name: str
     num_records: int
     files: dict[str, Fingerprint]
     index: dict[str, Any]
+    sources: tuple[Source, ...] = ()
+    taxonomy: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,11 +138,6 @@ def fingerprint(file: Path) -> Fingerprint:
             content.seek(place)
             digest.update(content.read(_BLOCK_BYTES))
     return Fingerprint(size, digest.hexdigest())
-
-
-def fingerprints(folder: Path) -> dict[str, Fingerprint]:
-    """Of the files of a folder, by name."""
-    return {file.name: fingerprint(file) for file in sorted(folder.iterdir())}
 
 
 def refuse_hub(folder: Path) -> None:
@@ -179,7 +201,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def _segment(told: dict[str, Any]) -> Segment:
     index = {**told["index"], "kind": _text(told["index"]["kind"])}
-    return Segment(_plain(told["name"]), _count(told["num_records"]), _fingerprints(told["files"]), index)
+    sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in told.get("sources", ()))
+    name, num_records, files = _plain(told["name"]), _count(told["num_records"]), _fingerprints(told["files"])
+    return Segment(name, num_records, files, index, sources, _text(told.get("taxonomy", "")))
 
 
 def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:

@@ -1,12 +1,12 @@
 """Writers of a library that are killed with SIGKILL: `killed_writers.py FASTA FOLDER writes` or `... moments COUNT`.
 
-A library is built, added to, calibrated, taken from and calibrated again, a step at a time, each in a child that is
+A library is built, added to, taken from and calibrated, a step at a time, each in a child that is
 forked from a process that has imported all it needs. `writes` kills right before each file operation that Python makes
 in the library's folder (opening to write, renaming, removing, making a folder), which is right after the one before;
 `moments` at random times, again and again until the step is done. After each kill the library must be the old one or
-the new one. The step is then taken again where it is the old one, another writer follows, and each file must be what it
-is where nothing was killed. Prints how many were killed, how many left the old library and how many the new one, and
-what was found wrong.
+the new one. The step is then repeated, whether it was done or not, and each file must be what it is where nothing was
+killed, with no file beside them. Prints how many were killed, how many left the old library and how many the new one,
+and what was found wrong.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ from reference_records import MODEL, LettersEmbedder
 
 from barcodemae.data import fasta, read_records
 from barcodemae.errors import LibraryError
-from barcodemae.reference import build, indexing
-from barcodemae.reference.build import append_records, build_library, remove_records
+from barcodemae.reference import indexing, segments
+from barcodemae.reference.build import append_records, build_library, keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate_by_own
 from barcodemae.reference.library import Library
 
@@ -55,20 +55,18 @@ class Steps:
         self.ids = records["id"].to_pylist()
         self.embedder = LettersEmbedder()
         self.queries = self.embedder.encode(records["nucleotides"].to_pylist())
-        self.names = ("build", "append", "calibrate", "remove", "calibrate again")
+        self.names = ("build", "append", "remove", "calibrate")
 
     def take(self, name: str, library: Path) -> None:
-        """Take one of the steps, or the `end` that comes after each."""
+        """Take one of the steps."""
         if name == "build":
             build_library(library, [str(self._parts[0])], self.embedder, MODEL)
         elif name == "append":
             append_records(library, [str(self._parts[1])], self.embedder, MODEL)
         elif name == "remove":
             remove_records(library, self.ids[3:6])
-        elif name == "end":
-            remove_records(library, self.ids[:1])
-        elif not calibrate_by_own(library, self.embedder):
-            raise AssertionError("the records do not suffice to calibrate")
+        else:
+            keep_calibration(library, calibrate_by_own(Library.open(library), self.embedder))
 
     def answers(self, folder: Path) -> str:
         """All that a library answers: its records, their hits, its calibration."""
@@ -128,7 +126,6 @@ class Trial:
         self.operations = operations.read_text().splitlines()
         self._new = steps.answers(self.library)
         _copy(self.library, self.after)
-        self._take("end")
         self._end = files_in(self.library)
 
     def at_write(self, number: int) -> None:
@@ -136,10 +133,11 @@ class Trial:
         self._begin()
         if finish(self._start(kill_at(number)), self.library):
             where = f"{self.name}, before {number}: {self.operations[number]}"
-            self._go_on(where, [self.name, "end"] if self._look(where) == "old" else ["end"])
+            self._look(where)
+            self._repeat(where)
 
     def at_moments(self, moments: Iterator[float]) -> int:
-        """Kill again and again, until the step is done: how many were killed."""
+        """Kill again and again, until the step is done, then repeat it: how many were killed."""
         self._begin()
         killed = 0
         where = self.name
@@ -153,14 +151,11 @@ class Trial:
             where += f", after {share * self.seconds:.3f} of {self.seconds:.3f} s"
             if self._look(where) != "old":
                 break
-        self._go_on(where, ["end"])
+        self._repeat(where)
         return killed
 
     def _start(self, watch: Watch | None = None) -> int:
         return start(lambda: self.steps.take(self.name, self.library), self.library, watch)
-
-    def _take(self, name: str) -> None:
-        finish(start(lambda: self.steps.take(name, self.library), self.library), self.library)
 
     def _begin(self) -> None:
         shutil.rmtree(self.library, ignore_errors=True)
@@ -178,14 +173,13 @@ class Trial:
             self.wrong.append(f"{where}: neither the old library nor the new one")
         return found
 
-    def _go_on(self, where: str, names: list[str]) -> None:
+    def _repeat(self, where: str) -> None:
         try:
-            for name in names:
-                self._take(name)
-            found = files_in(self.library)
+            finish(self._start(), self.library)
         except RuntimeError as error:
-            self.wrong.append(f"{where}: the next writer failed: {error}")
+            self.wrong.append(f"{where}: repeated, it failed: {error}")
             return
+        found = files_in(self.library)
         different = sorted(name for name in found.keys() | self._end.keys() if found.get(name) != self._end.get(name))
         if different:
             self.wrong.append(f"{where}: other files than without a kill: {', '.join(different)}")
@@ -195,7 +189,7 @@ def main() -> None:
     source, root, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     # Several parts and an inverted file from few records.
     fasta.BATCH_ROWS = 50
-    build.EXACT_RECORDS = indexing.EXACT_RECORDS = 100
+    segments.EXACT_RECORDS = indexing.EXACT_RECORDS = 100
     steps = Steps(source, root)
     trials: list[Trial] = []
     for name in steps.names:
