@@ -1,7 +1,6 @@
 """Published checkpoints into ours."""
 
 import itertools
-import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,6 +8,7 @@ import torch
 
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.hub.published_layouts import BY_SHAPES, BY_WORD, PublishedModel, read_published
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
@@ -40,9 +40,9 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigurationError(f"{folder}: expected a folder that does not exist yet, or an empty one")
     published = read_published(file)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
-        written = Path(scratch) / "checkpoint"
+    place = folder.resolve()
+    with written_whole(place.parent) as scratch:
+        written = scratch / place.name
         model = _to_ours(published)
         tokenizer = build_kmer_tokenizer(published.k, published.with_n, model.config.max_position_embeddings)
         save_checkpoint(written, model, None, tokenizer)
@@ -52,7 +52,8 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
                 f"{file}: expected the same embeddings from the converted checkpoint as from the file's own weights, "
                 f"but they differ by {difference:.1e}"
             )
-        written.replace(folder)
+        if place.exists():
+            place.rmdir()  # it is empty, and makes room for the whole
     return published, difference
 
 

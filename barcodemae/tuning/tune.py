@@ -88,7 +88,8 @@ def tune(args: TuneArguments) -> FittedHead:
     """
     folder = Path(args.output)
     if folder.exists():
-        raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet")
+        held = "it holds a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "something is there"
+        raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, but {held}")
     checkpoint = load_checkpoint(args.checkpoint)
     _refuse_unfit(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, free_share=0.0)
@@ -124,12 +125,14 @@ def tune(args: TuneArguments) -> FittedHead:
         "versions": describe_versions(_PACKAGES),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    with written_whole(folder) as scratch:
-        save_checkpoint(scratch, model, checkpoint.frame, checkpoint.tokenizer)
-        (scratch / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
+    place = folder.resolve()
+    with written_whole(place.parent) as scratch:  # the folder appears at once, with all that it holds
+        written = scratch / place.name
+        save_checkpoint(written, model, checkpoint.frame, checkpoint.tokenizer)
+        (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
         for name in _FROM_PRETRAINING:
             if (source := Path(find_checkpoint(args.checkpoint)) / name).is_file():
-                (scratch / name).write_bytes(source.read_bytes())
+                (written / name).write_bytes(source.read_bytes())
     return fitted
 
 

@@ -11,9 +11,10 @@ import torch
 from barcodemae.embedding import batches_by_length
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.splits import answerable, labels, species_of_rows
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+from barcodemae.hub.checkpoint import load_checkpoint
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.pretrain import pretrain
+from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE
 from modeling_barcodemae import BarcodeMAEForSequenceClassification
 from tokenization_barcodemae import encode_barcodes, place_barcodes
@@ -46,7 +47,7 @@ def fine_tune(checkpoint: str, source: str, folder: Path, seed: int = 0, epochs:
     Raises:
         BarcodeMAEError: as from `pretrain`.
     """
-    if (folder / WEIGHTS_FILE).exists():
+    if (folder / TRAINING_FILE).exists():  # it is written when the checkpoint is whole
         return folder
     model = ModelArguments(objective="classification", init_from=checkpoint, ranks=list(RANKS), dropout=0.1)
     data = DataArguments(data=[source], train_splits=["train"], free_share=0.1)
