@@ -42,7 +42,7 @@ def library_files(folder: Path) -> tuple[Library, dict[str, bytes]]:
     place.mkdir(exist_ok=True)
     text = pa.array([str(row) for row in range(_RECORDS)], pa.large_string())
     records = pa.table(dict.fromkeys((*NAMES, "nucleotides"), text))
-    letters, vectors = np.zeros((_RECORDS, _LETTERS), np.int8), np.ones((_RECORDS, _DIMENSION))
+    letters, vectors = np.zeros((_RECORDS, _LETTERS), np.int8), np.full((_RECORDS, _DIMENSION), 0.5)
     write_part(place / "part-00000.arrow", records, letters, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
     probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,13 +12,14 @@ from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
 from barcodemae.reference import segments
 from barcodemae.reference.build import append_records, build_library, remove_records
+from barcodemae.reference.inverted_file import Lists
 from barcodemae.reference.library import Library
 from barcodemae.reference.manifest import fingerprint, read_manifest
 from barcodemae.reference.records import map_part, write_part
 from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")
-INDEX, REMOVED, CALIBRATION = "segment-00000/index.faiss", "removed-00000.npy", "calibration-00001.json"
+INDEX, REMOVED, CALIBRATION = "segment-00000/index.safetensors", "removed-00000.npy", "calibration-00001.json"
 FILES = (*PARTS, INDEX, REMOVED, CALIBRATION)
 
 
@@ -107,7 +107,7 @@ def test_the_manifest_of_another_library(folder, libraries):
 
 def test_a_file_that_is_not_the_librarys_counts_for_nothing(folder):
     expected = Library.open(folder).names()
-    for name in ("notes.txt", "segment-00000/part-00002.arrow", "segment-00001/index.faiss", "removed-00001.npy"):
+    for name in ("notes.txt", "segment-00000/part-00002.arrow", "segment-00001/index.safetensors", "removed-00001.npy"):
         (folder / name).write_bytes(b"x")
     opened = Library.open(folder)
     assert opened.names().equals(expected)
@@ -168,16 +168,37 @@ def test_records_of_other_sizes_are_told(folder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "dimension", "n"), [("Flat", 32, 110), ("IVF1,Flat", 31, 110), ("IVF1,Flat", 32, 109)]
+    ("change", "problem"),
+    [
+        ({"centroids": np.zeros((20, 31), np.float32)}, "got centroids of float32 (20, 31)"),
+        ({"centroids": np.zeros((20, 32), np.float16)}, "got centroids of float16 (20, 32)"),
+        ({"centroids": np.full((20, 32), np.nan, np.float32)}, "got numbers that are not finite"),
+        ({"centroids": np.zeros((0, 32), np.float32)}, "got some that are in none of the 0 lists"),
+        ({"centroids": np.zeros(32, np.float32)}, "got centroids of float32 (32,)"),
+        ({"list_of": np.zeros(109, np.int32)}, "got list_of of int32 (109,)"),
+        ({"list_of": np.full(110, 20, np.int32)}, "got some that are in none of the 20 lists"),
+        ({"list_of": np.full(110, -1, np.int32)}, "got some that are in none of the 20 lists"),
+        ({"codes": np.zeros((110, 15), np.uint8)}, "got codebook of float32 (0,)"),
+        ({"codes": np.zeros((110, 16), np.uint8)}, "got codebook of float32 (0,)"),
+        ({"codebook": np.zeros((16, 256, 2), np.float32)}, "got codebook of float32 (16, 256, 2)"),
+        (
+            {"codes": np.zeros((110, 15), np.uint8), "codebook": np.zeros((16, 256, 2), np.float32)},
+            "got codes of uint8",
+        ),
+    ],
 )
-def test_an_index_of_other_vectors_is_told(kind, dimension, n, folder):
-    index = faiss.index_factory(dimension, kind)
-    vectors = np.zeros((n, dimension), np.float32)
-    index.train(vectors)
-    index.add(vectors)
-    faiss.write_index(index, str(folder / INDEX))
+def test_lists_of_other_vectors_are_told(change, problem, folder):
+    lists = {
+        "centroids": np.zeros((20, 32), np.float32),
+        "list_of": np.zeros(110, np.int32),
+        "codebook": np.zeros(0, np.float32),
+        "codes": np.zeros(0, np.uint8),
+    }
+    Lists(**lists | change).save(folder / INDEX)
     written_anew(folder, INDEX)
-    assert "index.faiss: expected an inverted file of 110 vectors of 32 numbers, got" in refusal(folder)
+    told = refusal(folder)
+    assert "index.safetensors: expected the lists of 110 vectors of 32 numbers, " in told
+    assert problem in told
 
 
 def test_other_columns_are_told(folder):
@@ -227,6 +248,8 @@ def change(told, path, value):
         ("segments", 0, "files", "part-00000.arrow", "bytes"),
         ("segments", 0, "index"),
         ("segments", 0, "index", "kind"),
+        ("segments", 0, "index", "nprobe"),
+        ("segments", 0, "index", "recall"),
         ("removed", REMOVED, "blake2"),
         ("calibration",),
     ],
@@ -240,7 +263,9 @@ def test_a_value_of_another_kind_is_told(path, value, folder):
     except LibraryError:
         return
     # What remains is a manifest too: of another name, without a calibration, or of version `True`, which is 1.
-    assert (path[-1], value) in [("name", "x"), ("engine", "x"), ("kind", "x"), ("calibration", {}), ("version", True)]
+    allowed = [("name", "x"), ("engine", "x"), ("kind", "x"), ("calibration", {}), ("version", True)]
+    # More lists are searched than there are: all of them.
+    assert (path[-1], value) in [*allowed, ("recall", 0), ("recall", 0.5), ("nprobe", 2**70)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
 """Which barcodes may be relatives: the nearest by the cosine of their vectors."""
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 import faiss
 import numpy as np
 
-from barcodemae.reference.indexing import build_index, describe_exact
+from barcodemae.reference.indexing import describe_exact, learn_index
+from barcodemae.reference.inverted_file import InvertedFile
 
 NUM_CANDIDATES = 50
 
@@ -22,18 +19,15 @@ class Candidates:
         vectors: float32 `[n, dimension]`, of length 1.
 
     Attributes:
-        search: how it searches, as `build_index` describes it.
+        search: how it searches, as `learn_index` describes it.
     """
 
     def __init__(self, vectors: np.ndarray):
         self._vectors = np.ascontiguousarray(vectors, np.float32)
-        self._index: Any = None
+        self._index: InvertedFile | None = None
         self.search = describe_exact()
         if len(vectors) > EXACT_BARCODES:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "index.faiss"
-                self.search = build_index(self._vectors, file)
-                self._index = faiss.read_index(str(file))
+            _, self._index, self.search = learn_index(self._vectors)
 
     def of(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
         """The barcodes nearest to some, nearest first.
@@ -46,17 +40,11 @@ class Candidates:
             int64 `[m, candidates]`; -1 where there are no more.
         """
         if self._index is not None:
-            return self._ask_index(rows, among)
+            selected = None if len(among) == len(self._vectors) else among
+            return self._index.search(self._vectors[rows], NUM_CANDIDATES + 1, selected)[1]
         found = np.full((len(rows), NUM_CANDIDATES + 1), -1)
         if len(among):
             keys = self._vectors if len(among) == len(self._vectors) else self._vectors[among]
             n = min(NUM_CANDIDATES + 1, len(among))
             found[:, :n] = among[faiss.knn(self._vectors[rows], keys, n, metric=faiss.METRIC_INNER_PRODUCT)[1]]
         return found
-
-    def _ask_index(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
-        parameters: Any = faiss.SearchParametersIVF()
-        parameters.nprobe = self._index.nprobe
-        selector = faiss.IDSelectorBatch(among)  # FAISS keeps no reference to it
-        parameters.sel = selector
-        return self._index.search(self._vectors[rows], NUM_CANDIDATES + 1, params=parameters)[1]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from barcodemae.data.columnar import HUB
 from barcodemae.errors import HubError
-from barcodemae.reference.manifest import INDEX_FILE, MANIFEST_FILE
+from barcodemae.reference.manifest import MANIFEST_FILE
 
 _DIGITS = "[0-9]" * 5
 LIBRARY_PATTERNS = (
     MANIFEST_FILE,
     f"segment-{_DIGITS}/part-{_DIGITS}.arrow",
-    f"segment-{_DIGITS}/{INDEX_FILE}",
+    f"segment-{_DIGITS}/index.*",
     f"removed-{_DIGITS}.npy",
     f"calibration-{_DIGITS}.json",
 )

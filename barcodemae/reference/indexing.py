@@ -7,6 +7,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from barcodemae.reference.inverted_file import MIN_PROBED, InvertedFile, Lists, learn_lists
+
 # So many vectors are compared with a query in a twentieth of a millisecond on one core.
 EXACT_RECORDS = 10_000
 
@@ -35,59 +37,75 @@ def describe_exact() -> dict[str, Any]:
     return {"kind": "exact"}
 
 
-def num_candidates(kind: str, num_hits: int) -> int:
+def num_candidates(is_coded: bool, num_hits: int) -> int:
     """How many records an index has to give so that the nearest are among them, which are then compared exactly."""
-    return _CODED_CANDIDATES * num_hits if "PQ" in kind else num_hits
+    return _CODED_CANDIDATES * num_hits if is_coded else num_hits
 
 
 def build_index(vectors: np.ndarray, file: Path, seed: int = 0) -> dict[str, Any]:
-    """Build an inverted file, and look at more and more of its lists until it finds what an exact search finds.
+    """Learn an inverted file, and keep what was learnt; as `learn_index`.
+
+    Args:
+        vectors, seed: as there.
+        file: where it is written.
+    """
+    lists, _, described = learn_index(vectors, seed)
+    lists.save(file)
+    return described
+
+
+def learn_index(vectors: np.ndarray, seed: int = 0) -> tuple[Lists, InvertedFile, dict[str, Any]]:
+    """Learn an inverted file, and look at more and more of its lists until it finds what an exact search finds.
 
     Args:
         vectors: float32 or float16 `[n, dimension]`, of length 1.
-        file: where it is written.
         seed: of the draws.
 
     Returns:
-        What the manifest tells: `kind` (FAISS's own description), `nprobe`, and `recall`: of a thousand records, how
-        many of the ten nearest others are among those that the index gives when 50 are asked for. The very nearest
-        alone would be too easy: in a library with many barcodes of a species it is next to the record itself, and a
-        query of a new species has no such neighbour.
+        What was learnt, the index of all vectors, and what the manifest says of it: `kind` (FAISS's own description),
+        `nprobe`, and `recall`: of a thousand records, how many of the ten nearest others are among those that the index
+        gives when 50 are asked for, all at once or one at a time, whichever is less. The very nearest alone would be
+        too easy: in a library with many barcodes of a species it is next to the record itself, and a query of a new
+        species has no such neighbour.
     """
     n, dimension = vectors.shape
-    num_lists = _LISTS * int(math.sqrt(n))
-    code = f"PQ{dimension // 2}" if n > PRODUCT_RECORDS and dimension % 2 == 0 else "SQfp16"
-    kind = f"IVF{num_lists},{code}"
-    rng = np.random.default_rng(seed)
-    index: Any = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
-    sample = np.sort(rng.permutation(n)[: _TRAINING_POINTS * num_lists])
-    index.train(np.ascontiguousarray(vectors[sample], np.float32))
-    for begin in range(0, n, _BLOCK_RECORDS):
-        index.add(np.ascontiguousarray(vectors[begin : begin + _BLOCK_RECORDS], np.float32))
-    asked = np.sort(rng.permutation(n)[:_ASKED])
+    is_coded = n > PRODUCT_RECORDS and dimension % 2 == 0
+    lists = learn_lists(vectors, lambda distinct: int(_LISTS * math.sqrt(distinct)), _TRAINING_POINTS, is_coded, seed)
+    index = InvertedFile(lists, np.arange(n), lambda rows: vectors[rows], MIN_PROBED)
+    asked = np.sort(np.random.default_rng(seed).permutation(n)[:_ASKED])
     queries = np.ascontiguousarray(vectors[asked], np.float32)
     least = _cosine_of_neighbour(queries, vectors)
-    index.nprobe, recall = 1, 0.0
+    recall = 0.0
     while True:
-        before = recall
-        found = index.search(queries, num_candidates(kind, _CANDIDATES))[1]
-        recall = _recall(queries, vectors, found, asked, least)
+        before, recall = recall, _recall(index, queries, vectors, asked, least)
         is_enough = recall >= LEAST_RECALL or recall < before + _LEAST_GAIN
-        if is_enough or index.nprobe >= num_lists:
+        if is_enough or index.nprobe == index.num_lists:
             break
-        index.nprobe = min(2 * index.nprobe, num_lists)
-    faiss.write_index(index, str(file))
-    return {"kind": kind, "nprobe": index.nprobe, "recall": recall}
+        index.nprobe = min(2 * index.nprobe, index.num_lists)
+    code = f"PQ{dimension // 2}" if is_coded else "SQfp16"
+    described = {"kind": f"IVF{index.num_lists},{code}", "nprobe": index.nprobe, "recall": recall}
+    return lists, index, described
 
 
-def _recall(queries: np.ndarray, vectors: np.ndarray, found: np.ndarray, asked: np.ndarray, least: np.ndarray) -> float:
-    """Of the ten nearest other records of each query, the share that was found; of equally near ones any ten."""
-    num_found = np.zeros(len(queries))
-    for row, records in enumerate(found):
-        others = records[(records >= 0) & (records != asked[row])]
-        cosines = np.asarray(vectors[others], np.float32) @ queries[row]
-        num_found[row] = min((cosines >= least[row] - _ROUNDING).sum(), _NEIGHBOURS)
-    return float(num_found.mean() / _NEIGHBOURS)
+def _recall(
+    index: InvertedFile, queries: np.ndarray, vectors: np.ndarray, asked: np.ndarray, least: np.ndarray
+) -> float:
+    """Of the ten nearest other records of each query, the share that was found; of equally near ones any ten.
+
+    Queries come in batches of every size, and rounding differs with the size.
+    """
+    num_hits = num_candidates(index.is_coded, _CANDIDATES)
+    at_once = index.search(queries, num_hits)[1]
+    one_by_one = np.concatenate([index.search(query[None], num_hits)[1] for query in queries])
+    shares = []
+    for found in (at_once, one_by_one):
+        num_found = np.zeros(len(queries))
+        for row, records in enumerate(found):
+            others = records[(records >= 0) & (records != asked[row])]
+            cosines = np.asarray(vectors[others], np.float32) @ queries[row]
+            num_found[row] = min((cosines >= least[row] - _ROUNDING).sum(), _NEIGHBOURS)
+        shares.append(float(num_found.mean() / _NEIGHBOURS))
+    return min(shares)
 
 
 def _cosine_of_neighbour(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:

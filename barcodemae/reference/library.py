@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import faiss
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 from barcodemae.errors import LibraryError
 from barcodemae.reference.calibration import Calibration
 from barcodemae.reference.indexing import num_candidates
+from barcodemae.reference.inverted_file import MIN_PROBED, InvertedFile, Lists
 from barcodemae.reference.manifest import (
     INDEX_FILE,
     MANIFEST_FILE,
@@ -19,6 +19,7 @@ from barcodemae.reference.manifest import (
     Segment,
     check_files,
     read_manifest,
+    read_text,
 )
 from barcodemae.reference.records import NAMES, as_matrix, map_part
 from barcodemae.vectors.nearest import Hits
@@ -42,28 +43,37 @@ class Library:
 
     def __init__(self, folder: Path, manifest: Manifest):
         self.folder, self.manifest = folder, manifest
+        self._calibration = {name: read_text(folder / name) for name in manifest.calibration}
         removed = [_read_removed(folder / name, manifest.num_records) for name in manifest.removed]
         self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
         self._parts = [part for segment in manifest.segments for part in _map_segment(folder, manifest, segment)]
         self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
         self._letters = [as_matrix(part["letters"]) for part in self._parts]
         self._vectors = [as_matrix(part["vector"]) for part in self._parts]
+        self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
         begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
         self._searchers = [
             self._searcher(segment, int(begin)) for segment, begin in zip(manifest.segments, begins, strict=False)
         ]
-        self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Library":
-        """Open a library; its files are checked.
+        """Open a library; its files are checked, and all that is in them.
+
+        A writer may put another `library.json` in its place meanwhile, and delete what that one names no more: then it
+        is opened again, as it is now.
 
         Raises:
             LibraryError: there is none, or it is not whole.
         """
-        manifest = read_manifest(Path(folder))
-        check_files(Path(folder), manifest)
-        return cls(Path(folder), manifest)
+        while True:
+            manifest = read_manifest(Path(folder))
+            try:
+                check_files(Path(folder), manifest)
+                return cls(Path(folder), manifest)
+            except LibraryError:
+                if read_manifest(Path(folder)) == manifest:
+                    raise
 
     def calibration(self) -> Calibration | None:
         """What `keep_calibration` kept, or None.
@@ -71,10 +81,10 @@ class Library:
         Raises:
             LibraryError: it can't be read.
         """
-        for name in self.manifest.calibration:
+        for name, content in self._calibration.items():
             try:
-                return Calibration.from_json(json.loads((self.folder / name).read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                return Calibration.from_json(json.loads(content))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
         return None
 
@@ -116,10 +126,10 @@ class Library:
 
     def _searcher(self, segment: Segment, begin: int) -> "_Exact | _Approximate":
         end = begin + segment.num_records
-        gone = self.removed[(self.removed >= begin) & (self.removed < end)]
+        records = self.live[np.searchsorted(self.live, begin) : np.searchsorted(self.live, end)]
         if INDEX_FILE in segment.files:
-            return _Approximate(self, segment, begin, gone)
-        return _Exact(self, np.setdiff1d(np.arange(begin, end), gone, assume_unique=True))
+            return _Approximate(self, segment, begin, records)
+        return _Exact(self, records)
 
 
 class _Exact:
@@ -144,34 +154,23 @@ class _Exact:
 class _Approximate:
     """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
 
-    def __init__(self, library: Library, segment: Segment, begin: int, removed: np.ndarray):
-        self._library = library
-        self._kind = segment.index["kind"]
-        self._begin = begin
+    def __init__(self, library: Library, segment: Segment, begin: int, records: np.ndarray):
+        self._library, self._begin = library, begin
         file = library.folder / segment.name / INDEX_FILE
-        try:
-            self._index = cast(Any, faiss.read_index(str(file), faiss.IO_FLAG_MMAP))
-        except RuntimeError as error:
-            raise LibraryError(f"{file}: expected an index of FAISS, got: {' '.join(str(error).split())}") from error
-        expected, got = (segment.num_records, library.manifest.dimension), (self._index.ntotal, self._index.d)
-        if not isinstance(self._index, faiss.IndexIVF) or got != expected:
-            told = f"an inverted file of {expected[0]} vectors of {expected[1]} numbers"
-            raise LibraryError(f"{file}: expected {told}, got {type(self._index).__name__} of {got[0]} of {got[1]}")
-        self._parameters: Any = faiss.SearchParametersIVF()
-        self._parameters.nprobe = self._index.nprobe
-        if len(removed):
-            # FAISS keeps no reference to either of the two.
-            self._gone = faiss.IDSelectorBatch(removed - begin)
-            self._selector = faiss.IDSelectorNot(self._gone)
-            self._parameters.sel = self._selector
+        lists = Lists.load(file, segment.num_records, library.manifest.dimension)
+        self._index: InvertedFile | None = None
+        if len(records):
+            nprobe = segment.index.get("nprobe", MIN_PROBED)
+            self._index = InvertedFile(lists, records - begin, lambda rows: library.vectors(begin + rows), nprobe)
 
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
-        queries = np.ascontiguousarray(queries, np.float32)
-        num_asked = num_candidates(self._kind, num_hits)
-        similarities, places = self._index.search(queries, num_asked, params=self._parameters)
-        records = np.where(places >= 0, places + self._begin, -1)
-        if num_asked > num_hits:
-            similarities = self._compare(queries, records)
+        if self._index is None:
+            return _no_hits(len(queries), num_hits)
+        num_asked = num_candidates(self._index.is_coded, num_hits)
+        similarities, rows = self._index.search(queries, num_asked)
+        records = np.where(rows >= 0, rows + self._begin, -1)
+        if self._index.is_coded:
+            similarities = self._compare(np.ascontiguousarray(queries, np.float32), records)
         return Hits(records, np.where(records >= 0, similarities, -np.inf))
 
     def _compare(self, queries: np.ndarray, records: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ LIBRARY/
   library.json                 model, segments, what was removed; a fingerprint of every file
   segment-00000/               one build or append
     part-00000.arrow           records, letters and vectors
-    index.faiss                where the segment is too large to be searched exactly
+    index.safetensors          where the segment is too large to be searched exactly: what was learnt for that
   removed-00001.npy            numbers of records that were removed
   calibration-00000.json       how far names can be trusted
   building.json                while a segment is built: what of
@@ -13,6 +13,7 @@ LIBRARY/
 import hashlib
 import json
 import re
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,18 @@ MANIFEST_FILE = "library.json"
 BUILDING_FILE = "building.json"
 VERSION = 1
 
-# The names that we give, each as a whole: nothing else in a library's folder is ours.
-SEGMENT_NAME = re.compile(r"segment-\d{5}")
-PART_NAME = re.compile(r"part-\d{5}\.arrow")
-INDEX_FILE = "index.faiss"
-REMOVED_NAME = re.compile(r"removed-\d{5}\.npy")
-CALIBRATION_NAME = re.compile(r"calibration-\d{5}\.json")
-
-# A library may come from anywhere: what it calls its files must not lead out of its folder.
-_NAME = re.compile(r"\w[\w.-]*")
+# The names that we give, each as a whole: a library may come from anywhere, and nothing else in its folder is ours.
+SEGMENT_NAME = re.compile(r"segment-[0-9]{5}")
+INDEX_FILE = "index.safetensors"
+# Earlier versions kept an index of FAISS. It is not read: such a segment is searched exactly.
+FILE_OF_SEGMENT = re.compile(r"part-[0-9]{5}\.arrow|index\.safetensors|index\.faiss")
+REMOVED_NAME = re.compile(r"removed-[0-9]{5}\.npy")
+CALIBRATION_NAME = re.compile(r"calibration-[0-9]{5}\.json")
 
 _MODEL = ("name", "weights_sha256", "engine")
+
+# Of a library of ten million records it has some 100,000 bytes.
+_MOST_TEXT_BYTES = 2**24
 
 _BLOCK_BYTES = 4096
 _NUM_BLOCKS = 64
@@ -44,6 +46,9 @@ _NUM_BLOCKS = 64
 @dataclass(frozen=True)
 class Fingerprint:
     """What tells a file from another, and from itself cut short, without reading a gigabyte.
+
+    It guards against accidents, not against who made the library: an author writes the fingerprints too. So all that a
+    library holds is checked when it is opened, whatever they say.
 
     Attributes:
         bytes: its size.
@@ -140,6 +145,22 @@ def fingerprint(file: Path) -> Fingerprint:
     return Fingerprint(size, digest.hexdigest())
 
 
+def read_text(file: Path) -> str:
+    """A text of a library, of 16 MiB at most.
+
+    Raises:
+        LibraryError: it can't be read, is larger, or no UTF-8.
+    """
+    try:
+        with file.open("rb") as content:
+            found = content.read(_MOST_TEXT_BYTES + 1)
+        if len(found) > _MOST_TEXT_BYTES:
+            raise LibraryError(f"{file}: expected {_MOST_TEXT_BYTES:,} bytes at most, got more")
+        return found.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LibraryError(f"{file}: expected a text of a library, got: {error}") from error
+
+
 def refuse_hub(folder: Path) -> None:
     """Refuse the name of a library on the Hub where a folder is needed.
 
@@ -159,15 +180,18 @@ def read_manifest(folder: Path) -> Manifest:
     refuse_hub(folder)
     file = folder / MANIFEST_FILE
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        _check_kind(folder, file)
+        told = json.loads(read_text(file))
         if told["version"] != VERSION:
             raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']!r}")
         segments = tuple(_segment(one) for one in told["segments"])
         if not segments:
             raise ValueError("expected a segment or more, got none")
         model = {key: _text(told["model"][key]) for key in _MODEL}
-        others = (_fingerprints(told[kind]) for kind in ("removed", "calibration"))
-        return Manifest(model, _count(told["dimension"]), _count(told["frame_length"]), segments, *others)
+        removed = _fingerprints(told["removed"], REMOVED_NAME)
+        calibration = _fingerprints(told["calibration"], CALIBRATION_NAME)
+        dimension, frame_length = _count(told["dimension"]), _count(told["frame_length"])
+        return Manifest(model, dimension, frame_length, segments, removed, calibration)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
         raise LibraryError(f"{folder}: {problem}") from error
@@ -185,11 +209,15 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """See to it that all files are what they were when the manifest was written.
 
     Raises:
-        LibraryError: one is missing, of another size, or another one.
+        LibraryError: one is missing, of another size, or another one; or no file, but a link, say.
     """
+    for segment in manifest.segments:
+        if (folder / segment.name).is_symlink():
+            raise LibraryError(f"{folder / segment.name}: expected a folder of the library, got a link")
     for name, expected in manifest.files().items():
         file = folder / name
         try:
+            _check_kind(folder, file)
             found = fingerprint(file)
         except OSError as error:
             raise LibraryError(f"{file}: expected a file of the library, found none") from error
@@ -199,16 +227,43 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise LibraryError(f"{file}: expected the file that {MANIFEST_FILE} was written for, got another")
 
 
+def _check_kind(folder: Path, file: Path) -> None:
+    """See to it that reading a file of a library reads that very file.
+
+    Links are refused, which may lead anywhere. The Hub's cache alone is made of links, into a folder beside.
+
+    Raises:
+        LibraryError: it is no file.
+        OSError: it is not there.
+    """
+    kind = file.lstat().st_mode
+    if stat.S_ISLNK(kind):
+        snapshot, target = folder.resolve(), file.resolve()
+        if snapshot.parent.name != "snapshots" or target.parent != snapshot.parent.parent / "blobs":
+            raise LibraryError(f"{file}: expected a file of the library, got a link")
+        kind = target.lstat().st_mode
+    if not stat.S_ISREG(kind):
+        raise LibraryError(f"{file}: expected a file of the library, got something else")
+
+
 def _segment(told: dict[str, Any]) -> Segment:
-    index = {**told["index"], "kind": _text(told["index"]["kind"])}
     sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in told.get("sources", ()))
-    name, num_records, files = _plain(told["name"]), _count(told["num_records"]), _fingerprints(told["files"])
+    name, num_records = _named(told["name"], SEGMENT_NAME), _count(told["num_records"])
+    files, index = _fingerprints(told["files"], FILE_OF_SEGMENT), _index(told["index"])
     return Segment(name, num_records, files, index, sources, _text(told.get("taxonomy", "")))
 
 
-def _fingerprints(told: dict[str, Any]) -> dict[str, Fingerprint]:
+def _index(told: dict[str, Any]) -> dict[str, Any]:
+    index: dict[str, Any] = {"kind": _text(told["kind"])}
+    if "nprobe" in told:
+        index |= {"nprobe": _count(told["nprobe"]), "recall": _share(told["recall"])}
+    return index
+
+
+def _fingerprints(told: dict[str, Any], names: re.Pattern[str]) -> dict[str, Fingerprint]:
     return {
-        _plain(name): Fingerprint(_count(one["bytes"], least=0), _text(one["blake2"])) for name, one in told.items()
+        _named(name, names): Fingerprint(_count(one["bytes"], least=0), _text(one["blake2"]))
+        for name, one in told.items()
     }
 
 
@@ -224,7 +279,13 @@ def _text(told: Any) -> str:
     return told
 
 
-def _plain(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no plain name of a file")
+def _share(told: Any) -> float:
+    if type(told) not in (int, float) or not 0 <= told <= 1:
+        raise ValueError(f"expected a share from 0 to 1, got {told!r}")
+    return told
+
+
+def _named(name: str, names: re.Pattern[str]) -> str:
+    if not names.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a file of a library")
     return name

@@ -11,9 +11,8 @@ from barcodemae.locks import BusyError, locked
 from barcodemae.reference.manifest import (
     BUILDING_FILE,
     CALIBRATION_NAME,
-    INDEX_FILE,
+    FILE_OF_SEGMENT,
     MANIFEST_FILE,
-    PART_NAME,
     REMOVED_NAME,
     SEGMENT_NAME,
     Manifest,
@@ -24,7 +23,6 @@ from barcodemae.reference.manifest import (
 LOCK_FILE = ".lock"
 
 _FILES = (MANIFEST_FILE, BUILDING_FILE, REMOVED_NAME, CALIBRATION_NAME)
-_FILES_OF_SEGMENT = (PART_NAME, INDEX_FILE)
 
 
 @contextmanager
@@ -79,7 +77,7 @@ def drop_segment(place: Path) -> None:
     """Delete the files of a segment, and its folder if nothing else lies there."""
     clear_abandoned(place)
     for file in place.glob("*"):
-        if _is_file(file, *_FILES_OF_SEGMENT):
+        if _is_file(file, FILE_OF_SEGMENT):
             file.unlink()
     with suppress(OSError):  # it holds other things
         place.rmdir()
@@ -94,7 +92,7 @@ def check_place(place: Path) -> None:
     if place.exists() and not _is_ours(place):
         raise LibraryError(f"{place}: expected the folder of a segment that is to be made, got a file")
     for path in place.glob("*"):
-        if not (_is_file(path, *_FILES_OF_SEGMENT) or is_scratch(path)):
+        if not (_is_file(path, FILE_OF_SEGMENT) or is_scratch(path)):
             raise LibraryError(f"{path}: expected no other files where records are to be added; move it elsewhere")
 
 

@@ -1,0 +1,214 @@
+"""Vectors in lists of those near each other, so that a query is compared with a few lists in place of all vectors.
+
+FAISS searches them, but its files are never read: its reader trusts what they say of sizes, offsets and even of other
+files, and is not meant for files of other people (https://github.com/facebookresearch/faiss/issues/5400). What is kept
+are plain numbers: the centroids, and the list of each vector. The lists are filled from the vectors of a library when
+it is opened.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from barcodemae.errors import LibraryError
+
+# Of near centroids, rounding decides which is nearest; one more list looked at finds what lies in the other.
+MIN_PROBED = 4
+
+_BLOCK_RECORDS = 100_000
+_WIDER = 4
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What was learnt of vectors.
+
+    Attributes:
+        centroids: float32 `[lists, dimension]`, of length 1.
+        list_of: int32 `[n]`, the list of each vector.
+        codebook: float32 `[pieces, 256, dimension / pieces]`, where vectors are searched by codes; else empty.
+        codes: uint8 `[n, pieces]`, of what is left of each vector without its centroid; else empty.
+    """
+
+    centroids: np.ndarray
+    list_of: np.ndarray
+    codebook: np.ndarray
+    codes: np.ndarray
+
+    def save(self, file: Path) -> None:
+        save_file({name: np.ascontiguousarray(values) for name, values in vars(self).items()}, file)
+
+    @classmethod
+    def load(cls, file: Path, num_records: int, dimension: int) -> "Lists":
+        """Read what `save` wrote, for so many vectors.
+
+        Raises:
+            LibraryError: it can't be read, or is of other vectors.
+        """
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                lists = cls(*(tensors.get_tensor(name) for name in cls.__dataclass_fields__))
+        except (OSError, ValueError, TypeError, SafetensorError) as error:
+            raise LibraryError(f"{file}: expected the lists of an inverted file, got: {error}") from error
+        if problem := lists._problem(num_records, dimension):
+            raise LibraryError(
+                f"{file}: expected the lists of {num_records:,} vectors of {dimension} numbers, {problem}"
+            )
+        return lists
+
+    def _problem(self, num_records: int, dimension: int) -> str:
+        num_lists, pieces = len(self.centroids) if self.centroids.ndim else 0, dimension // 2
+        is_coded = self.codes.size > 0
+        expected = {
+            "centroids": (np.float32, (num_lists, dimension)),
+            "list_of": (np.int32, (num_records,)),
+            "codebook": (np.float32, (pieces, 256, 2) if is_coded else (0,)),
+            "codes": (np.uint8, (num_records, pieces) if is_coded else (0,)),
+        }
+        for name, (dtype, shape) in expected.items():
+            values = getattr(self, name)
+            if values.dtype != dtype or values.shape != shape:
+                return f"got {name} of {values.dtype} {values.shape}"
+        if is_coded and 2 * pieces != dimension:
+            return "got codes of pairs"
+        if not (np.isfinite(self.centroids).all() and np.isfinite(self.codebook).all()):
+            return "got numbers that are not finite"
+        if ((self.list_of < 0) | (self.list_of >= num_lists)).any():
+            return f"got some that are in none of the {num_lists} lists"
+        return ""
+
+
+class InvertedFile:
+    """Lists filled with some of the vectors that they were learnt from.
+
+    Lists without a vector are left out, so that whatever a query is led to holds something.
+
+    Args:
+        lists: of all vectors.
+        rows: int64 `[n]`, which of them can be found, at least one.
+        vectors: gives those of some rows, `[rows, dimension]`, of length 1.
+        nprobe: lists that a query is compared with, at least.
+    """
+
+    def __init__(self, lists: Lists, rows: np.ndarray, vectors: Callable[[np.ndarray], np.ndarray], nprobe: int):
+        rows = rows[np.argsort(lists.list_of[rows], kind="stable")]
+        used, list_of = np.unique(lists.list_of[rows], return_inverse=True)
+        self.is_coded = lists.codes.size > 0
+        self.nprobe = min(nprobe, len(used))
+        self._index = _empty_index(lists, used)
+        for begin in range(0, len(rows), _BLOCK_RECORDS):
+            block = rows[begin : begin + _BLOCK_RECORDS]
+            codes = lists.codes[block] if self.is_coded else np.asarray(vectors(block), np.float16).view(np.uint8)
+            ends = np.flatnonzero(np.diff(list_of[begin : begin + len(block)])) + 1
+            for first, last in zip([0, *ends], [*ends, len(block)], strict=True):
+                ids, part = (np.ascontiguousarray(one[first:last]) for one in (block, codes))
+                number = int(list_of[begin + first])
+                self._index.invlists.add_entries(number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(part))
+        self._index.ntotal = len(rows)
+
+    @property
+    def num_lists(self) -> int:
+        """Those that hold anything."""
+        return self._index.nlist
+
+    def search(
+        self, queries: np.ndarray, num_hits: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest vectors of each query, nearest first.
+
+        A query whose lists hold too few is compared with more and more of them.
+
+        Args:
+            queries: float32 `[n, dimension]`, of length 1.
+            num_hits: of each query.
+            among: int64, the rows that can be found; by default all. What lies in other lists is not looked for then.
+
+        Returns:
+            Similarities, float32 `[n, num_hits]`, and rows, int64 `[n, num_hits]`; -1 where there are no more. Of codes
+            similarities are estimates.
+        """
+        queries = np.ascontiguousarray(queries, np.float32)
+        parameters: Any = faiss.SearchParametersIVF()
+        if among is not None:
+            selector = faiss.IDSelectorBatch(among)  # FAISS keeps no reference to it
+            parameters.sel = selector
+        parameters.nprobe = self.nprobe
+        similarities, rows = self._index.search(queries, num_hits, params=parameters)
+        last = min(num_hits, self._index.ntotal) - 1
+        while among is None and parameters.nprobe < self.num_lists and (rows[:, last] < 0).any():
+            parameters.nprobe = min(_WIDER * parameters.nprobe, self.num_lists)
+            few = np.flatnonzero(rows[:, last] < 0)
+            similarities[few], rows[few] = self._index.search(queries[few], num_hits, params=parameters)
+        return similarities, rows
+
+
+def learn_lists(
+    vectors: np.ndarray, num_lists_of: Callable[[int], int], num_points: int, is_coded: bool, seed: int
+) -> Lists:
+    """Learn lists by k-means on distinct vectors; equal ones are always in the same.
+
+    Args:
+        vectors: float32 or float16 `[n, dimension]`, of length 1.
+        num_lists_of: gives the number of lists by that of distinct vectors.
+        num_points: of each list, to learn from.
+        is_coded: whether vectors are searched by codes of a quarter of their size; their dimension is even then.
+        seed: of the draws.
+    """
+    dimension = vectors.shape[1]
+    whole = np.dtype((np.void, vectors.dtype.itemsize * dimension))
+    _, first, copy_of = np.unique(np.ascontiguousarray(vectors).view(whole), return_index=True, return_inverse=True)
+    copy_of = copy_of.ravel()  # NumPy 2.0 alone gives it another shape
+    num_lists = min(num_lists_of(len(first)), len(first))
+    rng = np.random.default_rng(seed)
+    sample = np.sort(rng.permutation(first)[: num_points * num_lists])
+    points = np.ascontiguousarray(vectors[sample], np.float32)
+    means = faiss.Kmeans(
+        dimension,
+        num_lists,
+        niter=10,
+        spherical=True,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=num_points,
+    )
+    means.train(points)
+    centroids = np.asarray(means.centroids, np.float32)
+    nearest: Any = faiss.IndexFlatIP(dimension)
+    nearest.add(centroids)
+    blocks = (first[begin : begin + _BLOCK_RECORDS] for begin in range(0, len(first), _BLOCK_RECORDS))
+    found = [nearest.search(np.ascontiguousarray(vectors[block], np.float32), 1)[1][:, 0] for block in blocks]
+    used, list_of = np.unique(np.concatenate(found), return_inverse=True)
+    centroids, list_of = centroids[used], list_of[copy_of].astype(np.int32)
+    if not is_coded:
+        return Lists(centroids, list_of, np.zeros(0, np.float32), np.zeros(0, np.uint8))
+    pairs: Any = faiss.ProductQuantizer(dimension, dimension // 2, 8)
+    pairs.train(np.ascontiguousarray(points - centroids[list_of[sample]]))
+    codes = np.empty((len(vectors), dimension // 2), np.uint8)
+    for begin in range(0, len(vectors), _BLOCK_RECORDS):
+        block = slice(begin, begin + _BLOCK_RECORDS)
+        rest = np.asarray(vectors[block], np.float32) - centroids[list_of[block]]
+        codes[block] = pairs.compute_codes(np.ascontiguousarray(rest))
+    codebook = faiss.vector_to_array(pairs.centroids).reshape(dimension // 2, 256, 2)
+    return Lists(centroids, list_of, codebook, codes)
+
+
+def _empty_index(lists: Lists, used: np.ndarray) -> Any:
+    dimension = lists.centroids.shape[1]
+    quantizer: Any = faiss.IndexFlatIP(dimension)
+    quantizer.add(np.ascontiguousarray(lists.centroids[used]))
+    kind = faiss.METRIC_INNER_PRODUCT
+    index: Any
+    if lists.codes.size:
+        index = faiss.IndexIVFPQ(quantizer, dimension, len(used), dimension // 2, 8, kind)
+        faiss.copy_array_to_vector(lists.codebook.ravel(), index.pq.centroids)
+    else:
+        half = faiss.ScalarQuantizer.QT_fp16
+        index = faiss.IndexIVFScalarQuantizer(quantizer, dimension, len(used), half, kind, False)
+    index.is_trained = True
+    return index
