@@ -265,7 +265,10 @@ def test_shipping_copies_all_but_code_and_plots(run, room):
     left_out = {"run.yaml", "onnx/model.onnx", "evaluation/accuracy.png", "evaluation/report.md"}
     copied = {name for name in files_in(run) if not name.endswith(".py")} - left_out
     found = files_in(room / "small")
-    assert found.keys() == copied | {"README.md"}
+    references = {"configuration_barcodemae.py", "modeling_barcodemae.py"}
+    assert found.keys() == copied | references | {"README.md"}
+    for name in references:
+        assert "import modeling_barcodemae" in found[name].read_text()
     assert all(found[name].read_bytes() == (run / name).read_bytes() for name in copied)
     assert files_in(room).keys() == {f"small/{name}" for name in found} | {MANIFEST_FILE}
     assert found["README.md"].read_text() == render_card(room / "small", REPOSITORY)

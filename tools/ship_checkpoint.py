@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from safetensors import safe_open
 
+import modeling_barcodemae
 from barcodemae import checkpoints
 from barcodemae.commands import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
@@ -29,6 +30,16 @@ MOST_BYTES = 24 * 2**20
 
 # Code that the package has already, and what is large beside the weights. The reports go with their plots.
 _LEFT_OUT = ("*.py", "tokenization_barcodemae", "requirements.txt", "onnx", "report.md", "*.png")
+
+# What stands in the place of a code file: the Auto classes look for one in the folder.
+_REFERENCE = '''"""The code of this checkpoint is that of the package it comes with."""
+
+import {module}
+
+
+def __getattr__(name: str) -> object:
+    return getattr({module}, name)
+'''
 
 _WEIGHTS = ".safetensors"
 _OTHERS = ("F32", "F64", "BF16")
@@ -57,11 +68,20 @@ def ship(run: Path, name: str, repository: str) -> None:
         folder = scratch / name
         shutil.copytree(assembled, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         _check_precision(folder / WEIGHTS_FILE, run)
+        _write_references(folder)
         (folder / "README.md").write_text(render_card(folder, repository), encoding="utf-8")
         manifest = _read_manifest(room) | {name: _describe(folder)}
         _check_size(manifest)
         (scratch / checkpoints.MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(room / name, ignore_errors=True)  # a file that the new one lacks must not stay
+
+
+def _write_references(folder: Path) -> None:
+    """A file for each module that `auto_map` names, which takes its classes from the package."""
+    classes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["auto_map"].values()
+    for module in {name.partition(".")[0] for name in classes}:
+        reference = _REFERENCE.format(module=modeling_barcodemae.__name__)
+        (folder / f"{module}.py").write_text(reference, encoding="utf-8")
 
 
 def _read_manifest(room: Path) -> Manifest:

@@ -1,7 +1,8 @@
 """The checkpoints that come with the package: a folder each, and a manifest of what is in them.
 
-A folder holds what a Hub repository would, but for the code, which stands in the package already, and the plots: its
-README.md is the card. `tools/ship_checkpoint.py` writes it.
+A folder holds what a Hub repository would, but for the plots and the code: in its place, a few lines refer to the
+package. So `AutoModel` and `SentenceTransformer` load the folder here, with `trust_remote_code=True`; to take it
+elsewhere, `barcodemae export NAME FOLDER --format hub`. README.md is the card. `tools/ship_checkpoint.py` writes all.
 """
 
 from pathlib import Path
@@ -34,3 +35,8 @@ def shipped_folder(name: str) -> Path:
             f"{name}: expected a checkpoint that comes with the package ({', '.join(names) or 'there is none'})"
         )
     return _ROOM / name
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a folder is that of a shipped checkpoint."""
+    return folder.resolve().parent == _ROOM.resolve()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.commands import parse_arguments
+from barcodemae.hub.hub_folder import write_hub_folder
 from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
 
 
@@ -14,8 +15,17 @@ class ExportArguments:
     checkpoint: str = field(
         metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."}
     )
-    output: str = field(metadata={"help": "Folder to write to; may be that of the checkpoint itself."})
-    format: str = field(default="onnx", metadata={"help": "Format of the files.", "choices": ["onnx"]})
+    output: str = field(
+        metadata={"help": "Folder to write to. Of ONNX files, it may be that of the checkpoint itself; else a new one."}
+    )
+    format: str = field(
+        default="onnx",
+        metadata={
+            "help": "onnx: the encoder for onnxruntime and transformers.js; hub: a folder like a Hub repository, which "
+            "transformers and sentence-transformers load with trust_remote_code=True, without this package.",
+            "choices": ["onnx", "hub"],
+        },
+    )
 
 
 def export(arguments: list[str]) -> None:
@@ -26,6 +36,10 @@ def export(arguments: list[str]) -> None:
     """
     (args,) = parse_arguments((ExportArguments,), arguments, positionals=("checkpoint", "output"))
     folder = Path(args.output)
+    if args.format == "hub":
+        write_hub_folder(args.checkpoint, folder)
+        print(f'Load it: AutoModel.from_pretrained("{folder}", trust_remote_code=True)')
+        return
     parity = export_onnx(args.checkpoint, folder)
     print(f"On {parity.barcodes} real barcodes, float32 differs by at most {parity.float32_max_difference:.1e},")
     print(f"and with 8-bit weights {parity.quantized_equal_neighbours:.1%} of nearest neighbours stay the same.")

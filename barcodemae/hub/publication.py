@@ -7,6 +7,7 @@ from pathlib import Path
 
 import modeling_barcodemae
 import tokenization_barcodemae
+from barcodemae.checkpoints import is_shipped
 from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
@@ -61,8 +62,7 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
     _refuse_others(checkpoint)
     # A checkpoint that comes with the package has its code there.
-    has_code = any((checkpoint / name).is_file() for name in _CODE)
-    code = checkpoint if has_code else Path(modeling_barcodemae.__file__).parent
+    code = Path(modeling_barcodemae.__file__).parent if is_shipped(checkpoint) else checkpoint
     for source, patterns in ((checkpoint, _NEEDED + _OPTIONAL), (code, _CODE)):
         for pattern in patterns:
             files = sorted(source.glob(pattern))
