@@ -65,6 +65,12 @@ class BarcodeMAEConfig(BertConfig):
             `causal` (GPT-style; sets `is_decoder`, by which BERT's attention is causal).
         mask_ratio: share of a barcode's known places that are masked, between 0 and 1, exclusive.
         mask_by_chance: mask each place by chance, as published, instead of the same number in every row of a batch.
+        token_decoder_weight: weight of the loss of the published decoder, which reconstructs masked tokens from all
+            tokens of the encoder; 0 leaves that decoder out.
+        pooled_decoder_weight: weight of the loss of a decoder that reconstructs all bases of the barcode from the
+            pooled vector alone; 0, as published, leaves it out.
+        pooled_decoder_coordinates: base coordinates that the pooled decoder reconstructs, on the reference frame, or
+            without one counted from the first base.
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
         frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
@@ -92,6 +98,9 @@ class BarcodeMAEConfig(BertConfig):
     objective: str = "mae"
     mask_ratio: float = 0.5
     mask_by_chance: bool = False
+    token_decoder_weight: float = 1.0
+    pooled_decoder_weight: float = 0.0
+    pooled_decoder_coordinates: int = 660
     label_ranks: dict[str, int] | None = None
     embedding_size: int = 0
     frame_slots: int = 0
@@ -119,6 +128,7 @@ class BarcodeMAEConfig(BertConfig):
             raise ValueError(f"objective must be one of {', '.join(PRETRAINING_CLASSES)}; got {self.objective}")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, exclusive; got {self.mask_ratio}")
+        self._validate_decoders()
         if self.embedding_size and not (self.objective == "mae" and self.frame_slots > 0):
             raise ValueError(
                 f"embedding_size expects objective mae and frame_slots; got {self.objective} and {self.frame_slots}"
@@ -134,6 +144,18 @@ class BarcodeMAEConfig(BertConfig):
                 raise ValueError(
                     f"{prefix}hidden_size must be a multiple of {prefix}num_attention_heads; got {width} and {heads}"
                 )
+
+    def _validate_decoders(self) -> None:
+        weights = self.token_decoder_weight, self.pooled_decoder_weight
+        if min(weights) < 0 or max(weights) == 0:
+            raise ValueError(
+                "token_decoder_weight and pooled_decoder_weight must be 0 or more, and one of them more than 0; "
+                f"got {weights[0]} and {weights[1]}"
+            )
+        if self.pooled_decoder_weight and self.objective != "mae":
+            raise ValueError(f"pooled_decoder_weight expects objective mae, which pools; got {self.objective}")
+        if self.pooled_decoder_coordinates < 1:
+            raise ValueError(f"pooled_decoder_coordinates must be 1 or more; got {self.pooled_decoder_coordinates}")
 
     @property
     def num_targets(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
@@ -21,6 +22,7 @@ from .masking_barcodemae import (
     put_places,
     take_places,
 )
+from .pooled_decoder_barcodemae import BarcodeMAEPooledDecoder, BarcodeMAEZeroLinear
 
 
 @dataclass
@@ -28,10 +30,13 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     """Output of `BarcodeMAEForPreTraining`.
 
     Attributes:
-        loss: mean cross-entropy over the masked places of the batch.
+        loss: mean cross-entropy over the masked places of the batch; see `BarcodeMAEForPreTraining` for the loss of a
+            model with a pooled decoder.
         logits: `[batch, masked, targets]`, scores of the k-mers (id less 2) at the masked places, each row's first.
         labels: `[batch, masked]`, the k-mers that stood there (id less 2); -100 where a row has fewer masked places.
         mask: `[batch, tokens]`, true where a place was masked.
+        base_logits: `[batch, coordinates, 4]`, the pooled decoder's scores of A, C, G and T, where there is one.
+        base_labels: `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T; -100 where none is known.
         hidden_states: with `output_hidden_states`, the encoder's, each `[batch, kept, hidden]`.
         attentions: with `output_attentions`, the encoder's, each `[batch, heads, kept, kept]`.
     """
@@ -40,6 +45,8 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     logits: Tensor | None = None
     labels: Tensor | None = None
     mask: Tensor | None = None
+    base_logits: Tensor | None = None
+    base_labels: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
 
@@ -117,7 +124,13 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
     config: BarcodeMAEConfig
     # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^head\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^pooled_decoder\.", r"^head\."]  # noqa: RUF012
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, BarcodeMAEZeroLinear):
+            initialization.zeros_(module.weight)
+        else:
+            super()._init_weights(module)
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
@@ -190,24 +203,23 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
 class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
     """What pretraining and imputation share: encoder, decoder, and the road between them."""
 
-    def __init__(self, config: BarcodeMAEConfig):
+    def __init__(self, config: BarcodeMAEConfig, has_decoder: bool = True):
         super().__init__(config)
         self.bert = BarcodeMAEModel(config)
-        self.decoder = BarcodeMAEDecoder(config)
+        self.decoder = BarcodeMAEDecoder(config) if has_decoder else None
         self.post_init()
 
     def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
         super().set_attn_implementation(*args, **kwargs)
-        # transformers 5.17 changes a model within the model once, and never again.
-        self.decoder.bert.config._attn_implementation = self.config._attn_implementation
+        if self.decoder is not None:
+            # transformers 5.17 changes a model within the model once, and never again.
+            self.decoder.bert.config._attn_implementation = self.config._attn_implementation
 
-    def _reconstruct(
+    def _encode(
         self, input_ids: Tensor, position_ids: Tensor | None, partition: Partition, **kwargs: Any
-    ) -> tuple[Tensor, BaseModelOutputWithPooling]:
-        """Encode the kept places and score the others: `[batch, places - first_masked, targets]`, encoder output."""
-        if position_ids is None:
-            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
-        positions = take_places(position_ids.expand_as(input_ids), partition.order)
+    ) -> tuple[BaseModelOutputWithPooling, Tensor]:
+        """Encode the kept places: the encoder's output, and `[batch, places]` positions in the order of `partition`."""
+        positions = take_places(counted_positions(input_ids, position_ids), partition.order)
         kept = slice(0, partition.num_kept)
         encoded = self.bert(
             input_ids=take_places(input_ids, partition.order[:, kept]),
@@ -216,11 +228,24 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
             for_decoder=True,
             **kwargs,
         )
-        return self.decoder(encoded.last_hidden_state, positions, partition), encoded
+        return encoded, positions
 
 
 class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
-    """Masks part of each barcode, and reconstructs it from the rest (arXiv 2502.18405, section 3)."""
+    """Masks part of each barcode, and reconstructs it from the rest.
+
+    As published (arXiv 2502.18405, section 3), a decoder that sees all tokens of the encoder reconstructs those that
+    were masked. With `config.pooled_decoder_weight`, beside it or instead, one that sees the pooled vector alone
+    reconstructs all bases. The loss is the weighted sum of both, in which a base counts `mask_ratio / k` of a masked
+    token, as there are so many more of them; with one decoder, it is its mean cross-entropy times its weight.
+    """
+
+    def __init__(self, config: BarcodeMAEConfig):
+        super().__init__(config, has_decoder=config.token_decoder_weight > 0)
+        self.pooled_decoder = None
+        if config.pooled_decoder_weight:
+            self.pooled_decoder = BarcodeMAEPooledDecoder(config)
+            self.post_init()
 
     @can_return_tuple
     def forward(
@@ -230,6 +255,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         position_ids: Tensor | None = None,
         noise: Tensor | None = None,
         num_kept: int | None = None,
+        bases: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
@@ -244,26 +270,45 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             noise: `[batch, tokens]` in [0, 1); places with the smallest are kept. By default drawn here.
             num_kept: how many places to keep in each row, where the caller knows that all have more; see
                 `partition_equally`. Not used with `mask_by_chance`.
-            num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch.
+            bases: `[batch, coordinates]`, what the pooled decoder is to reconstruct: 0 to 3 for A, C, G and T, another
+                number where there is nothing to reconstruct. By default the bases of the known k-mers.
+            num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch, or its
+                bases where no masked place is reconstructed.
             **kwargs: passed to the encoder.
         """
-        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
-        partition = choose_places(self.config, known, noise, num_kept)
-        logits, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
+        config = self.config
+        known = known_places(input_ids, attention_mask, config.pad_token_id)
+        partition = choose_places(config, known, noise, num_kept)
+        encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
-        places, masked_places = (
-            partition.order[:, partition.first_masked :],
-            masked[:, partition.first_masked :],
-        )
-        labels = (take_places(input_ids, places) - FIRST_KMER_ID).masked_fill(~masked_places, -100)
-        loss = summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
+        logits = labels = base_logits = base_labels = None
+        loss, counted = torch.zeros((), device=input_ids.device), masked
+        if self.decoder is not None:
+            logits = self.decoder(encoded.last_hidden_state, positions, partition)
+            places = partition.order[:, partition.first_masked :]
+            labels = take_places(input_ids, places) - FIRST_KMER_ID
+            labels = labels.masked_fill(~masked[:, partition.first_masked :], -100)
+            loss = config.token_decoder_weight * summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
+        if self.pooled_decoder is not None:
+            base_logits = self.pooled_decoder(encoded.pooler_output)
+            if bases is None:
+                bases = bases_of_kmers(input_ids, counted_positions(input_ids, position_ids), known, config)
+            base_labels = bases.long().masked_fill((bases < 0) | (bases > 3), -100)
+            weight = config.pooled_decoder_weight
+            if self.decoder is None:
+                counted = base_labels >= 0
+            else:
+                weight *= config.mask_ratio / config.k
+            loss = loss + weight * summed_cross_entropy(base_logits.flatten(0, 1), base_labels.flatten())
         if num_items_in_batch is None:
-            num_items_in_batch = masked_places.sum().clamp(min=1)
+            num_items_in_batch = counted.sum().clamp(min=1)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss / num_items_in_batch,
             logits=logits,
             labels=labels,
             mask=put_places(masked, partition.order, torch.zeros_like(known)),
+            base_logits=base_logits,
+            base_labels=base_labels,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
@@ -299,7 +344,8 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
             inside = inside & attention_mask.bool()
         known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
-        scores, encoded = self._reconstruct(input_ids, position_ids, partition, **kwargs)
+        encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
+        scores = self.decoder(encoded.last_hidden_state, positions, partition)
 
         never = torch.finfo(scores.dtype).min
         logits = torch.full((*input_ids.shape, self.config.vocab_size), never, dtype=scores.dtype, device=scores.device)
@@ -420,6 +466,33 @@ def letter_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
     letters = kmers // 4 ** (k - 1 - places) % 4
     columns = (position_ids[..., None] * k + places) * 4 + letters
     return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
+
+
+def counted_positions(input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
+    """`[batch, tokens]`: `position_ids`, by default the numbers of the columns."""
+    if position_ids is None:
+        position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+    return position_ids.expand_as(input_ids)
+
+
+def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
+    """The bases that known k-mers stand for.
+
+    Args:
+        input_ids: `[batch, tokens]`.
+        position_ids: `[batch, tokens]`; the k-mer at position 1 begins at coordinate k.
+        known: `[batch, tokens]`, true where a k-mer counts.
+        config: the model's.
+
+    Returns:
+        int64 `[batch, config.pooled_decoder_coordinates]`, 0 to 3 for A, C, G and T, -1 where there is no known k-mer.
+    """
+    columns = letter_columns(input_ids, position_ids, config.k).masked_fill(~known[..., None], -1).flatten(1)
+    # One more coordinate takes what lies beyond the others.
+    bases = torch.full((len(input_ids), config.pooled_decoder_coordinates + 1), -1, device=input_ids.device)
+    coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)
+    coordinates = coordinates.masked_fill(columns < 0, config.pooled_decoder_coordinates)
+    return bases.scatter(1, coordinates, columns % 4)[:, :-1]
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

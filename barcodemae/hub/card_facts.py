@@ -48,9 +48,10 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
     except Exception as error:  # a missing and a broken file have no common class
         raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
     has_decoder = any(name.startswith("decoder.") for name in sizes)
+    of_decoders = ("decoder.", "pooled_decoder.")
     return {
         "config": config,
-        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith("decoder.")),
+        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(of_decoders)),
         "has_decoder": has_decoder,
     }
 

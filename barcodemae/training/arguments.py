@@ -60,6 +60,20 @@ class ModelArguments:
         default=False,
         metadata={"help": "Mask each token by chance, as published, not the same number in every row."},
     )
+    token_decoder_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "Weight of the published decoder, which reconstructs masked tokens from all tokens of the encoder; "
+            "0 leaves it out."
+        },
+    )
+    pooled_decoder_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight of a decoder that reconstructs all bases of a barcode from its pooled vector alone, for "
+            "--objective mae; 0 leaves it out."
+        },
+    )
     dropout: float = field(default=0.1, metadata={"help": "Dropout of encoder and decoder."})
     decoder_layers: int | None = field(
         default=None, metadata={"help": "Decoder depth; by default the encoder's (balanced)."}

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from safetensors import safe_open
 from torch import Tensor
 from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.hub.checkpoint import load_checkpoint, load_saved_tokenizer
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, find_checkpoint, load_checkpoint, load_saved_tokenizer
+from barcodemae.hub.checkpoint_files import optional_file
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
 from barcodemae.training.objectives import Classification, MaskedReconstruction, NextTokenPrediction, Objective
+from barcodemae.training.targets import OwnBases, count_bases
 from modeling_barcodemae import (
     SIZES,
     BarcodeMAEConfig,
@@ -28,6 +32,8 @@ from tokenization_barcodemae import (
     build_kmer_tokenizer,
     encoder_of,
 )
+
+_DECODERS = ("decoder", "pooled_decoder")
 
 _FEWEST_POSITIONS = 512  # as published
 
@@ -48,7 +54,8 @@ class Start:
         encoder: the same for whole blocks of barcodes.
         frame: the marker's, or None.
         config: the model's.
-        weights: of the encoder; None for random ones.
+        weights: of the checkpoint that training goes on from: its encoder's, by their names there, and its decoders';
+            None for random ones.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -65,10 +72,14 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         CheckpointError: there is no checkpoint of that name.
         ConfigurationError: values that don't go together.
     """
+    if args.pooled_decoder_weight and args.objective != "mae":
+        raise ConfigurationError(
+            f"--pooled_decoder_weight {args.pooled_decoder_weight}: expected --objective mae, got {args.objective}"
+        )
     if args.init_from is not None:
         _refuse_its_own(args)
         checkpoint = load_checkpoint(args.init_from, use_frame=data_args.frame != "none")
-        tokenizer, weights = checkpoint.tokenizer, checkpoint.model.state_dict()
+        tokenizer, weights = checkpoint.tokenizer, _weights(args.init_from, checkpoint.model)
         kept = checkpoint.model.config.to_dict()
         settings = {name: value for name, value in kept.items() if name not in ("model_type", "auto_map")}
         config = _config(settings | _of_every_run(args))
@@ -81,8 +92,9 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         if (args.objective, data_args.frame) != ("causal", "none"):
             raise ConfigurationError("--backbone mamba2: expected --objective causal and --frame none")
         return Start(tokenizer, encoder, None, mamba2_config(_size(args), encoder), None)
-    config = build_config(args, encoder, data_args.max_nucleotides)
-    return Start(tokenizer, encoder, load_frame(data_args.frame), config, None)
+    frame = load_frame(data_args.frame)
+    config = build_config(args, encoder, data_args.max_nucleotides, 0 if frame is None else frame.length)
+    return Start(tokenizer, encoder, frame, config, None)
 
 
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
@@ -105,13 +117,16 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def build_config(args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides: int) -> BarcodeMAEConfig:
+def build_config(
+    args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides: int, frame_length: int = 0
+) -> BarcodeMAEConfig:
     """The configuration of a new model.
 
     Args:
         args: which model.
         encoder: whose ids the model is to read.
         max_nucleotides: most that it reads of a barcode.
+        frame_length: nucleotides of the reference frame; 0 where there is none.
 
     Raises:
         ConfigurationError: values that don't go together.
@@ -122,6 +137,7 @@ def build_config(args: ModelArguments, encoder: BarcodeEncoder, max_nucleotides:
             "k": encoder.k,
             "vocab_size": encoder.vocab_size,
             "max_position_embeddings": max(_FEWEST_POSITIONS, max_nucleotides // encoder.k),
+            "pooled_decoder_coordinates": max(max_nucleotides, frame_length),
             **_of_every_run(args),
         }
     )
@@ -151,11 +167,42 @@ def build_model(
     elif args.objective == "causal":
         objective = NextTokenPrediction()
     else:
-        objective = MaskedReconstruction(seed, args.mask_ratio)
+        bases = None
+        if args.pooled_decoder_weight:
+            coordinates = start.config.pooled_decoder_coordinates  # type: ignore[union-attr]
+            bases = OwnBases(training.barcodes, validation.barcodes, coordinates)
+        objective = MaskedReconstruction(seed, args.mask_ratio, bases)
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
+    if args.pooled_decoder_weight:
+        counts = count_bases(training.barcodes, model.config.pooled_decoder_coordinates)
+        model.pooled_decoder.set_base_counts(torch.from_numpy(counts))
     if start.weights is not None:
-        model.base_model.load_state_dict(start.weights)
+        _continue_from(start.weights, model)
     return model, objective
+
+
+def _continue_from(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
+    """Encoder, and each decoder that is in both and of the same shape; one of another shape starts anew."""
+    prefix = f"{model.base_model_prefix}."
+    state = model.state_dict()
+    model.base_model.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    )
+    for part, module in model.named_children():
+        names = [name for name in state if name.startswith(f"{part}.")]
+        is_same = all(name in weights and weights[name].shape == state[name].shape for name in names)
+        if part in _DECODERS and is_same:
+            module.load_state_dict({name.removeprefix(f"{part}."): weights[name] for name in names})
+
+
+def _weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
+    """The encoder's, which are those that were loaded, and of the file those of decoders."""
+    weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()}
+    if file := optional_file(find_checkpoint(name), WEIGHTS_FILE):
+        with safe_open(file, framework="pt") as tensors:
+            of_decoders = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118
+            weights |= {key: tensors.get_tensor(key).float() for key in of_decoders}
+    return weights
 
 
 def _size(args: ModelArguments) -> dict[str, int]:
@@ -180,6 +227,8 @@ def _of_every_run(args: ModelArguments) -> dict[str, Any]:
         **({} if args.objective == "classification" else {"objective": args.objective}),
         "mask_ratio": args.mask_ratio,
         "mask_by_chance": args.mask_by_chance,
+        "token_decoder_weight": args.token_decoder_weight,
+        "pooled_decoder_weight": args.pooled_decoder_weight,
         "hidden_dropout_prob": args.dropout,
         "attention_probs_dropout_prob": args.dropout,
         "decoder_num_hidden_layers": args.decoder_layers,

@@ -1,5 +1,6 @@
 """What is learnt: an objective turns a batch of barcodes into a loss and metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,15 +46,18 @@ class Objective(Protocol):
 @dataclass(frozen=True)
 class MaskedReconstruction:
     """Cross-entropy over the k-mers that were masked: removed (BarcodeMAE, arXiv 2502.18405, section 3), or replaced by
-    `[MASK]` (BarcodeBERT, arXiv 2311.02401). Which, the model knows; the places are the same.
+    `[MASK]` (BarcodeBERT, arXiv 2311.02401). Which, the model knows; the places are the same. A model with a pooled
+    decoder also reconstructs bases, of these or of other barcodes.
 
     Attributes:
         seed: of the run.
         mask_ratio: the model's.
+        bases: the bases that the pooled decoder is to reconstruct, of (records, epoch); None where there is none.
     """
 
     seed: int
     mask_ratio: float
+    bases: Callable[[np.ndarray, int], np.ndarray] | None = None
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
         known = encoding["attention_mask"]
@@ -62,6 +66,7 @@ class MaskedReconstruction:
             "noise": uniform(self.seed, Stream.MASK, epoch, records, known.shape[1]),
             # Told here, it need not be read back from the device; with an empty row the model has to look for itself.
             "num_kept": count_kept(fewest, self.mask_ratio) if fewest else None,
+            **({} if self.bases is None else {"bases": self.bases(records, epoch)}),
         }
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -133,8 +138,17 @@ class Classification:
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Sums over tokens; over bases, where a model reconstructs nothing else."""
     output = model(**batch, num_items_in_batch=1)
-    counted = output.labels >= 0
-    with torch.no_grad():
-        correct = (output.logits.argmax(-1) == output.labels) & counted
-    return {"count": counted.sum(), "loss": output.loss, "accuracy": correct.sum()}
+    right = [
+        _num_right(logits, labels)
+        for logits, labels in ((output.logits, output.labels), (output.base_logits, output.base_labels))
+        if logits is not None
+    ]
+    return {"count": right[0][1], "loss": output.loss, "accuracy": right[0][0]}
+
+
+@torch.no_grad()
+def _num_right(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    counted = labels >= 0
+    return ((logits.argmax(-1) == labels) & counted).sum(), counted.sum()

@@ -157,13 +157,18 @@ def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_head(name: str, of_head: dict[str, int]) -> Any:
-    """The pretrained model with a head that is still to be set, and with its decoder where it has one."""
+    """The pretrained model with a head that is still to be set, and with the decoder that imputes where it has one.
+
+    A decoder of the pooled vector stays behind: nothing but pretraining needs it.
+    """
     loaded: Any = BarcodeMAEForPreTraining.from_pretrained(
         find_checkpoint(name), dtype=torch.float32, output_loading_info=True
     )
     pretrained, loading = loaded
-    if any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
+    if pretrained.decoder is None or any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
         pretrained = pretrained.bert
+    else:
+        of_head = of_head | {"pooled_decoder_weight": 0.0}
     settings = pretrained.config.to_dict() | of_head
     model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _OF_THE_FILE}))
     # Of a checkpoint that is tuned already, the head is replaced.

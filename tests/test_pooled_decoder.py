@@ -1,0 +1,293 @@
+"""The decoder that sees the pooled vector alone: its loss by hand, its start, and what does and does not load it."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, BertModel
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.dataset import load_training_data
+from barcodemae.training.model import build_model, choose_start
+from barcodemae.training.objectives import MaskedReconstruction
+from barcodemae.training.pretrain import pretrain
+from barcodemae.training.targets import OwnBases, count_bases
+from helpers.small_files import write_first_rows
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
+
+POOLED = {"token_decoder_weight": 0.0, "pooled_decoder_weight": 1.0}
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+A, C, G, T, PAD = 2, 3, 4, 5, 6  # ids of 1-mers
+
+
+@pytest.fixture
+def config():
+    return BarcodeMAEConfig(k=2, **SMALL, **POOLED, pooled_decoder_coordinates=24)
+
+
+def build(config, seed=0):
+    torch.manual_seed(seed)
+    model = BarcodeMAEForPreTraining(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    return model.eval()
+
+
+def barcodes(rows=3, tokens=12):
+    return torch.randint(2, 18, (rows, tokens), generator=torch.Generator().manual_seed(0))
+
+
+class TestByHand:
+    """Coordinates 0 to 3, a bias that says what stands there, and weights of zero."""
+
+    @pytest.fixture
+    def model(self):
+        config = BarcodeMAEConfig(k=1, **SMALL, **POOLED, pooled_decoder_coordinates=4)
+        model = BarcodeMAEForPreTraining(config).eval()
+        with torch.no_grad():
+            model.pooled_decoder.linear.weight.zero_()
+            assert not model.pooled_decoder.output.weight.any()
+            # Shares of A, C, G, T: 1/2 1/4 1/8 1/8 at the first two coordinates, 1/4 each at the others.
+            model.pooled_decoder.linear.bias.copy_(torch.tensor([4.0, 2, 1, 1, 4, 2, 1, 1] + [1.0] * 8).log())
+        return model
+
+    def test_loss_is_the_mean_over_all_known_bases_kept_and_masked(self, model):
+        output = model(torch.tensor([[A, C, G, T]]))
+        assert output.mask.sum() == 2
+        assert output.base_labels.tolist() == [[0, 1, 2, 3]]
+        assert output.logits is None
+        assert output.loss.item() == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
+
+    def test_positions_are_coordinates_and_what_lies_beyond_does_not_count(self, model):
+        output = model(torch.tensor([[G, T, A]]), position_ids=torch.tensor([[1, 2, 9]]))
+        assert output.base_labels.tolist() == [[-100, 2, 3, -100]]
+        assert output.loss.item() == pytest.approx((math.log(8) + math.log(4)) / 2)
+
+    def test_unknown_absent_and_padded_tokens_have_no_bases(self, model):
+        output = model(torch.tensor([[A, 1, C, PAD]]), attention_mask=torch.tensor([[1, 1, 0, 0]]))
+        assert output.base_labels.tolist() == [[0, -100, -100, -100]]
+
+    def test_given_bases_take_the_place_of_its_own(self, model):
+        bases = torch.tensor([[1, -1, 3, -1]], dtype=torch.int8)
+        output = model(torch.tensor([[A, A, A, A]]), bases=bases)
+        assert output.base_labels.tolist() == [[1, -100, 3, -100]]
+        assert output.loss.item() == pytest.approx(math.log(4))
+
+    def test_nothing_known_costs_nothing(self, model):
+        assert model(torch.tensor([[A, A]]), bases=torch.full((1, 4), -1)).loss == 0
+
+
+def test_kmers_give_their_bases(config):
+    # With k = 2, AC is 1, GT is 2 * 4 + 3, and ids begin with 2.
+    output = build(config)(torch.tensor([[2 + 1, 2 + 11]]), position_ids=torch.tensor([[0, 3]]))
+    assert output.base_labels[0, :8].tolist() == [0, 1, -100, -100, -100, -100, 2, 3]
+
+
+def test_it_sees_nothing_but_the_mean_over_kept_tokens(config):
+    """And so all that the encoder learns comes through it."""
+    model, ids, noise = build(config), barcodes(), torch.rand(3, 12)
+    seen = {}
+    handle = model.pooled_decoder.register_forward_hook(lambda _, inputs, output: seen.update(pooled=inputs[0]))
+    output = model(ids, noise=noise)
+    handle.remove()
+    for row in range(3):
+        kept = (~output.mask[row]).nonzero()[:, 0]
+        alone = model.bert(ids[row : row + 1, kept], position_ids=kept[None]).pooler_output[0]
+        torch.testing.assert_close(seen["pooled"][row], alone, atol=1e-5, rtol=1e-4)
+    (through,) = torch.autograd.grad(output.loss, seen["pooled"], retain_graph=True)
+    whole = torch.autograd.grad(output.loss, list(model.bert.encoder.parameters()), retain_graph=True)
+    pooled = torch.autograd.grad(seen["pooled"], list(model.bert.encoder.parameters()), grad_outputs=through)
+    assert all(torch.equal(one, other) for one, other in zip(whole, pooled, strict=True))
+    assert max(one.abs().max() for one in whole) > 0
+
+
+def test_ragged_rows_are_pooled_over_their_own_kept_tokens(config):
+    model, ids = build(config), barcodes()
+    mask = torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [1] * 3 + [0] * 9])
+    noise = torch.rand(3, 12)
+    together = model(ids, attention_mask=mask, noise=noise, num_kept=2)
+    for row, length in enumerate((12, 7, 3)):
+        alone = model(ids[row : row + 1, :length], noise=noise[row : row + 1, :length], num_kept=2)
+        torch.testing.assert_close(together.base_logits[row], alone.base_logits[0])
+
+
+def test_both_decoders_are_a_weighted_sum():
+    settings = {"k": 2, **SMALL, "pooled_decoder_coordinates": 24, "mask_ratio": 0.25}
+    both = build(BarcodeMAEConfig(**settings, token_decoder_weight=0.5, pooled_decoder_weight=2.0))
+    noise, losses = torch.rand(3, 12), []
+    for weights in ({}, POOLED):
+        single = build(BarcodeMAEConfig(**settings, **weights))
+        single.load_state_dict(both.state_dict(), strict=False)
+        losses.append(single(barcodes(), noise=noise).loss)
+    # Nine of twelve tokens are kept: a quarter of the tokens counts, and all bases, two in a token.
+    torch.testing.assert_close(both(barcodes(), noise=noise).loss, 0.5 * losses[0] + 2.0 * losses[1])
+
+
+class TestStart:
+    def test_hidden_layer_says_nothing_and_the_others_are_as_everywhere(self):
+        torch.manual_seed(0)
+        decoder = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=2, **SMALL, **POOLED)).pooled_decoder
+        assert decoder.output.weight.abs().max() == 0
+        assert decoder.linear.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert decoder.hidden.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert decoder.hidden.weight.shape == (64, 16)
+
+    def test_bias_is_the_log_of_each_frequency(self, config):
+        model = BarcodeMAEForPreTraining(config)
+        counts = torch.zeros(24, 4)
+        counts[0] = torch.tensor([4, 0, 1, 3])
+        model.pooled_decoder.set_base_counts(counts)
+        bias = model.pooled_decoder.linear.bias.reshape(24, 4)
+        torch.testing.assert_close(bias[0], torch.tensor([5 / 12, 1 / 12, 2 / 12, 4 / 12]).log())
+        torch.testing.assert_close(bias[1:], torch.full((23, 4), 0.25).log())
+
+    def test_published_objective_is_as_it_was(self):
+        config = BarcodeMAEConfig(k=2, **SMALL)
+        model = BarcodeMAEForPreTraining(config)
+        assert model.pooled_decoder is None
+        assert not any("pooled" in name for name in model.state_dict())
+        assert model(barcodes()).base_logits is None
+
+
+class TestCheckpoint:
+    def test_round_trip(self, config, tmp_path):
+        model = build(config)
+        model.save_pretrained(tmp_path)
+        loaded, report = BarcodeMAEForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+        assert not report["missing_keys"]
+        assert not report["unexpected_keys"]
+        noise = torch.rand(3, 12)
+        torch.testing.assert_close(loaded.eval()(barcodes(), noise=noise).loss, model(barcodes(), noise=noise).loss)
+
+    def test_whoever_wants_the_encoder_gets_it_alone(self, config, tmp_path):
+        model = build(config)
+        model.save_pretrained(tmp_path)
+        expected = model.bert(barcodes()).last_hidden_state
+        for remote in (True, False):
+            loaded = AutoModel.from_pretrained(tmp_path, trust_remote_code=remote).eval()
+            assert type(loaded).__name__ == ("BarcodeMAEModel" if remote else "BertModel")
+            assert isinstance(loaded, BertModel)
+            assert not any("decoder." in name for name in loaded.state_dict())
+            assert torch.equal(loaded(barcodes()).last_hidden_state, expected)
+        _, report = BarcodeMAEModel.from_pretrained(tmp_path, output_loading_info=True)
+        assert not report["unexpected_keys"]
+
+    def test_of_a_model_without_token_decoder_imputation_has_none(self, config, tmp_path):
+        build(config).save_pretrained(tmp_path)
+        assert not any(name.startswith("decoder.") for name in load_file(tmp_path / "model.safetensors"))
+        _, report = BarcodeMAEForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+        assert all(name.startswith("decoder.") for name in report["missing_keys"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"token_decoder_weight": 0.0}, "one of them more than 0; got 0.0 and 0.0"),
+        ({"pooled_decoder_weight": -1.0}, "must be 0 or more"),
+        ({"pooled_decoder_weight": 1.0, "objective": "causal"}, "expects objective mae, which pools; got causal"),
+        ({"pooled_decoder_weight": 1.0, "objective": "mlm"}, "expects objective mae, which pools; got mlm"),
+        ({"pooled_decoder_coordinates": 0}, "must be 1 or more; got 0"),
+    ],
+)
+def test_refuses_what_does_not_go_together(options, message):
+    with pytest.raises(Exception, match=message):
+        BarcodeMAEConfig(k=2, **SMALL, **options)
+
+
+class TestTraining:
+    @pytest.fixture
+    def file(self, sample, tmp_path):
+        return str(write_first_rows(sample, tmp_path / "small.tsv", pretrain=40, train=10, val=12))
+
+    def load(self, file, frame=True):
+        return load_training_data(
+            DataArguments(data=[file]), ReferenceFrame.coi() if frame else None, KmerEncoder(6), seed=0
+        )
+
+    def test_targets_are_the_whole_barcode_at_its_coordinates(self, file):
+        training, validation = self.load(file)
+        own = OwnBases(training.barcodes, validation.barcodes, 660)
+        records = np.arange(20)
+        found, taken = own(records, 3), training.barcodes.take(records)
+        for row, text in enumerate(taken.nucleotides.to_pylist()):
+            for coordinate in range(660):
+                place = coordinate - taken.starts[row]
+                base = text[place] if 0 <= place < len(text) else "-"
+                assert found[row, coordinate] == "ACGT".find(base), (row, coordinate)
+        assert np.array_equal(found, own(records, 7))
+        assert not np.array_equal(found[:12], own(np.arange(12), -1))
+
+    def test_without_a_frame_they_are_counted_from_the_first_base(self, file):
+        training, validation = self.load(file, frame=False)
+        found = OwnBases(training.barcodes, validation.barcodes, 8)(np.arange(5), 0)
+        texts = training.barcodes.take(np.arange(5)).nucleotides.to_pylist()
+        assert found.tolist() == [["ACGT".find(base) for base in text[:8]] for text in texts]
+
+    def test_counts(self, file):
+        training, validation = self.load(file)
+        counts = count_bases(training.barcodes, 660)
+        bases = OwnBases(training.barcodes, validation.barcodes, 660)(np.arange(len(training)), 0)
+        assert counts.sum(1).tolist() == (bases >= 0).sum(0).tolist()
+        assert counts[300].tolist() == [(bases[:, 300] == base).sum() for base in range(4)]
+
+    @pytest.mark.parametrize("frame", ["coi", "none"])
+    def test_objective_equals_the_models_own_mean(self, file, frame):
+        args = ModelArguments(size="nano", token_decoder_weight=0.0, pooled_decoder_weight=1.0, dropout=0.0)
+        data_args = DataArguments(data=[file], frame=frame)
+        training, validation = self.load(file, frame == "coi")
+        model, objective = build_model(choose_start(args, data_args), args, training, validation, seed=0)
+        assert isinstance(objective, MaskedReconstruction)
+        arrays = training.arrays(np.arange(6), 0, objective)
+        batch = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in arrays.items()}
+        sums, output = objective.sums(model, batch), model(**batch)
+        known = output.base_labels >= 0
+        assert sums["count"] == known.sum() == sum(min(660, len(one)) for one in self.texts(training, 6))
+        torch.testing.assert_close(sums["loss"] / sums["count"], output.loss)
+        assert sums["accuracy"] == ((output.base_logits.argmax(-1) == output.base_labels) & known).sum()
+        # It begins with the frequencies: better than chance before any step.
+        assert output.loss < math.log(4)
+
+    def texts(self, training, count):
+        taken = training.barcodes.take(np.arange(count))
+        texts = taken.nucleotides.to_pylist()
+        ends = [
+            text[: 660 - start][-start if start < 0 else 0 :] for text, start in zip(texts, taken.starts, strict=True)
+        ]
+        return ["".join(base for base in text if base in "ACGT") for text in ends]
+
+    @pytest.mark.slow
+    def test_resumed_is_bit_for_bit_the_same_and_another_run_begins_with_its_decoder(self, file, tmp_path):
+        data = DataArguments(data=[file], cache_dir=str(tmp_path / "cache"))
+        model = ModelArguments(size="nano", pooled_decoder_weight=1.0, token_decoder_weight=0.0)
+        options = {"epochs": 1, "batch_size": 8, "save_every": 3, "report_to": "none", "mixed_precision": "no"}
+        whole = pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "a"), save_total_limit=9, **options))
+        weights = load_file(whole / "model.safetensors")
+        assert {name.partition(".")[0] for name in weights} == {"bert", "pooled_decoder"}
+
+        stopped = tmp_path / "b"
+        (stopped / "state").mkdir(parents=True)
+        (state,) = (whole / "state").glob("step-00000003-*.pt")
+        shutil.copy(state, stopped / "state")
+        shutil.copy(whole / "metrics.jsonl", stopped)
+        resumed = pretrain(model, data, LoopArguments(output_dir=str(stopped), resume=True, **options))
+        again = load_file(resumed / "model.safetensors")
+        assert all(torch.equal(value, again[name]) for name, value in weights.items())
+
+        still = options | {"epochs": 1e-9, "learning_rate": 0.0}
+        model = ModelArguments(init_from=str(whole), pooled_decoder_weight=1.0, token_decoder_weight=0.0)
+        begun = load_file(
+            pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "c"), **still)) / "model.safetensors"
+        )
+        assert all(torch.equal(value, begun[name]) for name, value in weights.items())
+
+    def test_other_objectives_have_no_pooled_decoder(self, file):
+        for objective in ("mlm", "causal", "classification"):
+            args = ModelArguments(objective=objective, pooled_decoder_weight=1.0)
+            with pytest.raises(ConfigurationError, match=f"--pooled_decoder_weight 1.0: .* mae, got {objective}"):
+                choose_start(args, DataArguments(data=[file]))
