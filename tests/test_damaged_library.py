@@ -32,7 +32,7 @@ def libraries(sample, tmp_path_factory):
     records = sample.filter(named)
     folder = tmp_path_factory.mktemp("libraries")
     with pytest.MonkeyPatch.context() as small:
-        small.setattr("barcodemae.data.fasta.BATCH_ROWS", 60)
+        small.setattr("barcodemae.data.text.BATCH_ROWS", 60)
         small.setattr(segments, "EXACT_RECORDS", 100)
         for number, name in enumerate(("whole", "other")):
             these = records.slice(200 * number, 200)

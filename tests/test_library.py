@@ -279,7 +279,7 @@ def test_a_model_without_a_frame_makes_no_library(embedder, tmp_path):
 
 
 def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, monkeypatch):
-    monkeypatch.setattr("barcodemae.data.fasta.BATCH_ROWS", 50)
+    monkeypatch.setattr("barcodemae.data.text.BATCH_ROWS", 50)
     source = write_fasta(records, tmp_path / "library.fasta")
     written = []
 

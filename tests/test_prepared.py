@@ -86,7 +86,7 @@ def texts(barcodes):
 
 @pytest.mark.parametrize("batch_rows", [7, 16_384])
 def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
-    monkeypatch.setattr("barcodemae.data.delimited.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("barcodemae.data.text.BATCH_ROWS", batch_rows)
     stored = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     for data, (barcodes, num_places) in zip(stored, plainly(file, 6), strict=True):
         everything = data.barcodes.take(np.arange(len(data)))

@@ -2,16 +2,18 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from barcodemae.data.parquet_pages import bytes_per_row
 from barcodemae.data.presets import Preset
-from barcodemae.data.schema import BATCH_ROWS, STRING, Piece, recognise
+from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING, Piece, recognise
 from barcodemae.data.text import open_binary
 from barcodemae.errors import UnreadableFileError
 
@@ -30,7 +32,8 @@ def read_parquet(path: Path, preset: Preset) -> Iterator[Piece]:
         The columns that the schema knows, under the file's own names; lines are rows, from 1.
 
     Raises:
-        UnreadableFileError: it is no whole Parquet file, or its columns don't fit the schema.
+        UnreadableFileError: it is no whole Parquet file, has pages of hundreds of megabytes, or its columns don't fit
+            the schema.
     """
     with open_binary(path) as content, tempfile.TemporaryFile() as unpacked:
         if path.suffix.lower() == ".gz":  # Parquet is read from its end
@@ -42,14 +45,29 @@ def read_parquet(path: Path, preset: Preset) -> Iterator[Piece]:
             # Else a whole row group would be in memory at once.
             parquet = pq.ParquetFile(content, pre_buffer=False, buffer_size=_BUFFER_BYTES)
             columns = list(recognise(parquet.schema_arrow.names, str(path), preset).values())
+            _refuse_nested(path, parquet.schema_arrow, columns)
             first = 1
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
-                table = pa.table(batch)
+            for table in bounded(_row_groups(content, parquet, columns)):
                 table.validate(full=True)  # damaged text is found here or never
                 yield Piece(table, np.arange(first, first + len(table)))
                 first += len(table)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise UnreadableFileError(path, f"expected a whole Parquet file, got: {error}") from error
+
+
+def _refuse_nested(path: Path, schema: pa.Schema, columns: list[str]) -> None:
+    for name in columns:
+        kind = schema.field(name).type
+        if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind):
+            raise UnreadableFileError(path, f"expected text in column {name!r}, got {kind}")
+
+
+def _row_groups(content: BinaryIO, parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
+    """All rows; of each row group, so many at a time that they take some ten megabytes."""
+    for group in range(parquet.num_row_groups):
+        size = bytes_per_row(content, parquet.metadata.row_group(group), columns)
+        num_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(size, 1)))
+        yield from map(pa.table, parquet.iter_batches(num_rows, [group], columns))
 
 
 def read_hub(source: str, preset: Preset) -> Iterator[Piece]:
@@ -71,7 +89,7 @@ def read_hub(source: str, preset: Preset) -> Iterator[Piece]:
     try:
         for name, split in splits.items():
             columns = recognise(split.column_names, source, preset)
-            for table in _tables(split, list(columns.values())):
+            for table in bounded(_tables(split, list(columns.values()))):
                 if "split" not in columns:
                     ours = "val" if name == "validation" else name
                     table = table.append_column("split", pa.repeat(pa.scalar(ours, STRING), len(table)))
@@ -98,11 +116,45 @@ def hub_version(source: str) -> str:
 def _tables(split: "datasets.Dataset", columns: list[str]) -> Iterator[pa.Table]:
     for file in split.cache_files:
         with pa.OSFile(file["filename"]) as content, pa.ipc.open_stream(content) as stream:
-            tables: list[pa.Table] = []
             for batch in stream:
-                tables.append(pa.table(batch).select(columns))
-                if sum(map(len, tables)) >= BATCH_ROWS:
-                    yield pa.concat_tables(tables)
-                    tables = []
-            if tables:
-                yield pa.concat_tables(tables)
+                yield pa.table(batch).select(columns)
+
+
+def bounded(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of tables, at most `BATCH_ROWS` and `BATCH_BYTES` of text at a time, but for single rows with more."""
+    waiting: list[pa.Table] = []
+    num_rows = num_bytes = 0
+    for table in tables:
+        ends = np.cumsum(_row_bytes(table))
+        begin = 0
+        while begin < len(table):
+            left = BATCH_BYTES - num_bytes + (ends[begin - 1] if begin else 0)
+            end = min(int(np.searchsorted(ends, left, "right")), begin + BATCH_ROWS - num_rows)
+            if end == begin and not waiting:
+                end = begin + 1
+            if end > begin:
+                waiting.append(table.slice(begin, end - begin))
+                num_rows += end - begin
+                num_bytes += int(ends[end - 1] - (ends[begin - 1] if begin else 0))
+            if end < len(table):
+                yield pa.concat_tables(waiting)
+                waiting, num_rows, num_bytes = [], 0, 0
+            begin = end
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _row_bytes(table: pa.Table) -> np.ndarray:
+    """How much text each row has, int64 `[n]`; of a dictionary, its text counts wherever it stands."""
+    total = np.zeros(len(table), np.int64)
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            parts = [pc.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            parts = [pc.binary_length(chunk) for chunk in column.chunks]
+        else:
+            continue
+        total += np.concatenate(
+            [np.zeros(0, np.int64), *(part.fill_null(0).to_numpy(zero_copy_only=False) for part in parts)]
+        )
+    return total

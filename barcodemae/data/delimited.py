@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import BATCH_ROWS, STRING, Piece, recognise
-from barcodemae.data.text import Lines, as_utf8, utf8_problem
+from barcodemae.data.schema import STRING, Piece, recognise
+from barcodemae.data.text import Lines, as_utf8, in_batches, is_cut, max_line_bytes, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 
@@ -52,21 +52,18 @@ def _read(lines: Lines, preset: Preset, rows: "Rows") -> Iterator[Piece]:
     lines.may_be_latin_1 = "species_name" in names  # BOLD's tables of version 3
     rows.width = len(names)
 
-    batch: list[list[str]] = []
-    numbers: list[int] = []
-    problems: list[str] = []
-    for number, row, problem in rows:
-        cells = [""] * len(places) if problem else [row[place] for place in places]
+    def cells_of(row: tuple[int, list[str], str]) -> tuple[int, list[str], str]:
+        number, values, problem = row
+        cells = [""] * len(places) if problem else [values[place] for place in places]
         if not problem and (problem := utf8_problem("".join(cells))):
             cells = [as_utf8(cell) for cell in cells]
-        batch.append(cells)
-        numbers.append(number)
-        problems.append(problem)
-        if len(batch) == BATCH_ROWS:
-            yield _piece(columns, batch, numbers, problems)
-            batch, numbers, problems = [], [], []
-    if batch:
-        yield _piece(columns, batch, numbers, problems)
+        return number, cells, problem
+
+    for batch in in_batches(map(cells_of, rows), lines):
+        numbers, cells, problems = zip(*batch, strict=True)
+        texts = zip(*cells, strict=True)
+        table = pa.table({name: pa.array(values, STRING) for name, values in zip(columns, texts, strict=True)})
+        yield Piece(table, np.array(numbers), list(problems))
 
 
 def read_header(file: str, rows: "Rows") -> tuple[int, list[str]]:
@@ -83,12 +80,6 @@ def read_header(file: str, rows: "Rows") -> tuple[int, list[str]]:
     raise UnreadableFileError(file, "expected records, got an empty file")
 
 
-def _piece(columns: list[str], batch: list[list[str]], numbers: list[int], problems: list[str]) -> Piece:
-    values = zip(*batch, strict=True)
-    table = pa.table({name: pa.array(cells, STRING) for name, cells in zip(columns, values, strict=True)})
-    return Piece(table, np.array(numbers), problems)
-
-
 class Rows:
     """The rows of a text: the line that each begins on, its values, and what is wrong with it.
 
@@ -100,6 +91,8 @@ class Rows:
     """
 
     def __init__(self, lines: Lines, kind: str, **dialect: Any):
+        # It is one limit for all that this process reads, so it is only ever raised.
+        csv.field_size_limit(max(csv.field_size_limit(), max_line_bytes(lines.max_length) + 1))
         self._lines = _LinesToPutBack(lines)
         self._reader = csv.reader(self._lines, strict=True, **dialect)
         self._kind = kind
@@ -112,7 +105,7 @@ class Rows:
         row: list[str] = []
         problem = ""
         while not row and not problem:  # an empty row is a blank line
-            self._lines.taken.clear()
+            self._lines.begin_row()
             try:
                 row = next(self._reader)
             except csv.Error as error:
@@ -125,7 +118,7 @@ class Rows:
 
 
 class _LinesToPutBack:
-    """Lines that can be read again.
+    """Lines that can be read again; a row that takes more of them than a line may be long is damaged.
 
     Attributes:
         number: 1-based number of the line that was read last.
@@ -135,6 +128,8 @@ class _LinesToPutBack:
     def __init__(self, lines: Lines):
         self._lines = lines
         self._waiting: list[str] = []
+        self._limit = max_line_bytes(lines.max_length)
+        self._characters = 0  # of those taken
         self.number = 0
         self.taken: list[str] = []
 
@@ -145,7 +140,16 @@ class _LinesToPutBack:
         line = self._waiting.pop() if self._waiting else next(self._lines)
         self.number += 1
         self.taken.append(line)
+        self._characters += len(line)
+        if 4 * self._characters > self._limit:  # a character has up to four bytes
+            is_unended = len(self.taken) > 1 and self._characters > self._limit
+            if is_unended or is_cut(line, self._lines.max_length):
+                raise csv.Error(f"more than {self._limit:,} bytes")
         return line
+
+    def begin_row(self) -> None:
+        self.taken.clear()
+        self._characters = 0
 
     def put_back_all_but_first(self) -> None:
         self._waiting += reversed(self.taken[1:])

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from barcodemae.data.headers import read_headers
 from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import BATCH_ROWS, Piece
-from barcodemae.data.text import Lines, text_column, utf8_problem
+from barcodemae.data.schema import Piece
+from barcodemae.data.text import Lines, in_batches, text_column, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 
@@ -31,31 +31,26 @@ def read_fasta(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     Raises:
         UnreadableFileError: it is no FASTA.
     """
-    batch = []
-    for record in _records(lines):
-        batch.append(record)
-        if len(batch) == BATCH_ROWS:
-            yield _piece(batch)
-            batch = []
-    if batch:
-        yield _piece(batch)
+    yield from map(_piece, in_batches(_records(lines), lines))
 
 
 def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
-    """The line of each header, the header, and the sequence."""
-    begin, header = 0, ""
+    """The line of each header, the header, and the sequence: of one that is too long, some more than may be read."""
+    begin, header, length = 0, "", 0
     parts: list[str] = []
     for line in lines:
         text = line.strip()
         if text.startswith(">"):
             if begin:
                 yield begin, header, "".join(parts)
-            begin, header, parts = lines.number, text[1:], []
+            begin, header, parts, length = lines.number, text[1:], [], 0
         elif text and not text.startswith("#"):
             if not begin:
                 problem = f"expected FASTA: a line that begins with '>', got {text[:20]!a}"
                 raise UnreadableFileError(lines.file, problem, lines.number)
-            parts.append(text)
+            if length <= lines.max_length:
+                parts.append(text)
+                length += len(text)
     if not begin:
         raise UnreadableFileError(lines.file, "expected records, got an empty file")
     yield begin, header, "".join(parts)

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import BATCH_ROWS, Piece
-from barcodemae.data.text import Lines, text_column, utf8_problem
+from barcodemae.data.schema import Piece
+from barcodemae.data.text import Lines, in_batches, text_column, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 _LINES = 4  # a record: @ and header, nucleotides, +, qualities
@@ -33,14 +33,7 @@ def read_fastq(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     Raises:
         UnreadableFileError: it is no FASTQ.
     """
-    batch = []
-    for record in _records(lines):
-        batch.append(record)
-        if len(batch) == BATCH_ROWS:
-            yield _piece(batch)
-            batch = []
-    if batch:
-        yield _piece(batch)
+    yield from map(_piece, in_batches(_records(lines), lines))
 
 
 def _records(lines: Lines) -> Iterator[tuple[int, str, str, str]]:

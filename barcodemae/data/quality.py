@@ -9,12 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.duplicates import FirstSeen
-from barcodemae.data.schema import STRING
+from barcodemae.data.schema import STRING, TOO_LONG
 from barcodemae.errors import BadRecordError, ConfigurationError
 
 # Why a record is dropped, in the order in which it is asked: a record has one reason, the first that fits.
-REASONS = ("damaged", "all N", "without DNA", "too short", "too ambiguous", "duplicate", "too few known k-mers")
-DAMAGED, ALL_N, WITHOUT_DNA, TOO_SHORT, TOO_AMBIGUOUS, DUPLICATE, TOO_FEW_KMERS = range(len(REASONS))
+REASONS = (
+    "damaged",
+    TOO_LONG,
+    "all N",
+    "without DNA",
+    "too short",
+    "too ambiguous",
+    "duplicate",
+    "too few known k-mers",
+)
+DAMAGED, LONG, ALL_N, WITHOUT_DNA, TOO_SHORT, TOO_AMBIGUOUS, DUPLICATE, TOO_FEW_KMERS = range(len(REASONS))
 USABLE = -1
 
 _DROPPED = pa.schema({"file": pa.dictionary(pa.int32(), pa.string()), "line": pa.int64(), "id": STRING, "why": STRING})
@@ -64,8 +73,8 @@ def tell(report: Report) -> None:
 class Judge:
     """Normalises the nucleotides and keeps the usable records, table after table.
 
-    A usable record stands undamaged in its file, has an A, C, G or T, is long enough and not too ambiguous. Lengths
-    and shares are of the normalised sequence (`normalise_nucleotides`).
+    A usable record is whole and not too long to be read, has an A, C, G or T, is long enough and not too ambiguous.
+    Lengths and shares are of the normalised sequence (`normalise_nucleotides`).
 
     Args:
         min_length: fewest nucleotides.
@@ -117,19 +126,21 @@ class Judge:
 
         verdict = np.select(
             [
+                pc.starts_with(records["problem"], TOO_LONG).to_numpy(),
                 pc.not_equal(records["problem"], "").to_numpy(),
                 (length == 0) & had_n,
                 ambiguous == length,
                 length < self._min_length,
                 ambiguous > self._max_ambiguous * length,
             ],
-            [DAMAGED, ALL_N, WITHOUT_DNA, TOO_SHORT, TOO_AMBIGUOUS],
+            [LONG, DAMAGED, ALL_N, WITHOUT_DNA, TOO_SHORT, TOO_AMBIGUOUS],
             default=USABLE,
         )
         usable = np.flatnonzero(verdict == USABLE)
         if self._on_error == "raise" and len(usable) < len(records):
             row = int(np.argmax(verdict != USABLE))
             problems = {
+                LONG: records["problem"][row].as_py(),
                 DAMAGED: records["problem"][row].as_py(),
                 ALL_N: "expected DNA, got nothing but N",
                 WITHOUT_DNA: "expected DNA, got no A, C, G or T",
@@ -160,9 +171,10 @@ class Judge:
             return
         listed = records.filter(is_listed)
         why = pa.array(REASONS, STRING).take(pa.array(verdict[is_listed]))
-        is_damaged = pc.not_equal(listed["problem"], "")
         told = pc.binary_join_element_wise(why, listed["problem"], pa.scalar(": ", STRING))
-        listed = listed.select(["file", "line", "id"]).append_column("why", pc.if_else(is_damaged, told, why))
+        why = pc.if_else(pc.equal(listed["problem"], ""), why, told)
+        why = pc.if_else(pc.starts_with(listed["problem"], TOO_LONG), listed["problem"], why)
+        listed = listed.select(["file", "line", "id"]).append_column("why", why)
         self._dropped.append(listed.cast(_DROPPED))
 
 

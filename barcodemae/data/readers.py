@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from barcodemae.data.columnar import HUB, hub_version, read_hub, read_parquet
 from barcodemae.data.delimited import read_csv, read_tsv
@@ -12,10 +14,10 @@ from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
 from barcodemae.data.presets import BY_NAMES, Preset
 from barcodemae.data.sample_data import SAMPLE, sample_path
-from barcodemae.data.schema import Piece, conform
+from barcodemae.data.schema import MAX_LENGTH, Piece, conform
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from barcodemae.data.text import Lines, open_lines
-from barcodemae.errors import ConfigurationError, UnreadableFileError
+from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +36,20 @@ EXTENSIONS = (".parquet", *TEXT_FORMATS)
 
 
 def read_records(
-    sources: str | Path | Sequence[str | Path], preset: Preset = BY_NAMES, on_error: str = "raise"
+    sources: str | Path | Sequence[str | Path],
+    preset: Preset = BY_NAMES,
+    on_error: str = "raise",
+    max_length: int = MAX_LENGTH,
 ) -> pa.Table:
     """Read all records of some sources into memory: see `stream_records`."""
-    return pa.concat_tables(stream_records(sources, preset, on_error)).unify_dictionaries()
+    return pa.concat_tables(stream_records(sources, preset, on_error, max_length)).unify_dictionaries()
 
 
 def stream_records(
-    sources: str | Path | Sequence[str | Path], preset: Preset = BY_NAMES, on_error: str = "raise"
+    sources: str | Path | Sequence[str | Path],
+    preset: Preset = BY_NAMES,
+    on_error: str = "raise",
+    max_length: int = MAX_LENGTH,
 ) -> Iterator[pa.Table]:
     """Read barcode records from one or more files or Hub data sets, some at a time.
 
@@ -53,8 +61,9 @@ def stream_records(
         sources: one source, or several to read one after the other.
         preset: the layout of the collection.
         on_error: a row of a text file that is damaged (another number of columns than the header, no whole FASTQ
-            record, no UTF-8): "raise" to stop, "skip" to hand it on with what is wrong in the column `problem`, for
-            `quality.Judge` to drop it.
+            record, no UTF-8), or a record that is too long: "raise" to stop, "skip" to hand it on with what is wrong in
+            the column `problem`, for `quality.Judge` to drop it.
+        max_length: most nucleotides of a record. Of a longer one, however long, only the first are read into memory.
 
     Yields:
         Tables of `schema.SCHEMA`, not empty and of bounded size: text columns, "" where a value is unknown, and for
@@ -64,16 +73,19 @@ def stream_records(
     Raises:
         UnreadableFileError: a source is missing, empty, truncated, of unknown kind, without nucleotides, or without a
             single row that is whole; or a row is damaged, and `on_error` is "raise".
-        ConfigurationError: no source is given.
+        BadRecordError: a record is too long, and `on_error` is "raise".
+        ConfigurationError: no source is given, or `max_length` is not positive.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
     if not sources:
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
+    if max_length < 1:
+        raise ConfigurationError(f"--max_length {max_length}: expected 1 nucleotide or more")
     for name in map(_resolved, sources):
         is_standard_input = name == STANDARD_INPUT
-        pieces = _standard_input(preset) if is_standard_input else _pieces(name, preset)
-        yield from _stream(NAME if is_standard_input else name, pieces, preset, on_error)
+        pieces = _standard_input(preset, max_length) if is_standard_input else _pieces(name, preset, max_length)
+        yield from _stream(NAME if is_standard_input else name, pieces, preset, on_error, max_length)
 
 
 def version_of(source: str | Path) -> dict[str, str | int]:
@@ -98,7 +110,7 @@ def _resolved(source: str | Path) -> str:
     return str(sample_path()) if str(source) == SAMPLE else str(source)
 
 
-def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str) -> Iterator[pa.Table]:
+def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str, max_length: int) -> Iterator[pa.Table]:
     rows = whole = kept = 0
     damage: UnreadableFileError | None = None
     for piece in pieces:
@@ -109,7 +121,9 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str)
             damage = UnreadableFileError(source, problems[worst], int(piece.lines[worst]))
         if damage is not None and on_error == "raise":
             raise damage
-        records = conform(piece.table, source, piece.lines, preset, piece.problems if n_damaged else None)
+        records = conform(piece.table, source, piece.lines, preset, piece.problems if n_damaged else None, max_length)
+        if on_error == "raise":
+            _refuse_long(source, records)
         rows += len(piece.table)
         whole += len(piece.table) - n_damaged
         kept += len(records)
@@ -127,12 +141,19 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str)
         logger.info("%s: %d rows of other markers than %s are left out", source, rows - kept, preset.marker[1])
 
 
-def _standard_input(preset: Preset) -> Iterator[Piece]:
-    with open_standard_input() as (read, lines):
+def _refuse_long(source: str, records: pa.Table) -> None:
+    rows = np.flatnonzero(pc.not_equal(records["problem"], ""))
+    if len(rows):
+        record, problem, line = (records[column][int(rows[0])].as_py() for column in ("id", "problem", "line"))
+        raise BadRecordError(source, record, problem, line)
+
+
+def _standard_input(preset: Preset, max_length: int) -> Iterator[Piece]:
+    with open_standard_input(max_length) as (read, lines):
         yield from read(lines, preset)
 
 
-def _pieces(source: str, preset: Preset) -> Iterator[Piece]:
+def _pieces(source: str, preset: Preset, max_length: int) -> Iterator[Piece]:
     if source.startswith(HUB):
         yield from read_hub(source, preset)
         return
@@ -141,7 +162,7 @@ def _pieces(source: str, preset: Preset) -> Iterator[Piece]:
     if extension == ".parquet":
         yield from read_parquet(path, preset)
         return
-    with open_lines(path) as lines:
+    with open_lines(path, max_length) as lines:
         yield from TEXT_FORMATS[extension](lines, preset)
 
 

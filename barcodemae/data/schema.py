@@ -40,8 +40,21 @@ SCHEMA = pa.schema(
     ]
 )
 
-# Records that are read, judged and placed together: some ten megabytes.
+# Records that are read, judged and placed together: some ten megabytes of barcodes. Where records are long, they are
+# fewer, so that what is in memory does not depend on what a file holds.
 BATCH_ROWS = 16_384
+BATCH_BYTES = 1 << 25
+
+MAX_LENGTH = 1_000_000
+"""Most nucleotides of a record, unless another number is asked for: more than a plastid has, less than a chromosome."""
+
+MAX_LENGTH_HELP = "Nucleotides; a record that is longer, as a chromosome is, is not read: it is a bad record."
+
+# So many characters of each text are kept of a record that is too long.
+_KEPT_LENGTH = 100
+
+# What the problem of a record begins with that is whole, but not read.
+TOO_LONG = "too long"
 
 
 class Piece(NamedTuple):
@@ -97,7 +110,12 @@ def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dic
 
 
 def conform(
-    table: pa.Table, file: str, lines: np.ndarray, preset: Preset = BY_NAMES, problems: list[str] | None = None
+    table: pa.Table,
+    file: str,
+    lines: np.ndarray,
+    preset: Preset = BY_NAMES,
+    problems: list[str] | None = None,
+    max_length: int = MAX_LENGTH,
 ) -> pa.Table:
     """Bring rows of a file into the schema.
 
@@ -107,6 +125,8 @@ def conform(
         lines: `[n]`, the 1-based line or row of each.
         preset: the layout of the collection.
         problems: `[n]`, what is wrong with a row, or "".
+        max_length: most nucleotides of a record, and characters of any other text; a row that has more has a problem,
+            and of each text the first characters alone.
 
     Returns:
         A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `file`, `line` and
@@ -126,15 +146,34 @@ def conform(
             texts["split"] = pc.if_else(pc.equal(texts["split"], theirs), pa.scalar(ours, STRING), texts["split"])
 
     nothing = pa.repeat(pa.scalar("", STRING), len(table))
+    problem = nothing if problems is None else pa.array(problems, STRING)
+    for column in list(texts):
+        texts, problem = _without_long(texts, column, problem, max_length)
     arrays = [texts.get(column, nothing) for column in COLUMNS]
     arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [file]))
     arrays.append(pa.array(lines, pa.int64()))
-    arrays.append(nothing if problems is None else pa.array(problems, STRING))
+    arrays.append(problem)
     records = pa.table(arrays, schema=SCHEMA)
     if preset.marker is None:
         return records
     is_ours = pc.equal(texts["marker"], preset.marker[1])
     return records.filter(pc.or_(is_ours, pc.not_equal(records["problem"], "")))
+
+
+def _without_long(
+    texts: dict[str, pa.ChunkedArray], column: str, problem: pa.Array | pa.ChunkedArray, max_length: int
+) -> tuple[dict[str, pa.ChunkedArray], pa.Array | pa.ChunkedArray]:
+    """The same texts and problems, but for rows in which one column's text is too long."""
+    is_long = pc.greater(pc.binary_length(texts[column]), max_length)  # bytes, of which a character has one or more
+    if not pc.any(is_long).as_py():
+        return texts, problem
+    expected = f"{max_length:,} nucleotides" if column == "nucleotides" else f"{max_length:,} bytes of {column}"
+    told = pa.scalar(f"{TOO_LONG}: expected at most {expected}, got more", STRING)
+    begins = {name: pc.utf8_slice_codeunits(text, 0, _KEPT_LENGTH) for name, text in texts.items()}
+    return (
+        {name: pc.if_else(is_long, begins[name], text) for name, text in texts.items()},
+        pc.if_else(pc.and_(is_long, pc.equal(problem, "")), told, problem),
+    )
 
 
 def plain_text(text: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -12,7 +12,7 @@ from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
 from barcodemae.data.presets import Preset
-from barcodemae.data.schema import Piece
+from barcodemae.data.schema import MAX_LENGTH, Piece
 from barcodemae.data.text import Lines, decode, readable
 from barcodemae.errors import UnreadableFileError
 
@@ -24,11 +24,16 @@ _FIRST_BYTES = 4
 
 
 @contextmanager
-def open_standard_input() -> Iterator[tuple[Callable[[Lines, Preset], Iterator[Piece]], Lines]]:
+def open_standard_input(
+    max_length: int = MAX_LENGTH,
+) -> Iterator[tuple[Callable[[Lines, Preset], Iterator[Piece]], Lines]]:
     """Standard input, decompressed where it is gzip, and the reader of its format.
 
     The first line that is neither blank nor a comment tells the format: it begins with `>` in FASTA and with `@` in
     FASTQ, else it is TSV where it holds a tab, and CSV.
+
+    Args:
+        max_length: most nucleotides of a record.
 
     Raises:
         UnreadableFileError: it is Parquet, which is read from its end, or can't be read to its end.
@@ -39,15 +44,16 @@ def open_standard_input() -> Iterator[tuple[Callable[[Lines, Preset], Iterator[P
             first, content = _look_at(cast(BinaryIO, gzip.GzipFile(fileobj=content)))
         if first == _PARQUET:
             raise UnreadableFileError(NAME, "expected FASTA, FASTQ, TSV or CSV, got Parquet, which needs a file")
-        with decode(content) as text:
-            before = []
-            told = ""
+        with decode(content, max_length) as text:
+            num_before, line = 0, ""
             for line in text:
-                before.append(line)
-                told = line.strip()
-                if told and not told.startswith("#"):
+                if line.strip() and not line.strip().startswith("#"):
                     break
-            yield _reader(told), Lines(itertools.chain(before, text), NAME)
+                num_before, line = num_before + 1, ""
+            # What stands before is read past, but counts as lines.
+            before = itertools.repeat("\n", num_before)
+            lines = itertools.chain(before, [line] if line else [], text)
+            yield _reader(line.strip()), Lines(lines, NAME, max_length)
 
 
 def _reader(line: str) -> Callable[[Lines, Preset], Iterator[Piece]]:

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from barcodemae.data.delimited import Rows, csv_rows, read_header, tsv_rows
 from barcodemae.data.headers import has_taxonomy, read_headers
-from barcodemae.data.schema import ALIASES, BATCH_ROWS, RANKS, STRING, plain_text
-from barcodemae.data.text import open_lines, utf8_problem
+from barcodemae.data.schema import ALIASES, RANKS, STRING, plain_text
+from barcodemae.data.text import Lines, in_batches, open_lines, utf8_problem
 from barcodemae.errors import UnreadableFileError
 
 logger = logging.getLogger(__name__)
@@ -49,9 +49,10 @@ def read_taxonomy(path: str | Path) -> pa.Table:
         known = ", ".join(_ROWS_OF)
         raise UnreadableFileError(path, f"expected an extension of {known} (or with .gz), got {extension!r}")
     with open_lines(path) as lines:
-        table = pa.concat_tables(_pieces(lines.file, _ROWS_OF[extension](lines))).combine_chunks()
-    if not len(table):
+        pieces = list(_pieces(lines, _ROWS_OF[extension](lines)))
+    if not pieces:
         raise UnreadableFileError(path, "expected taxonomies, got a header alone")
+    table = pa.concat_tables(pieces).combine_chunks()
     if not any(pc.any(pc.not_equal(table[rank], "")).as_py() for rank in RANKS):
         raise UnreadableFileError(path, "expected the names of ranks (k__Animalia; p__Arthropoda; ..), got none")
     return _one_row_per_id(path, table)
@@ -81,25 +82,29 @@ def join_taxonomy(records: pa.Table, taxonomy: pa.Table) -> pa.Table:
     return records
 
 
-def _pieces(file: str, rows: Rows) -> Iterator[pa.Table]:
+def _pieces(lines: Lines, rows: Rows) -> Iterator[pa.Table]:
     """All rows, with their lines in the column `line`."""
-    first_line, first = read_header(file, rows)
+    first_line, first = read_header(lines.file, rows)
     rows.width = len(first)
     is_row = _is_row(first)
-    places = {"id": 0, _TAXON: 1} if is_row else _places(file, first)
-    batch: list[tuple[int, list[str]]] = []
-    for number, row, problem in itertools.chain([(first_line, first, "")] if is_row else [], rows):
+    places = {"id": 0, _TAXON: 1} if is_row else _places(lines.file, first)
+    found = itertools.chain([(first_line, first, "")] if is_row else [], rows)
+    for batch in in_batches(_checked(lines.file, found, places), lines):
+        yield _piece(batch, places)
+
+
+def _checked(
+    file: str, rows: Iterable[tuple[int, list[str], str]], places: dict[str, int]
+) -> Iterator[tuple[int, list[str]]]:
+    """The line of each row that has an id, and its values."""
+    for number, row, problem in rows:
         if problem := problem or utf8_problem("".join(row[place] for place in places.values())):
             raise UnreadableFileError(file, problem, number)
         if row[places["id"]].startswith(_DIRECTIVE):
             continue
         if not row[places["id"]].strip():
             raise UnreadableFileError(file, "expected an id, got nothing", number)
-        batch.append((number, row))
-        if len(batch) == BATCH_ROWS:
-            yield _piece(batch, places)
-            batch = []
-    yield _piece(batch, places)
+        yield number, row
 
 
 def _is_row(first: list[str]) -> bool:

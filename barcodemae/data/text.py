@@ -7,12 +7,18 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from barcodemae.data.schema import STRING
+from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, MAX_LENGTH, STRING
 from barcodemae.errors import UnreadableFileError
+
+# Beside its nucleotides, the line of a record may have so many bytes of names and other columns.
+_OTHER_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 16
+
+_Row = TypeVar("_Row")
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +31,22 @@ class Lines:
     Args:
         lines: each with its line break.
         file: where they come from, for errors.
+        max_length: most nucleotides of a record.
 
     Attributes:
-        file: as given.
+        file, max_length: as given.
         number: 1-based number of the line that was read last.
+        characters: so many were read.
         may_be_latin_1: a line that isn't UTF-8 is read as Latin-1.
     """
 
-    def __init__(self, lines: Iterable[str], file: str):
+    def __init__(self, lines: Iterable[str], file: str, max_length: int = MAX_LENGTH):
         self._lines = iter(lines)
         self._told = False
         self.file = file
+        self.max_length = max_length
         self.number = 0
+        self.characters = 0
         self.may_be_latin_1 = False
 
     def __iter__(self) -> Iterator[str]:
@@ -45,6 +55,7 @@ class Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
+        self.characters += len(line)
         if self.may_be_latin_1 and utf8_problem(line):
             if not self._told:
                 logger.warning("%s is not UTF-8: read as Latin-1, as BOLD version 3 writes", self.file)
@@ -75,20 +86,78 @@ def text_column(texts: Sequence[str], problems: Sequence[str]) -> pa.Array:
     return pa.array([as_utf8(text) if problem else text for text, problem in pairs], STRING)
 
 
+def in_batches(rows: Iterable[_Row], lines: Lines) -> Iterator[list[_Row]]:
+    """Rows that are read from lines, `BATCH_ROWS` at a time, or fewer where their text is long."""
+    batch: list[_Row] = []
+    begin = lines.characters
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH_ROWS or lines.characters - begin > BATCH_BYTES:
+            yield batch
+            batch, begin = [], lines.characters
+    if batch:
+        yield batch
+
+
+def max_line_bytes(max_length: int) -> int:
+    """Most bytes of a line, where records have at most `max_length` nucleotides."""
+    return max_length + _OTHER_BYTES
+
+
+def is_cut(line: str, max_length: int) -> bool:
+    """Whether a line had more bytes in its file than a line may have: `decode` has left out its end."""
+    limit = max_line_bytes(max_length)
+    if 4 * len(line) <= limit:  # a character has up to four bytes
+        return False
+    return len(line.rstrip("\r\n").encode("utf-8", "surrogateescape")) > limit
+
+
 @contextmanager
-def open_lines(path: Path) -> Iterator[Lines]:
-    """The lines of a text file.
+def open_lines(path: Path, max_length: int = MAX_LENGTH) -> Iterator[Lines]:
+    """The lines of a text file, in which records have at most `max_length` nucleotides.
 
     Raises:
         UnreadableFileError: as `open_binary`.
     """
-    with open_binary(path) as content, decode(content) as text:
-        yield Lines(text, str(path))
+    with open_binary(path) as content, decode(content, max_length) as text:
+        yield Lines(text, str(path), max_length)
 
 
-def decode(content: BinaryIO) -> io.TextIOWrapper:
-    """Bytes as the text that `Lines` expects."""
-    return io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
+def decode(content: BinaryIO, max_length: int = MAX_LENGTH) -> io.TextIOWrapper:
+    """Bytes as the text that `Lines` expects: of a line that is too long, the beginning alone (see `is_cut`)."""
+    short = io.BufferedReader(_CutLines(content, max_line_bytes(max_length) + 1), _BLOCK_BYTES)
+    return io.TextIOWrapper(short, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _CutLines(io.RawIOBase):
+    """Content of which each line keeps its first bytes and its break: a line of gigabytes is never in memory."""
+
+    def __init__(self, content: BinaryIO, limit: int):
+        self._content = content
+        self._limit = limit
+        self._length = 0  # of the line that the last block ended in
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while block := self._content.read(min(len(buffer), _BLOCK_BYTES)):
+            if self._length + len(block) > self._limit:
+                block = b"".join(map(self._kept, block.splitlines(keepends=True)))
+            else:
+                end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
+                self._length = len(block) - end + (0 if end else self._length)
+            if block:
+                buffer[: len(block)] = block
+                return len(block)
+        return 0
+
+    def _kept(self, part: bytes) -> bytes:
+        """What is kept of a line, or of a line's part."""
+        text = part.rstrip(b"\r\n")
+        kept = text[: max(0, self._limit - self._length)]
+        self._length = self._length + len(text) if len(text) == len(part) else 0
+        return kept + part[len(text) :]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.data.schema import TOO_LONG
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
 LEAST_LETTERS = 100
@@ -57,15 +58,16 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
         read: their sequences, as `normalise_nucleotides` gives them, on the marker.
 
     Returns:
-        Text `[n]`: "damaged", "no DNA", "not the marker", "too short", or "" for a barcode.
+        Text `[n]`: "too long", "damaged", "no DNA", "not the marker", "too short", or "" for a barcode.
     """
     return np.select(
         [
+            pc.starts_with(problems, TOO_LONG).to_numpy(),
             pc.not_equal(problems, "").to_numpy(),
             np.array([not set(sequence) & set("ACGT") for sequence in read.sequences], bool),
             ~read.is_placed,
             read.num_letters < LEAST_LETTERS,
         ],
-        ["damaged", "no DNA", "not the marker", "too short"],
+        [TOO_LONG, "damaged", "no DNA", "not the marker", "too short"],
         default="",
     )

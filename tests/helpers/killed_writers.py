@@ -27,7 +27,7 @@ import sklearn.linear_model  # noqa: F401 (imported once, before the children ar
 from killed_children import Watch, append_to, finish, kill_at, start
 from reference_records import MODEL, LettersEmbedder
 
-from barcodemae.data import fasta, read_records
+from barcodemae.data import read_records, text
 from barcodemae.errors import LibraryError
 from barcodemae.reference import indexing, segments
 from barcodemae.reference.build import append_records, build_library, keep_calibration, remove_records
@@ -188,7 +188,7 @@ class Trial:
 def main() -> None:
     source, root, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     # Several parts and an inverted file from few records.
-    fasta.BATCH_ROWS = 50
+    text.BATCH_ROWS = 50
     segments.EXACT_RECORDS = indexing.EXACT_RECORDS = 100
     steps = Steps(source, root)
     trials: list[Trial] = []
