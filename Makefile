@@ -28,7 +28,7 @@ test: $(INSTALLED)  ## run the fast tests
 test-slow: $(INSTALLED)  ## run the long roads, each in a fresh process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
 
-aligners:  ## install BLAST and VSEARCH, rivals in the evaluation, where the system allows it
+aligners:  ## install BLAST and VSEARCH, baselines in the evaluation, where the system allows it
 	tools/install_aligners.sh
 
 lint: $(INSTALLED)  ## check style and format

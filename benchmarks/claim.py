@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from barcodemae.commands import parse_arguments, run_command
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.comparison import paired_comparison
+from barcodemae.evaluation.assignments import ASSIGNMENTS_FILE
+from barcodemae.evaluation.benchmark import labels, species_of_rows
 from barcodemae.evaluation.report.content import Table, as_markdown
-from barcodemae.evaluation.report.paired import ANSWERS_FILE
 from barcodemae.evaluation.report.schema import load_results
-from barcodemae.evaluation.splits import labels, species_of_rows
+from barcodemae.evaluation.scores import paired_comparison
 from barcodemae.hub.checkpoint import WEIGHTS_FILE
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
@@ -56,7 +56,7 @@ COMPARISONS: dict[str, tuple[list[str], list[str]]] = {
 }
 
 # The two objectives of the claim are read with the frame and without, and each architecture untrained.
-_RIVALS = {"mae": "untrained without_frame", "mlm": "without_frame", "causal": "untrained", "k_4": "untrained"}
+_BASELINES = {"mae": "untrained without_frame", "mlm": "without_frame", "causal": "untrained", "k_4": "untrained"}
 _COMPARISONS_FILE = "comparisons.json"
 _TASKS = "knn clustering novelty"
 
@@ -98,12 +98,12 @@ def train(name: str, data: str, folder: Path) -> None:
 
 def evaluate(name: str, data: str, folder: Path, query_split: str) -> None:
     """Evaluate one run; nothing where that is done."""
-    place = folder / "evaluation" / query_split
-    if (place / "results.json").exists():
+    position = folder / "evaluation" / query_split
+    if (position / "results.json").exists():
         return
-    rivals = _RIVALS.get(name, "none")
-    options = {"model": str(folder), "data": data, "output_dir": str(place), "query_split": query_split}
-    call("evaluate_embeddings.py", options | {"tasks": _TASKS, "rivals": rivals})
+    baselines = _BASELINES.get(name, "none")
+    options = {"model": str(folder), "data": data, "output_dir": str(position), "query_split": query_split}
+    call("evaluate_embeddings.py", options | {"tasks": _TASKS, "baselines": baselines})
 
 
 def call(script: str, options: dict[str, str]) -> None:
@@ -112,15 +112,15 @@ def call(script: str, options: dict[str, str]) -> None:
     subprocess.run([sys.executable, str(ROOT / script), *words], check=True)
 
 
-def keep(name: str, folder: Path, query_split: str, place: Path) -> None:
+def keep(name: str, folder: Path, query_split: str, position: Path) -> None:
     """Copy what is worth keeping of a run, in the run's own layout: results and metrics, no records."""
     for part in (METRICS_FILE, TRAINING_FILE, f"evaluation/{query_split}/results.json"):
-        (place / name / part).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / part, place / name / part)
+        (position / name / part).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / part, position / name / part)
 
 
 def row(name: str, shown: str, scores: dict[str, Any], metrics: Path | None) -> list[str]:
-    """A line of the table: a run, or one of its rivals, which has no metrics of its own."""
+    """A line of the table: a run, or one of its baselines, which has no metrics of its own."""
     knn, clustering = scores["knn"], scores["clustering"]
     low, high = knn["genus_accuracy_interval"]
     cells = [
@@ -159,13 +159,13 @@ def results_table(runs: Path, names: list[str], query_split: str) -> Table:
     for name in names:
         results = load_results(runs / name / "evaluation" / query_split / "results.json")
         rows.append(row(name, f"**{name}**", results, runs / name))
-        for rival, scores in results["rivals"].items():
-            if rival == "untrained":
+        for baseline, scores in results["baselines"].items():
+            if baseline == "untrained":
                 k = RUNS[name].get("k", "6")
                 is_causal = RUNS[name].get("objective") == "causal"
                 untrained.setdefault(f"untrained, k = {k}" + ", causal" * is_causal, scores)
             else:
-                rows.append(row(name, f"{name}, {rival.replace('_', ' ')}", scores, None))
+                rows.append(row(name, f"{name}, {baseline.replace('_', ' ')}", scores, None))
     rows += [row("", shown, scores, None) for shown, scores in untrained.items()]
     return Table(titles, rows)
 
@@ -194,7 +194,7 @@ def compare_all(runs: Path, names: list[str], query_split: str) -> dict[str, dic
 
 def compare(left: list[str], right: list[str], runs: Path, query_split: str) -> dict[str, Any]:
     """Two recipes on the same barcodes: of each barcode the share of a recipe's seeds that named it rightly."""
-    tables = {name: pq.read_table(runs / name / "evaluation" / query_split / ANSWERS_FILE) for name in left + right}
+    tables = {name: pq.read_table(runs / name / "evaluation" / query_split / ASSIGNMENTS_FILE) for name in left + right}
     first = tables[left[0]]
     if any(not table.select(["id", "genus"]).equals(first.select(["id", "genus"])) for table in tables.values()):
         raise ConfigurationError(f"expected answers about the same barcodes of {', '.join(tables)}: evaluate them anew")

@@ -16,18 +16,18 @@ from barcodemae.clustering.grouping import group
 from barcodemae.commands import run_command
 from barcodemae.data import normalise_nucleotides, read_records
 from barcodemae.embedding import LetterEmbedder
+from barcodemae.evaluation.benchmark import labels
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.evaluation.splits import labels
 from barcodemae.reference.marker import read_on_marker
 
 SPLITS = ("train", "val", "val_unseen", "test+test_unseen", "test_unseen")
 PARTED = SPLITS[:3]
 DRAWN = (50, 100, 300, 1000)
-N_DRAWS = 8
+NUM_DRAWS = 8
 LEAST_OF_TAXON = 60
 
 
-def bin_ami(letters: np.ndarray, bins: np.ndarray, embedder: LetterEmbedder) -> tuple[dict[str, float], int]:
+def bin_ami(bases: np.ndarray, bins: np.ndarray, embedder: LetterEmbedder) -> tuple[dict[str, float], int]:
     """Adjusted mutual information of clusters and BINs, and clusters at the default.
 
     Returns:
@@ -37,17 +37,17 @@ def bin_ami(letters: np.ndarray, bins: np.ndarray, embedder: LetterEmbedder) -> 
     def score(clusters: np.ndarray) -> float:
         return load_metric("bin_ami").compute(predictions=clusters, references=bins)["bin_ami"]
 
-    found = group(letters, embedder)
+    found = group(bases, embedder)
     scores = {"default": score(found.clusters.numbers)}
     if found.gap is not None:
-        scores |= {"gap": found.gap, "guide": score(group(letters, embedder, found.gap).clusters.numbers)}
+        scores |= {"gap": found.gap, "guide": score(group(bases, embedder, found.gap).clusters.numbers)}
     return scores, found.clusters.num_clusters
 
 
 def parts(records: pa.Table, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
     """Draws and large taxa of a split: what they are, and their rows."""
     for size in DRAWN:
-        for _ in range(N_DRAWS):
+        for _ in range(NUM_DRAWS):
             yield f"{size} drawn", np.sort(rng.choice(len(records), size, replace=False))
     for rank in ("family", "genus"):
         names = labels(records, rank)
@@ -65,23 +65,23 @@ def main() -> None:
     records = read_records(args.data)
     records = records.filter(pc.not_equal(records["bin"], ""))
     read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), embedder.frame)
-    letters, records = read.letters[read.fits], records.filter(pa.array(read.fits))
+    bases, records = read.letters[read.fits], records.filter(pa.array(read.fits))
     splits, bins = labels(records, "split"), labels(records, "bin")
 
     print("| barcodes | BINs | at the default | clusters | guide | at the guide's |\n|---|---|---|---|---|---|")
     for name in SPLITS:
         rows = np.flatnonzero(np.isin(splits, name.split("+")))
-        scores, n_clusters = bin_ami(letters[rows], bins[rows], embedder)
+        scores, num_clusters = bin_ami(bases[rows], bins[rows], embedder)
         guide = f"{scores['gap']:.1%} | {scores['guide']:.2%}" if "gap" in scores else "no gap |"
         size = f"{name}, {len(rows):,} | {len(set(bins[rows])):,}"
-        print(f"| {size} | {scores['default']:.2%} | {n_clusters:,} | {guide} |")
+        print(f"| {size} | {scores['default']:.2%} | {num_clusters:,} | {guide} |")
 
     rng = np.random.default_rng(args.seed)
     lost: dict[str, list[bool]] = {}
     for name in PARTED:
         rows = np.flatnonzero(splits == name)
         for kind, part in parts(records.take(pa.array(rows)), rng):
-            scores, _ = bin_ami(letters[rows[part]], bins[rows[part]], embedder)
+            scores, _ = bin_ami(bases[rows[part]], bins[rows[part]], embedder)
             lost.setdefault(kind, []).append(scores.get("guide", 0) < scores["default"] - 0.01)
     for kind, cases in lost.items():
         print(f"{kind}: the guide loses more than a point in {sum(cases)} of {len(cases)}")

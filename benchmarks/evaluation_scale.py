@@ -1,6 +1,6 @@
 """What an evaluation costs at scale: seconds and memory of nearest neighbours and of both probes.
 
-`python benchmarks/evaluation_scale.py [--rows 10000 100000] [--keys 1000000] [--epochs 200 10] [--folder SCRATCH]`
+`python benchmarks/evaluation_scale.py [--rows 10000 100000] [--references 1000000] [--epochs 200 10] [--folder DIR]`
 
 Vectors are drawn: species with a centre each in 256 dimensions, and noise about it. They lie in a file that is mapped,
 as kept vectors are. Each row of the table is a fresh process on threads as the environment gives them. Memory is the
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.lib.format import open_memmap
 
-N_DIMENSIONS = 256
+NUM_DIMENSIONS = 256
 NOISE = 2.0
 BLOCK = 50_000
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="rows of the train split")
     parser.add_argument("--queries", type=int, default=5_000, help="queries of each task")
     parser.add_argument("--species", type=int, default=900, help="species that are drawn")
-    parser.add_argument("--keys", type=int, default=1_000_000, help="keys of the largest search; 0 for none")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="references of the largest search; 0 for none")
     parser.add_argument("--epochs", type=int, nargs="+", help="of the linear probe, for each number of rows")
     parser.add_argument("--iterations", type=int, nargs="+", help="of the logistic probe at most, likewise")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
@@ -49,7 +49,7 @@ def main() -> None:
 
     from barcodemae.provenance import describe_machine
 
-    print(f"{describe_machine()}; {N_DIMENSIONS} dimensions, {args.species} species\n")
+    print(f"{describe_machine()}; {NUM_DIMENSIONS} dimensions, {args.species} species\n")
     print(line(HEADER), line(["---"] * len(HEADER)), sep="\n", flush=True)
     steps = {"linear_probe": args.epochs, "logistic_probe": args.iterations}
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
@@ -57,25 +57,27 @@ def main() -> None:
         write_vectors(Path(scratch), "queries", args.queries, args.species)
         for task in args.tasks:
             sizes = [*args.rows, args.keys] if task == "knn" and args.keys else args.rows
-            for place, rows in enumerate(sizes):
+            for position, rows in enumerate(sizes):
                 given = steps.get(task)
-                print(line(report(task, Path(scratch), rows, given[place] if given else 0, args.queries)), flush=True)
+                print(
+                    line(report(task, Path(scratch), rows, given[position] if given else 0, args.queries)), flush=True
+                )
 
 
 def line(cells: list[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def write_vectors(folder: Path, name: str, rows: int, n_species: int) -> None:
+def write_vectors(folder: Path, name: str, rows: int, num_species: int) -> None:
     """Draw vectors and species into files, block by block."""
-    centres = np.random.default_rng(0).normal(size=(n_species, N_DIMENSIONS)).astype(np.float32)
+    centres = np.random.default_rng(0).normal(size=(num_species, NUM_DIMENSIONS)).astype(np.float32)
     rng = np.random.default_rng([1, rows])
-    species = rng.integers(0, n_species, rows)
+    species = rng.integers(0, num_species, rows)
     np.save(folder / f"{name}_species.npy", species)
-    vectors = open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(rows, N_DIMENSIONS))
+    vectors = open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(rows, NUM_DIMENSIONS))
     for begin in range(0, rows, BLOCK):
         of_block = species[begin : begin + BLOCK]
-        noise = rng.standard_normal((len(of_block), N_DIMENSIONS), np.float32)
+        noise = rng.standard_normal((len(of_block), NUM_DIMENSIONS), np.float32)
         vectors[begin : begin + BLOCK] = centres[of_block] + NOISE * noise
 
 
@@ -132,7 +134,7 @@ def knn(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.nd
 
 def linear_probe(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.ndarray, steps: int) -> Measured:
     """Share of right answers, epochs that were done, epochs of the recipe."""
-    from barcodemae.evaluation.tasks.linear_probe import EPOCHS, fit_predict
+    from barcodemae.evaluation.tasks.probes import EPOCHS, fit_predict
 
     given = fit_predict(train, taxa, queries, epochs=steps or EPOCHS)
     return float((given == answers).mean()), steps or EPOCHS, EPOCHS
@@ -143,15 +145,15 @@ def logistic_probe(
 ) -> Measured:
     """Share of right answers, iterations that were allowed, iterations that the recipe allows."""
     from barcodemae.data.schema import conform
-    from barcodemae.evaluation.tasks import logistic_probe as module
+    from barcodemae.evaluation.tasks import probes
 
     def records(species: np.ndarray) -> pa.Table:
         columns = {"nucleotides": ["ACGT"] * len(species), "species": species.tolist()}
         return conform(pa.table(columns), "drawn", np.arange(1, len(species) + 1))
 
-    allowed, module.MAX_ITERATIONS = module.MAX_ITERATIONS, steps or module.MAX_ITERATIONS
-    scores = module.logistic_probe_scores(train, records(taxa), queries, records(answers))
-    done, module.MAX_ITERATIONS = module.MAX_ITERATIONS, allowed
+    allowed, probes.MAX_ITERATIONS = probes.MAX_ITERATIONS, steps or probes.MAX_ITERATIONS
+    scores = probes.logistic_probe_scores(train, records(taxa), queries, records(answers))
+    done, probes.MAX_ITERATIONS = probes.MAX_ITERATIONS, allowed
     return scores["species_accuracy"], done, allowed
 
 

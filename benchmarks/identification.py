@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from identification_contenders import AlignmentProgram, BarcodeMAE, Contender, Named
+from identification_contenders import AlignmentProgram, BarcodeMAE, Method, Named
 from identification_report import draw_frontier, write_report
 from identification_scores import alike, coverage, probability_scores
 from sklearn.metrics import roc_auc_score
@@ -26,10 +26,9 @@ from sklearn.metrics import roc_auc_score
 from barcodemae.commands import run_command
 from barcodemae.data import sample_path
 from barcodemae.embedding.engines import ENGINES, FRAME
-from barcodemae.evaluation.comparison import paired_comparison
-from barcodemae.evaluation.rivals.alignment_programs import SETTINGS, program_version
-from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.evaluation.splits import answerable, labels, read_usable_records, select_splits, species_of_rows
+from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_version
+from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
+from barcodemae.evaluation.scores import accuracy_scores, paired_comparison
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.reference.calibrate import CUT_LENGTHS, calibrate, foretell
@@ -50,14 +49,14 @@ SPLITS = ("train", "val", "val_unseen", "test", "test_unseen")
 JUDGED = ("genus", "species", NOVELTY)
 
 
-def seconds(contender: Contender, queries: list[str], rounds: int) -> list[float]:
-    return [contender.ask(queries) for _ in range(rounds)]
+def seconds(method: Method, queries: list[str], rounds: int) -> list[float]:
+    return [method.ask(queries) for _ in range(rounds)]
 
 
-def rates(contender: Contender, queries: list[str], rounds: int) -> dict[str, float]:
+def rates(method: Method, queries: list[str], rounds: int) -> dict[str, float]:
     """Queries a second by medians: of the whole command, and without what it takes to answer a single query."""
-    start = statistics.median(seconds(contender, queries[:1], ROUNDS))
-    whole = statistics.median(seconds(contender, queries, rounds))
+    start = statistics.median(seconds(method, queries[:1], ROUNDS))
+    whole = statistics.median(seconds(method, queries, rounds))
     return {"per_second": len(queries) / whole, "start": start, "net": (len(queries) - 1) / (whole - start)}
 
 
@@ -140,24 +139,24 @@ def main() -> None:
     programs = {name: program_version(name) for name in ("blastn", "vsearch")}
     tables = dict(zip(SPLITS, select_splits(read_usable_records(args.data, "skip"), SPLITS), strict=True))
     references, test = tables["train"], tables["test"]
-    n_known = min(args.known_queries or len(test), len(test))
-    sample = np.sort(np.random.default_rng(args.seed).choice(len(test), n_known, replace=False))
+    num_known = min(args.known_queries or len(test), len(test))
+    sample = np.sort(np.random.default_rng(args.seed).choice(len(test), num_known, replace=False))
     queries = pa.concat_tables([tables["test_unseen"], test.take(pa.array(sample))])
     named = pa.concat_tables([tables["val"], tables["val_unseen"]])
     found: dict[str, Any] = {}
     answers: dict[str, Named] = {}
     with tempfile.TemporaryDirectory(prefix="identification-") as scratch:
         folder = Path(scratch)
-        contenders: dict[str, Contender] = {
+        methods: dict[str, Method] = {
             **{name: AlignmentProgram(folder / setting, setting) for name, setting in PROGRAMS.items()},
             **{engine: BarcodeMAE(folder / engine, engine, named) for engine in ENGINES},
         }
         texts = queries["nucleotides"].to_pylist()
-        for name, contender in contenders.items():
-            contender.prepare(references)
+        for name, method in methods.items():
+            method.prepare(references)
             # BLAST takes minutes, in which the moments of a busy machine are evened out.
-            speed = rates(contender, texts, 1 if name.startswith(BLAST) else ROUNDS)
-            answers[name] = contender.answers(len(texts))
+            speed = rates(method, texts, 1 if name.startswith(BLAST) else ROUNDS)
+            answers[name] = method.answers(len(texts))
             found[name] = {
                 "speed": speed,
                 "accuracy": accuracies(answers[name], queries, references, args.seed),
@@ -173,7 +172,7 @@ def main() -> None:
         "data": describe_data([args.data]),
         "n_references": len(references),
         "n_new": len(tables["test_unseen"]),
-        "n_known": n_known,
+        "n_known": num_known,
         "n_named": len(named),
         "n_judged": len(asked),
         "settings": {name: SETTINGS[setting].options for name, setting in PROGRAMS.items()},

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barcodemae.evaluation.rivals.alignment import AlignmentSearcher, fill_in, write_numbered
-from barcodemae.evaluation.rivals.alignment_programs import run_program
-from barcodemae.evaluation.splits import labels
+from barcodemae.evaluation.baselines.aligner_programs import run_program
+from barcodemae.evaluation.baselines.aligners import AlignmentSearcher, fill_in, write_numbered
+from barcodemae.evaluation.benchmark import labels
 from barcodemae.vectors.nearest import Hits
 
 RANKS = ("genus", "species")
@@ -37,7 +37,7 @@ class Named:
     novelty: np.ndarray
 
 
-class Contender(ABC):
+class Method(ABC):
     """A program with a library in a folder of its own.
 
     Args:
@@ -61,7 +61,7 @@ class Contender(ABC):
         """Answers of the last `ask`."""
 
 
-class AlignmentProgram(Contender):
+class AlignmentProgram(Method):
     """BLAST or VSEARCH, which name a query by its best hit.
 
     Args:
@@ -93,7 +93,7 @@ class AlignmentProgram(Contender):
         return Named(names, dict.fromkeys(RANKS, identities), -identities)
 
 
-class BarcodeMAE(Contender):
+class BarcodeMAE(Method):
     """`barcodemae index`, `calibrate` and `identify`.
 
     Args:
@@ -117,18 +117,18 @@ class BarcodeMAE(Contender):
     def ask(self, queries: list[str]) -> float:
         write_numbered(self.folder / "queries.fasta", queries)
         begin = time.perf_counter()
-        self._run("identify", "queries.fasta", "--library", "library", "--output", "answers.parquet")
+        self._run("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
         return time.perf_counter() - begin
 
     def answers(self, num_queries: int) -> Named:
-        table = pq.read_table(self.folder / "answers.parquet")
+        table = pq.read_table(self.folder / "assignments.parquet")
         row = np.array(table["id"].to_pylist()).astype(int)
-        place = np.full(num_queries, -1)
-        place[row] = np.arange(len(row))
+        position = np.full(num_queries, -1)
+        position[row] = np.arange(len(row))
 
         def in_order(column: str, absent: object) -> np.ndarray:
             values = np.array([absent if value is None else value for value in table[column].to_pylist()])
-            return np.where(place >= 0, values[place], absent)
+            return np.where(position >= 0, values[position], absent)
 
         return Named(
             {rank: in_order(rank, "") for rank in RANKS},

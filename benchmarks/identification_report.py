@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from barcodemae.evaluation.report.content import Table, as_markdown, percent, percent_within
-from barcodemae.evaluation.report.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, finish
+from barcodemae.plotting import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, finish
 
 BLAST, VSEARCH = "BLAST", "VSEARCH"
 _COLOURS = (GREY, SKY, ORANGE, VERMILION, BLUE, GREEN)
@@ -42,13 +42,13 @@ def write_report(results: Mapping[str, Any]) -> str:
 
 
 def names_table(results: Mapping[str, Any]) -> Table:
-    """A line for each contender."""
+    """A line for each method."""
     rows = []
     for name, found in results["contenders"].items():
         speed = found["speed"]
         ratios = [
-            f"{speed[which] / results['contenders'][rival]['speed'][which]:,.1f}"
-            for rival in (BLAST, VSEARCH)
+            f"{speed[which] / results['methods'][baseline]['speed'][which]:,.1f}"
+            for baseline in (BLAST, VSEARCH)
             for which in ("per_second", "net")
         ]
         accuracy = [
@@ -87,7 +87,7 @@ def differences_table(results: Mapping[str, Any]) -> Table:
 
 
 def trust_table(results: Mapping[str, Any]) -> Table:
-    """A line for each contender."""
+    """A line for each method."""
     keys = ("coverage_genus_new", "coverage_genus_known", "coverage_species")
     rows = [
         [name, *(percent(found["trust"][key]) for key in keys), f"{found['trust']['novelty_auroc']:.4f}"]

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from barcodemae.evaluation.bootstrap import draw_species, percentile_interval
+from barcodemae.evaluation.scores import draw_species, percentile_interval
 from barcodemae.reference.calibrate import Foretold
 from barcodemae.reference.reliability import brier_score, expected_calibration_error
 
 PRECISION = 0.95
-_N_RESAMPLES = 500
+_NUM_RESAMPLES = 500
 
 
 def coverage(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
@@ -46,7 +46,7 @@ def probability_scores(found: Foretold, species: np.ndarray, seed: int) -> dict[
         `foretold, came, calibration_error, calibration_error_interval, brier, n_rows`.
     """
     _, group = np.unique(species, return_inverse=True)
-    drawn = draw_species(np.random.default_rng(seed), group.max() + 1, _N_RESAMPLES)
+    drawn = draw_species(np.random.default_rng(seed), group.max() + 1, _NUM_RESAMPLES)
     errors = [expected_calibration_error(found.probabilities, found.happened, times[group]) for times in drawn]
     return {
         "foretold": float(found.probabilities.mean()),

@@ -1,7 +1,7 @@
-"""Names for short reads: what is left of accuracy and trust when a barcode is cut to 130, 200 or 300 letters.
+"""Names for short reads: what is left of accuracy and trust when a barcode is cut to 130, 200 or 300 bases.
 
 `python benchmarks/mini_barcodes.py --data coi_arthropods.parquet` makes a library of `train`, which calibrates itself,
-and asks it for the rows of `test` and `test_unseen`, whole and cut at random places. Printed as Markdown.
+and asks it for the rows of `test` and `test_unseen`, whole and cut at random positions. Printed as Markdown.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import run_command
 from barcodemae.data import sample_path
 from barcodemae.embedding.engines import FRAME, load_engine
+from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.report.content import Table, as_markdown
-from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
 from barcodemae.provenance import describe_machine
 from barcodemae.reference.build import build_library
 from barcodemae.reference.calibrate import Foretold, foretell
@@ -32,12 +32,12 @@ WHOLE = "whole"
 
 
 def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
-    """Each barcode's letters from a random place on."""
+    """Each barcode's bases from a random place on."""
     texts = queries["nucleotides"].to_pylist()
     begins = [int(rng.integers(max(len(text) - length, 0) + 1)) for text in texts]
     parts = [text[begin : begin + length] for text, begin in zip(texts, begins, strict=True)]
-    place = queries.column_names.index("nucleotides")
-    return queries.set_column(place, "nucleotides", pa.array(parts, pa.large_string()))
+    position = queries.column_names.index("nucleotides")
+    return queries.set_column(position, "nucleotides", pa.array(parts, pa.large_string()))
 
 
 def right_and_error(found: Foretold, is_new: bool) -> str:

@@ -6,7 +6,7 @@ Cosine looks at all directions alike. Where nearly all variance of the mean-pool
 neighbours are chosen by these alone, whatever the others know. So beside the accuracy of the vectors as they are stands
 that of whitened ones, in which each direction of `train` counts the same: what whitening gives back was there and was
 not heard. Participation ratio: (sum of variances)^2 / sum of their squares, over principal directions: about how many
-of them carry the variance. No label is used for whitening. Tried on `val_unseen`, with a sample of the keys.
+of them carry the variance. No label is used for whitening. Tried on `val_unseen`, with a sample of the references.
 """
 
 import json
@@ -20,9 +20,8 @@ from tqdm import tqdm
 
 from barcodemae.commands import parse_arguments, run_command
 from barcodemae.embedding import BarcodeEmbedder, batches_by_length
-from barcodemae.evaluation.benchmark import build_benchmark
+from barcodemae.evaluation.benchmark import answerable, build_benchmark, labels, read_usable_records
 from barcodemae.evaluation.report.content import Table, as_markdown
-from barcodemae.evaluation.splits import answerable, labels, read_usable_records
 from barcodemae.provenance import describe_machine, without_folder
 from barcodemae.vectors.nearest import nearest_by_cosine
 from modeling_barcodemae.modeling_barcodemae import masked_mean
@@ -49,8 +48,8 @@ def pooled_layers(embedder: BarcodeEmbedder, barcodes: list[str]) -> list[np.nda
     """Mean over the tokens of each hidden state, embeddings first: float32 `[n, hidden]` each."""
     placed = place_barcodes(barcodes, embedder.frame, embedder.encoder.k)
     encoding = encode_barcodes(embedder.encoder, placed, embedder.model.config.max_position_embeddings)
-    n_layers = embedder.model.config.num_hidden_layers + 1
-    layers = [np.zeros((len(barcodes), embedder.dimension), np.float32) for _ in range(n_layers)]
+    num_layers = embedder.model.config.num_hidden_layers + 1
+    layers = [np.zeros((len(barcodes), embedder.dimension), np.float32) for _ in range(num_layers)]
     for rows, batch in tqdm(batches_by_length(encoding, _BATCH), leave=False):
         with torch.inference_mode():
             states = embedder.model(**batch, output_hidden_states=True).hidden_states
@@ -60,7 +59,7 @@ def pooled_layers(embedder: BarcodeEmbedder, barcodes: list[str]) -> list[np.nda
 
 
 def whitened(keys: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both, so that each principal direction of the keys has the same deviation."""
+    """Both, so that each principal direction of the references has the same deviation."""
     mean = keys.mean(axis=0)
     _, deviations, directions = np.linalg.svd(keys - mean, full_matrices=False)
     scale = directions.T / (deviations + _FLOOR * deviations[0])

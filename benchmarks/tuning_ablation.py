@@ -2,12 +2,12 @@
 
 `python benchmarks/tuning_ablation.py --checkpoint CHECKPOINT --data FILE --output_dir FOLDER` prints a table and writes
 it as `tuning_ablation.md` and `.json`. Every row is a head that was fitted as `barcodemae tune` does it, with one
-setting changed, on fewer barcodes, or moved by contrastive steps afterwards.
+setting changed, or on fewer barcodes.
 
-The genus of unseen species is that of the nearest key, and averaged over species: as the mean of folds, in each of
-which other species are held out of `train` (a head is fitted without them, and without the other queries), and on
-`val_unseen`. `val` gives the species of seen ones, and with `val_unseen` the BINs, by a threshold that no label has
-chosen.
+Genus accuracy of unseen species is that of the nearest reference, averaged over species: as the mean of folds, in each
+of which other species are held out of `train` (a head is fitted without them, and without the other queries), and on
+`val_unseen`. `val` gives the species accuracy of seen species, and with `val_unseen` the BINs, by a threshold that is
+chosen without labels.
 """
 
 import argparse
@@ -20,22 +20,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from goal_bins import cut, link
+from sklearn.cluster import AgglomerativeClustering
 from tqdm import tqdm
-from tuning_contrast import tune_by_contrast
 
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.commands import run_command
+from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.folds import fold_of_train
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.evaluation.splits import labels, read_usable_records, select_splits
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.tuning.features import Reading, read_barcodes
 from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
 from barcodemae.tuning.tune import TuneArguments
-from barcodemae.vectors.nearest import nearest_by_cosine
+from barcodemae.vectors.nearest import nearest_by_cosine, unit_length
 from tokenization_barcodemae import place_barcodes
 
 FINAL = HeadSettings()
@@ -58,7 +57,6 @@ HEADS: dict[str, dict[str, Any]] = {
     "shrinkage 0.05": {"shrinkage": 0.05},
     "shrinkage 0.4": {"shrinkage": 0.4},
 }
-CONTRASTS = {"and contrastive steps": False, "and a hidden layer beside, by contrastive steps": True}
 ROW_SHARES = (0.1, 0.3)
 
 Embed = Callable[[Reading], np.ndarray]
@@ -66,11 +64,11 @@ Embed = Callable[[Reading], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Barcodes to fit on, keys and queries; all are numbers of records."""
+    """Barcodes to fit on, references and queries; all are numbers of records."""
 
     name: str
     fitted_on: np.ndarray
-    keys: np.ndarray
+    references: np.ndarray
     unseen: np.ndarray
     seen: np.ndarray
 
@@ -82,10 +80,10 @@ def trials(records: pa.Table, num_folds: int) -> list[Trial]:
     found = [Trial("val_unseen", np.r_[train, pretrain], train, row[split == "val_unseen"], row[split == "val"])]
     numbered = records.append_column("row", pa.array(row))
     for fold in range(num_folds):
-        keys, unseen = (
+        references, unseen = (
             part["row"].to_numpy() for part in select_splits(fold_of_train(numbered, fold), ["train", "val_unseen"])
         )
-        found.append(Trial(f"fold {fold}", np.r_[keys, pretrain], keys, unseen, row[:0]))
+        found.append(Trial(f"fold {fold}", np.r_[references, pretrain], references, unseen, row[:0]))
     return found
 
 
@@ -99,32 +97,44 @@ def names_of(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def accuracy(
-    vectors: np.ndarray, names: np.ndarray, species: np.ndarray, keys: np.ndarray, queries: np.ndarray
+    vectors: np.ndarray, names: np.ndarray, species: np.ndarray, references: np.ndarray, queries: np.ndarray
 ) -> float:
-    """Of queries whose name stands among the keys, the share that the nearest key names rightly, by species."""
-    queries = queries[np.isin(names[queries], names[keys]) & (names[queries] != "")]
-    keys = keys[names[keys] != ""]
-    found = names[keys][nearest_by_cosine(vectors[keys], vectors[queries]).rows[:, 0]]
+    """Accuracy of the nearest reference, by species, of the queries whose name occurs among the references."""
+    queries = queries[np.isin(names[queries], names[references]) & (names[queries] != "")]
+    references = references[names[references] != ""]
+    found = names[references][nearest_by_cosine(vectors[references], vectors[queries]).rows[:, 0]]
     scores = load_metric("taxon_accuracy").compute(predictions=found, references=names[queries], taxa=species[queries])
     return scores["accuracy_by_taxon"]
 
 
 def measure(records: pa.Table, reading: Reading, trial: Trial, embed: Embed) -> dict[str, float]:
-    """Ask the trial's questions of what a head makes of its barcodes."""
-    asked = np.r_[trial.keys, trial.unseen, trial.seen]
-    of_asked = embed(reading.take(asked))
-    vectors = np.zeros((len(records), of_asked.shape[1]), np.float32)
-    vectors[asked] = of_asked
+    """Accuracies, and agreement of clusters with BINs, of a head's vectors in one trial."""
+    used = np.r_[trial.references, trial.unseen, trial.seen]
+    used_vectors = embed(reading.take(used))
+    vectors = np.zeros((len(records), used_vectors.shape[1]), np.float32)
+    vectors[used] = used_vectors
     genus, species = labels(records, "genus"), labels(records, "species")
-    found = {"genus": 100 * accuracy(vectors, genus, species, trial.keys, trial.unseen)}
+    found = {"genus": 100 * accuracy(vectors, genus, species, trial.references, trial.unseen)}
     if len(trial.seen):
-        found["species"] = 100 * accuracy(vectors, species, species, trial.keys, trial.seen)
+        found["species"] = 100 * accuracy(vectors, species, species, trial.references, trial.seen)
         both = np.r_[trial.seen, trial.unseen]
         bins = labels(records, "bin")
         named = both[bins[both] != ""]
-        clusters = cut(tree := link(vectors[named]), gap_threshold(tree.distances))
+        clusters = clusters_at_gap(vectors[named])
         found["bins"] = 100 * load_metric("bin_ami").compute(predictions=clusters, references=bins[named])["bin_ami"]
     return found
+
+
+def clusters_at_gap(vectors: np.ndarray) -> np.ndarray:
+    """Single linkage by cosine, cut where `barcodemae.clustering.gap` finds the barcode gap: int `[n]`."""
+    unit = unit_length(np.asarray(vectors, np.float32))
+
+    def link(threshold: float) -> AgglomerativeClustering:
+        return AgglomerativeClustering(n_clusters=None, distance_threshold=threshold, linkage="single").fit(unit)
+
+    # Of unit vectors, half the squared distance is 1 - cosine.
+    threshold = gap_threshold(link(0).distances_ ** 2 / 2)
+    return link(np.nextafter((2 * threshold) ** 0.5, np.inf)).labels_  # a join at the threshold is included
 
 
 def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
@@ -143,7 +153,7 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
     genera, units = names_of(records)
     table: dict[str, dict[str, Any]] = {}
     asked = trials(records, num_folds)
-    with tqdm(total=len(asked) * (len(HEADS) + len(CONTRASTS) + len(ROW_SHARES)), unit="head") as progress:
+    with tqdm(total=len(asked) * (len(HEADS) + len(ROW_SHARES)), unit="head") as progress:
         for trial in asked:
             rows = trial.fitted_on
             own = reading.take(rows)
@@ -156,11 +166,6 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
                 head = fit_head(features, genera[rows], units[rows], settings)
                 table.setdefault(name, {})[trial.name] = measure(records, all_read, trial, head.embed)
                 progress.update()
-                if not changes:
-                    for title, hidden in CONTRASTS.items():
-                        embed = tune_by_contrast(features, head, genera[rows], hidden)
-                        table.setdefault(title, {})[trial.name] = measure(records, reading, trial, embed)
-                        progress.update()
             for share in ROW_SHARES:
                 rows = np.random.default_rng(0).permutation(trial.fitted_on)[: int(share * len(trial.fitted_on))]
                 own = reading.take(rows)

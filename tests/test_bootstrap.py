@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.evaluation import bootstrap
-from barcodemae.evaluation.bootstrap import draw_species, percentile_interval, species_bootstrap
+from barcodemae.evaluation import scores
+from barcodemae.evaluation.scores import draw_species, percentile_interval, species_bootstrap
 
 
 def test_all_right_or_all_wrong_leaves_no_doubt():
@@ -73,7 +73,7 @@ def test_intervals_are_ordered_shares(rows):
 
 
 def test_no_rows_are_refused():
-    with pytest.raises(ValueError, match="at least one answered row"):
+    with pytest.raises(ValueError, match="at least one row"):
         species_bootstrap(np.array([], bool), np.array([], str))
 
 
@@ -81,7 +81,7 @@ def test_blocks_of_resamples_change_nothing(monkeypatch):
     rng = np.random.default_rng(4)
     right, species = rng.random(200) < 0.5, rng.integers(0, 40, 200).astype(str)
     whole = species_bootstrap(right, species)
-    monkeypatch.setattr(bootstrap, "_BLOCK_BYTES", 8 * 40 * 7)
+    monkeypatch.setattr(scores, "_BLOCK_BYTES", 8 * 40 * 7)
     # A product of matrices of another height may round its last digit otherwise.
     np.testing.assert_allclose(species_bootstrap(right, species), whole, rtol=1e-12)
 

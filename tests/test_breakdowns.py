@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from barcodemae.evaluation.tasks.breakdowns import (
-    genus_size_scores,
-    order_scores,
-    similarity_scores,
-    sister_confusions,
-)
+from barcodemae.evaluation.tasks.knn import genus_size_scores, order_scores, similarity_scores, sister_confusions
 from helpers.evaluation_hits import make_hits
 from helpers.evaluation_records import make_records
 
@@ -19,13 +14,13 @@ def test_genus_sizes_by_hand():
         make_records(genus=["Aus", "Bus", "Bus", "Bus", "Cus"]),
         make_records(genus=["Aus", "Aus", "Bus", "Bus", "Dus"], species=["Aus x", "Aus y", "Bus x", "Bus x", "Dus x"]),
     )
-    assert (small["n_keys"], small["n_answerable"], small["genus_accuracy"]) == ([1, 1], 2, 0.5)
-    assert (large["n_keys"], large["n_answerable"], large["genus_accuracy"]) == ([3, 3], 2, 1.0)
+    assert (small["n_references"], small["n_answerable"], small["genus_accuracy"]) == ([1, 1], 2, 0.5)
+    assert (large["n_references"], large["n_answerable"], large["genus_accuracy"]) == ([3, 3], 2, 1.0)
 
 
 def test_similarity_classes_by_hand():
     # Ten queries, two in each class; the far ones are wrong. The eleventh has an unknown genus.
-    hits = make_hits([[1]] * 4 + [[0]] * 7, [[place / 10] for place in range(11)])
+    hits = make_hits([[1]] * 4 + [[0]] * 7, [[position / 10] for position in range(11)])
     entries = similarity_scores(hits, KEYS, make_records(genus=["Aus"] * 10 + [""]))
     assert [entry["n_answerable"] for entry in entries] == [2] * 5
     assert [entry["genus_accuracy"] for entry in entries] == [0, 0, 1, 1, 1]
@@ -66,8 +61,8 @@ def test_sisters_are_of_one_family():
     # Bus twice, Aus for Bus, another family, the right one, nothing, an unknown genus, no family, the right one.
     hits = make_hits([[1], [1], [0], [2], [0], [-1], [0], [3], [2]])
     assert sister_confusions(hits, keys, queries) == [
-        {"genus": "Aus", "answered": "Bus", "family": "Aidae", "n": 2},
-        {"genus": "Bus", "answered": "Aus", "family": "Aidae", "n": 1},
+        {"genus": "Aus", "predicted": "Bus", "family": "Aidae", "n": 2},
+        {"genus": "Bus", "predicted": "Aus", "family": "Aidae", "n": 1},
     ]
 
 
@@ -77,4 +72,4 @@ def test_more_neighbours_vote_in_every_breakdown(breakdown):
     queries = make_records(genus=["Aus", "Bus"], family=["Aidae"] * 2)
     (entry,) = breakdown(make_hits([[0, 1, 2]]), keys, queries.slice(0, 1))
     assert entry.get("genus_accuracy", 0) == 0
-    assert entry.get("answered", "Bus") == "Bus"
+    assert entry.get("predicted", "Bus") == "Bus"

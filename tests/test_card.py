@@ -80,7 +80,7 @@ def scores(genus, species=None, ami=None):
 
 def write_results(folder, name="evaluation", **changes):
     results = scores(0.625, 0.975, 0.75) | {
-        "rivals": {"untrained": scores(0.65, ami=0.5), "kmer_4": scores(0.5), "frame_lda": scores(0.875, 0.975)},
+        "baselines": {"untrained": scores(0.65, ami=0.5), "kmer_4": scores(0.5), "frame_lda": scores(0.875, 0.975)},
         "splits": {"train": 9000, "test": 500, "test_unseen": 2000},
         "provenance": {
             "model": "ours",
@@ -160,7 +160,7 @@ def test_model_index_has_the_numbers_of_the_files(folder):
         assert one.source_url == f"https://huggingface.co/{REPOSITORY}/blob/main/evaluation/test_unseen/results.json"
 
 
-def test_results_stand_beside_their_rivals_and_words_follow_the_numbers(folder):
+def test_results_stand_beside_their_baselines_and_words_follow_the_numbers(folder):
     write_results(folder)
     results = section(render_card(folder, REPOSITORY), "Results")
     assert "9,000 `train`, 500 `test`, 2,000 `test_unseen` of `coi.parquet`" in results
@@ -176,9 +176,9 @@ def test_results_stand_beside_their_rivals_and_words_follow_the_numbers(folder):
     assert bins.endswith("this model 75.0 %; worse are untrained (50.0 %).")
 
 
-def test_without_rivals_nothing_is_compared(folder):
-    write_results(folder, rivals={})
-    assert "this model 62.5 %; no rival was run beside it." in section(render_card(folder, REPOSITORY), "Results")
+def test_without_baselines_nothing_is_compared(folder):
+    write_results(folder, baselines={})
+    assert "this model 62.5 %; no baseline was run beside it." in section(render_card(folder, REPOSITORY), "Results")
 
 
 def test_every_evaluation_is_told(folder):
@@ -276,7 +276,7 @@ def test_null_does_not_render(folder):
 
 
 @pytest.mark.parametrize(
-    "path", [("knn", "n_answerable"), ("knn", "genus_accuracy_interval"), ("splits",), ("rivals",)]
+    "path", [("knn", "n_answerable"), ("knn", "genus_accuracy_interval"), ("splits",), ("baselines",)]
 )
 def test_a_number_that_results_lack_does_not_render(path, folder):
     results = write_results(folder)

@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.tasks import clustering
-from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions, rows_with_bin
+from barcodemae.evaluation.tasks import bin_clustering
+from barcodemae.evaluation.tasks.bin_clustering import clustering_scores, reduce_dimensions, rows_with_bin
 from helpers.evaluation_records import make_records
 
 
-def directions(n_bins, n_rows, seed=0):
+def directions(num_bins, num_rows, seed=0):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(n_bins, 30))
-    return (np.repeat(centres, n_rows, axis=0) + 0.02 * rng.normal(size=(n_bins * n_rows, 30))).astype(np.float32)
+    centres = rng.normal(size=(num_bins, 30))
+    return (np.repeat(centres, num_rows, axis=0) + 0.02 * rng.normal(size=(num_bins * num_rows, 30))).astype(np.float32)
 
 
-def names(prefix, n_bins, n_rows):
-    return [f"{prefix}{number}" for number in range(n_bins) for _ in range(n_rows)]
+def names(prefix, num_bins, num_rows):
+    return [f"{prefix}{number}" for number in range(num_bins) for _ in range(num_rows)]
 
 
 def test_bins_far_apart_are_found():
@@ -63,7 +63,7 @@ def test_fewer_than_two_bins_leave_nothing_to_score(bins):
 
 
 def test_many_rows_are_drawn_from_and_both_numbers_told(monkeypatch):
-    monkeypatch.setattr(clustering, "MAX_ROWS", 30)
+    monkeypatch.setattr(bin_clustering, "MAX_ROWS", 30)
     records = make_records(bin=[*names("BOLD:", 3, 20), ""], species=[*names("species ", 3, 20), ""])
     scores = clustering_scores(directions(61, 1), records)
     assert (scores["n_rows"], scores["n_rows_used"]) == (60, 30)

@@ -3,20 +3,21 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.tasks import clustering_grid
-from barcodemae.evaluation.tasks.clustering import clustering_scores, reduce_dimensions
-from barcodemae.evaluation.tasks.clustering_grid import clustering_grid_scores
+from barcodemae.evaluation.tasks import bin_clustering
+from barcodemae.evaluation.tasks.bin_clustering import clustering_grid_scores, clustering_scores, reduce_dimensions
 from helpers.evaluation_records import make_records
 
-N_BINS, N_ROWS = 8, 10
+NUM_BINS, NUM_ROWS = 8, 10
 
 
 @pytest.fixture(scope="module")
 def barcodes():
     """Vectors about one direction per BIN, and one row without a BIN among them; their records."""
     rng = np.random.default_rng(0)
-    vectors = np.repeat(rng.normal(size=(N_BINS, 60)), N_ROWS, axis=0) + 0.05 * rng.normal(size=(N_BINS * N_ROWS, 60))
-    bins = [f"BOLD:{number}" for number in range(N_BINS) for _ in range(N_ROWS)]
+    vectors = np.repeat(rng.normal(size=(NUM_BINS, 60)), NUM_ROWS, axis=0) + 0.05 * rng.normal(
+        size=(NUM_BINS * NUM_ROWS, 60)
+    )
+    bins = [f"BOLD:{number}" for number in range(NUM_BINS) for _ in range(NUM_ROWS)]
     species = [name.replace("BOLD:", "species ") for name in bins]
     bins[3] = ""
     return vectors.astype(np.float32), make_records(bin=bins, species=species)
@@ -28,14 +29,14 @@ def scores(barcodes):
 
 
 def test_every_space_is_clustered_in_every_way(scores):
-    n_rows = N_BINS * N_ROWS - 1
+    num_rows = NUM_BINS * NUM_ROWS - 1
     counts = {key: scores[key] for key in ("n_rows", "n_rows_used", "n_bins", "n_species")}
-    assert counts == {"n_rows": n_rows, "n_rows_used": n_rows, "n_bins": N_BINS, "n_species": N_BINS}
+    assert counts == {"n_rows": num_rows, "n_rows_used": num_rows, "n_bins": NUM_BINS, "n_species": NUM_BINS}
     ways = {(choice["reduction"], choice["method"]) for choice in scores["choices"]}
     assert ways == {(space, method) for space in ("umap", "pca", "none") for method in ("k-means", "ward", "hdbscan")}
     for choice in scores["choices"]:
         if choice["method"] == "ward":
-            assert (choice["n_clusters"], choice["n_unclustered"]) == (N_BINS, 0)
+            assert (choice["n_clusters"], choice["n_unclustered"]) == (NUM_BINS, 0)
             assert choice["bin_ami"] == pytest.approx(1)
 
 
@@ -46,7 +47,7 @@ def test_hdbscan_finds_the_number_by_itself(barcodes, scores):
         (choice["reduction"], choice["method"]): choice
         for choice in clustering_grid_scores(vectors, unnamed)["choices"]
     }
-    assert found["none", "hdbscan"]["n_clusters"] == N_BINS
+    assert found["none", "hdbscan"]["n_clusters"] == NUM_BINS
     assert found["none", "hdbscan"]["bin_ami"] == pytest.approx(1)
     assert found["none", "ward"] == {
         "reduction": "none",
@@ -91,9 +92,9 @@ def test_rows_that_hdbscan_leaves_out_are_one_more_cluster():
 
 
 def test_many_rows_are_drawn_from_and_both_numbers_told(barcodes, monkeypatch):
-    monkeypatch.setattr(clustering_grid, "MAX_ROWS", 40)
+    monkeypatch.setattr(bin_clustering, "MAX_GRID_ROWS", 40)
     scores = clustering_grid_scores(*barcodes, seed=1)
-    assert (scores["n_rows"], scores["n_rows_used"]) == (N_BINS * N_ROWS - 1, 40)
+    assert (scores["n_rows"], scores["n_rows_used"]) == (NUM_BINS * NUM_ROWS - 1, 40)
     assert scores == clustering_grid_scores(*barcodes, seed=1)
 
 

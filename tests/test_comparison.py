@@ -5,28 +5,28 @@ import pyarrow as pa
 import pytest
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation import bootstrap, comparison
-from barcodemae.evaluation.bootstrap import species_bootstrap
-from barcodemae.evaluation.comparison import compare_answers, paired_comparison
+from barcodemae.evaluation import scores as scores_module
+from barcodemae.evaluation.assignments import compare_assignments
+from barcodemae.evaluation.scores import paired_comparison, species_bootstrap
 
 P_VALUES = ("p_value", "p_value_by_species")
 
 
-def two_models(seed, n_species, shift=0.0):
+def two_models(seed, num_species, shift=0.0):
     """Right and wrong answers of two models that are about as good, each better on species of its own."""
     rng = np.random.default_rng(seed)
-    n_rows = 1 + np.floor(5 * rng.pareto(1.5, n_species)).clip(0, 100).astype(int)
-    shares = rng.beta(4, 2, n_species)
-    species = np.repeat(np.arange(n_species), n_rows)
-    own = rng.normal(0, 0.2, (2, n_species)) + np.array([[shift], [0]])
+    num_rows = 1 + np.floor(5 * rng.pareto(1.5, num_species)).clip(0, 100).astype(int)
+    shares = rng.beta(4, 2, num_species)
+    species = np.repeat(np.arange(num_species), num_rows)
+    own = rng.normal(0, 0.2, (2, num_species)) + np.array([[shift], [0]])
     chances = np.clip(shares + own, 0, 1)
     right = rng.random((2, len(species))) < chances[:, species]
     return right[0], right[1], species.astype(str)
 
 
 def test_by_hand():
-    model, rival = np.array([1, 1, 1, 0], bool), np.array([0, 0, 1, 1], bool)
-    scores = paired_comparison(model, rival, np.array(["a", "a", "a", "b"]))
+    model, baseline = np.array([1, 1, 1, 0], bool), np.array([0, 0, 1, 1], bool)
+    scores = paired_comparison(model, baseline, np.array(["a", "a", "a", "b"]))
     assert (scores["n_species"], scores["n_rows"]) == (2, 4)
     assert scores["difference"] == pytest.approx(1 / 4)
     assert scores["difference_by_species"] == pytest.approx((2 / 3 - 1) / 2)
@@ -36,19 +36,19 @@ def test_by_hand():
 
 
 def test_the_p_value_equals_that_of_all_exchanges():
-    model, rival, species = two_models(3, 9, shift=0.15)
-    totals = np.array([(model.astype(int) - rival)[species == name].sum() for name in np.unique(species)])
+    model, baseline, species = two_models(3, 9, shift=0.15)
+    totals = np.array([(model.astype(int) - baseline)[species == name].sum() for name in np.unique(species)])
     every = np.abs([np.dot(signs, totals) for signs in product([-1, 1], repeat=9)])
     exact = np.mean(every >= abs(totals.sum()))
     assert 0 < exact < 0.9
-    assert paired_comparison(model, rival, species)["p_value"] == pytest.approx(exact, abs=0.03)
+    assert paired_comparison(model, baseline, species)["p_value"] == pytest.approx(exact, abs=0.03)
 
 
 def test_the_interval_is_of_a_bootstrap_of_the_difference():
-    model, rival, species = two_models(1, 30)
-    scores = paired_comparison(model, rival, species, seed=5)
-    assert scores["difference"] == pytest.approx(model.mean() - rival.mean())
-    expected = species_bootstrap(model.astype(int) - rival.astype(int), species, seed=5)
+    model, baseline, species = two_models(1, 30)
+    scores = paired_comparison(model, baseline, species, seed=5)
+    assert scores["difference"] == pytest.approx(model.mean() - baseline.mean())
+    expected = species_bootstrap(model.astype(int) - baseline.astype(int), species, seed=5)
     assert scores["interval"] == list(expected.plain)
     assert scores["interval_by_species"] == list(expected.by_species)
 
@@ -65,11 +65,10 @@ def test_p_is_never_zero():
     assert [scores[name] for name in P_VALUES] == [1 / 2001, 1 / 2001]
 
 
-@pytest.mark.parametrize("n_species", [12, 100])
-def test_p_values_of_equal_models_are_about_uniform(n_species, monkeypatch):
-    monkeypatch.setattr(comparison, "N_RESAMPLES", 300)
-    monkeypatch.setattr(bootstrap, "N_RESAMPLES", 1)
-    runs = [paired_comparison(*two_models(seed, n_species)) for seed in range(300)]
+@pytest.mark.parametrize("num_species", [12, 100])
+def test_p_values_of_equal_models_are_about_uniform(num_species, monkeypatch):
+    monkeypatch.setattr(scores_module, "NUM_RESAMPLES", 300)
+    runs = [paired_comparison(*two_models(seed, num_species)) for seed in range(300)]
     for name in P_VALUES:
         p = np.array([scores[name] for scores in runs])
         for level in (0.05, 0.2, 0.5):
@@ -84,7 +83,7 @@ def test_a_better_model_is_recognised():
 
 
 def test_rows_that_stand_or_fall_together_are_no_evidence():
-    # The model is right on a species of 1,000 rows where the rival is wrong, and the reverse on one of 10.
+    # The model is right on a species of 1,000 rows where the baseline is wrong, and the reverse on one of 10.
     model, species = np.repeat([True, False], [1000, 10]), np.repeat(["a", "b"], [1000, 10])
     assert paired_comparison(model, ~model, species)["p_value"] > 0.9
 
@@ -99,12 +98,12 @@ def test_the_seed_decides_and_blocks_change_nothing(monkeypatch):
     models = two_models(2, 50)
     first = paired_comparison(*models, seed=1)
     assert paired_comparison(*models, seed=2)["interval"] != first["interval"]
-    monkeypatch.setattr(comparison, "_BLOCK_BYTES", 8 * 50 * 7)
+    monkeypatch.setattr(scores_module, "_BLOCK_BYTES", 8 * 50 * 7)
     assert [paired_comparison(*models, seed=1)[name] for name in P_VALUES] == [first[name] for name in P_VALUES]
 
 
 def test_no_rows_are_refused():
-    with pytest.raises(ConfigurationError, match="barcodes that both models answered, got none"):
+    with pytest.raises(ConfigurationError, match="barcodes that both models assigned, got none"):
         paired_comparison(np.array([], bool), np.array([], bool), np.array([], str))
 
 
@@ -120,7 +119,7 @@ ANSWERS = pa.table(
 
 
 def test_two_columns_of_one_table():
-    scores = compare_answers(ANSWERS, "tiny", ANSWERS, "kmer_6")
+    scores = compare_assignments(ANSWERS, "tiny", ANSWERS, "kmer_6")
     assert (scores["n_rows"], scores["n_species"]) == (4, 3)
     assert scores["difference"] == pytest.approx(1 / 4)
     # Species Aus a 1/2, Bus b -1, and the row of unknown species 1.
@@ -130,17 +129,19 @@ def test_two_columns_of_one_table():
 def test_two_tables_in_another_order():
     other = ANSWERS.take([2, 0, 3, 1]).rename_columns({"kmer_6": "blast"}).drop_columns("tiny")
     other = other.set_column(0, "id", other["id"].cast(pa.large_string()))
-    assert compare_answers(ANSWERS, "tiny", other, "blast") == compare_answers(ANSWERS, "tiny", ANSWERS, "kmer_6")
+    assert compare_assignments(ANSWERS, "tiny", other, "blast") == compare_assignments(
+        ANSWERS, "tiny", ANSWERS, "kmer_6"
+    )
 
 
 def test_other_barcodes_are_refused():
-    with pytest.raises(ConfigurationError, match="got 4 and 3 rows; 3 ids stand in both"):
-        compare_answers(ANSWERS, "tiny", ANSWERS.slice(0, 3), "kmer_6")
+    with pytest.raises(ConfigurationError, match="got 4 and 3 rows; 3 ids are in both"):
+        compare_assignments(ANSWERS, "tiny", ANSWERS.slice(0, 3), "kmer_6")
     relabelled = ANSWERS.set_column(2, "genus", pa.array(["Aus", "Aus", "Dus", "Cus"]))
     with pytest.raises(ConfigurationError, match="the same barcodes with the same labels"):
-        compare_answers(ANSWERS, "tiny", relabelled, "kmer_6")
+        compare_assignments(ANSWERS, "tiny", relabelled, "kmer_6")
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(ConfigurationError, match="expected the columns blast, got id, species, genus, tiny, kmer_6"):
-        compare_answers(ANSWERS, "tiny", ANSWERS, "blast")
+        compare_assignments(ANSWERS, "tiny", ANSWERS, "blast")

@@ -15,7 +15,7 @@ WIDTH = 40
 
 @pytest.fixture(scope="module")
 def benchmark():
-    """Twelve genera, two species each: 240 keys, 120 queries."""
+    """Twelve genera, two species each: 240 references, 120 queries."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(12, WIDTH))
     numbers = np.arange(360) % 12
@@ -83,7 +83,7 @@ def test_int8_by_hand():
     np.testing.assert_allclose(scale, [2, 1 / 127, 1], rtol=1e-6)
     found = round_to_int8(np.array([[-254, 0.5, 0], [11.1, -5, 300]], np.float32), scale)
     assert found.dtype == np.int8
-    # 0.5 lies between 63 and 64; what is beyond the keys' largest value is cut off.
+    # 0.5 lies between 63 and 64; what is beyond the references' largest value is cut off.
     np.testing.assert_array_equal(found, [[-127, 64, 0], [6, -127, 127]])
 
 
@@ -94,9 +94,9 @@ def test_int8_is_off_by_half_a_step_at_most():
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 20), st.integers(0, 999))
-def test_hamming_neighbours_equal_those_of_a_plain_loop(n_bits, n_keys, n_queries, seed):
+def test_hamming_neighbours_equal_those_of_a_plain_loop(num_bits, num_references, num_queries, seed):
     rng = np.random.default_rng(seed)
-    keys, queries = rng.random((n_keys, n_bits)) < 0.5, rng.random((n_queries, n_bits)) < 0.5
+    keys, queries = rng.random((num_references, num_bits)) < 0.5, rng.random((num_queries, num_bits)) < 0.5
     expected = [int(np.argmin([np.sum(query != key) for key in keys])) for query in queries]
     assert nearest_by_hamming(keys, queries).tolist() == expected
 
@@ -121,7 +121,7 @@ def test_bits_are_what_lies_above_the_mean_of_the_keys(monkeypatch):
 
 def test_what_cannot_be_scored_is_refused(benchmark):
     train, keys, vectors, _ = benchmark
-    with pytest.raises(ConfigurationError, match="queries of a genus that stands among the keys, got none"):
+    with pytest.raises(ConfigurationError, match="queries of a genus that occurs among the references, got none"):
         compression_scores(train, keys, vectors, make_records(genus=["Aus"] * 120))
     broken = train.copy()
     broken[3, 2] = np.nan

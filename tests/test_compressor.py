@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.rivals.compressor import CompressionDistance
+from barcodemae.evaluation.baselines.compressor import CompressionDistance
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def compressed(text, known=b""):
 
 def test_similarities_are_those_of_the_published_formula(barcodes):
     keys, queries = barcodes[:40], barcodes[40:45]
-    hits = CompressionDistance().search(keys, queries, n_neighbours=40)
+    hits = CompressionDistance().search(keys, queries, num_neighbours=40)
     for row, query in enumerate(queries):
         sizes = np.array([compressed(key.encode()) for key in keys])
         alone = compressed(query.encode())
@@ -41,11 +41,11 @@ def test_a_preset_dictionary_stands_for_the_text_before(barcodes):
 
 
 @given(st.text("ACGT", min_size=30, max_size=80), st.integers(0, 3))
-def test_a_barcode_is_nearest_to_itself_among_others(barcode, place):
+def test_a_barcode_is_nearest_to_itself_among_others(barcode, position):
     rng = np.random.default_rng(0)
     keys = ["".join(rng.choice(list("ACGT"), 80)) for _ in range(3)]
-    keys.insert(place, barcode)
-    assert CompressionDistance().search(keys, [barcode]).rows == place
+    keys.insert(position, barcode)
+    assert CompressionDistance().search(keys, [barcode]).rows == position
 
 
 def test_case_gaps_and_rna_make_no_difference(barcodes):
@@ -75,7 +75,7 @@ def test_too_many_pairs_are_refused():
 
 
 def test_fewer_keys_than_neighbours_are_refused():
-    with pytest.raises(ConfigurationError, match="expected 3 keys or more, got 2"):
+    with pytest.raises(ConfigurationError, match="expected 3 references or more, got 2"):
         CompressionDistance().search(["ACGT"] * 2, ["ACGT"], 3)
-    with pytest.raises(ConfigurationError, match="expected 1 keys or more, got 0"):
+    with pytest.raises(ConfigurationError, match="expected 1 references or more, got 0"):
         CompressionDistance().search([], ["ACGT"])

@@ -9,16 +9,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertModel, EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.evaluation.rivals.encoders import AnyEncoder
-from barcodemae.evaluation.rivals.known_encoders import KNOWN_ENCODERS, load_known_encoder
-from barcodemae.evaluation.rivals.pooling import POOLINGS, pool
-from barcodemae.evaluation.rivals.text_forms import TEXT_FORMS, write_barcodes
+from barcodemae.evaluation.baselines.encoder_tokens import TEXT_FORMS, write_barcodes
+from barcodemae.evaluation.baselines.encoders import POOLINGS, AnyEncoder, load_known_encoder, pool
+from barcodemae.evaluation.baselines.known_encoders import KNOWN_ENCODERS
 from helpers.small_encoders import BARCODES, FAMILIES, base_tokenizer, small_model
 
 
 @pytest.fixture
 def saved(tmp_path):
-    """Folder of a small BERT with a letter tokenizer."""
+    """Folder of a small BERT with a base tokenizer."""
     small_model("bert").save_pretrained(tmp_path)
     base_tokenizer().save_pretrained(tmp_path)
     return tmp_path
@@ -93,12 +92,12 @@ def test_barcodes_beyond_the_positions_are_cut_and_counted(caplog):
     encoder = AnyEncoder(model, base_tokenizer(), "last")
     with caplog.at_level(logging.WARNING):
         long = encoder.embed(["ACGT" * 20, "ACGT"])
-    assert "1 of 2 barcodes are cut to 40 tokens" in caplog.text
+    assert "1 of 2 barcodes are truncated to 40 tokens" in caplog.text
     np.testing.assert_allclose(
         long[0], encoder.embed([("ACGT" * 20)[:38]])[0], atol=1e-5
     )  # [SEP] is the last one still
     encoder.embed(["ACGT" * 30])
-    assert (encoder.reading.n_barcodes, encoder.reading.n_cut) == (4, 2)
+    assert (encoder.token_counts.barcodes, encoder.token_counts.truncated) == (4, 2)
 
 
 def test_positions_of_esm_begin_after_its_padding_row():
@@ -117,7 +116,7 @@ def test_a_shorter_input_on_request():
 def test_unknown_tokens_are_counted_and_none_known_is_refused():
     encoder = AnyEncoder(small_model("bert"), base_tokenizer())
     encoder.embed(["ACGX", "XXXX"])
-    assert (encoder.reading.n_tokens, encoder.reading.n_unknown) == (8, 5)
+    assert (encoder.token_counts.tokens, encoder.token_counts.unknown) == (8, 5)
     protein = AnyEncoder(small_model("bert"), base_tokenizer(bases="DEFHI"))
     with pytest.raises(ConfigurationError, match="maps all of 5 barcodes to unknown tokens"):
         protein.embed(BARCODES)
@@ -131,7 +130,7 @@ def test_a_text_form_makes_words_known():
         AnyEncoder(small_model("bert"), tokenizer).embed(["ACGT"])
     encoder = AnyEncoder(small_model("bert"), tokenizer, prepare="kmers_3")
     encoder.embed(["acgt"])
-    assert (encoder.reading.n_tokens, encoder.reading.n_unknown) == (2, 0)
+    assert (encoder.token_counts.tokens, encoder.token_counts.unknown) == (2, 0)
 
 
 def test_the_tokenizer_of_esm_reads_words_of_its_vocabulary(tmp_path):
@@ -139,7 +138,7 @@ def test_the_tokenizer_of_esm_reads_words_of_its_vocabulary(tmp_path):
     tokenizer = EsmTokenizer(str(tmp_path / "vocab.txt"))
     encoder = AnyEncoder(small_model("esm", 11), tokenizer)
     encoder.embed(["ACGTACGT", "GT"])
-    assert (encoder.reading.n_tokens, encoder.reading.n_unknown) == (5, 0)
+    assert (encoder.token_counts.tokens, encoder.token_counts.unknown) == (5, 0)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_identity_tells_weights_tokenizers_and_options_apart():
 def test_another_tokenizer_from_another_folder(saved, tmp_path):
     base_tokenizer(ends=False).save_pretrained(tmp_path / "plain")
     encoder = AnyEncoder.from_pretrained(str(saved), "first", tokenizer=str(tmp_path / "plain"), layer=0)
-    # Without [CLS], the first token is the first letter.
+    # Without [CLS], the first token is the first base.
     first, second = encoder.embed(["AC", "AG"])
     np.testing.assert_allclose(first, second, atol=1e-6)
 
@@ -239,7 +238,8 @@ def test_weights_of_a_pooler_are_not_asked_for(tmp_path):
     model = BertModel(small_model("bert").config, add_pooling_layer=False)
     model.save_pretrained(tmp_path)
     base_tokenizer().save_pretrained(tmp_path)
-    assert AnyEncoder.from_pretrained(str(tmp_path)).embed(BARCODES).shape == (5, 16)
+    found = AnyEncoder.from_pretrained(str(tmp_path)).embed(BARCODES)
+    np.testing.assert_allclose(found, AnyEncoder(model, base_tokenizer()).embed(BARCODES), atol=1e-5)
 
 
 def test_an_encoder_counts_as_run_where_a_result_file_names_it_and_not_otherwise():
@@ -257,6 +257,4 @@ def test_known_encoders_have_words_that_are_known():
         assert row.revision is None or len(row.revision) == 40
         if row.remote_code:
             with pytest.raises(ConfigurationError, match="needs code of its own to run"):
-                load_known_encoder(row.name)
-    with pytest.raises(ConfigurationError, match=r"expected a known encoder .*, got dnabert9"):
-        load_known_encoder("dnabert9")
+                load_known_encoder(row)

@@ -10,12 +10,12 @@ from barcodemae.evaluation.tasks.few_shot import few_shot_scores, nearest_mean
 from helpers.evaluation_records import make_records
 
 
-def clouds(n_rows, spread=0.1, seed=0, dimensions=12):
+def clouds(num_rows, spread=0.1, seed=0, dimensions=12):
     """Points about one centre per species, `n_rows` of each, and their species."""
-    centres = np.random.default_rng(1).normal(size=(len(n_rows), dimensions))
+    centres = np.random.default_rng(1).normal(size=(len(num_rows), dimensions))
     rng = np.random.default_rng(seed)
-    species = np.repeat([f"species {number:02}" for number in range(len(n_rows))], n_rows)
-    points = np.repeat(centres, n_rows, axis=0) + spread * rng.normal(size=(len(species), dimensions))
+    species = np.repeat([f"species {number:02}" for number in range(len(num_rows))], num_rows)
+    points = np.repeat(centres, num_rows, axis=0) + spread * rng.normal(size=(len(species), dimensions))
     return points.astype(np.float32), species
 
 

@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.benchmark import build_benchmark
+from barcodemae.evaluation.benchmark import build_benchmark, rank_within
 from barcodemae.evaluation.folds import NO_SPECIES, fold_of_train, split_by_species
-from barcodemae.evaluation.tasks.sampling import rank_within
 from helpers.evaluation_records import make_records
 
 

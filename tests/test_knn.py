@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.tasks.knn import answered_taxa, answering_keys, knn_scores
+from barcodemae.evaluation.tasks.knn import assigned_taxa, deciding_references, knn_scores
 from helpers.evaluation_hits import make_hits
 from helpers.evaluation_records import make_records
 
@@ -27,7 +27,7 @@ HITS = make_hits([[0], [2], [2], [3], [1]])
 
 def test_scores_by_hand():
     scores = knn_scores(HITS, KEYS, QUERIES, ("genus", "family", "order"))
-    assert (scores["n_keys"], scores["n_queries"], scores["n_neighbours"], scores["n_answerable"]) == (4, 5, 1, 3)
+    assert (scores["n_references"], scores["n_queries"], scores["n_neighbours"], scores["n_answerable"]) == (4, 5, 1, 3)
     assert scores["n_answerable_by_rank"] == {"genus": 3, "family": 3, "order": 5}
     assert scores["n_taxa_by_rank"] == {"genus": 3, "family": 2, "order": 2}
     # Genus: rows 0 to 2 can be answered; row 1 gets Bus. By species: Aus x 1/2, Bus x 1.
@@ -70,9 +70,9 @@ def test_a_rank_that_cannot_be_asked_is_counted_and_has_no_accuracy():
 def test_a_headline_that_cannot_be_asked_is_refused():
     queries = make_records(genus=["Aus"], family=["Aidae"], phylum=["Arthropoda"])
     keys = make_records(genus=["Aus", "Bus"], family=["", ""], phylum=["Arthropoda"] * 2)
-    with pytest.raises(ConfigurationError, match="queries of a family that stands among the keys, got none"):
+    with pytest.raises(ConfigurationError, match="queries of a family that occurs among the references, got none"):
         knn_scores(make_hits([[0]]), keys, queries, ("family", "genus"))
-    with pytest.raises(ConfigurationError, match="two taxa or more to tell apart by phylum, got one"):
+    with pytest.raises(ConfigurationError, match="at least two taxa at the rank phylum, got one"):
         knn_scores(make_hits([[0]]), keys, queries, ("phylum",))
 
 
@@ -80,7 +80,7 @@ def test_a_headline_that_cannot_be_asked_is_refused():
     ("rows", "answer"),
     [
         ([0, 2, 3], 0),  # Aus, Bus, Cus: a tie of three, the nearest
-        ([2, 0, 1], 0),  # Aus twice: its nearest key
+        ([2, 0, 1], 0),  # Aus twice: its nearest reference
         ([2, 3, 0, 1, 2], 2),  # Bus and Aus twice each: Bus is nearer
         ([-1, -1, 3], 3),
         ([-1, -1], -1),
@@ -88,18 +88,18 @@ def test_a_headline_that_cannot_be_asked_is_refused():
 )
 def test_the_majority_answers_and_the_nearest_of_a_tie(rows, answer):
     genera = np.array(KEYS["genus"].to_pylist())
-    assert answering_keys(np.array([rows]), genera).tolist() == [answer]
+    assert deciding_references(np.array([rows]), genera).tolist() == [answer]
 
 
 def test_a_neighbour_of_unknown_taxon_has_no_vote():
     families = make_hits([[3, 3, 0], [3, 3, 3]])
-    assert answered_taxa(families, KEYS, "family").tolist() == ["Aidae", ""]
+    assert assigned_taxa(families, KEYS, "family").tolist() == ["Aidae", ""]
 
 
 @given(st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_votes_equal_those_counted_one_by_one(rows):
     taxa = np.array(["a", "a", "b", "b", "c", ""])
-    found = answering_keys(np.array(rows), taxa)
+    found = deciding_references(np.array(rows), taxa)
     for row, answer in zip(rows, found.tolist(), strict=True):
         voters = [key for key in row if key >= 0 and taxa[key]]
         # Counter keeps the order of first sight, and most_common that order among equals.

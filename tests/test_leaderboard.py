@@ -9,9 +9,9 @@ import pytest
 
 from barcodemae.cli.leaderboard import leaderboard
 from barcodemae.errors import ConfigurationError, UnreadableFileError
-from barcodemae.evaluation.comparison import compare_answers
+from barcodemae.evaluation.assignments import compare_assignments
 from barcodemae.evaluation.report.leaderboard import find_results, merge_results
-from barcodemae.evaluation.report.leaderboard_page import render_leaderboard
+from barcodemae.evaluation.report.pages import render_leaderboard
 from helpers.report_records import full_results
 
 LATER = "2025-06-01T00:00:00+00:00"
@@ -28,7 +28,7 @@ def write(tmp_path):
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(results))
         if answers:
-            pq.write_table(pa.table(answers), file.parent / "answers.parquet")
+            pq.write_table(pa.table(answers), file.parent / "assignments.parquet")
         return file
 
     return write_results
@@ -56,18 +56,20 @@ def test_rows_stand_in_the_order_of_genus_accuracy(write):
 
 def test_rows_without_a_genus_accuracy_come_last(write):
     results = full_results()
-    (board,) = merge_results([write("a", rivals={}), write("b", {"model": "x", "weights_sha256": "f"}, rivals={})])
+    (board,) = merge_results(
+        [write("a", baselines={}), write("b", {"model": "x", "weights_sha256": "f"}, baselines={})]
+    )
     assert len(board["rows"]) == 2
-    file = write("c", {"model": "y", "weights_sha256": "e"}, rivals={"vsearch": {"novelty": results["novelty"]}})
+    file = write("c", {"model": "y", "weights_sha256": "e"}, baselines={"vsearch": {"novelty": results["novelty"]}})
     remove(file, "knn")
     (board,) = merge_results([file, write("a")])
     assert names(board)[-1] == "y"
 
 
 def test_one_model_in_several_files_is_one_row_with_the_newest_numbers(write):
-    old = write("old", {"model": "earlier name"}, rivals={})
+    old = write("old", {"model": "earlier name"}, baselines={})
     knn = full_results()["knn"] | {"genus_accuracy": 0.75}
-    newer = write("new", {"date": LATER, "model": "name", "machine": "another"}, rivals={}, knn=knn)
+    newer = write("new", {"date": LATER, "model": "name", "machine": "another"}, baselines={}, knn=knn)
     remove(newer, "novelty")
     for files in ([old, newer], [newer, old]):
         (board,) = merge_results(files)
@@ -81,25 +83,25 @@ def test_one_model_in_several_files_is_one_row_with_the_newest_numbers(write):
 
 
 def test_two_models_of_one_name_are_told_apart(write):
-    (board,) = merge_results([write("a", rivals={}), write("b", {"weights_sha256": "fedcba9876"}, rivals={})])
+    (board,) = merge_results([write("a", baselines={}), write("b", {"weights_sha256": "fedcba9876"}, baselines={})])
     assert sorted(names(board)) == ["tiny (0123abcd)", "tiny (fedcba98)"]
 
 
 def test_one_model_read_in_two_ways_is_two_rows(write):
-    (board,) = merge_results([write("a", rivals={}), write("b", {"identity": {"pooling": "first"}}, rivals={})])
+    (board,) = merge_results([write("a", baselines={}), write("b", {"identity": {"pooling": "first"}}, baselines={})])
     assert len(board["rows"]) == 2
 
 
 def test_models_without_weights_are_known_by_name(write):
     unknown = {"weights_sha256": None}
-    files = [write("a", unknown, rivals={}), write("b", unknown, rivals={}), write("c", unknown | {"model": "x"})]
+    files = [write("a", unknown, baselines={}), write("b", unknown, baselines={}), write("c", unknown | {"model": "x"})]
     assert sum(name in ("tiny", "x") for name in names(merge_results(files)[0])) == 2
 
 
-def test_rivals_of_several_models_are_one_row_but_what_is_made_of_the_model(write):
-    rivals = full_results()["rivals"]
-    rivals["without_frame"] = rivals["kmer_4"]
-    files = [write("a", rivals=rivals), write("b", {"model": "x", "weights_sha256": "f"}, rivals=rivals)]
+def test_baselines_of_several_models_are_one_row_but_what_is_made_of_the_model(write):
+    baselines = full_results()["baselines"]
+    baselines["without_frame"] = baselines["kmer_4"]
+    files = [write("a", baselines=baselines), write("b", {"model": "x", "weights_sha256": "f"}, baselines=baselines)]
     found = names(merge_results(files)[0])
     assert found.count("4-mer counts") == 1
     assert {"tiny, without frame", "x, without frame"} <= set(found)
@@ -115,21 +117,21 @@ def test_rivals_of_several_models_are_one_row_but_what_is_made_of_the_model(writ
     ],
 )
 def test_other_data_and_other_splits_have_tables_of_their_own(write, other):
-    boards = merge_results([write("a"), write("b", **other, rivals={})])
+    boards = merge_results([write("a"), write("b", **other, baselines={})])
     assert [len(board["rows"]) for board in boards] == [5, 1]
     assert render_leaderboard(boards).count("\n## ") == 2
 
 
 def test_other_extra_queries_may_share_a_table(write):
     data = [*full_results()["provenance"]["data"], {"name": "extra.parquet", "sha256": "e"}]
-    extra = {"knn": full_results()["rivals"]["kmer_4"]["knn"]}
+    extra = {"knn": full_results()["baselines"]["kmer_4"]["knn"]}
     (board,) = merge_results([write("a"), write("b", {"data": data}, extra_queries=extra)])
     assert all("genus, extra" not in row["scores"] for row in board["rows"])
 
 
 def test_data_known_by_name_alone_are_said_to_be(write):
     (board,) = merge_results([write("a", {"data": [{"name": "hub:org/data", "sha256": None}]})])
-    assert "unknown: whether the data are the same is known by name alone" in render_leaderboard([board])
+    assert "unknown: data are identified by name alone" in render_leaderboard([board])
 
 
 def answers(**columns):
@@ -145,12 +147,12 @@ def test_rows_are_compared_with_the_best_one_across_files(write):
     ours = {"x": "AAAA"}
     files = [
         write("a", answers=answers(**given)),
-        write("b", {"model": "x", "weights_sha256": "f"}, answers(**ours), rivals={}),
+        write("b", {"model": "x", "weights_sha256": "f"}, answers(**ours), baselines={}),
     ]
     (board,) = merge_results(files, seed=3)
     compared = {row["name"]: row["less_best"] for row in board["rows"]}
     first, second = (pa.table(answers(**columns)) for columns in (given, ours))
-    assert compared["x"] == compare_answers(second, "x", first, "vsearch", seed=3)
+    assert compared["x"] == compare_assignments(second, "x", first, "vsearch", seed=3)
     assert compared["x"]["difference"] == -0.5
     assert compared["4-mer counts"]["difference"] == -0.25
     assert compared["VSEARCH"] is None
@@ -161,16 +163,18 @@ def test_rows_are_compared_with_the_best_one_across_files(write):
 def test_answers_to_other_barcodes_are_refused(write):
     files = [
         write("a", answers=answers(vsearch="AABB")),
-        write("b", {"model": "x", "weights_sha256": "f"}, answers(x="AAAA") | {"id": list("1235")}, rivals={}),
+        write("b", {"model": "x", "weights_sha256": "f"}, answers(x="AAAA") | {"id": list("1235")}, baselines={}),
     ]
-    with pytest.raises(ConfigurationError, match=r"b/answers\.parquet and .*a/answers\.parquet: .*same barcodes"):
+    with pytest.raises(
+        ConfigurationError, match=r"b/assignments\.parquet and .*a/assignments\.parquet: .*same barcodes"
+    ):
         merge_results(files)
 
 
 def test_broken_answers_are_named(write):
     file = write("a")
-    (file.parent / "answers.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UnreadableFileError, match=r"answers\.parquet: expected answers in Parquet"):
+    (file.parent / "assignments.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UnreadableFileError, match=r"assignments\.parquet: expected assignments in Parquet"):
         merge_results([file])
 
 

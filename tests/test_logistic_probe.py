@@ -6,17 +6,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.tasks import logistic_probe
-from barcodemae.evaluation.tasks.logistic_probe import STRENGTHS, choose_strength, logistic_probe_scores
-from barcodemae.evaluation.tasks.sampling import draw_per_taxon
+from barcodemae.evaluation.benchmark import draw_per_taxon
+from barcodemae.evaluation.tasks import probes
+from barcodemae.evaluation.tasks.probes import STRENGTHS, choose_strength, logistic_probe_scores
 from helpers.evaluation_records import make_records
 
 
-def clouds(n_taxa=6, n_rows=6, spread=1.0, seed=0, dimensions=8):
-    centres = np.random.default_rng(1).normal(size=(n_taxa, dimensions))
-    species = np.repeat([f"species {number}" for number in range(n_taxa)], n_rows)
+def clouds(num_taxa=6, num_rows=6, spread=1.0, seed=0, dimensions=8):
+    centres = np.random.default_rng(1).normal(size=(num_taxa, dimensions))
+    species = np.repeat([f"species {number}" for number in range(num_taxa)], num_rows)
     noise = np.random.default_rng(seed).normal(size=(len(species), dimensions))
-    return (np.repeat(centres, n_rows, axis=0) + spread * noise).astype(np.float32), species
+    return (np.repeat(centres, num_rows, axis=0) + spread * noise).astype(np.float32), species
 
 
 def scores_of(train, queries, seed=0):
@@ -30,7 +30,7 @@ def reference(c):
 
 @pytest.mark.parametrize("spread", [0.2, 1])
 def test_the_strength_is_the_best_in_cross_validation_and_log_loss_settles_ties(spread):
-    points, species = clouds(n_rows=10, spread=spread)
+    points, species = clouds(num_rows=10, spread=spread)
     rows = draw_per_taxon(species, 6, seed=1)
     folds = StratifiedKFold(3, shuffle=True, random_state=1)
 
@@ -42,7 +42,7 @@ def test_the_strength_is_the_best_in_cross_validation_and_log_loss_settles_ties(
 
 
 def test_the_scores_are_those_of_scikit_learn_at_that_strength():
-    train, queries = clouds(n_rows=15), clouds(n_rows=20, seed=3)
+    train, queries = clouds(num_rows=15), clouds(num_rows=20, seed=3)
     scores = scores_of(train, queries)
     assert (scores["n_train"], scores["n_queries"], scores["n_answerable"]) == (90, 120, 120)
     assert scores["species_accuracy"] == reference(scores["c"]).fit(*train).score(*queries)
@@ -67,18 +67,18 @@ def test_noise_is_penalised_more():
 
 
 def test_species_with_too_few_barcodes_for_the_folds_are_learnt_but_not_tuned_on():
-    points, species = clouds(n_taxa=3, spread=0.1)
+    points, species = clouds(num_taxa=3, spread=0.1)
     rows = np.r_[0:6, 6:12, 12:14]  # two barcodes of the last one
-    scores = scores_of((points[rows], species[rows]), clouds(n_taxa=3, spread=0.1, seed=3))
+    scores = scores_of((points[rows], species[rows]), clouds(num_taxa=3, spread=0.1, seed=3))
     assert scores["n_answerable"] == 18
     assert scores["species_accuracy"] == 1
 
 
 def test_a_fit_that_did_not_come_to_its_end_says_so(monkeypatch):
-    monkeypatch.setattr(logistic_probe, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(probes, "MAX_ITERATIONS", 1)
     assert not scores_of(clouds(), clouds(seed=3))["converged"]
 
 
 def test_a_train_split_that_cannot_be_tuned_on_is_refused():
     with pytest.raises(ConfigurationError, match="two species or more with 3 barcodes in the train split, got 0 of 6"):
-        scores_of(clouds(n_rows=2), clouds())
+        scores_of(clouds(num_rows=2), clouds())

@@ -9,17 +9,17 @@ from barcodemae.evaluation.tasks import novelty
 from barcodemae.evaluation.tasks.novelty import novelty_scores
 
 
-def names(n, n_species, prefix="s"):
-    return np.array([f"{prefix}{row % n_species}" for row in range(n)])
+def names(n, num_species, prefix="s"):
+    return np.array([f"{prefix}{row % num_species}" for row in range(n)])
 
 
-def similarities_of_two_sides(n_known=300, n_novel=200, n_species=20):
+def similarities_of_two_sides(num_known=300, num_novel=200, num_species=20):
     """On a coarse scale, so that many are equal; each species has a level of its own."""
     rng = np.random.default_rng(1)
     sides = []
-    for n, mean in ((n_known, 0.8), (n_novel, 0.6)):
-        level = rng.normal(mean, 0.1, n_species)[np.arange(n) % n_species]
-        sides += [(level + rng.normal(0, 0.05, n)).round(2), names(n, n_species)]
+    for n, mean in ((num_known, 0.8), (num_novel, 0.6)):
+        level = rng.normal(mean, 0.1, num_species)[np.arange(n) % num_species]
+        sides += [(level + rng.normal(0, 0.05, n)).round(2), names(n, num_species)]
     return sides
 
 
@@ -48,7 +48,7 @@ def test_one_in_twenty_known_may_be_refused():
 )
 def test_auroc_equals_that_of_scikit_learn(known, novel):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(novelty, "N_RESAMPLES", 1)
+        patch.setattr(novelty, "NUM_RESAMPLES", 1)
         scores = novelty_scores(np.array(known), names(len(known), 3), np.array(novel), names(len(novel), 3))
     is_known = [1] * len(known) + [0] * len(novel)
     assert scores["auroc"] == pytest.approx(roc_auc_score(is_known, known + novel))

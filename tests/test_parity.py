@@ -16,9 +16,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from barcodemae.evaluation.tasks.clustering import clustering_scores
-from barcodemae.evaluation.tasks.knn import CLOSED_WORLD_RANKS, answered_taxa, knn_scores
-from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
+from barcodemae.evaluation.tasks.bin_clustering import clustering_scores
+from barcodemae.evaluation.tasks.knn import CLOSED_WORLD_RANKS, assigned_taxa, knn_scores
+from barcodemae.evaluation.tasks.probes import linear_probe_scores
 from barcodemae.vectors.nearest import nearest_by_cosine
 
 SPLITS = ("train", "val", "val_unseen")
@@ -29,7 +29,7 @@ def tables(sample):
     """Each split as columns of text, and its 4-mer counts."""
     split = np.array(sample["split"].to_pylist())
     genus = np.array(sample["genus"].to_pylist())
-    kmers = ["".join(letters) for letters in product("ACGT", repeat=4)]
+    kmers = ["".join(bases) for bases in product("ACGT", repeat=4)]
     counter = CountVectorizer(analyzer="char", ngram_range=(4, 4), vocabulary=kmers, lowercase=False)
     found = {}
     for name in SPLITS:
@@ -65,7 +65,7 @@ def test_a_vote_of_five_neighbours(tables):
     _, queries, _ = tables["val_unseen"]
     _, neighbours = NearestNeighbors(n_neighbors=5, metric="cosine").fit(keys).kneighbors(queries)
     expected = [Counter(key_names["genus"][row]).most_common(1)[0][0] for row in neighbours]
-    assert answered_taxa(nearest_by_cosine(keys, queries, 5), train, "genus").tolist() == expected
+    assert assigned_taxa(nearest_by_cosine(keys, queries, 5), train, "genus").tolist() == expected
 
 
 @pytest.mark.slow

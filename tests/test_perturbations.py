@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.perturbations import CHANGES, insert_and_delete, perturb
+from barcodemae.evaluation.tasks.robustness import CHANGES, insert_and_delete, perturb
 from tokenization_barcodemae import reverse_complement
 
 RANDOM = "".join(np.random.default_rng(0).choice(list("ACGT"), 20_000))
@@ -20,7 +20,7 @@ def change_one(change, amount, sequence=RANDOM, **options):
 
 
 def places_changed(before, after):
-    return {place for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
+    return {position for position, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])
@@ -42,7 +42,7 @@ def test_a_substitution_needs_a_known_base():
 
 def test_ambiguous_letters_come_at_their_rate():
     changed = change_one("ambiguous", 0.03)
-    assert {changed[place] for place in places_changed(RANDOM, changed)} == {"N"}
+    assert {changed[position] for position in places_changed(RANDOM, changed)} == {"N"}
     assert changed.count("N") / len(changed) == pytest.approx(0.03, rel=0.15)
 
 
@@ -56,7 +56,7 @@ class Fixed:
     def random(self, n):
         return self.numbers.pop(0)
 
-    def choice(self, letters, n):
+    def choice(self, bases, n):
         return self.bases
 
 
@@ -68,8 +68,8 @@ def test_insertions_and_deletions_by_hand():
 
 def test_insertions_and_deletions_are_equally_many():
     changed = change_one("indels", 0.1, "A" * 20_000)
-    n_inserted = len(changed.replace("A", "")) * 4 / 3  # a quarter of the inserted bases is an A
-    assert n_inserted == pytest.approx(1000, rel=0.15)
+    num_inserted = len(changed.replace("A", "")) * 4 / 3  # a quarter of the inserted bases is an A
+    assert num_inserted == pytest.approx(1000, rel=0.15)
     assert len(changed) == pytest.approx(20_000, abs=150)
 
 
@@ -114,7 +114,7 @@ def test_seeds_and_records_differ(change):
 def test_what_changes_at_a_low_rate_changes_at_a_high_one(change):
     low, high = (change_one(change, rate) for rate in (0.01, 0.1))
     assert places_changed(RANDOM, low) < places_changed(RANDOM, high)
-    assert all(low[place] == high[place] for place in places_changed(RANDOM, low))
+    assert all(low[position] == high[position] for position in places_changed(RANDOM, low))
 
 
 @given(st.text("ACGTNRY", max_size=40), st.integers(0, 2**40), st.integers(0, 2**32))

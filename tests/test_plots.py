@@ -7,8 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from barcodemae.evaluation.report.plots import draw_all, draw_map
-from barcodemae.evaluation.report.plots.style import BLUE, GREY, colours, draw_series, percent_with_errors
+from barcodemae.evaluation.report.curves import draw_map
+from barcodemae.evaluation.report.plots import colours, draw_all
+from barcodemae.plotting import BLUE, GREY, draw_series, percent_with_errors
 from barcodemae.training.curve import draw_training
 from helpers.report_records import full_results
 
@@ -31,21 +32,21 @@ def test_all_that_was_run_is_drawn():
 
 def test_what_nobody_ran_is_not_drawn():
     results = full_results()
-    assert draw_all({key: results[key] for key in ("provenance", "harmonic_mean")} | {"rivals": {}}) == {}
+    assert draw_all({key: results[key] for key in ("provenance", "harmonic_mean")} | {"baselines": {}}) == {}
 
 
 def test_a_model_alone_is_drawn(undrawn):
-    assert set(draw_all(full_results() | {"rivals": {}})) == set(draw_all(full_results()))
+    assert set(draw_all(full_results() | {"baselines": {}})) == set(draw_all(full_results()))
 
 
-def test_rivals_are_drawn_where_the_model_did_not_run(undrawn):
+def test_baselines_are_drawn_where_the_model_did_not_run(undrawn):
     results = full_results()
     del results["robustness"], results["few_shot"]
     assert {"robustness.png", "few_shot.png"} <= set(draw_all(results))
 
 
 def test_results_without_the_breakdowns_are_drawn(undrawn):
-    results = full_results() | {"rivals": {}}
+    results = full_results() | {"baselines": {}}
     for key in ("by_genus_size", "by_order", "by_similarity", "confusions", "seen_species"):
         del results["knn"][key]
     assert set(draw_all(results)) & KNN == {"accuracy.png", "ranks.png"}
@@ -54,7 +55,7 @@ def test_results_without_the_breakdowns_are_drawn(undrawn):
 def test_colours_go_by_genus_accuracy_and_no_two_of_the_first_seven_are_equal():
     results = full_results()
     for number in range(4):
-        results["rivals"][f"worse {number}"] = {"knn": results["knn"] | {"genus_accuracy": 0.1 - 0.01 * number}}
+        results["baselines"][f"worse {number}"] = {"knn": results["knn"] | {"genus_accuracy": 0.1 - 0.01 * number}}
     found = colours(results)
     assert found["tiny"] == BLUE
     assert list(found)[:4] == ["tiny", "VSEARCH", "frame SVD + LDA", "4-mer counts"]
@@ -73,8 +74,8 @@ def test_points_of_several_models_stand_side_by_side_around_their_place():
     axes = Figure().add_subplot()
     scores = [{"a": 0.5, "a_interval": [0.25, 1.0]}]
     draw_series(axes, [3], dict.fromkeys("xyz", scores), "a", dict.fromkeys("xyz", BLUE), line="")
-    places = [container[0].get_xdata()[0] for container in axes.containers]
-    assert places == pytest.approx([3 - 0.13, 3, 3 + 0.13])
+    positions = [container[0].get_xdata()[0] for container in axes.containers]
+    assert positions == pytest.approx([3 - 0.13, 3, 3 + 0.13])
 
 
 @pytest.mark.parametrize("n", [1, 12])

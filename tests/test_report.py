@@ -6,16 +6,15 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from barcodemae.evaluation.arguments import EvaluationArguments
-from barcodemae.evaluation.provenance import describe_run
-from barcodemae.evaluation.report.html import render_html
-from barcodemae.evaluation.report.page import render_report, report_sections, results_table
+from barcodemae.evaluation.options import EvaluationArguments
+from barcodemae.evaluation.report.pages import render_html, render_report, report_sections, results_table
 from barcodemae.evaluation.report.plots import draw_all
+from barcodemae.evaluation.run import describe_run
 from helpers.report_records import full_results
 
 SIZES = [
-    {"n_keys": [1, 1], "n_answerable": 3, "genus_accuracy": 1 / 3, "genus_accuracy_interval": [0.0, 1.0]},
-    {"n_keys": [2, 3], "n_answerable": 5, "genus_accuracy": 1.0, "genus_accuracy_interval": [1.0, 1.0]},
+    {"n_references": [1, 1], "n_answerable": 3, "genus_accuracy": 1 / 3, "genus_accuracy_interval": [0.0, 1.0]},
+    {"n_references": [2, 3], "n_answerable": 5, "genus_accuracy": 1.0, "genus_accuracy_interval": [1.0, 1.0]},
 ]
 SCORES = {
     "knn": {
@@ -35,11 +34,11 @@ SCORES = {
 
 @pytest.fixture
 def results():
-    rival = copy.deepcopy(SCORES)
-    del rival["linear_probe"]
+    baseline = copy.deepcopy(SCORES)
+    del baseline["linear_probe"]
     return {
         **copy.deepcopy(SCORES),
-        "rivals": {"kmer_4": rival},
+        "baselines": {"kmer_4": baseline},
         "splits": {"train": 1000, "test": 20, "test_unseen": 10},
         "provenance": {
             "model": "tiny",
@@ -59,7 +58,7 @@ def cells(table):
 
 
 def test_the_table_by_hand(results):
-    header, _, model, rival = cells(results_table(results))
+    header, _, model, baseline = cells(results_table(results))
     assert header[1:] == [
         "genus, unseen",
         "by species",
@@ -70,11 +69,11 @@ def test_the_table_by_hand(results):
         "harmonic mean",
     ]
     assert model == ["tiny", "75.0 (60.0-87.5)", "70.0", "98.5", "99.0", "80.0", "85.0", "77.4"]
-    assert rival == ["4-mer counts", "75.0 (60.0-87.5)", "70.0", "not run", "99.0", "80.0", "85.0", "77.4"]
+    assert baseline == ["4-mer counts", "75.0 (60.0-87.5)", "70.0", "not run", "99.0", "80.0", "85.0", "77.4"]
 
 
 def test_columns_of_tasks_that_nobody_ran_are_left_out(results):
-    for scores in (results, results["rivals"]["kmer_4"]):
+    for scores in (results, results["baselines"]["kmer_4"]):
         scores.pop("linear_probe", None)
         scores["clustering"]["bin_ami_unseen"] = None
     header = cells(results_table(results))[0]
@@ -90,16 +89,19 @@ def test_a_headline_without_its_interval_is_an_error(results):
 
 def test_extra_queries_have_a_column(results):
     results["extra_queries"] = {"knn": {"genus_accuracy": 0.5, "genus_accuracy_interval": [0.4, 0.6]}}
-    header, _, model, rival = cells(results_table(results))
+    header, _, model, baseline = cells(results_table(results))
     column = header.index("genus, extra")
-    assert (model[column], rival[column]) == ("50.0 (40.0-60.0)", "not run")
+    assert (model[column], baseline[column]) == ("50.0 (40.0-60.0)", "not run")
 
 
-def test_any_rival_has_a_row_under_its_own_name(results):
-    results["rivals"] = {"some | encoder <b>": results["rivals"]["kmer_4"], "tiny": results["rivals"]["kmer_4"]}
+def test_any_baseline_has_a_row_under_its_own_name(results):
+    results["baselines"] = {
+        "some | encoder <b>": results["baselines"]["kmer_4"],
+        "tiny": results["baselines"]["kmer_4"],
+    }
     table = results_table(results)
     assert r"| some \| encoder &lt;b> |" in table
-    assert "| tiny (rival) " in table
+    assert "| tiny (baseline) " in table
 
 
 def test_the_page_holds_tables_plots_and_provenance(results):
@@ -114,7 +116,7 @@ def test_the_page_holds_tables_plots_and_provenance(results):
 
 def test_sections_of_tasks_that_nobody_ran_are_left_out(results):
     titles = [section.title for section in report_sections(results, [])]
-    assert titles == ["Summary", "Ranks", "Where genera are missed", "Linear probes", "Clustering"]
+    assert titles == ["Summary", "Ranks", "Errors at the rank of genus", "Linear probes", "Clustering"]
 
 
 def test_every_task_and_picture_has_its_section(monkeypatch):
@@ -124,9 +126,9 @@ def test_every_task_and_picture_has_its_section(monkeypatch):
     sections = report_sections(results, list(pictures))
     assert [section.title for section in sections] == [
         "Summary",
-        "Model against rivals",
+        "Model against baselines",
         "Ranks",
-        "Where genera are missed",
+        "Errors at the rank of genus",
         "Linear probes",
         "Few barcodes per species",
         "Fine-tuning",
@@ -147,7 +149,7 @@ def section_rows(results, title, table=0):
 
 
 def test_comparisons_by_hand():
-    rows = section_rows(full_results(), "Model against rivals")
+    rows = section_rows(full_results(), "Model against baselines")
     assert rows["4-mer counts"] == ["7.0 (-1.0 to 15.0)", "0.060", "40", "100"]
     assert rows["VSEARCH"] == ["-23.0 (-30.0 to -10.0)", "< 0.001", "40", "100"]
 
@@ -158,7 +160,8 @@ def test_fine_tuning_by_hand():
 
 def test_what_was_cut_unknown_or_run_elsewhere_is_told():
     page = render_report(full_results(), [])
-    assert "- tiny read 1,420 barcodes: 3 were cut to its longest input; 12 of 90,000 tokens were unknown to it" in page
+    counts = "3 were truncated to its longest input; 12 of 90,000 tokens are not in its vocabulary"
+    assert f"- tiny read 1,420 barcodes: {counts}" in page
     assert "- VSEARCH, version 2.22.1: `vsearch --usearch_global queries.fasta`" in page
 
 
@@ -172,7 +175,7 @@ def test_robustness_by_hand():
 
 
 def test_a_clustering_marks_the_choice_of_the_silhouette():
-    results = full_results() | {"rivals": {}}
+    results = full_results() | {"baselines": {}}
     choices = [
         {"reduction": "umap", "method": "ward", "n_clusters": 1000, "bin_ami": 0.8, "silhouette": 0.25},
         {"reduction": "none", "method": "hdbscan", "n_clusters": 3, "bin_ami": 0.9, "silhouette": None},
@@ -187,7 +190,7 @@ def test_a_clustering_marks_the_choice_of_the_silhouette():
 
 
 def test_a_grid_without_choices_is_passed_over():
-    results = full_results() | {"rivals": {}}
+    results = full_results() | {"baselines": {}}
     del results["clustering"]
     results["clustering_grid"] |= {"choices": [], "chosen_by_silhouette": None}
     assert "Clustering" not in [section.title for section in report_sections(results, [])]
@@ -236,7 +239,7 @@ def test_html_says_what_markdown_says_and_loads_nothing():
 
 def test_html_is_escaped():
     results = full_results("<script>alert(1)</script>")
-    results["rivals"]["<img src=x>"] = results["rivals"].pop("kmer_4")
+    results["baselines"]["<img src=x>"] = results["baselines"].pop("kmer_4")
     results["provenance"]["command"] = "python <script>"
     page = Page(render_html(results, {}))
     assert not {"script", "img"} & page.tags

@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.perturbations import CHANGES, perturb
-from barcodemae.evaluation.rivals.kmers import KmerCounts
+from barcodemae.evaluation.baselines.linear_maps import KmerCounts
 from barcodemae.evaluation.tasks import robustness
-from barcodemae.evaluation.tasks.robustness import robustness_scores
+from barcodemae.evaluation.tasks.robustness import CHANGES, perturb, robustness_scores
 from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 from helpers.evaluation_records import make_records
 
-N_ENTRIES = 1 + sum(len(amounts) for _, amounts in CHANGES.values())
+NUM_ENTRIES = 1 + sum(len(amounts) for _, amounts in CHANGES.values())
 
 
-def records_of(n_genera, n_each, seed=0, **columns):
+def records_of(num_genera, num_each, seed=0, **columns):
     """Barcodes of 500 bases; those of a genus differ in a twentieth of them."""
     rng = np.random.default_rng(seed)
-    genera = rng.choice(list("ACGT"), (n_genera, 500))
-    ancestors = ["".join(letters) for letters in np.repeat(genera, n_each, axis=0)]
-    names = np.repeat([f"G{number}" for number in range(n_genera)], n_each).tolist()
+    genera = rng.choice(list("ACGT"), (num_genera, 500))
+    ancestors = ["".join(bases) for bases in np.repeat(genera, num_each, axis=0)]
+    names = np.repeat([f"G{number}" for number in range(num_genera)], num_each).tolist()
     return make_records(
         nucleotides=perturb(ancestors, np.arange(len(ancestors)), "substitutions", 0.05, seed), genus=names, **columns
     )
@@ -50,7 +49,7 @@ def test_little_damage_does_little_and_much_does_more():
     entries = robustness_scores(search_by_kmers(keys), keys, queries)
     found = {(entry["change"], entry["amount"]): entry["genus_accuracy"] for entry in entries}
     assert next(iter(found)) == ("unchanged", None)
-    assert len(found) == N_ENTRIES
+    assert len(found) == NUM_ENTRIES
     assert found["unchanged", None] == 1
     assert found["shifted_frame", 1] == 1
     # Counts of 4-mers have a strand.
@@ -65,7 +64,7 @@ def test_one_call_asks_all_and_unchanged_queries_come_first():
     queries, search = records_of(2, 3), Remembers()
     robustness_scores(search, queries, queries)
     (asked,) = search.calls
-    assert len(asked) == N_ENTRIES * 6
+    assert len(asked) == NUM_ENTRIES * 6
     sequences = queries["nucleotides"].to_pylist()
     assert asked[:6] == sequences
     assert asked[6:12] == perturb(sequences, np.arange(6), "substitutions", 0.01)
@@ -96,7 +95,7 @@ def test_a_draw_of_queries_is_spread_over_species(monkeypatch):
 
     def drawn(seed, n):
         search = Remembers()
-        entries = robustness_scores(search, queries, queries, seed, n_queries=n)
+        entries = robustness_scores(search, queries, queries, seed, num_queries=n)
         assert entries[0]["n_answerable"] == min(n, 33)
         return search.calls[0][: min(n, 33)]
 
@@ -108,5 +107,5 @@ def test_a_draw_of_queries_is_spread_over_species(monkeypatch):
 
 
 def test_no_answerable_query_is_refused():
-    with pytest.raises(ConfigurationError, match="queries of a genus that stands among the keys, got none"):
+    with pytest.raises(ConfigurationError, match="queries of a genus that occurs among the references, got none"):
         robustness_scores(Remembers(), make_records(genus=["Aus"]), make_records(genus=["Bus"]))

@@ -1,9 +1,7 @@
-"""`results.json`: what is accepted, what is refused and where, and how the first version is read."""
+"""`results.json`: what is accepted, what is refused and where."""
 
-import copy
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,19 +9,17 @@ from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.evaluation.report.schema import load_results, validate_results
 from helpers.report_records import full_results
 
-FIRST_VERSION = sorted((Path(__file__).parent.parent / "benchmarks" / "results").glob("*_unseen.json"))
-
 
 def changed(path, value):
     """Whole results with one value replaced, or removed where the value is None."""
     results = full_results()
-    place = results
+    position = results
     for key in path[:-1]:
-        place = place[key]
+        position = position[key]
     if value is None:
-        del place[path[-1]]
+        del position[path[-1]]
     else:
-        place[path[-1]] = value
+        position[path[-1]] = value
     return results
 
 
@@ -34,16 +30,16 @@ def test_results_of_every_task_are_accepted():
 def test_every_task_is_optional():
     results = full_results()
     common = ("schema_version", "provenance", "splits", "harmonic_mean")
-    validate_results({key: results[key] for key in common} | {"rivals": {}})
+    validate_results({key: results[key] for key in common} | {"baselines": {}})
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "place"),
+    ("path", "value", "position"),
     [
         (["blast"], {}, r"^\$: .*'blast' was unexpected"),
-        (["rivals", "kmer_4", "knnn"], {}, r"^\$\.rivals\.kmer_4: .*'knnn' was unexpected"),
+        (["baselines", "kmer_4", "knnn"], {}, r"^\$\.baselines\.kmer_4: .*'knnn' was unexpected"),
         (["splits"], None, r"^\$: .*'splits' is a required property"),
-        (["schema_version"], 1, r"^\$\.schema_version: .*2 was expected"),
+        (["schema_version"], 1, r"^\$\.schema_version: .*3 was expected"),
         (["knn", "genus_accuracy"], None, r"^\$\.knn: .*'genus_accuracy' is a required property"),
         (["knn", "genus_accuracy"], 70.0, r"^\$\.knn\.genus_accuracy: .*greater than the maximum of 1"),
         (["knn", "genus_accuracy"], float("nan"), r"^\$\.knn\.genus_accuracy: expected a finite number"),
@@ -55,8 +51,8 @@ def test_every_task_is_optional():
         (["provenance", "data"], [], r"^\$\.provenance\.data: "),
     ],
 )
-def test_what_is_wrong_is_refused_with_its_place(path, value, place):
-    with pytest.raises(ConfigurationError, match=place):
+def test_what_is_wrong_is_refused_with_its_place(path, value, position):
+    with pytest.raises(ConfigurationError, match=position):
         validate_results(changed(path, value))
 
 
@@ -72,19 +68,11 @@ def test_the_package_jsonschema_is_asked_for(monkeypatch):
         validate_results(full_results())
 
 
-def test_the_second_version_is_read_as_it_is(tmp_path):
+def test_a_file_is_read_as_it_was_written(tmp_path):
     results = full_results()
     file = tmp_path / "results.json"
     file.write_text(json.dumps(results))
     assert load_results(file) == results
-
-
-@pytest.mark.parametrize("file", FIRST_VERSION, ids=lambda file: file.stem)
-def test_the_first_version_is_brought_up(file):
-    first = json.loads(file.read_text())
-    expected = {"schema_version": 2} | copy.deepcopy(first)
-    expected["provenance"].setdefault("weights_sha256", None)
-    assert load_results(file) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,8 +80,9 @@ def test_the_first_version_is_brought_up(file):
     [
         ("{", UnreadableFileError, "expected a JSON file"),
         ("[]", UnreadableFileError, "expected a JSON object, got list"),
-        ('{"schema_version": 3}', ConfigurationError, "expected results of version 1 or 2, got version 3"),
-        ('{"points": []}', ConfigurationError, r"\$: .*'provenance' is a required property"),
+        ('{"schema_version": 2}', ConfigurationError, "expected results of version 3, got version 2"),
+        ('{"points": []}', ConfigurationError, "expected results of version 3, got version unknown"),
+        ('{"schema_version": 3}', ConfigurationError, r"\$: .*'provenance' is a required property"),
     ],
 )
 def test_files_that_are_no_results(text, error, message, tmp_path):

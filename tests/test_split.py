@@ -16,11 +16,11 @@ from helpers.evaluation_records import make_records
 @pytest.fixture
 def file(tmp_path):
     """Three genera of four species of four barcodes, half of them in the split train, and one without species."""
-    letters = np.random.default_rng(0).choice(list("ACGT"), (49, 120))
+    bases = np.random.default_rng(0).choice(list("ACGT"), (49, 120))
     species = [f"{genus}us {name}" for genus in "ABC" for name in "wxyz" for _ in range(4)] + [""]
     records = make_records(
         id=[str(row) for row in range(49)],
-        nucleotides=["".join(row) for row in letters],
+        nucleotides=["".join(row) for row in bases],
         genus=[name[:3] for name in species],
         species=species,
         split=["train" if row % 2 else "other" for row in range(49)],

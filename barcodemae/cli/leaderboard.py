@@ -7,7 +7,7 @@ from pathlib import Path
 from barcodemae.commands import parse_arguments
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.report.leaderboard import find_results, merge_results
-from barcodemae.evaluation.report.leaderboard_page import render_leaderboard
+from barcodemae.evaluation.report.pages import render_leaderboard
 from barcodemae.files import written_whole
 
 _SUFFIX = ".md"

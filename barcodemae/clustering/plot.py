@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from barcodemae.clustering.gap import join_rate
-from barcodemae.evaluation.report.plots.style import BLUE, GREY, VERMILION, finish, png
+from barcodemae.plotting import BLUE, GREY, VERMILION, finish, png
 
 
 def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float | None) -> bytes:

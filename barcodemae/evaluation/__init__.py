@@ -1,4 +1,4 @@
-"""The published evaluation of a model, beside rivals that it has to beat.
+"""The published evaluation of a model, with baselines to compare it with.
 
-What card and command line take from it (`report`, `folds`, `comparison`) does without the extra `evaluate`.
+The report, the folds and the assignments do without the extra `evaluate`: card and command line use them.
 """

@@ -1,4 +1,4 @@
-"""Splits that hold whole species out: to choose a model without the test splits, and for files that have no split."""
+"""Splits that hold whole species out: to choose a model without the test splits, and for files without splits."""
 
 from hashlib import blake2b
 
@@ -7,13 +7,12 @@ import pyarrow as pa
 
 from barcodemae.data.schema import STRING
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.splits import labels, select_splits
-from barcodemae.evaluation.tasks.sampling import rank_within
+from barcodemae.evaluation.benchmark import labels, rank_within, select_splits
 
 SPECIES_SHARE = 0.15
 SEEN_SHARE = 0.15
 
-# Rows that may be of any species, a held-out one among them, are neither keys nor queries.
+# Rows that may be of any species, a held-out one among them, are neither references nor queries.
 NO_SPECIES = "no_species"
 
 
@@ -30,16 +29,16 @@ def split_by_species(
 
     A species is held out only if its genus has another one that is not, so that its genus can be named. Of each
     other species with two different sequences or more, at least one goes to the seen queries and at least one
-    stays. Equal sequences of a species stay together. What becomes of a row depends on the seed, the fold and the set
-    of names and sequences, not on the order of rows.
+    stays. Equal sequences of a species stay together. The split of a row depends on the seed, the fold and the
+    set of names and sequences, not on the order of rows.
 
     Args:
         records: of `barcodemae.data.schema.SCHEMA`.
-        seed: of the choice.
-        fold: another fold, another choice; a species may be held out in several folds, or in none.
+        seed: random seed of the choice.
+        fold: number of the fold; a species may be held out in several folds, or in none.
         species_share: of all species, 0 to 1: how many are held out, as far as their genera allow.
         seen_share: of a species' sequences, 0 to 1.
-        names: of the keys, of queries of the same species, and of queries of the held-out species.
+        names: of the references, of queries of the same species, and of queries of the held-out species.
 
     Returns:
         The same rows in the same order with another column `split`; rows of unknown species get `no_species`.
@@ -63,8 +62,8 @@ def split_by_species(
     if not is_seen.any():
         raise ConfigurationError("expected a species with two different sequences beside those held out, got none")
     split = np.select([~known, is_unseen, is_seen], [NO_SPECIES, names[2], names[1]], names[0])
-    place = records.column_names.index("split")
-    return records.set_column(place, records.schema.field(place), pa.array(split.tolist(), STRING))
+    position = records.column_names.index("split")
+    return records.set_column(position, records.schema.field(position), pa.array(split.tolist(), STRING))
 
 
 def fold_of_train(records: pa.Table, fold: int, seed: int = 0) -> pa.Table:
@@ -78,7 +77,7 @@ def fold_of_train(records: pa.Table, fold: int, seed: int = 0) -> pa.Table:
 
 
 def _species_held_out(species: np.ndarray, genera: np.ndarray, share: float, key: str) -> list[str]:
-    n_species = len(np.unique(species))
+    num_species = len(np.unique(species))
     with_genus = sorted({(name, genus) for name, genus in zip(species.tolist(), genera.tolist(), strict=True) if genus})
     genus_of = dict(reversed(with_genus))  # a species under two genera counts under the first
     names = list(genus_of)
@@ -87,18 +86,18 @@ def _species_held_out(species: np.ndarray, genera: np.ndarray, share: float, key
     may_go = np.flatnonzero(rank_within(np.array(list(genus_of.values()), dtype=str), number) > 0)
     if len(may_go) == 0:
         raise ConfigurationError("expected a genus with two species or more, to hold one of them out, got none")
-    n_held_out = max(1, round(share * n_species))
-    return [names[i] for i in may_go[np.argsort(number[may_go])][:n_held_out]]
+    num_held_out = max(1, round(share * num_species))
+    return [names[i] for i in may_go[np.argsort(number[may_go])][:num_held_out]]
 
 
 def _rows_seen(species: np.ndarray, sequences: list[str], share: float, key: str) -> np.ndarray:
     pairs = [f"{name} {sequence}" for name, sequence in zip(species.tolist(), sequences, strict=True)]
     # Equal sequences of a species have one number, so that they stay together.
-    numbers, row, number_of_row = np.unique(_random(pairs, key), return_index=True, return_inverse=True)
+    numbers, row, row_of_pair = np.unique(_random(pairs, key), return_index=True, return_inverse=True)
     names = species[row]
-    _, group, n_sequences = np.unique(names, return_inverse=True, return_counts=True)
-    n_seen = np.rint(share * n_sequences).clip(1, n_sequences - 1)  # none, where there is one sequence
-    return (rank_within(names, numbers) < n_seen[group])[number_of_row]
+    _, group, num_sequences = np.unique(names, return_inverse=True, return_counts=True)
+    num_seen = np.rint(share * num_sequences).clip(1, num_sequences - 1)  # none, where there is one sequence
+    return (rank_within(names, numbers) < num_seen[group])[row_of_pair]
 
 
 def _random(texts: list[str], key: str) -> np.ndarray:

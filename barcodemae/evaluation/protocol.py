@@ -1,4 +1,4 @@
-"""Which task asks what of which records: the published protocol, and what stands beside it."""
+"""Which task is scored on which records: the published protocol, and further tasks."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -7,50 +7,52 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from barcodemae.evaluation.benchmark import Benchmark
+from barcodemae.evaluation.benchmark import Benchmark, answerable, labels, species_of_rows
+from barcodemae.evaluation.catalogue import SEARCH_TASKS, TASKS
+from barcodemae.evaluation.methods import MethodOutput, Vectors
 from barcodemae.evaluation.scores import harmonic_mean
-from barcodemae.evaluation.splits import answerable, labels, species_of_rows
-from barcodemae.evaluation.subjects import Subject, Vectors
-from barcodemae.evaluation.tasks.breakdowns import (
+from barcodemae.evaluation.tasks.bin_clustering import clustering_grid_scores, clustering_scores
+from barcodemae.evaluation.tasks.compression import compression_scores
+from barcodemae.evaluation.tasks.few_shot import few_shot_scores
+from barcodemae.evaluation.tasks.knn import (
+    CLOSED_WORLD_RANKS,
+    OPEN_WORLD_RANKS,
     genus_size_scores,
+    knn_scores,
     order_scores,
     similarity_scores,
     sister_confusions,
 )
-from barcodemae.evaluation.tasks.clustering import clustering_scores
-from barcodemae.evaluation.tasks.clustering_grid import clustering_grid_scores
-from barcodemae.evaluation.tasks.compression import compression_scores
-from barcodemae.evaluation.tasks.few_shot import few_shot_scores
-from barcodemae.evaluation.tasks.knn import CLOSED_WORLD_RANKS, OPEN_WORLD_RANKS, knn_scores
-from barcodemae.evaluation.tasks.linear_probe import linear_probe_scores
-from barcodemae.evaluation.tasks.logistic_probe import logistic_probe_scores
 from barcodemae.evaluation.tasks.novelty import novelty_scores
-from barcodemae.evaluation.tasks.robustness import N_QUERIES, robustness_scores
+from barcodemae.evaluation.tasks.probes import linear_probe_scores, logistic_probe_scores
+from barcodemae.evaluation.tasks.robustness import NUM_QUERIES, robustness_scores
 
-# A program that aligns takes a tenth of a second for a query, and all changes together ask 20 times as many.
-_N_SEARCHED = 100
+# An alignment program takes a tenth of a second for a query, and each of 20 changes repeats all queries.
+_NUM_SEARCHER_QUERIES = 100
 
 
-def score(subject: Subject, benchmark: Benchmark, tasks: Collection[str], seed: int = 0) -> dict[str, Any]:
-    """Run tasks on one subject.
+def score(output: MethodOutput, benchmark: Benchmark, tasks: Collection[str], seed: int = 0) -> dict[str, Any]:
+    """Score one method on some tasks.
 
     Args:
-        subject: what is judged on the benchmark.
+        output: what the method gives for the benchmark.
         benchmark: the records.
-        tasks: which of `TASKS`; those that ask for vectors are passed over where there are none.
-        seed: of all that is drawn.
+        tasks: any of `catalogue.TASKS`. Fine-tuning is skipped: it needs more than the output of a method. Tasks that
+            need vectors are skipped where there are none.
+        seed: random seed of all draws.
 
     Returns:
-        Under each task's name what its module says; `extra_queries.knn`, where there are any; and `harmonic_mean` of
-        `knn.genus_accuracy` and `clustering.bin_ami`, None where one of them is missing.
+        For each task the scores that its module documents; `extra_queries.knn`, where there are extra queries; and
+        `harmonic_mean` of `knn.genus_accuracy` and `clustering.bin_ami`, None where one of them is missing.
     """
-    chosen = [task for task in TASKS if task in tasks and (subject.vectors is not None or task not in VECTOR_TASKS)]
+    possible = SEARCH_TASKS if output.vectors is None else tuple(_RUN)
+    chosen = [task for task in TASKS if task in tasks and task in possible]
     scores: dict[str, Any] = {}
     for task in (progress := tqdm(chosen, unit="task", leave=False)):
         progress.set_description(task)
-        scores[task] = TASKS[task](subject, benchmark, seed)
-    if "knn" in tasks and benchmark.extra is not None and subject.extra is not None:
-        knn = knn_scores(subject.extra, benchmark.train, benchmark.extra, OPEN_WORLD_RANKS, seed)
+        scores[task] = _RUN[task](output, benchmark, seed)
+    if "knn" in tasks and benchmark.extra is not None and output.extra is not None:
+        knn = knn_scores(output.extra, benchmark.train, benchmark.extra, OPEN_WORLD_RANKS, seed)
         scores["extra_queries"] = {"knn": knn}
     genus_accuracy = scores.get("knn", {}).get("genus_accuracy")
     bin_ami = scores.get("clustering", {}).get("bin_ami")
@@ -59,58 +61,58 @@ def score(subject: Subject, benchmark: Benchmark, tasks: Collection[str], seed: 
     return scores
 
 
-def _knn(subject: Subject, benchmark: Benchmark, seed: int) -> dict[str, Any]:
-    asked = (subject.unseen, benchmark.train, benchmark.unseen)
+def _knn(output: MethodOutput, benchmark: Benchmark, seed: int) -> dict[str, Any]:
+    unseen = (output.unseen, benchmark.train, benchmark.unseen)
     return {
-        **knn_scores(*asked, OPEN_WORLD_RANKS, seed),
-        "by_genus_size": genus_size_scores(*asked, seed),
-        "by_similarity": similarity_scores(*asked, seed),
-        "by_order": order_scores(*asked, seed),
-        "confusions": sister_confusions(*asked),
-        "seen_species": knn_scores(subject.seen, benchmark.train, benchmark.seen, CLOSED_WORLD_RANKS, seed),
+        **knn_scores(*unseen, OPEN_WORLD_RANKS, seed),
+        "by_genus_size": genus_size_scores(*unseen, seed),
+        "by_similarity": similarity_scores(*unseen, seed),
+        "by_order": order_scores(*unseen, seed),
+        "confusions": sister_confusions(*unseen),
+        "seen_species": knn_scores(output.seen, benchmark.train, benchmark.seen, CLOSED_WORLD_RANKS, seed),
     }
 
 
-def _novelty(subject: Subject, benchmark: Benchmark, seed: int) -> dict[str, Any]:
+def _novelty(output: MethodOutput, benchmark: Benchmark, seed: int) -> dict[str, Any]:
     species = labels(benchmark.seen, "species")
     known = answerable(species, labels(benchmark.train, "species"))
     return novelty_scores(
-        subject.seen.similarities[known, 0],
+        output.seen.similarities[known, 0],
         species[known],
-        subject.unseen.similarities[:, 0],
+        output.unseen.similarities[:, 0],
         species_of_rows(benchmark.unseen),
         seed,
     )
 
 
-def _robustness(subject: Subject, benchmark: Benchmark, seed: int) -> list[dict[str, Any]]:
-    n_queries = _N_SEARCHED if subject.vectors is None else N_QUERIES
-    return robustness_scores(subject.search, benchmark.train, benchmark.unseen, seed, n_queries)
+def _robustness(output: MethodOutput, benchmark: Benchmark, seed: int) -> list[dict[str, Any]]:
+    num_queries = _NUM_SEARCHER_QUERIES if output.vectors is None else NUM_QUERIES
+    return robustness_scores(output.search, benchmark.train, benchmark.unseen, seed, num_queries)
 
 
-def _closed_world(task: Callable[..., Any]) -> Callable[[Subject, Benchmark, int], Any]:
-    """A task that learns from `train` and asks for the species of `seen`."""
+def _closed_world(task: Callable[..., Any]) -> Callable[[MethodOutput, Benchmark, int], Any]:
+    """A task that is fitted to `train` and predicts the species of `seen`."""
 
-    def run(subject: Subject, benchmark: Benchmark, seed: int) -> Any:
-        vectors = _vectors(subject)
+    def run(output: MethodOutput, benchmark: Benchmark, seed: int) -> Any:
+        vectors = _vectors(output)
         return task(vectors.train, benchmark.train, vectors.seen, benchmark.seen, seed=seed)
 
     return run
 
 
-def _clustering(subject: Subject, benchmark: Benchmark, seed: int) -> dict[str, Any]:
-    vectors = _vectors(subject)
+def _clustering(output: MethodOutput, benchmark: Benchmark, seed: int) -> dict[str, Any]:
+    vectors = _vectors(output)
     scores = clustering_scores(*_seen_and_unseen(vectors, benchmark), seed)
     alone = clustering_scores(vectors.unseen, benchmark.unseen, seed)
     return scores | {f"{name}_unseen": value for name, value in alone.items()}
 
 
-def _clustering_grid(subject: Subject, benchmark: Benchmark, seed: int) -> dict[str, Any]:
-    return clustering_grid_scores(*_seen_and_unseen(_vectors(subject), benchmark), seed)
+def _clustering_grid(output: MethodOutput, benchmark: Benchmark, seed: int) -> dict[str, Any]:
+    return clustering_grid_scores(*_seen_and_unseen(_vectors(output), benchmark), seed)
 
 
-def _compression(subject: Subject, benchmark: Benchmark, seed: int) -> list[dict[str, Any]]:
-    vectors = _vectors(subject)
+def _compression(output: MethodOutput, benchmark: Benchmark, seed: int) -> list[dict[str, Any]]:
+    vectors = _vectors(output)
     return compression_scores(vectors.train, benchmark.train, vectors.unseen, benchmark.unseen, seed)
 
 
@@ -119,12 +121,12 @@ def _seen_and_unseen(vectors: Vectors, benchmark: Benchmark) -> tuple[np.ndarray
     return both, pa.concat_tables([benchmark.seen, benchmark.unseen])
 
 
-def _vectors(subject: Subject) -> Vectors:
-    assert subject.vectors is not None  # `score` passes over those without
-    return subject.vectors
+def _vectors(output: MethodOutput) -> Vectors:
+    assert output.vectors is not None  # `score` skips these tasks otherwise
+    return output.vectors
 
 
-TASKS: dict[str, Callable[[Subject, Benchmark, int], Any]] = {
+_RUN: dict[str, Callable[[MethodOutput, Benchmark, int], Any]] = {
     "knn": _knn,
     "linear_probe": _closed_world(linear_probe_scores),
     "clustering": _clustering,
@@ -135,10 +137,3 @@ TASKS: dict[str, Callable[[Subject, Benchmark, int], Any]] = {
     "clustering_grid": _clustering_grid,
     "robustness": _robustness,
 }
-"""What can be asked of a subject, in this order."""
-
-VECTOR_TASKS = set(TASKS) - {"knn", "novelty", "robustness"}
-"""Those that nearest keys alone don't answer."""
-
-PUBLISHED_TASKS = ("knn", "linear_probe", "clustering")
-"""Those of the paper (arXiv 2502.18405)."""

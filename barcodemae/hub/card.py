@@ -11,8 +11,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
-from barcodemae.evaluation.report.names import NAMES, representations
-from barcodemae.evaluation.report.page import results_table
+from barcodemae.evaluation.catalogue import UNTRAINED, title_of
+from barcodemae.evaluation.report.measures import scores_by_method
+from barcodemae.evaluation.report.pages import results_table
 from barcodemae.hub.card_facts import (
     Evaluation,
     read_evaluations,
@@ -27,7 +28,7 @@ from tokenization_barcodemae import ReferenceFrame
 _LICENSE = "apache-2.0"
 _TAGS = ("biology", "dna", "dna-barcode", "biodiversity", "taxonomy", "sentence-transformers")
 
-# What is compared with the rivals in words: what it is -> where it stands in results.json.
+# What is compared with the baselines in words: what it is -> where it stands in results.json.
 _COMPARED = {
     "Genus of unseen species, from the nearest neighbour": ("knn", "genus_accuracy"),
     "Species, by a linear probe": ("linear_probe", "species_accuracy"),
@@ -134,15 +135,15 @@ def _as_told(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _verdicts(results: dict[str, Any]) -> list[str]:
-    """Where the model stands among its rivals, one sentence for each measure."""
-    found = representations(results)
-    model, *rivals = found
+    """Where the model stands among its baselines, one sentence for each measure."""
+    found = scores_by_method(results)
+    model, *baselines = found
     verdicts = []
     for measure, path in _COMPARED.items():
         scores = {name: _look_up(found[name], path) for name in found}
         if (own := scores[model]) is None:
             continue
-        known = sorted((scores[name], name) for name in rivals if scores[name] is not None)[::-1]
+        known = sorted((scores[name], name) for name in baselines if scores[name] is not None)[::-1]
         better = [f"{name} ({100 * score:.1f} %)" for score, name in known if score >= own]
         worse = [f"{name} ({100 * score:.1f} %)" for score, name in known if score < own]
         said = f"{measure}: this model {100 * own:.1f} %"
@@ -150,8 +151,8 @@ def _verdicts(results: dict[str, Any]) -> list[str]:
             said += f"; **as good or better are** {', '.join(better)}"
         if worse:
             said += f"; worse are {', '.join(worse)}"
-        said += "." if known else "; no rival was run beside it."
-        untrained = scores.get(NAMES["untrained"])
+        said += "." if known else "; no baseline was run."
+        untrained = scores.get(title_of(UNTRAINED))
         if untrained is not None and untrained >= own:
             said += " **By this measure pretraining did not help.**"
         verdicts.append(said)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from barcodemae.plotting import BLUE, GREY, ORANGE
 from barcodemae.reference.calibrate import Foretold
 from barcodemae.reference.reliability import expected_calibration_error, in_bins
 
@@ -20,11 +21,11 @@ def draw_reliability(found: Mapping[str, Foretold]) -> Figure:
     figure = Figure(figsize=(3 * num_columns, 3.2 * num_rows), layout="constrained")
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for axes, (what, one) in zip(grid, found.items(), strict=False):
-        axes.plot([0, 1], [0, 1], color="#999999", lw=1)
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1)
         for name, rows, colour, marker in (
-            ("all", np.ones(len(one.weights), bool), "#999999", "_"),
-            ("known species", ~one.is_new, "#0072B2", "o"),
-            ("new species", one.is_new, "#E69F00", "s"),
+            ("all", np.ones(len(one.weights), bool), GREY, "_"),
+            ("known species", ~one.is_new, BLUE, "o"),
+            ("new species", one.is_new, ORANGE, "s"),
         ):
             kind = one.take(rows)
             if not len(kind.weights):

@@ -1,12 +1,11 @@
 """The curve of a training run as a picture."""
 
-import io
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
-_BLUE, _SKY = "#0072B2", "#56B4E9"  # of Okabe and Ito's palette, which colour-blind readers can tell apart
+from barcodemae.plotting import BLUE, SKY, finish, png
 
 
 def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
@@ -16,25 +15,22 @@ def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
         lines: of `metrics.jsonl`.
 
     Returns:
-        A PNG. What the lines don't hold is left empty.
+        A PNG. Missing values are left out.
     """
     lines = list(lines)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    for key, name, colour in (("loss", "training", _SKY), ("val_loss", "validation", _BLUE)):
+    for key, name, colour in (("loss", "training", SKY), ("val_loss", "validation", BLUE)):
         marker = "o" if key == "val_loss" else None
         losses.plot(*_series(lines, key), color=colour, label=name, marker=marker, markersize=4)
     steps, shares = _series(lines, "val_accuracy")
-    accuracies.plot(steps, 100 * shares, color=_BLUE, marker="o", markersize=4)
+    accuracies.plot(steps, 100 * shares, color=BLUE, marker="o", markersize=4)
     losses.set(xlabel="step", ylabel="loss")
     losses.legend(frameon=False)
-    accuracies.set(xlabel="step", ylabel="masked k-mers right, validation (%)")
+    accuracies.set(xlabel="step", ylabel="accuracy on masked k-mers, validation (%)")
     for axes in (losses, accuracies):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    return picture.getvalue()
+        finish(axes)
+    return png(figure)
 
 
 def _series(lines: list[Mapping[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 Both are means over the barcode's k-mers: the letters over all, the encoder's output over those that it reads.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
-from barcodemae.vectors.singular import singular_vectors
+from barcodemae.vectors.singular import LinearMap, fit_one_hot_map, map_one_hot
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, every_nth_slot, letter_columns
 from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes
 
@@ -64,42 +63,18 @@ def read_barcodes(
     return Reading(letters, num_places, encoded)
 
 
-@dataclass(frozen=True)
-class LinearMap:
-    """A linear map of centred inputs.
-
-    Attributes:
-        mean: float32 `[inputs]`.
-        matrix: float32 `[inputs, outputs]`.
-    """
-
-    mean: np.ndarray
-    matrix: np.ndarray
-
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Float32 `[n, outputs]`, of `[n, inputs]`."""
-        return (vectors - self.mean) @ self.matrix
-
-
 def fit_letter_map(reading: Reading, num_features: int) -> LinearMap:
-    """The first singular vectors of the letters, centred by coordinate and divided by the barcode's k-mers.
-
-    A coordinate's mean is that of the barcodes which have it, and one that lacks it counts as that mean: a short end
-    or an ambiguous letter says nothing.
+    """The first singular vectors of the bases, centred by coordinate and divided by the barcode's k-mers.
 
     Returns:
         Inputs are columns: four for each coordinate. At most `num_features` outputs.
     """
-    letters = reading.letters
-    num_known = (letters >= 0).sum(axis=0)
-    counts = np.stack([(letters == letter).sum(axis=0) for letter in range(4)], axis=1)
-    mean = (counts / np.maximum(num_known, 1)[:, None]).astype(np.float32).ravel()
-    return LinearMap(mean, singular_vectors(_centred_blocks(reading, mean), num_features))
+    return fit_one_hot_map(reading.letters, num_features, reading.num_places)
 
 
 def map_letters(reading: Reading, letter_map: LinearMap) -> np.ndarray:
     """Float32 `[n, outputs]`."""
-    return np.concatenate([block @ letter_map.matrix for block in _centred_blocks(reading, letter_map.mean)])
+    return map_one_hot(reading.letters, letter_map, reading.num_places)
 
 
 def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
@@ -117,12 +92,3 @@ def _put_letters(letters: np.ndarray, encoding: dict[str, np.ndarray], k: int) -
     known = (columns >= 0) & (encoding["attention_mask"][..., None] == 1)
     rows = np.broadcast_to(np.arange(len(columns))[:, None, None], columns.shape)
     letters[rows[known], columns[known] // 4] = columns[known] % 4
-
-
-def _centred_blocks(reading: Reading, mean: np.ndarray) -> Iterator[np.ndarray]:
-    by_coordinate = mean.reshape(-1, 4)
-    for begin in range(0, len(reading.letters), _BLOCK_ROWS):
-        letters = reading.letters[begin : begin + _BLOCK_ROWS]
-        one_hot = letters[..., None] == np.arange(4)
-        centred = np.where(letters[..., None] >= 0, one_hot - by_coordinate, 0).reshape(len(letters), -1)
-        yield (centred / reading.num_places[begin : begin + _BLOCK_ROWS, None]).astype(np.float32)

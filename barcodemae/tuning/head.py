@@ -14,8 +14,9 @@ from barcodemae.tuning.discriminants import (
     scatter_of_names,
     scatter_within_clusters,
 )
-from barcodemae.tuning.features import LinearMap, Reading, fit_letter_map, fit_whitening, map_letters
+from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
 from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.vectors.singular import LinearMap
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAERelativesHead
 
 

@@ -1,28 +1,88 @@
-"""Singular vectors of matrices that are too large for memory."""
+"""Singular vectors of matrices that are too large for memory, and the linear map of one-hot bases onto them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
+_BLOCK_ROWS = 4096
 
-def singular_vectors(blocks: Iterable[np.ndarray], n_kept: int) -> np.ndarray:
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A linear map of centred inputs.
+
+    Attributes:
+        mean: float32 `[inputs]`.
+        matrix: float32 `[inputs, outputs]`.
+    """
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """Float32 `[n, outputs]`, of `[n, inputs]`."""
+        return (vectors - self.mean) @ self.matrix
+
+
+def singular_vectors(blocks: Iterable[np.ndarray], max_vectors: int) -> np.ndarray:
     """Right singular vectors of a matrix that comes in blocks of rows.
 
     They come from the cross products of the columns: they are exact, and the whole matrix is never in memory.
 
     Args:
         blocks: float32 `[rows, columns]` each, one or more.
-        n_kept: vectors, at most; no more than there are columns or rows.
+        max_vectors: number of vectors; fewer where there are fewer columns or rows.
 
     Returns:
-        float32 `[columns, n_kept]`, the one of the largest singular value first.
+        float32 `[columns, vectors]`, the one of the largest singular value first.
     """
-    products, n_rows = np.float32(0), 0
+    products, num_rows = np.float32(0), 0
     for block in blocks:
         products = products + block.T @ block
-        n_rows += len(block)
-    n_columns = len(products)
-    n_kept = min(n_kept, n_columns, n_rows)
-    _, vectors = scipy.linalg.eigh(products, subset_by_index=(n_columns - n_kept, n_columns - 1))
+        num_rows += len(block)
+    num_columns = len(products)
+    num_vectors = min(max_vectors, num_columns, num_rows)
+    _, vectors = scipy.linalg.eigh(products, subset_by_index=(num_columns - num_vectors, num_columns - 1))
     return vectors[:, ::-1]
+
+
+def fit_one_hot_map(bases: np.ndarray, max_outputs: int, divisors: np.ndarray | None = None) -> LinearMap:
+    """The map of one-hot bases, centred by column, onto their first singular vectors.
+
+    The mean of a column is that of the barcodes that have the coordinate, and a barcode that lacks it counts as that
+    mean: a short end or an ambiguous base adds nothing.
+
+    Args:
+        bases: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base.
+        max_outputs: number of singular vectors; fewer where there are fewer columns or barcodes.
+        divisors: `[n]`, by which the centred row of each barcode is divided.
+
+    Returns:
+        A map of `4 * coordinates` inputs.
+    """
+    num_known = (bases >= 0).sum(axis=0)
+    counts = np.stack([(bases == base).sum(axis=0) for base in range(4)], axis=1)
+    mean = (counts / np.maximum(num_known, 1)[:, None]).astype(np.float32).ravel()
+    return LinearMap(mean, singular_vectors(_centred_blocks(bases, mean, divisors), max_outputs))
+
+
+def map_one_hot(bases: np.ndarray, linear_map: LinearMap, divisors: np.ndarray | None = None) -> np.ndarray:
+    """Float32 `[n, outputs]` of barcodes, as `fit_one_hot_map` takes them; never the whole one-hot matrix in memory."""
+    mapped = np.empty((len(bases), linear_map.matrix.shape[1]), np.float32)
+    begin = 0
+    for block in _centred_blocks(bases, linear_map.mean, divisors):
+        mapped[begin : begin + len(block)] = block @ linear_map.matrix
+        begin += len(block)
+    return mapped
+
+
+def _centred_blocks(bases: np.ndarray, mean: np.ndarray, divisors: np.ndarray | None) -> Iterator[np.ndarray]:
+    by_coordinate = mean.reshape(-1, 4)
+    for begin in range(0, len(bases), _BLOCK_ROWS):
+        block = bases[begin : begin + _BLOCK_ROWS, :, None]
+        centred = np.where(block >= 0, (block == np.arange(4)) - by_coordinate, 0).reshape(len(block), -1)
+        if divisors is not None:
+            centred = centred / divisors[begin : begin + _BLOCK_ROWS, None]
+        yield centred.astype(np.float32)

@@ -25,7 +25,7 @@ def accuracies(*ranks: str, share: float, n: int = 100) -> dict[str, Any]:
 
 
 def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any]:
-    """What all tasks give for a representation whose genus accuracy is `share`."""
+    """Scores of all tasks for a method whose genus accuracy is `share`."""
     rng = np.random.default_rng(seed)
 
     def near(value: float) -> float:
@@ -44,13 +44,13 @@ def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any
         for method in ("k-means", "ward", "hdbscan")
     ]
     knn = {
-        "n_keys": 1000,
+        "n_references": 1000,
         "n_queries": 120,
         **accuracies("phylum", "class", "order", share=near(0.97)),
         **accuracies("family", share=near((1 + share) / 2)),
         **accuracies("genus", share=share),
         "by_genus_size": [
-            {"n_keys": ends, **accuracies("genus", share=near(share), n=30)}
+            {"n_references": ends, **accuracies("genus", share=near(share), n=30)}
             for ends in ([1, 1], [2, 3], [4, 7], [8, 14])
         ],
         "by_similarity": [
@@ -58,14 +58,15 @@ def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any
             for low in (0.5, 0.6, 0.7, 0.8, 0.9)
         ],
         "by_order": [
-            {"taxon": order, **accuracies("genus", share=near(share), n=60 - 10 * place)}
-            for place, order in enumerate(ORDERS)
+            {"taxon": order, **accuracies("genus", share=near(share), n=60 - 10 * position)}
+            for position, order in enumerate(ORDERS)
         ],
         "confusions": [
-            {"genus": f"Aus{place}", "answered": f"Bus{place}", "family": "Cidae", "n": 9 - place} for place in range(6)
+            {"genus": f"Aus{position}", "predicted": f"Bus{position}", "family": "Cidae", "n": 9 - position}
+            for position in range(6)
         ],
         "seen_species": {
-            "n_keys": 1000,
+            "n_references": 1000,
             "n_queries": 300,
             **accuracies("genus", "family", share=0.995),
             **accuracies("species", share=0.98),
@@ -73,8 +74,8 @@ def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any
     }
     robustness = [{"change": "unchanged", "amount": None, **accuracies("genus", share=share)}]
     for change, amounts in CHANGES.items():
-        for place, amount in enumerate(amounts):
-            left = accuracies("genus", share=near(share * (1 - 0.15 * place)))
+        for position, amount in enumerate(amounts):
+            left = accuracies("genus", share=near(share * (1 - 0.15 * position)))
             robustness.append({"change": change, "amount": amount, **left})
     compression = [_compressed("float32", dimensions, 4 * dimensions, share)]
     for n in (128, 64, 32, 16, 8):
@@ -115,22 +116,22 @@ def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any
 
 
 def full_results(model: str = "tiny") -> dict[str, Any]:
-    """A whole `results.json`, one rival without vectors among its rivals."""
+    """A whole `results.json`, one baseline without vectors among its baselines."""
     aligned = {key: full_scores(0.93, 4)[key] for key in ("knn", "novelty", "robustness")}
     comparison = {"interval": [-0.3, -0.1], "p_value": 0.0004, "n_species": 40, "n_rows": 100}
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         **full_scores(0.7, 0),
         "fine_tuning": {**accuracies("species", share=0.96), "unseen": accuracies("genus", share=0.8)},
-        "read": {"n_barcodes": 1420, "n_cut": 3, "n_tokens": 90000, "n_unknown": 12},
-        "rivals": {
+        "tokenization": {"barcodes": 1420, "truncated": 3, "tokens": 90000, "unknown": 12},
+        "baselines": {
             "untrained": full_scores(0.62, 1),
             "kmer_4": full_scores(0.63, 2),
             "frame_lda": full_scores(0.9, 3, dimensions=200),
             "vsearch": {
                 **aligned,
                 "harmonic_mean": None,
-                "run_by": {"version": "2.22.1", "commands": ["vsearch --usearch_global queries.fasta"]},
+                "program": {"version": "2.22.1", "commands": ["vsearch --usearch_global queries.fasta"]},
             },
         },
         "comparisons": {
@@ -151,5 +152,5 @@ def full_results(model: str = "tiny") -> dict[str, Any]:
     }
 
 
-def _compressed(form: str, dimensions: int, n_bytes: int, share: float) -> dict[str, Any]:
-    return {"form": form, "dimensions": dimensions, "bytes": n_bytes, **accuracies("genus", share=share)}
+def _compressed(form: str, dimensions: int, num_bytes: int, share: float) -> dict[str, Any]:
+    return {"form": form, "dimensions": dimensions, "bytes": num_bytes, **accuracies("genus", share=share)}

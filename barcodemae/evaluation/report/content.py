@@ -1,4 +1,4 @@
-"""What a report is made of: sections, tables, and numbers as text."""
+"""The parts of a report: sections, tables, and numbers as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class Table:
-    """Text in columns; the first column says what a row is about.
+    """Text in columns; the first column names the row.
 
     Attributes:
         header: the columns' titles.
@@ -31,7 +31,7 @@ class Section:
         text: what was done, and how to read the numbers.
         terms: term -> its meaning.
         tables: the numbers.
-        pictures: file names of the plots that belong to it; those that were not drawn are passed over.
+        pictures: file names of the plots that belong to it; those that were not drawn are skipped.
     """
 
     title: str
@@ -64,7 +64,7 @@ def percent(share: float | None) -> str:
 def percent_within(share: float, interval: Sequence[float]) -> str:
     """`50.0 (40.0-60.0)`."""
     low, high = (f"{100 * bound:.1f}" for bound in interval)
-    # Two numbers with a sign are hard to tell apart around a dash.
+    # Two numbers with a sign are hard to read around a dash.
     between = " to " if min(interval) < 0 else "-"
     return f"{percent(share)} ({low}{between}{high})"
 

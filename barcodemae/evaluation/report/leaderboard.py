@@ -1,14 +1,19 @@
-"""One leaderboard from many evaluations: a table for each set of barcodes, a row for each representation."""
+"""One leaderboard from many evaluations: a table for each set of barcodes, a row for each method."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.assignments import ASSIGNMENTS_FILE, compare_assignments, read_assignments
+from barcodemae.evaluation.catalogue import title_of
 from barcodemae.evaluation.report.content import look_up
-from barcodemae.evaluation.report.entries import Entry, read_entries
 from barcodemae.evaluation.report.measures import MEASURES, interval_of
-from barcodemae.evaluation.report.paired import add_comparisons
 from barcodemae.evaluation.report.schema import load_results
 
 RESULTS_FILE = "results.json"
@@ -20,8 +25,57 @@ _HEADLINE = "genus, unseen"
 _TOLERANCE = 1e-9
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One method in one file of results.
+
+    Attributes:
+        name: for readers.
+        identity: equal for the same method in other files.
+        weights_sha256: of a model; None for baselines, and where it is not known.
+        scores: of its tasks.
+        provenance: of the file.
+        file: the file.
+        column: of the method in the assignments beside the file.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    weights_sha256: str | None
+    scores: dict[str, Any]
+    provenance: dict[str, Any]
+    file: Path
+    column: str
+
+
+def read_entries(results: dict[str, Any], file: Path) -> list[Entry]:
+    """The model and its baselines.
+
+    Args:
+        results: as in `results.json`.
+        file: that they come from.
+    """
+    run = results["provenance"]
+    name, weights = run["model"], run["weights_sha256"]
+    # One model may be read in several ways (pooling, layer), which are as many methods.
+    model = ("model", weights or name, json.dumps(run.get("identity", {}), sort_keys=True))
+    entries = [Entry(name, model, weights, results, run, file, name)]
+    for key, scores in results["baselines"].items():
+        baseline_name = title_of(key)
+        identity: tuple[str, ...] = ("baseline", key)
+        if key == "without_frame":
+            baseline_name, identity = f"{name}, {baseline_name}", ("baseline", key, *model)
+        elif key == "untrained":
+            # Models of one architecture have the same untrained model, which is recognised by its scores.
+            shares = [look_up(scores, ("knn", f"genus_accuracy{kind}")) for kind in ("", "_by_species")]
+            baseline_name = f"untrained (as {name})"
+            identity = ("baseline", key, str(run["seed"]), *(model if None in shares else map(str, shares)))
+        entries.append(Entry(baseline_name, identity, None, scores, run, file, key))
+    return entries
+
+
 def find_results(sources: Iterable[str | Path]) -> list[Path]:
-    """Files of results: those that are named, and every `results.json` under a folder that is named; each once.
+    """All files of results: those that are given, and every `results.json` in a folder that is given; each once.
 
     Raises:
         ConfigurationError: there is no such file or folder, or no results are in it.
@@ -39,22 +93,22 @@ def find_results(sources: Iterable[str | Path]) -> list[Path]:
 def merge_results(files: Sequence[Path], seed: int = 0) -> list[dict[str, Any]]:
     """Make boards of results; those on other data or with other splits never share a board.
 
-    A model is known by the SHA-256 of its weights (by its name, where there is none) and the way it is read, a rival
-    by its name. Where several files have the same number of one representation, that of the newest counts.
+    A model is identified by the SHA-256 of its weights (by its name, where there is none) and the way it is read, a
+    baseline by its name. Where several files have the same measure of one method, that of the newest counts.
 
     Args:
-        files: of results, of any version. Where `answers.parquet` stands beside a file, its rows can be compared.
-        seed: of the comparisons.
+        files: of results. Where `assignments.parquet` is beside a file, its rows can be compared.
+        seed: random seed of the comparisons.
 
     Returns:
         Boards, those with the most rows first: `data` (`name`, `sha256`), `splits`, and `rows`, best genus accuracy
         first: `name, weights_sha256, date, machine`; `files`, each with its folder; `scores`, title of a measure ->
         `value, interval` (None where there is none); `disagreements`, titles of measures of which the files have
-        different numbers; and `less_best`, what `comparison.compare_answers` says of the row and the best one, or None.
+        different numbers; and `less_best`, the row compared with the best one by `compare_assignments`, or None.
 
     Raises:
-        UnreadableFileError: a file is not JSON, or its answers are not Parquet.
-        ConfigurationError: a file does not hold results, or answers on one board are of different barcodes.
+        UnreadableFileError: a file is not JSON, or its assignments are not Parquet.
+        ConfigurationError: a file does not hold results, or assignments on one board are of different barcodes.
     """
     entries: dict[tuple[Any, ...], list[Entry]] = {}
     boards: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -69,7 +123,7 @@ def merge_results(files: Sequence[Path], seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _rows(entries: list[Entry], seed: int) -> list[dict[str, Any]]:
-    """Rows of one board; files of one representation in the order of their dates."""
+    """Rows of one board; files of one method in the order of their dates."""
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.provenance["date"]):
         groups.setdefault(entry.identity, []).append(entry)
@@ -110,3 +164,38 @@ def _row(group: list[Entry]) -> dict[str, Any]:
 def _rank(row: dict[str, Any]) -> float:
     """Best genus accuracy first; rows without one come last."""
     return -row["scores"].get(_HEADLINE, {"value": -1})["value"]
+
+
+def add_comparisons(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Entry]], seed: int = 0) -> None:
+    """Set `less_best` of every row but the first, where both have assignments.
+
+    Args:
+        rows: of one board, the best one first.
+        groups: the files of each row, the newest last.
+        seed: random seed of the comparisons.
+
+    Raises:
+        UnreadableFileError: assignments are not Parquet.
+        ConfigurationError: the assignments of two rows are of different barcodes.
+    """
+    read = cache(read_assignments)
+    assignments = [_newest_assignments(group, read) for group in groups]
+    if not assignments or assignments[0] is None:
+        return
+    best_table, best_column, best_file = assignments[0]
+    for row, found in zip(rows[1:], assignments[1:], strict=True):
+        if found is None:
+            continue
+        table, column, file = found
+        try:
+            row["less_best"] = compare_assignments(table, column, best_table, best_column, seed)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{file} and {best_file}: {error}") from error
+
+
+def _newest_assignments(group: Sequence[Entry], read: Callable[[Path], pa.Table]) -> tuple[pa.Table, str, Path] | None:
+    for entry in reversed(group):
+        file = entry.file.parent / ASSIGNMENTS_FILE
+        if file.is_file() and entry.column in (table := read(file)).column_names:
+            return table, entry.column, file
+    return None

@@ -1,20 +1,21 @@
-"""The measures by which representations are compared: the columns of the main table and of the leaderboard."""
+"""The methods in a file of results, and the measures by which they are compared: rows and columns of all tables."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from barcodemae.evaluation.catalogue import title_of
 from barcodemae.evaluation.report.content import Table, accuracy, look_up, percent
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a representation.
+    """One number that a task gives.
 
     Attributes:
         title: of its column.
-        path: where it stands in the scores of a representation.
-        meaning: what it says, for readers.
+        path: keys that lead to it in the scores of a method.
+        meaning: explanation for readers.
         with_interval: whether a table shows its interval.
     """
 
@@ -29,9 +30,8 @@ MEASURES = (
         "genus, unseen",
         ("knn", "genus_accuracy"),
         "genus of barcodes whose species is in no training split, from the nearest train barcode (by cosine, where "
-        "there are vectors). Only rows whose genus stands in train can be answered, and only they count. In brackets "
-        "the 95 % interval, from resamples of species: barcodes of one species stand or fall together, and an "
-        "interval over rows would be too narrow.",
+        "there are vectors). Only rows whose genus is in train count. In brackets the 95 % interval, from resamples of "
+        "species: barcodes of one species are not independent, and an interval over rows would be too narrow.",
         with_interval=True,
     ),
     Measure(
@@ -71,8 +71,8 @@ MEASURES = (
     Measure(
         "novelty AUROC",
         ("novelty", "auroc"),
-        "how well the similarity to the nearest train barcode tells species that stand in train from those that do "
-        "not; 50 is chance.",
+        "how well the similarity to the nearest train barcode separates species in train from those that are not; "
+        "50 is chance.",
         with_interval=True,
     ),
     Measure(
@@ -84,13 +84,13 @@ MEASURES = (
 
 
 def measured(scores: Iterable[Mapping[str, Any]]) -> list[Measure]:
-    """The measures that one of the representations has, in the order of `MEASURES`."""
+    """The measures that at least one of the methods has, in the order of `MEASURES`."""
     scores = list(scores)
     return [measure for measure in MEASURES if any(look_up(one, measure.path) is not None for one in scores)]
 
 
 def measures_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row for each representation, in percent; measures that none of them has are left out.
+    """A row for each method, in percent; measures that none of them has are left out.
 
     Args:
         scores: name -> scores.
@@ -112,5 +112,51 @@ def measure_cell(scores: Mapping[str, Any], measure: Measure) -> str:
 
 
 def interval_of(scores: Mapping[str, Any], measure: Measure) -> list[float] | None:
-    """The interval that stands beside a measure, or None."""
+    """The interval of a measure, or None."""
     return look_up(scores, (*measure.path[:-1], f"{measure.path[-1]}_interval"))
+
+
+def scores_by_method(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Readable name -> scores, the model first.
+
+    Args:
+        results: as in `results.json`.
+    """
+    model = results["provenance"]["model"]
+    found = {model: results}
+    for key, scores in results["baselines"].items():
+        name = title_of(key)
+        found[f"{name} (baseline)" if name in found else name] = scores
+    return found
+
+
+def by_accuracy(results: dict[str, Any]) -> list[str]:
+    """Readable names: the model, then its baselines by genus accuracy of unseen species, best first."""
+    model, *baselines = (found := scores_by_method(results))
+    # Those without a genus accuracy come last.
+    return [model, *sorted(baselines, key=lambda name: -found[name].get("knn", {}).get("genus_accuracy", -1))]
+
+
+def scores_of(results: dict[str, Any], task: str, num_baselines: int | None = None) -> dict[str, Any]:
+    """The scores of one task: name -> scores, for the model and the baselines that ran it, the model first.
+
+    Args:
+        results: as in `results.json`.
+        task: its key.
+        num_baselines: only so many baselines, those with the highest genus accuracy of unseen species; by default all
+            of them, in the order of the file.
+    """
+    found = scores_by_method(results)
+    model = results["provenance"]["model"]
+    names = list(found) if num_baselines is None else by_accuracy(results)
+    names = [name for name in names if found[name].get(task)]
+    if num_baselines is not None:
+        baselines = [name for name in names if name != model][:num_baselines]
+        names = [name for name in names if name == model] + baselines
+    return {name: found[name][task] for name in names}
+
+
+def of_same_queries(knn: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Nearest-neighbour scores of the methods with as many queries as the first, whose classes can be compared."""
+    first = next(iter(knn.values()))
+    return {name: scores for name, scores in knn.items() if scores["n_queries"] == first["n_queries"]}

@@ -1,1 +1,1 @@
-"""What is asked of a representation: one module per task."""
+"""The tasks of an evaluation, one module each."""

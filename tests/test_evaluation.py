@@ -1,0 +1,468 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from matplotlib.image import imread
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertModel
+
+import evaluate_embeddings
+from barcodemae.commands import run_command
+from barcodemae.data import sample_path
+from barcodemae.errors import BarcodeMAEError, ConfigurationError
+from barcodemae.evaluation import protocol, registry, run
+from barcodemae.evaluation.baselines.linear_maps import KmerCounts
+from barcodemae.evaluation.benchmark import build_benchmark
+from barcodemae.evaluation.options import EvaluationArguments
+from barcodemae.evaluation.report.schema import validate_results
+from barcodemae.evaluation.run import run_evaluation
+from barcodemae.evaluation.tasks.probes import linear_probe_scores
+from barcodemae.hub.checkpoint import WEIGHTS_FILE, save_checkpoint
+from barcodemae.training.curve import draw_training
+from helpers.evaluation_records import make_records
+from helpers.report_records import accuracies
+from helpers.small_encoders import base_tokenizer, small_model
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
+from tokenization_barcodemae import ReferenceFrame, build_kmer_tokenizer
+
+BASELINES = {"untrained", "without_frame", "kmer_4", "kmer_6", "frame_svd", "frame_lda"}
+FILES = {"results.json", "assignments.parquet", "report.md", "report.html", "accuracy.png", "ranks.png"}
+
+
+class CountingEmbedder:
+    """Stands in for `BarcodeEmbedder`: k-mer counts, shorter ones where the model is untrained or has no frame."""
+
+    frame = "a frame"
+
+    def __init__(self, k):
+        self.k = k
+
+    @classmethod
+    def from_pretrained(cls, model, use_frame=True, dtype=None):
+        return cls(4 if use_frame else 3)
+
+    @classmethod
+    def untrained_like(cls, embedder, seed):
+        return cls(2)
+
+    def encode(self, sequences, batch_size, show_progress_bar, normalize_embeddings, on_error):
+        return KmerCounts(self.k).embed(sequences)
+
+
+def of_genera(initials):
+    """The sample, cut to the genera that begin with one of these bases."""
+    records = pq.read_table(sample_path())
+    genera = np.array(records["genus"].to_pylist(), dtype=str)
+    splits = np.array(records["split"].to_pylist(), dtype=str)
+    return records.filter(np.isin(genera.astype("U1"), list(initials)) & (splits != "pretrain"))
+
+
+@pytest.fixture
+def small_file(tmp_path):
+    path = tmp_path / "small.parquet"
+    pq.write_table(of_genera("ABC"), path)
+    return path
+
+
+@pytest.fixture
+def tiny_records():
+    """49 rows of train, 3 of val, 21 of val_unseen."""
+    return of_genera("B")
+
+
+def stand_in(monkeypatch):
+    monkeypatch.setattr(registry, "BarcodeEmbedder", CountingEmbedder)
+    monkeypatch.setattr(registry, "weights_sha256", lambda name: "0123abcd")
+    monkeypatch.setattr(registry, "is_barcodemae", lambda name: True)
+
+
+def arguments(model, out, **others):
+    """What counts here is not kept: the stand-in can't tell what it is."""
+    return EvaluationArguments(model, str(out), cache_dir="none", **others)
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """No model, a short frame and a short probe."""
+    frame = ReferenceFrame.coi()
+    monkeypatch.setattr(ReferenceFrame, "coi", lambda: ReferenceFrame(frame.profile[:150], frame.min_score))
+    stand_in(monkeypatch)
+
+    def short_probe(output, benchmark, seed):
+        vectors = output.vectors
+        return linear_probe_scores(vectors.train, benchmark.train, vectors.seen, benchmark.seen, epochs=5, seed=seed)
+
+    monkeypatch.setitem(protocol._RUN, "linear_probe", short_probe)
+
+
+def test_a_model_without_frame_is_judged_once(tmp_path, small_file, counting, monkeypatch):
+    monkeypatch.setattr(CountingEmbedder, "frame", None)
+    results = run_evaluation(arguments("model", tmp_path / "out", data=str(small_file), tasks=["knn"]))
+    assert set(results["baselines"]) == BASELINES - {"without_frame"}
+
+
+def test_a_model_and_its_baselines(tmp_path, small_file, counting):
+    out = tmp_path / "out"
+    data = {"data": str(small_file), "queries": str(small_file)}
+    results = run_evaluation(arguments("model", out, **data, tasks=["knn", "linear_probe"]))
+    assert json.loads((out / "results.json").read_text()) == results
+    assert set(results["baselines"]) == BASELINES
+    for scores in (results, *results["baselines"].values()):
+        low, high = scores["knn"]["genus_accuracy_interval"]
+        assert 0 <= low <= scores["knn"]["genus_accuracy"] <= high <= 1
+        assert 0 < scores["knn"]["n_answerable"] <= scores["knn"]["n_queries"]
+        assert 0 < scores["extra_queries"]["knn"]["genus_accuracy"] <= 1
+        assert scores["harmonic_mean"] is None
+    assert 0 <= results["linear_probe"]["species_accuracy"] <= 1
+    assert "linear_probe" not in results["baselines"]["kmer_4"]
+    assert results["knn"] == results["baselines"]["kmer_4"]["knn"]
+
+
+def test_all_tasks_on_a_model_alone(tmp_path, small_file, counting):
+    out = tmp_path / "out"
+    results = run_evaluation(arguments("model", out, data=str(small_file), baselines=[]))
+    assert {file.name for file in out.iterdir()} >= FILES | {"map.png", "few_shot.png", "compression.png"}
+    assert list(results["splits"]) == ["train", "test", "test_unseen"]
+    accuracy, ami = results["knn"]["genus_accuracy"], results["clustering"]["bin_ami"]
+    assert 0 < ami <= 1
+    assert 0 < results["clustering"]["bin_ami_unseen"] <= 1
+    assert results["harmonic_mean"] == pytest.approx(2 / (1 / accuracy + 1 / ami))
+
+
+def test_a_model_alone_at_one_task(tmp_path, small_file, counting):
+    out = tmp_path / "out"
+    asked = arguments("model", out, data=str(small_file), query_split="val_unseen", tasks=["knn"], baselines=[])
+    results = run_evaluation(asked)
+    assert {file.name for file in out.iterdir()} >= FILES
+    assert not (out / "map.png").exists()
+    assert results["baselines"] == {}
+    assert results["harmonic_mean"] is None
+    assert "linear_probe" not in results
+    assert list(results["splits"]) == ["train", "val", "val_unseen"]
+
+
+def test_a_training_curve_is_drawn_even_of_a_run_that_goes_on(tmp_path, small_file, counting, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "lo')
+    out = tmp_path / "out"
+    drawn = []
+    monkeypatch.setattr(run, "draw_training", lambda lines: drawn.append(lines) or draw_training(lines))
+    run_evaluation(arguments(str(tmp_path), out, data=str(small_file), tasks=["knn"], baselines=[]))
+    assert drawn == [[{"step": 1, "loss": 3.0}]]
+    assert imread(out / "training.png").std() > 0
+
+
+def test_keys_without_a_genus_are_left_out():
+    records = make_records(
+        split=["train", "train", "test", "test_unseen"],
+        genus=["Aus", "", "Aus", "Aus"],
+        species=["Aus a", "", "Aus a", "Aus b"],
+    )
+    assert len(build_benchmark(records).train) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"split": ["train", "val"]}, "expected rows of the split 'test', got splits: train, val"),
+        ({"genus": ["Aus", "Aus"]}, "got splits: none"),
+        (
+            {"split": ["train", "test", "test_unseen"], "genus": ["A", "A", "B"], "species": ["A a", "A a", "B b"]},
+            "expected a genus of the split train in test_unseen, got none",
+        ),
+        (
+            {"split": ["train", "test", "test_unseen"], "genus": ["A", "A", "A"], "species": ["A a", "A b", "A b"]},
+            "expected a species of the split train in test, got none",
+        ),
+        (
+            {"split": ["train", "test", "test_unseen"], "genus": ["A", "A", "A"], "species": ["A a", "A a", "A a"]},
+            "expected species in test_unseen that are not in train, got 1 that are, such as A a",
+        ),
+    ],
+)
+def test_splits_that_cannot_be_evaluated(columns, message):
+    with pytest.raises(ConfigurationError, match=message):
+        build_benchmark(make_records(**columns))
+
+
+def test_extra_queries_that_cannot_be_answered():
+    records = make_records(split=["train", "test", "test_unseen"], genus=["A", "A", "A"], species=["A a", "A a", "A b"])
+    with pytest.raises(ConfigurationError, match="expected a genus of the split train in the extra queries"):
+        build_benchmark(records, extra=make_records(genus=["B"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tasks", "knn", "blast"], "robustness, fine_tuning, got blast"),
+        (["--batch_size", "0"], "--batch_size 0: expected 1 or more"),
+        (["--data", "missing.parquet"], "missing.parquet"),
+        (["--query_split", "nothing"], "expected rows of the split 'nothing'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path, counting, monkeypatch, capsys):
+    out = tmp_path / "out"
+    words = [
+        "evaluate_embeddings.py",
+        "--model",
+        "organisation/model",
+        "--output_dir",
+        str(out),
+        "--cache_dir",
+        "none",
+        *options,
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stopped:
+        run_command(evaluate_embeddings.main)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not out.exists()
+
+
+def test_a_file_where_the_results_should_go(small_file, counting):
+    with pytest.raises(ConfigurationError, match="expected a folder for the results, got a file"):
+        run_evaluation(arguments("model", small_file, data=str(small_file)))
+
+
+def test_an_error_of_many_lines_becomes_one(capsys):
+    def fail():
+        raise BarcodeMAEError("first\n  second")
+
+    with pytest.raises(SystemExit):
+        run_command(fail)
+    assert capsys.readouterr().err == "error: first second\n"
+
+
+def test_the_command_prints_the_table(tmp_path, small_file, counting, monkeypatch, capsys):
+    out = tmp_path / "out"
+    words = ["evaluate_embeddings.py", "--model", "model", "--output_dir", str(out)]
+    words += ["--data", str(small_file), "--cache_dir", "none"]
+    monkeypatch.setattr(sys, "argv", [*words, "--tasks", "knn", "--baselines", "none"])
+    run_command(evaluate_embeddings.main)
+    printed = capsys.readouterr().out
+    assert "| model " in printed
+    assert str(out) in printed
+
+
+@pytest.mark.slow
+def test_the_whole_road_in_a_process(tmp_path, small_file):
+    from tokenization_barcodemae import ReferenceFrame
+
+    config = BarcodeMAEConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    save_checkpoint(tmp_path / "model", BarcodeMAEModel(config), ReferenceFrame.coi())
+    script = Path(evaluate_embeddings.__file__)
+
+    def evaluate(name):
+        words = [sys.executable, script, "--model", tmp_path / "model", "--output_dir", tmp_path / name]
+        done = subprocess.run([*words, "--data", small_file], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert "| frame SVD + LDA |" in done.stdout
+        assert {file.name for file in (tmp_path / name).iterdir()} >= FILES | {"map.png"}
+        results = json.loads((tmp_path / name / "results.json").read_text())
+        del results["provenance"]
+        return results
+
+    assert evaluate("first") == evaluate("second")
+
+
+@pytest.mark.slow
+def test_baselines_stand_in_their_order_on_the_sample(tmp_path, monkeypatch):
+    """Linear maps of the frame beat 6-mers, and these 4-mers, as on the larger data."""
+    stand_in(monkeypatch)
+    asked = arguments("model", tmp_path / "out", query_split="val_unseen", tasks=["knn"])
+    baselines = run_evaluation(asked)["baselines"]
+    accuracies = [baselines[name]["knn"]["genus_accuracy"] for name in ("frame_lda", "frame_svd", "kmer_6", "kmer_4")]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_ranks_that_a_file_lacks_are_said_not_to_be_asked(tmp_path, tiny_records, counting):
+    data = tmp_path / "records.parquet"
+    pq.write_table(tiny_records.drop_columns(["phylum", "class", "order", "family", "bin"]), data)
+    knn = run_evaluation(arguments("model", tmp_path / "out", data=str(data), tasks=["knn", "novelty"]))["knn"]
+    assert knn["n_answerable_by_rank"] | {"genus": 0} == dict.fromkeys(knn["n_answerable_by_rank"], 0)
+    assert {key for key in knn if key.endswith("_accuracy")} == {"genus_accuracy"}
+    assert [entry["taxon"] for entry in knn["by_order"]] == [""]
+
+
+def test_barcodes_that_lose_what_can_be_read_are_answered_wrongly(tmp_path, tiny_records, checkpoint):
+    """A mini-barcode out of a long run of N has no k-mer that is known."""
+    holes = [barcode[:150] + "N" * 250 + barcode[400:] for barcode in tiny_records["nucleotides"].to_pylist()]
+    column = tiny_records.column_names.index("nucleotides")
+    data = tmp_path / "records.parquet"
+    pq.write_table(tiny_records.set_column(column, "nucleotides", pa.array(holes)), data)
+    results = run_evaluation(
+        arguments(str(checkpoint), tmp_path / "out", data=str(data), tasks=["robustness"], baselines=[])
+    )
+    num_asked = {entry["change"]: entry["n_answerable"] for entry in results["robustness"]}
+    assert num_asked["mini_barcode"] == num_asked["unchanged"] > 0
+
+
+def test_a_fine_tuned_model_of_another_origin_is_not_taken_for_this_one(tmp_path, small_file, counting, monkeypatch):
+    folders = []
+    monkeypatch.setattr(run, "fine_tune", lambda checkpoint, source, folder, *others: folders.append(folder))
+    scores = {**accuracies("species", share=0.9), "unseen": accuracies("genus", share=0.8)}
+    monkeypatch.setattr(run, "fine_tuning_scores", lambda *asked: scores)
+    out = tmp_path / "out"
+    for weights, seed, epochs in (("a", 0, 5), ("a", 0, 5), ("b", 0, 5), ("a", 1, 5), ("a", 0, 6)):
+        monkeypatch.setattr(registry, "weights_sha256", lambda name, weights=weights: weights)
+        asked = {"data": str(small_file), "tasks": ["fine_tuning"], "baselines": []}
+        results = run_evaluation(arguments("model", out, **asked, seed=seed, fine_tuning_epochs=epochs))
+        assert results["fine_tuning"] == scores
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == 4
+    assert {folder.parent for folder in folders} == {out / "fine_tuning"}
+
+
+@pytest.fixture
+def refused(tmp_path, tiny_records, checkpoint, monkeypatch, capsys):
+    """Run the command on a small file and the checkpoint, see that it refuses, and give its line."""
+
+    def refuse(*options, records=tiny_records, model=checkpoint):
+        data, out = tmp_path / "records.parquet", tmp_path / "out"
+        pq.write_table(records, data)
+        given = {"--model": model, "--data": data, "--query_split": "val_unseen", "--output_dir": out}
+        given |= {"--cache_dir": "none", "--baselines": "none"}
+        words = [word for pair in given.items() if pair[0] not in options for word in map(str, pair)]
+        monkeypatch.setattr(sys, "argv", ["evaluate_embeddings.py", *words, *map(str, options)])
+        with pytest.raises(SystemExit) as stopped:
+            run_command(evaluate_embeddings.main)
+        assert stopped.value.code == 2
+        assert not out.exists()
+        # Before it stand what was read, and progress.
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        return line
+
+    return refuse
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Folder of a small BERT with a tokenizer of single bases."""
+    folder = tmp_path / "stranger"
+    small_model("bert").save_pretrained(folder)
+    base_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def with_column(records, name, values):
+    return records.set_column(records.column_names.index(name), name, pa.array(values))
+
+
+def test_a_file_in_which_nothing_can_be_asked_is_refused(refused, tiny_records):
+    expected = "expected a species of the split train in val, got none"
+    assert expected in refused("--tasks", "knn", records=tiny_records.drop_columns("species"))
+    splits = tiny_records["split"].to_pylist()
+    strange = ["Xus" if split == "val_unseen" else "Bus" for split in splits]
+    line = refused("--tasks", "knn", records=with_column(tiny_records, "genus", strange))
+    assert "expected a genus of the split train in val_unseen, got none" in line
+
+
+def test_one_class_is_refused(refused, tiny_records):
+    n = len(tiny_records)
+    line = refused("--tasks", "knn", records=with_column(tiny_records, "genus", ["Bus"] * n))
+    assert "expected references of two taxa or more to tell apart by genus, got one" in line
+    splits = tiny_records["split"].to_pylist()
+    species = ["Bus x" if split == "val_unseen" else "Bus b" for split in splits]
+    line = refused("--tasks", "linear_probe", records=with_column(tiny_records, "species", species))
+    assert "expected two species or more in the train split to tell apart, got one" in line
+
+
+def test_more_neighbours_than_rows_are_refused(refused):
+    line = refused("--tasks", "knn", "--neighbours", "50")
+    assert "expected at most 49 neighbours, the rows of train, got 50" in line
+
+
+def test_vectors_that_are_not_finite_are_refused(refused, checkpoint, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    weights = {name: weight * float("nan") for name, weight in load_file(broken / WEIGHTS_FILE).items()}
+    save_file(weights, broken / WEIGHTS_FILE, {"format": "pt"})
+    assert "NaN or infinity in 49 of 49" in refused("--tasks", "knn", model=broken)
+
+
+def test_a_tokenizer_that_knows_no_dna_is_refused(refused, stranger):
+    base_tokenizer("GHIKL").save_pretrained(stranger)
+    line = refused("--tasks", "knn", "--prepare", "lower", model=stranger)
+    assert "maps all of 49 barcodes to unknown tokens" in line
+
+
+def test_code_of_a_models_own_is_refused(refused, stranger):
+    config = json.loads((stranger / "config.json").read_text())
+    config |= {"model_type": "unheard_of", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
+    (stranger / "config.json").write_text(json.dumps(config))
+    (stranger / "own.py").write_text("raise SystemExit('this ran')\n")
+    assert "needs code of its own to run" in refused("--tasks", "knn", model=stranger)
+
+
+def test_what_cannot_end_well_is_refused_at_once(refused, stranger, checkpoint, tmp_path, monkeypatch):
+    line = refused("--tasks", "knn", "fine_tuning", model=stranger)
+    assert "--tasks fine_tuning: expected a checkpoint of BarcodeMAE, got another encoder" in line
+    assert "--seed -1: expected 0 or more" in refused("--seed", "-1")
+    assert "--fine_tuning_epochs 0.0: expected more than 0" in refused("--fine_tuning_epochs", "0")
+    assert "needs code of its own to run" in refused("--baselines", "kmer_4", "caduceus")
+    for name in ("kmer_4", "genus"):
+        shutil.copytree(checkpoint, tmp_path / name)
+        assert f"as {name} is that of a baseline or column" in refused(model=tmp_path / name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "vsearch is not on the PATH: install" in refused("--baselines", "vsearch")
+
+
+@pytest.mark.slow
+def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_records, checkpoint):
+    data, stranger = tmp_path / "records.parquet", tmp_path / "stranger"
+    pq.write_table(tiny_records, data)
+    tokenizer = build_kmer_tokenizer(3, model_max_length=256)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **size)).save_pretrained(stranger)
+    tokenizer.save_pretrained(stranger)
+
+    def evaluate(model, *options):
+        out = tmp_path / "results" / model.name
+        words = [sys.executable, Path(evaluate_embeddings.__file__), "--model", model, "--output_dir", out]
+        words += ["--data", data, "--query_split", "val_unseen", "--cache_dir", tmp_path / "cache", *options]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert {file.name for file in out.iterdir()} >= FILES
+        results = json.loads((out / "results.json").read_text())
+        validate_results(results)
+        return results, pq.read_table(out / "assignments.parquet")
+
+    programs = [name for name in ("vsearch", "blastn") if shutil.which(name)]
+    named = ["untrained", "kmer_4", "frame_lda", *programs]
+    results, answers = evaluate(checkpoint, "--tasks", "all", "--baselines", *named, "--fine_tuning_epochs", "0.5")
+    baselines = results["baselines"]
+    assert list(baselines) == named
+    assert set(results) >= {*protocol._RUN, "fine_tuning"}
+    assert set(baselines["frame_lda"]) == {*protocol._RUN, "harmonic_mean"}
+    for name in programs:
+        assert set(baselines[name]) == {"knn", "novelty", "robustness", "harmonic_mean", "run_by"}
+    assert set(results["comparisons"]) == set(baselines)
+    assert answers.column_names == ["id", "species", "genus", checkpoint.name, *baselines]
+    assert len(answers) == results["knn"]["n_answerable"]
+    right = np.mean(np.array(answers["kmer_4"].to_pylist()) == np.array(answers["genus"].to_pylist()))
+    assert right == pytest.approx(baselines["kmer_4"]["knn"]["genus_accuracy"])
+
+    other, _ = evaluate(stranger, "--tasks", "knn", "--baselines", "untrained", "kmer_4", "--pooling", "mean")
+    assert other["provenance"]["identity"]["pooling"] == "mean"
+    assert other["tokenization"]["truncated"] == 0
+    assert other["baselines"]["kmer_4"]["knn"] == baselines["kmer_4"]["knn"]
+
+    board = tmp_path / "leaderboard.md"
+    words = ["leaderboard", "--results", tmp_path / "results", "--output", board]
+    done = subprocess.run([sys.executable, "-m", "barcodemae.cli", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (merged,) = json.loads(board.with_suffix(".json").read_text())["boards"]
+    names = [row["name"] for row in merged["rows"]]
+    assert {checkpoint.name, "stranger", "untrained (as stranger)", "4-mer counts"} <= set(names)
+    assert len(names) == len(set(names)) == 3 + len(named)
+    assert all(row["less_best"] is not None for row in merged["rows"][1:])
