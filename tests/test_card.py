@@ -178,7 +178,7 @@ def test_results_stand_beside_their_baselines_and_words_follow_the_numbers(folde
 
 def test_without_baselines_nothing_is_compared(folder):
     write_results(folder, baselines={})
-    assert "this model 62.5 %; no baseline was run beside it." in section(render_card(folder, REPOSITORY), "Results")
+    assert "this model 62.5 %; no baseline was run." in section(render_card(folder, REPOSITORY), "Results")
 
 
 def test_every_evaluation_is_told(folder):

@@ -369,7 +369,7 @@ def test_a_file_in_which_nothing_can_be_asked_is_refused(refused, tiny_records):
 def test_one_class_is_refused(refused, tiny_records):
     n = len(tiny_records)
     line = refused("--tasks", "knn", records=with_column(tiny_records, "genus", ["Bus"] * n))
-    assert "expected references of two taxa or more to tell apart by genus, got one" in line
+    assert "expected references of at least two taxa at the rank genus, got one" in line
     splits = tiny_records["split"].to_pylist()
     species = ["Bus x" if split == "val_unseen" else "Bus b" for split in splits]
     line = refused("--tasks", "linear_probe", records=with_column(tiny_records, "species", species))
