@@ -19,11 +19,17 @@ from spread import whitened
 
 from barcodemae.commands import parse_arguments, run_command
 from barcodemae.embedding import BarcodeEmbedder
-from barcodemae.evaluation.benchmark import Benchmark, build_benchmark
-from barcodemae.evaluation.bootstrap import species_bootstrap
+from barcodemae.evaluation.baselines.linear_maps import FrameSVD
+from barcodemae.evaluation.benchmark import (
+    Benchmark,
+    answerable,
+    build_benchmark,
+    labels,
+    read_usable_records,
+    species_of_rows,
+)
 from barcodemae.evaluation.report.content import Table, as_markdown
-from barcodemae.evaluation.rivals.frame_maps import FrameSVD
-from barcodemae.evaluation.splits import answerable, labels, read_usable_records, species_of_rows
+from barcodemae.evaluation.scores import species_bootstrap
 from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.vectors.nearest import nearest_by_cosine

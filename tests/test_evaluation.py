@@ -373,7 +373,7 @@ def test_one_class_is_refused(refused, tiny_records):
     splits = tiny_records["split"].to_pylist()
     species = ["Bus x" if split == "val_unseen" else "Bus b" for split in splits]
     line = refused("--tasks", "linear_probe", records=with_column(tiny_records, "species", species))
-    assert "expected two species or more in the train split to tell apart, got one" in line
+    assert "expected at least two species in the train split, got one" in line
 
 
 def test_more_neighbours_than_rows_are_refused(refused):

@@ -159,13 +159,13 @@ def test_a_killed_process_loses_the_block_it_was_at(tmp_path):
     script.write_text(
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import test_kept_vectors as tests\n"
-        "tests.module._BLOCK_ROWS = 3\n"
+        "import test_vector_cache as tests\n"
+        "tests.vector_cache._BLOCK_ROWS = 3\n"
         "def embed(sequences):\n"
         "    if tests.BARCODES[7] in sequences:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return tests.Lengths()(sequences)\n"
-        "tests.kept_vectors(Path(sys.argv[1]), tests.KEY, tests.BARCODES, embed)\n"
+        "tests.cached_vectors(Path(sys.argv[1]), tests.KEY, tests.BARCODES, embed)\n"
     )
     command = [sys.executable, script, tmp_path / "cache"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}, timeout=120)
