@@ -1,6 +1,5 @@
 """Barcodes to vectors by their letters alone: a tuned checkpoint without its network, and without torch."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -11,10 +10,17 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.errors import BadRecordError, CheckpointError
-from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
+from barcodemae.hub.checkpoint_files import (
+    CONFIG_FILE,
+    FRAME_FILE,
+    WEIGHTS_FILE,
+    find_checkpoint,
+    optional_file,
+    read_config,
+)
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
-_FILES = ("config.json", FRAME_FILE, WEIGHTS_FILE)
+_FILES = (CONFIG_FILE, FRAME_FILE, WEIGHTS_FILE)
 
 _CHUNK = 4096
 # The one-hot letters of so many barcodes stay in the processor's cache.
@@ -75,8 +81,7 @@ class LetterEmbedder:
             config, frame, weights = (optional_file(place, file, revision) for file in _FILES)
             if config is None or frame is None or weights is None:
                 raise CheckpointError(f"{name}: expected {', '.join(_FILES)} in it, as a tuned checkpoint has them")
-            k = json.loads(config.read_text(encoding="utf-8"))["k"]
-            return cls(_read_table(weights), ReferenceFrame.load(frame), k)
+            return cls(_read_table(weights), ReferenceFrame.load(frame), read_config(config)["k"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(f"{name}: no letters of a tuned model: {shorten(str(error), 300)}") from error
 
@@ -152,4 +157,10 @@ def _read_table(weights: Path) -> np.ndarray:
         keys = [key for key in _TABLE_KEYS if key in file.keys()]  # noqa: SIM118, it is no dictionary
         if not keys:
             raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")
-        return file.get_tensor(keys[0])[:-1].astype(np.float32)
+        table = file.get_tensor(keys[0])
+    if table.ndim != 2 or len(table) < 5 or len(table) % 4 != 1 or not table.shape[1]:
+        raise ValueError(f"expected {keys[0]} of four rows for each coordinate and one more, got {table.shape}")
+    table = table[:-1].astype(np.float32)
+    if not np.isfinite(table).all():
+        raise ValueError(f"expected finite numbers in {keys[0]}, got others")
+    return table

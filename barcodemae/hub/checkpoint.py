@@ -6,12 +6,22 @@ from textwrap import shorten
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, find_checkpoint, optional_file, weights_sha256
+from barcodemae.hub.checkpoint_files import (
+    CONFIG_FILE,
+    FRAME_FILE,
+    WEIGHTS_FILE,
+    find_checkpoint,
+    optional_file,
+    read_config,
+    weights_sha256,
+)
 from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, build_kmer_tokenizer, encoder_of
@@ -22,6 +32,7 @@ __all__ = [
     "Checkpoint",
     "find_checkpoint",
     "load_checkpoint",
+    "load_model",
     "load_saved_tokenizer",
     "save_checkpoint",
     "weights_sha256",
@@ -72,7 +83,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
-    """Load a folder, a shipped checkpoint or a Hub repository.
+    """Load a folder, a shipped checkpoint or a Hub repository. No code that it brings is run, and nobody is asked.
 
     Args:
         name: a folder, a checkpoint that comes with the package, or an id on the Hub.
@@ -88,17 +99,15 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         raise CheckpointError(
             f"{name}: expected a folder, ORG/NAME on the Hub, or a checkpoint that comes with the package ({shipped})"
         )
-    options: dict[str, Any] = {"revision": revision, "dtype": torch.float32}
     try:
-        config = BarcodeMAEConfig.from_pretrained(place, **options)
-        loaded: Any = BarcodeMAEModel.from_pretrained(place, config=config, output_loading_info=True, **options)
+        model, loading = load_model(BarcodeMAEModel, place, revision)
         frame_file = optional_file(place, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
         tokenizer = load_saved_tokenizer(place, revision)
         encoder = encoder_of(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
-    model, loading = loaded
+    config = model.config
     if loading["missing_keys"] or loading["mismatched_keys"]:
         absent = sorted(map(str, loading["missing_keys"] or loading["mismatched_keys"]))
         raise CheckpointError(f"{name}: expected all weights of the encoder, but {absent[0]} and maybe more is missing")
@@ -110,9 +119,60 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
     return Checkpoint(model.eval(), tokenizer, encoder, frame)
 
 
+def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | None = None) -> tuple[Any, Any]:
+    """A model in float32, its weights those of `model.safetensors` and of no other file.
+
+    Args:
+        kind: of the family.
+        place: a folder, or an id on the Hub.
+        revision: branch, tag or commit of a Hub repository.
+
+    Returns:
+        The model, and what transformers tells of its weights: `missing_keys` and more.
+
+    Raises:
+        OSError, ValueError: a file is missing or broken, or the weights are not those of the configuration.
+    """
+    settings, weights = (optional_file(place, file, revision) for file in (CONFIG_FILE, WEIGHTS_FILE))
+    if settings is None or weights is None:
+        raise ValueError(f"expected {CONFIG_FILE} and {WEIGHTS_FILE} in it")
+    read_config(settings)
+    config = BarcodeMAEConfig.from_pretrained(place, revision=revision)
+    _check_sizes(kind, config, weights)
+    return kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=load_file(weights),
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+    )
+
+
+def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights: Path) -> None:
+    """See to it that a configuration is that of its weights before any memory is taken for it.
+
+    Raises:
+        ValueError: it has more layers, or other sizes.
+    """
+    with safe_open(weights, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for num_layers in (config.num_hidden_layers, config.decoder_num_hidden_layers or 1):
+        if not 1 <= num_layers <= len(shapes):
+            raise ValueError(f"expected weights of a layer or more, {num_layers} by {CONFIG_FILE}, got {len(shapes)}")
+    with torch.device("meta"):
+        model: Any = kind(config)
+    prefix = f"{model.base_model_prefix}."
+    for name, value in model.state_dict().items():
+        names = (name, name.removeprefix(prefix), f"{prefix}{name}")
+        found = next((shapes[one] for one in names if one in shapes), tuple(value.shape))
+        if found != value.shape:
+            raise ValueError(f"expected {name} of {tuple(value.shape)}, as {CONFIG_FILE} has it, got {found}")
+
+
 def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> Any:
     """A tokenizer of a folder or a Hub repository, as it can be saved again: without a note of where it was."""
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     for note in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(note, None)
     return tokenizer

@@ -1,14 +1,32 @@
 """The files of a checkpoint, wherever it lies. Nothing here needs torch."""
 
+import json
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
 from barcodemae.errors import CheckpointError
 from barcodemae.provenance import sha256
 
+CONFIG_FILE = "config.json"
 FRAME_FILE = "reference_frame.safetensors"
 WEIGHTS_FILE = "model.safetensors"
+
+MAX_K = 12
+"""There are 17 million 12-mers."""
+
+# By these, a configuration has transformers load other weights, or code of other repositories. The code that an
+# `auto_map` names is for the Auto classes of those who trust it; here it is never loaded.
+_LEADS_ELSEWHERE = (
+    "transformers_weights",
+    "quantization_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "_experts_implementation",
+    "per_layer_config",
+)
 
 
 def find_checkpoint(name: str | Path) -> str | Path:
@@ -62,3 +80,25 @@ def optional_file(name: str | Path, file: str, revision: str | None = None) -> P
         return Path(hf_hub_download(str(name), file, revision=revision))
     except EntryNotFoundError:
         return None
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint, of which nothing leads elsewhere.
+
+    Args:
+        file: its `config.json`.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is no JSON object, its `k` is no number of nucleotides, or it leads to other files or code.
+    """
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{CONFIG_FILE}: expected an object, got {type(config).__name__}")
+    for key in _LEADS_ELSEWHERE:
+        if config.get(key) is not None:
+            raise ValueError(f"{CONFIG_FILE}: expected no {key}, got {config[key]!r}")
+    k = config.get("k", 1)
+    if type(k) is not int or not 1 <= k <= MAX_K:
+        raise ValueError(f"{CONFIG_FILE}: expected k, a whole number from 1 to {MAX_K}, got {k!r}")
+    return config

@@ -15,6 +15,7 @@ BarcodeMAE. A request is JSON:
 Bad input raises `ValueError`; the toolkit that runs handlers answers that with status 400 and {"error": message}.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -55,12 +56,17 @@ class EndpointHandler:
         path: folder of the repository; by default the one that this file lies in.
 
     Raises:
-        ValueError: the folder's weights lack part of the encoder.
+        ValueError: the folder's weights lack part of the encoder, or its `config.json` names code of another place.
     """
 
     def __init__(self, path: str = ""):
         folder = Path(path) if path else _FOLDER
-        # What this runs is the model code of this folder, and of no other place.
+        # What this runs is the model code of this folder, and of no other place: an endpoint serves a repository that
+        # its owner chose to run. The tokenizer needs no code.
+        auto_map = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {})
+        for code in auto_map.values():
+            if "--" in code:
+                raise ValueError(f"{folder}: expected model code of this repository in auto_map, got {code}")
         model, loading = AutoModelForMaskedLM.from_pretrained(
             folder, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
         )
@@ -72,7 +78,7 @@ class EndpointHandler:
             )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.encoder = encoder_of(self.tokenizer)
         frame_file = folder / "reference_frame.safetensors"
         self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from barcodemae.embedding.engines import load_engine
+from barcodemae.errors import LibraryError
 from barcodemae.hub.checkpoint_files import weights_sha256
 from barcodemae.hub.library_files import find_library
 from barcodemae.provenance import without_folder
@@ -29,7 +30,7 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Libra
             package, or an id on the Hub.
 
     Raises:
-        LibraryError: the library is missing or broken, or was made with another model.
+        LibraryError: the library is missing or broken, or was made with another model, or one of other sizes.
         CheckpointError: the model is missing or broken.
         HubError: the library is on the Hub, and can't be had from there.
     """
@@ -37,4 +38,12 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Libra
     told = library.manifest.model
     name = told["name"] if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, told["engine"]))
-    return library, load_engine(told["engine"], name)
+    engine = load_engine(told["engine"], name)
+    frame_length = 0 if engine.frame is None else engine.frame.length
+    made, found = (library.manifest.dimension, library.manifest.frame_length), (engine.dimension, frame_length)
+    if made != found:
+        raise LibraryError(
+            f"{library.folder}: expected vectors of {found[0]} numbers on a frame of {found[1]} nucleotides, as "
+            f"{told['name']} makes them, got {made[0]} on {made[1]}"
+        )
+    return library, engine

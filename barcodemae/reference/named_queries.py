@@ -130,7 +130,8 @@ def ask_own(library: Library, embedder: Embedder, lengths: Sequence[int] = (), s
     asked, is_new = asked[both], np.arange(len(both)) >= len(held)
     known = {rank: of_rank.of(of_rank.numbers[asked]) for rank, of_rank in names.items()}
     pairs = np.unique(np.stack([genera[with_species], species[with_species]]), axis=1)
-    num_species_of_genus = np.bincount(pairs[0][pairs[0] >= 0], minlength=genera.max() + 1)
+    # The last number is that of records without a genus, whose number is -1; there may be no others.
+    num_species_of_genus = np.bincount(pairs[0][pairs[0] >= 0], minlength=genera.max() + 2)
     is_absent = is_new & (genera[asked] >= 0) & (num_species_of_genus[genera[asked]] == 1)
     return _judged(found, names, known, read.num_letters[both], is_new, is_absent)
 

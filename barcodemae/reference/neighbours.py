@@ -1,5 +1,8 @@
 """The references near a query: found by their vectors, ordered by their letters too."""
 
+import numpy as np
+
+from barcodemae.errors import CheckpointError
 from barcodemae.reference.embedder import Embedder
 from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, choose_voters
 from barcodemae.reference.library import Library
@@ -13,6 +16,12 @@ def find_neighbours(library: Library, embedder: Embedder, queries: OnMarker) -> 
         library: to search.
         embedder: the one that the library was made with.
         queries: `[n]`, all of which fit.
+
+    Raises:
+        CheckpointError: the model makes vectors that are not finite.
     """
     vectors = embedder.encode(queries.sequences, normalize_embeddings=True, placement=queries.placement)
+    if not np.isfinite(vectors).all():
+        name = library.manifest.model["name"]
+        raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
     return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.letters, library.letters)

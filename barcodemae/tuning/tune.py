@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, weights_sha256
+from barcodemae.hub.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    weights_sha256,
+)
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
@@ -161,10 +167,7 @@ def _with_head(name: str, of_head: dict[str, int]) -> Any:
 
     A decoder of the pooled vector stays behind: nothing but pretraining needs it.
     """
-    loaded: Any = BarcodeMAEForPreTraining.from_pretrained(
-        find_checkpoint(name), dtype=torch.float32, output_loading_info=True
-    )
-    pretrained, loading = loaded
+    pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
     if pretrained.decoder is None or any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
         pretrained = pretrained.bert
     else:
