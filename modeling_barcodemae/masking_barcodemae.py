@@ -50,17 +50,19 @@ def partition_equally(noise: Tensor, known: Tensor, mask_ratio: float, num_kept:
     """Keep the same number of places in every row: those with the smallest noise.
 
     Args:
-        noise: `[batch, places]`, uniform in [0, 1).
+        noise: `[batch, places]`, uniform in [0, 1); infinite where a place is not to be kept. A row that has fewer
+            others keeps fewer.
         known: `[batch, places]`, places that may be kept or masked.
         mask_ratio: share of the places to mask, counted in the row that has fewest.
-        num_kept: the number to keep, where the caller knows it; no row may have fewer known places. Then nothing is
+        num_kept: the number to keep, where the caller knows it; no row may have fewer places to keep. Then nothing is
             read back from the device, and no shape depends on the data.
     """
     order, present_counts = _order_places(noise, known), known.sum(1)
     if num_kept is not None:
         return Partition(order, torch.full_like(present_counts, num_kept), present_counts, num_kept, num_kept)
     num_kept = count_kept(int(present_counts.min()), mask_ratio)
-    return _partition(order, present_counts.clamp(max=num_kept), present_counts)
+    kept_counts = (known & noise.isfinite()).sum(1).clamp(max=num_kept)
+    return _partition(order, kept_counts, present_counts)
 
 
 def partition_by_chance(noise: Tensor, known: Tensor, mask_ratio: float) -> Partition:
@@ -126,7 +128,9 @@ def put_places(values: Tensor, places: Tensor, into: Tensor) -> Tensor:
 
 
 def _order_places(noise: Tensor, present: Tensor) -> Tensor:
-    return noise.masked_fill(~present, float("inf")).argsort(dim=1, stable=True)
+    # Infinite noise ranks before what is absent.
+    ranks = noise.clamp(max=torch.finfo(noise.dtype).max).masked_fill(~present, float("inf"))
+    return ranks.argsort(dim=1, stable=True)
 
 
 def _partition(order: Tensor, kept_counts: Tensor, present_counts: Tensor) -> Partition:

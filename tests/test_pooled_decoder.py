@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, BertModel
 
-from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.model import build_model, choose_start
@@ -285,9 +284,3 @@ class TestTraining:
             pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "c"), **still)) / "model.safetensors"
         )
         assert all(torch.equal(value, begun[name]) for name, value in weights.items())
-
-    def test_other_objectives_have_no_pooled_decoder(self, file):
-        for objective in ("mlm", "causal", "classification"):
-            args = ModelArguments(objective=objective, pooled_decoder_weight=1.0)
-            with pytest.raises(ConfigurationError, match=f"--pooled_decoder_weight 1.0: .* mae, got {objective}"):
-                choose_start(args, DataArguments(data=[file]))

@@ -16,6 +16,8 @@ class Stream(IntEnum):
     FREE = 2
     OFFSET = 3
     DROPOUT = 4
+    RELATIVE = 5
+    CUT = 6
 
 
 def uniform(seed: int, stream: Stream, epoch: int, records: np.ndarray, count: int) -> np.ndarray:

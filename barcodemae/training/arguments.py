@@ -15,6 +15,8 @@ _AT_LEAST_1 = (
     "max_bad_steps",
 )
 
+_RELATIVES = ("same_cluster_share", "near_cluster_share", "genus_share")
+
 
 @dataclass
 class ModelArguments:
@@ -74,6 +76,27 @@ class ModelArguments:
             "--objective mae; 0 leaves it out."
         },
     )
+    same_cluster_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the barcodes whose pooled vector is to reconstruct not themselves, but another barcode "
+            "of their cluster; clusters are found without labels, on the reference frame."
+        },
+    )
+    near_cluster_share: float = field(
+        default=0.0,
+        metadata={"help": "The same with a barcode of one of the nearest clusters, also without labels."},
+    )
+    genus_share: float = field(
+        default=0.0, metadata={"help": "The same with a barcode of another species of their genus, by its name."}
+    )
+    cut_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the barcodes of which the encoder sees a cut alone, of 130 nucleotides or more, while "
+            "its pooled vector is to reconstruct all."
+        },
+    )
     dropout: float = field(default=0.1, metadata={"help": "Dropout of encoder and decoder."})
     decoder_layers: int | None = field(
         default=None, metadata={"help": "Decoder depth; by default the encoder's (balanced)."}
@@ -82,6 +105,20 @@ class ModelArguments:
     decoder_heads: int | None = field(
         default=None, metadata={"help": "Attention heads of the decoder; by default the encoder's."}
     )
+
+    def __post_init__(self) -> None:
+        shares = {name: getattr(self, name) for name in (*_RELATIVES, "cut_share")}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ConfigurationError(f"--{name} {share}: expected 0 to 1")
+            if share and not self.pooled_decoder_weight:
+                raise ConfigurationError(f"--{name} {share}: expected --pooled_decoder_weight above 0 beside it")
+        if (total := sum(shares[name] for name in _RELATIVES)) > 1:
+            raise ConfigurationError(f"--{', --'.join(_RELATIVES)}: expected 1 at most in sum, got {total}")
+        if self.pooled_decoder_weight and self.objective != "mae":
+            raise ConfigurationError(
+                f"--pooled_decoder_weight {self.pooled_decoder_weight}: expected --objective mae, got {self.objective}"
+            )
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Which model is trained, from which weights, and how it reads barcodes."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from barcodemae.hub.checkpoint import WEIGHTS_FILE, find_checkpoint, load_checkp
 from barcodemae.hub.checkpoint_files import optional_file
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
+from barcodemae.training.kinship import Kind, OfNearCluster, OfSameCluster, OfSameGenus
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
 from barcodemae.training.objectives import Classification, MaskedReconstruction, NextTokenPrediction, Objective
-from barcodemae.training.targets import OwnBases, count_bases
+from barcodemae.training.targets import OwnBases, RelativeBases, clusters_by_bases, count_bases
 from modeling_barcodemae import (
     SIZES,
     BarcodeMAEConfig,
@@ -33,8 +35,11 @@ from tokenization_barcodemae import (
     encoder_of,
 )
 
+logger = logging.getLogger(__name__)
+
 _DECODERS = ("decoder", "pooled_decoder")
 
+_SHORTEST_CUT = 130  # nucleotides: a mini-barcode
 _FEWEST_POSITIONS = 512  # as published
 
 _MODELS: dict[str, type[PreTrainedModel]] = {
@@ -72,10 +77,6 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         CheckpointError: there is no checkpoint of that name.
         ConfigurationError: values that don't go together.
     """
-    if args.pooled_decoder_weight and args.objective != "mae":
-        raise ConfigurationError(
-            f"--pooled_decoder_weight {args.pooled_decoder_weight}: expected --objective mae, got {args.objective}"
-        )
     if args.init_from is not None:
         _refuse_its_own(args)
         checkpoint = load_checkpoint(args.init_from, use_frame=data_args.frame != "none")
@@ -170,8 +171,11 @@ def build_model(
         bases = None
         if args.pooled_decoder_weight:
             coordinates = start.config.pooled_decoder_coordinates  # type: ignore[union-attr]
-            bases = OwnBases(training.barcodes, validation.barcodes, coordinates)
-        objective = MaskedReconstruction(seed, args.mask_ratio, bases)
+            own = OwnBases(training.barcodes, validation.barcodes, coordinates)
+            bases = RelativeBases(own, seed, find_relatives(args, own))
+        objective = MaskedReconstruction(
+            seed, args.mask_ratio, bases, args.cut_share, max(1, _SHORTEST_CUT // start.encoder.k)
+        )
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
     if args.pooled_decoder_weight:
         counts = count_bases(training.barcodes, model.config.pooled_decoder_coordinates)
@@ -179,6 +183,30 @@ def build_model(
     if start.weights is not None:
         _continue_from(start.weights, model)
     return model, objective
+
+
+def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, Kind]]:
+    """Shares of the barcodes that are to reconstruct a relative, and which.
+
+    Raises:
+        ConfigurationError: there are no such relatives.
+    """
+    kinds: list[tuple[str, float, Kind]] = []
+    if args.same_cluster_share or args.near_cluster_share:
+        clusters, pairs = clusters_by_bases(own.training, own.coordinates)
+        kinds += [
+            ("same_cluster_share", args.same_cluster_share, OfSameCluster(clusters)),
+            ("near_cluster_share", args.near_cluster_share, OfNearCluster(clusters, pairs)),
+        ]
+    if args.genus_share:
+        genera, species = (own.training.taxa(rank)[1] for rank in ("genus", "species"))
+        kinds.append(("genus_share", args.genus_share, OfSameGenus(genera, species)))
+    for option, share, kind in kinds:
+        if share and not kind.has_any.any():
+            raise ConfigurationError(f"--{option} {share}: expected relatives of that kind among the records, got none")
+        if share:
+            logger.info("%s: %d of %d barcodes have such relatives", option, kind.has_any.sum(), len(kind.has_any))
+    return [(share, kind) for _, share, kind in kinds if share]
 
 
 def _continue_from(weights: dict[str, Tensor], model: PreTrainedModel) -> None:

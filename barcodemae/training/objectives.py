@@ -52,25 +52,42 @@ class MaskedReconstruction:
     Attributes:
         seed: of the run.
         mask_ratio: the model's.
+        cut_share: share of the barcodes of which the encoder sees a cut alone, drawn anew in each epoch.
+        shortest_cut: tokens of the shortest cut.
         bases: the bases that the pooled decoder is to reconstruct, of (records, epoch); None where there is none.
     """
 
     seed: int
     mask_ratio: float
     bases: Callable[[np.ndarray, int], np.ndarray] | None = None
+    cut_share: float = 0.0
+    shortest_cut: int = 1
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
         known = encoding["attention_mask"]
         fewest = int(known.sum(1).min(initial=known.shape[1]))
+        noise = uniform(self.seed, Stream.MASK, epoch, records, known.shape[1])
+        is_cut = self.cut_share > 0 and epoch >= 0
+        if is_cut:
+            noise[self._outside(known.sum(1), known.shape[1], records, epoch)] = np.inf
         return {
-            "noise": uniform(self.seed, Stream.MASK, epoch, records, known.shape[1]),
+            "noise": noise,
             # Told here, it need not be read back from the device; with an empty row the model has to look for itself.
-            "num_kept": count_kept(fewest, self.mask_ratio) if fewest else None,
+            "num_kept": count_kept(fewest, self.mask_ratio) if fewest and not is_cut else None,
             **({} if self.bases is None else {"bases": self.bases(records, epoch)}),
         }
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return _token_sums(model, batch)
+
+    def _outside(self, num_known: np.ndarray, width: int, records: np.ndarray, epoch: int) -> np.ndarray:
+        """bool `[batch, tokens]`, what lies outside a row's cut; known tokens stand first in a row, in their order."""
+        is_cut, length, place = uniform(self.seed, Stream.CUT, epoch, records, 3).T
+        shortest = np.minimum(self.shortest_cut, num_known)
+        lengths = np.where(is_cut < self.cut_share, shortest + length * (num_known - shortest), num_known).astype(int)
+        begins = (place * (num_known - lengths + 1)).astype(int)
+        columns = np.arange(width)
+        return (columns < begins[:, None]) | (columns >= (begins + lengths)[:, None])
 
 
 @dataclass(frozen=True)

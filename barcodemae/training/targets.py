@@ -1,11 +1,25 @@
-"""The bases that a pooled decoder is to reconstruct: those of the whole barcode, however the encoder reads it."""
+"""The bases that a pooled decoder is to reconstruct: of the whole barcode, however it is read, or of a relative.
 
+What is near in the space of embeddings is what reconstructs the same. A barcode that has to reconstruct its relatives
+leaves out what is its own, and keeps what they share.
+"""
+
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from barcodemae.data.randomness import Stream, uniform
 from barcodemae.data.stored import StoredBarcodes
+from barcodemae.errors import ConfigurationError
+from barcodemae.training.kinship import Kind
+from barcodemae.tuning.features import Reading, fit_letter_map, map_letters
+from barcodemae.tuning.head import HeadSettings
+from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from tokenization_barcodemae import Placement, lay_out
+
+logger = logging.getLogger(__name__)
 
 # So many barcodes, at even distances, tell the frequencies of bases.
 _COUNTED = 8192
@@ -40,6 +54,68 @@ class OwnBases:
             int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where the barcode has none.
         """
         return bases_of(self.validation if epoch < 0 else self.training, records, self.coordinates)
+
+
+@dataclass(frozen=True)
+class RelativeBases:
+    """A barcode is to reconstruct a relative, which is drawn anew in each epoch; in validation, itself.
+
+    A barcode that has no relative of the kind that is drawn for it reconstructs itself.
+
+    Attributes:
+        own: what it is to reconstruct otherwise.
+        seed: of the run.
+        kinds: share of the barcodes, and which relatives.
+    """
+
+    own: OwnBases
+    seed: int
+    kinds: Sequence[tuple[float, Kind]]
+
+    def __call__(self, records: np.ndarray, epoch: int) -> np.ndarray:
+        """As `OwnBases.__call__`."""
+        return self.own(records if epoch < 0 else self.choose(records, epoch), epoch)
+
+    def choose(self, records: np.ndarray, epoch: int) -> np.ndarray:
+        """Which record each is to reconstruct."""
+        chances = uniform(self.seed, Stream.RELATIVE, epoch, records, 3)
+        chosen, begin = records.copy(), 0.0
+        for share, kind in self.kinds:
+            drawn = (begin <= chances[:, 0]) & (chances[:, 0] < begin + share) & kind.has_any[records]
+            chosen[drawn] = kind.draw(records[drawn], chances[drawn, 1:])
+            begin += share
+        return chosen
+
+
+def clusters_by_bases(barcodes: StoredBarcodes, coordinates: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters and their neighbours by the barcodes alone, as `barcodemae tune` sees them.
+
+    Args:
+        barcodes: `n` of them.
+        coordinates: how many are read.
+
+    Returns:
+        int64 `[n]`, the cluster of each barcode, -1 where it does not lie on the reference frame; and int64
+        `[pairs, 2]`, a cluster and one that is near to it.
+
+    Raises:
+        ConfigurationError: fewer than two barcodes lie on the frame.
+    """
+    rows, settings = np.flatnonzero(barcodes.is_placed), HeadSettings()
+    if len(rows) < 2:
+        raise ConfigurationError(f"expected two barcodes or more on the reference frame, got {len(rows)}")
+    logger.info("finding relatives among %d barcodes: some minutes", len(rows))
+    reading = Reading(
+        bases_of(barcodes, rows, coordinates),
+        np.maximum(barcodes.num_places[rows], 1),
+        np.zeros((len(rows), 0), np.float32),
+    )
+    vectors = map_letters(reading, fit_letter_map(reading, min(settings.letter_features, len(rows) - 1)))
+    of_placed = cluster_by_cosine(vectors, settings.cluster_cosine)
+    pairs = nearest_clusters(group_means(vectors, of_placed), settings.num_relatives, settings.relative_cosine)
+    clusters = np.full(len(barcodes), -1)
+    clusters[rows] = of_placed
+    return clusters, pairs
 
 
 def bases_of(barcodes: StoredBarcodes, records: np.ndarray, coordinates: int) -> np.ndarray:
