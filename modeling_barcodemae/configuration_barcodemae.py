@@ -71,6 +71,8 @@ class BarcodeMAEConfig(BertConfig):
             pooled vector alone; 0, as published, leaves it out.
         pooled_decoder_coordinates: base coordinates that the pooled decoder reconstructs, on the reference frame, or
             without one counted from the first base.
+        pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
+            as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
         frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
@@ -101,6 +103,7 @@ class BarcodeMAEConfig(BertConfig):
     token_decoder_weight: float = 1.0
     pooled_decoder_weight: float = 0.0
     pooled_decoder_coordinates: int = 660
+    pooled_decoder_prefixes: list[int] | None = None
     label_ranks: dict[str, int] | None = None
     embedding_size: int = 0
     frame_slots: int = 0
@@ -154,6 +157,13 @@ class BarcodeMAEConfig(BertConfig):
             )
         if self.pooled_decoder_weight and self.objective != "mae":
             raise ValueError(f"pooled_decoder_weight expects objective mae, which pools; got {self.objective}")
+        if self.pooled_decoder_prefixes and not self.pooled_decoder_weight:
+            raise ValueError("pooled_decoder_prefixes expects pooled_decoder_weight above 0; got 0")
+        if not all(0 < prefix < self.hidden_size for prefix in self.pooled_decoder_prefixes or ()):
+            raise ValueError(
+                f"pooled_decoder_prefixes must lie between 0 and hidden_size {self.hidden_size}, exclusive; "
+                f"got {self.pooled_decoder_prefixes}"
+            )
         if self.pooled_decoder_coordinates < 1:
             raise ValueError(f"pooled_decoder_coordinates must be 1 or more; got {self.pooled_decoder_coordinates}")
 

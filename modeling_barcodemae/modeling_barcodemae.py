@@ -299,7 +299,11 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
                 counted = base_labels >= 0
             else:
                 weight *= config.mask_ratio / config.k
-            loss = loss + weight * summed_cross_entropy(base_logits.flatten(0, 1), base_labels.flatten())
+            shorter = self.pooled_decoder.shortened(encoded.pooler_output)
+            of_all = [base_logits, *(self.pooled_decoder(pooled) for pooled in shorter)]
+            for scores in of_all:
+                of_bases = summed_cross_entropy(scores.flatten(0, 1), base_labels.flatten())
+                loss = loss + weight / len(of_all) * of_bases
         if num_items_in_batch is None:
             num_items_in_batch = counted.sum().clamp(min=1)
         return BarcodeMAEForPreTrainingOutput(

@@ -20,6 +20,7 @@ class BarcodeMAEPooledDecoder(nn.Module):
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
+        self.prefixes = config.pooled_decoder_prefixes or []
         width, num_scores = config.hidden_size, 4 * config.pooled_decoder_coordinates
         self.linear = nn.Linear(width, num_scores)
         self.hidden = nn.Linear(width, 4 * width)
@@ -29,6 +30,11 @@ class BarcodeMAEPooledDecoder(nn.Module):
         """Scores of A, C, G and T at each coordinate: `[batch, coordinates, 4]`, of `pooled [batch, hidden]`."""
         scores = self.linear(pooled) + self.output(nn.functional.gelu(self.hidden(pooled)))
         return scores.unflatten(-1, (-1, 4))
+
+    def shortened(self, pooled: Tensor) -> list[Tensor]:
+        """The pooled vectors `[batch, hidden]` once for each prefix, with zeros behind it."""
+        rank = torch.arange(pooled.shape[1], device=pooled.device)
+        return [pooled.masked_fill(rank >= prefix, 0) for prefix in self.prefixes]
 
     @torch.no_grad()
     def set_base_counts(self, counts: Tensor) -> None:

@@ -128,6 +128,22 @@ def test_both_decoders_are_a_weighted_sum():
     torch.testing.assert_close(both(barcodes(), noise=noise).loss, 0.5 * losses[0] + 2.0 * losses[1])
 
 
+def test_prefixes_reconstruct_as_much_as_the_whole_vector(config):
+    prefixes = [4, 8]
+    model = build(BarcodeMAEConfig(**(config.to_dict() | {"pooled_decoder_prefixes": prefixes})))
+    noise, pooled = torch.rand(3, 12), []
+    handle = model.pooled_decoder.register_forward_hook(lambda _, inputs, output: pooled.append(inputs[0]))
+    output = model(barcodes(), noise=noise)
+    handle.remove()
+    losses = []
+    for given, length in zip(pooled, (16, *prefixes), strict=True):
+        assert torch.equal(given[:, :length], pooled[0][:, :length])
+        assert not given[:, length:].any()
+        scores = model.pooled_decoder(given)[output.base_labels >= 0]
+        losses.append(torch.nn.functional.cross_entropy(scores, output.base_labels[output.base_labels >= 0]))
+    torch.testing.assert_close(output.loss, torch.stack(losses).mean())
+
+
 class TestStart:
     def test_hidden_layer_says_nothing_and_the_others_are_as_everywhere(self):
         torch.manual_seed(0)
@@ -192,6 +208,8 @@ class TestCheckpoint:
         ({"pooled_decoder_weight": 1.0, "objective": "causal"}, "expects objective mae, which pools; got causal"),
         ({"pooled_decoder_weight": 1.0, "objective": "mlm"}, "expects objective mae, which pools; got mlm"),
         ({"pooled_decoder_coordinates": 0}, "must be 1 or more; got 0"),
+        ({"pooled_decoder_prefixes": [8]}, "expects pooled_decoder_weight above 0"),
+        ({"pooled_decoder_weight": 1.0, "pooled_decoder_prefixes": [8, 16]}, "exclusive; got \\[8, 16\\]"),
     ],
 )
 def test_refuses_what_does_not_go_together(options, message):

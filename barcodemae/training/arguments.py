@@ -76,6 +76,12 @@ class ModelArguments:
             "--objective mae; 0 leaves it out."
         },
     )
+    matryoshka: list[int] = field(
+        default_factory=list,
+        metadata={
+            "help": "The first so many numbers of the pooled vector reconstruct too, such as 32 64: it can be cut there."
+        },
+    )
     same_cluster_share: float = field(
         default=0.0,
         metadata={

@@ -257,6 +257,7 @@ def _of_every_run(args: ModelArguments) -> dict[str, Any]:
         "mask_by_chance": args.mask_by_chance,
         "token_decoder_weight": args.token_decoder_weight,
         "pooled_decoder_weight": args.pooled_decoder_weight,
+        "pooled_decoder_prefixes": args.matryoshka or None,
         "hidden_dropout_prob": args.dropout,
         "attention_probs_dropout_prob": args.dropout,
         "decoder_num_hidden_layers": args.decoder_layers,
