@@ -1,6 +1,11 @@
 """What can be wrong with what a user hands in: one small tree, so that a command can answer each with one line."""
 
+import errno
+import re
 from pathlib import Path
+
+NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EBADF}
+"""What the system says when content can't be written, without a word on where."""
 
 
 class BarcodeMAEError(Exception):
@@ -50,3 +55,47 @@ class BadRecordError(BarcodeMAEError):
     def __init__(self, path: str | Path, record: str, problem: str, line: int | None = None):
         where = f"{path}, line {line}" if line is not None else str(path)
         super().__init__(f"{where}, record {record!r}: {problem}")
+
+
+def printable(text: object) -> str:
+    """Text as it may reach a terminal, on one line: what would move its cursor or change its state is written out.
+
+    Names come from files of strangers, and name files whose names need not be UTF-8.
+    """
+    return _NOT_PRINTABLE.sub(_written_out, " ".join(str(text).split()))
+
+
+def printable_lines(text: str) -> str:
+    """The same of text that may have several lines, and tabs in them."""
+    return _NOT_PRINTABLE_IN_LINES.sub(_written_out, text)
+
+
+def system_refusal(error: BaseException) -> str | None:
+    """What the system refused (a file, disk space, memory) as one line; None where an error is something else.
+
+    Libraries that write from other languages hide what the system said in the words or the context of errors of
+    their own.
+    """
+    if isinstance(error, OSError):
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*named, error.strerror or str(error) or type(error).__name__])
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY in str(error):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in NOT_WRITTEN:
+            return system_refusal(seen)
+        if any(f"(os error {number})" in str(seen) for number in NOT_WRITTEN):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_NOT_PRINTABLE_IN_LINES = re.compile(f"[{_CONTROLS}]")
+_NOT_PRINTABLE = re.compile(f"[{_CONTROLS}\u2028\u2029]")
+_NO_MEMORY = "can't allocate memory"  # as torch says it of a CPU's, in a plain RuntimeError
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

@@ -2,8 +2,6 @@
 
 import itertools
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,8 +120,6 @@ def joined_processes() -> Iterator[Processes]:
     from accelerate.utils import parse_flag_from_env
     from torch import distributed
 
-    # When one process fails, the launcher ends the others so; what they have begun to write must go even then.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if parse_flag_from_env("ACCELERATE_USE_CPU"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif torch.cuda.is_available():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from barcodemae.commands import CLOSED_PIPE, parse_arguments, run_command
+from barcodemae.commands import parse_arguments, run_command
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 
 
@@ -116,4 +116,4 @@ def test_nobody_reads_the_output_any_more(stream, main):
     command = [sys.executable, "-c", program, str(writer)]
     done = subprocess.run(command, pass_fds=[writer], capture_output=True, text=True, check=False)
     os.close(writer)
-    assert (done.returncode, done.stdout, done.stderr) == (CLOSED_PIPE, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")

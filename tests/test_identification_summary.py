@@ -275,5 +275,5 @@ def test_without_plotly_the_summary_is_refused_before_any_work(tmp_path, monkeyp
 
 
 def test_a_folder_is_no_page(tmp_path):
-    with pytest.raises(ConfigurationError, match="expected the name of a page to write, got a folder"):
+    with pytest.raises(ConfigurationError, match="expected the name of a file, a pipe or a device, got a folder"):
         open_summary(tmp_path, "moths").__enter__()

@@ -66,9 +66,11 @@ def test_another_fold_or_seed_holds_out_others(file):
     assert first.equals(run(file)["split"])
 
 
-def test_a_file_may_take_its_own_place(file):
-    split(["--data", str(file), "--output", str(file)])
-    assert len(pq.read_table(file)) == 49
+def test_the_file_that_is_split_stays(file):
+    before = file.read_bytes()
+    with pytest.raises(BarcodeMAEError, match=r"--output .*: expected another file than .*, which is read"):
+        split(["--data", str(file), "--output", str(file)])
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_the_name_tells_the_format(name, format):
         ("answers.tsv", "xml", "expected one of the formats parquet, tsv.*got 'xml'"),
         ("answers.parquet.gz", None, "expected a name without .gz"),
         ("answers.gz", "parquet", "expected a name without .gz"),
-        ("folder", "tsv", "expected the name of a file to write, got a folder"),
+        ("folder", "tsv", "folder: expected the name of a file, a pipe or a device, got a folder"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_any_work(tmp_path, name, format, problem):

@@ -8,7 +8,8 @@ import numpy as np
 
 from barcodemae.commands import parse_arguments
 from barcodemae.data import judge, read_records, tell
-from barcodemae.files import written_whole
+from barcodemae.errors import ConfigurationError
+from barcodemae.outputs import check_outputs, open_output
 from barcodemae.reference.build import keep_calibration
 from barcodemae.reference.calibrate import CUT_LENGTHS, Foretold, foretell_others
 from barcodemae.reference.calibrate import calibrate as fit_calibration
@@ -17,6 +18,8 @@ from barcodemae.reference.manifest import read_manifest
 from barcodemae.reference.models import open_with_model
 from barcodemae.reference.named_queries import ask_named, ask_own
 from barcodemae.reference.reliability import expected_calibration_error
+
+_PLOTS = (".png", ".svg", ".pdf")
 
 
 @dataclass
@@ -47,6 +50,9 @@ def calibrate(arguments: list[str]) -> None:
     """
     (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
     read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
+    check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
+    if args.plot is not None and Path(args.plot).suffix not in _PLOTS:
+        raise ConfigurationError(f"--plot {args.plot}: expected a name that ends with {', '.join(_PLOTS)}")
     library, embedder = open_with_model(args.library, args.model)
     if args.queries:
         records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
@@ -59,9 +65,9 @@ def calibrate(arguments: list[str]) -> None:
     if args.plot is not None:
         from barcodemae.reference.reliability_plot import draw_reliability  # imports matplotlib
 
-        plot = Path(args.plot)
-        with written_whole(plot.parent) as scratch:
-            draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max())).savefig(scratch / plot.name, dpi=150)
+        figure = draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max()))
+        with open_output(args.plot) as file:
+            figure.savefig(file, format=Path(args.plot).suffix[1:], dpi=150)
     keep_calibration(Path(args.library), calibration)
     for place in np.unique(foretold[NOVELTY].length)[::-1]:
         _tell(foretold, place)

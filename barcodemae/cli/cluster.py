@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data import stream_records
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.outputs import check_outputs, message_stream, open_output
 
 AUTO = "auto"
 
@@ -36,7 +36,10 @@ class ClusterArguments:
         }
     )
     output: str = field(
-        metadata={"help": "A .tsv or .parquet file: id, cluster, size, is_representative, difference, reason."}
+        metadata={
+            "help": "A .tsv or .parquet file, or - for standard output (TSV): id, cluster, size, is_representative, "
+            "difference, reason."
+        }
     )
     threshold: str = field(
         default=f"{THRESHOLD:g}",
@@ -67,7 +70,11 @@ def cluster(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; nothing is written then.
     """
     (args,) = parse_arguments((ClusterArguments,), arguments, positionals=("data",))
-    check_table_name(Path(args.output))
+    output = Path(args.output)
+    check_table_name(output)
+    outputs = {"--output": args.output, "--representatives": args.representatives, "--plot": args.plot}
+    check_outputs(outputs, [*args.data, *filter(None, [args.model])])
+    messages = message_stream(*outputs.values())
     threshold = _share(args.threshold)
     draw_gap = None if args.plot is None else _plotter(Path(args.plot))
     embedder = LetterEmbedder.from_pretrained(args.model)
@@ -80,17 +87,16 @@ def cluster(arguments: list[str]) -> None:
     grouping = group(barcodes.letters, embedder, threshold)
 
     table = as_table(barcodes, grouping.clusters)
-    writers: dict[str, Callable[[Path], object]] = {args.output: lambda path: write_table(table, path)}
-    if args.representatives is not None:
-        writers[args.representatives] = lambda path: write_representatives(barcodes, grouping.clusters, path)
-    if draw_gap is not None:
-        picture = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
-        writers[args.plot] = lambda path: path.write_bytes(picture)
-    with ExitStack() as files:
-        for name, write in writers.items():
-            write(files.enter_context(written_whole(Path(name).parent)) / Path(name).name)
-    _tell(barcodes, grouping)
-    print(f"Results are in {', '.join(writers)}.")
+    with ExitStack() as files:  # none takes its place before all of them are written
+        write_table(table, files.enter_context(open_output(output)), as_parquet=output.suffix == ".parquet")
+        if args.representatives is not None:
+            write_representatives(barcodes, grouping.clusters, files.enter_context(open_output(args.representatives)))
+        if draw_gap is not None:
+            picture = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
+            files.enter_context(open_output(args.plot)).write(picture)
+    with redirect_stdout(messages):
+        _tell(barcodes, grouping)
+        print(f"Results are in {', '.join(filter(None, outputs.values()))}.")
 
 
 def _share(text: str) -> float | None:

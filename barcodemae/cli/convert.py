@@ -5,6 +5,7 @@ from pathlib import Path
 
 from barcodemae.commands import parse_arguments
 from barcodemae.hub.published import convert_published
+from barcodemae.outputs import check_output_folder
 
 
 @dataclass
@@ -22,6 +23,7 @@ def convert(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; nothing is written then.
     """
     (args,) = parse_arguments((ConvertArguments,), arguments, positionals=("file", "output"))
+    check_output_folder(args.output)
     published, difference = convert_published(Path(args.file), Path(args.output))
     config = published.bert.config
     print(

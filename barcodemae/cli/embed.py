@@ -14,6 +14,7 @@ from barcodemae.data import Judge, stream_records, tell
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS, load_engine
 from barcodemae.embedding.writers import check_vectors_name, open_vectors
 from barcodemae.errors import BadRecordError
+from barcodemae.outputs import check_outputs
 
 # A row group of the Parquet file, and barcodes among which batches of nearly equal length are found.
 _CHUNK = 4096
@@ -77,6 +78,7 @@ def embed(arguments: list[str]) -> None:
     (args,) = parse_arguments((EmbedArguments,), arguments)
     output = Path(args.output)
     check_vectors_name(output)
+    check_outputs({"--output": output}, args.data)
     embedder: Any = load_engine(args.engine, args.model, args.use_frame, args.dtype)
     judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
     options = {"batch_size": args.batch_size} if args.engine == NETWORK else {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from barcodemae.commands import parse_arguments
 from barcodemae.hub.hub_folder import write_hub_folder
 from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
+from barcodemae.outputs import check_output_folder
 
 
 @dataclass
@@ -35,6 +36,7 @@ def export(arguments: list[str]) -> None:
         BarcodeMAEError: bad input, or an exported model that differs from the checkpoint; nothing is written then.
     """
     (args,) = parse_arguments((ExportArguments,), arguments, positionals=("checkpoint", "output"))
+    check_output_folder(args.output)
     folder = Path(args.output)
     if args.format == "hub":
         write_hub_folder(args.checkpoint, folder)

@@ -14,6 +14,7 @@ from barcodemae.data import stream_records
 from barcodemae.data.columnar import HUB
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT
 from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.outputs import check_outputs, message_stream
 from barcodemae.processes import joined_processes
 from barcodemae.reference.evidence import NUM_VOTERS
 from barcodemae.reference.identify import LEAST_CONFIDENCE, Identifier
@@ -39,7 +40,12 @@ class IdentifyArguments:
             "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (@REVISION pins it)."
         }
     )
-    output: str = field(metadata={"help": "File of answers: .tsv, .jsonl, .parquet, the first two also .gz."})
+    output: str = field(
+        metadata={
+            "help": "File of answers: .tsv, .jsonl, .parquet, the first two also .gz; or - for standard output, which "
+            "gets TSV or what --format says."
+        }
+    )
     format: str | None = field(
         default=None,
         metadata={"help": f"By default what the output's name says; else {FORMATS_HELP}.", "choices": [*FORMATS]},
@@ -73,7 +79,7 @@ def identify(arguments: list[str]) -> None:
     num_aligned = (NUM_VOTERS if args.format == "blast6" else 0) if args.align is None else args.align
     if not 0 <= num_aligned <= NUM_VOTERS:
         raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
-    output = Path(args.output)
+    messages = message_stream(args.output, args.summary)
     num_queries = 0
     with joined_processes() as processes, ExitStack() as files:
         if processes.count > 1 and STANDARD_INPUT in args.queries:
@@ -97,12 +103,14 @@ def identify(arguments: list[str]) -> None:
                 num_queries += len(answers)
                 progress.update(len(answers))
     if processes.is_first:
-        print(f"Answers to {num_queries:,} queries are in {output}.")
+        print(f"Answers to {num_queries:,} queries are in {args.output}.", file=messages)
         if args.summary is not None:
-            print(f"The summary is in {args.summary}.")
+            print(f"The summary is in {args.summary}.", file=messages)
 
 
 def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
+    read = [*args.queries, args.library, *filter(None, [args.model])]
+    check_outputs({"--output": args.output, "--summary": args.summary}, read)
     writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)

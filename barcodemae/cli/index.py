@@ -8,6 +8,7 @@ from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import ENGINES, FRAME, load_engine
+from barcodemae.outputs import check_output_folder
 from barcodemae.reference.build import append_records, build_library
 from barcodemae.reference.models import describe_model
 
@@ -61,6 +62,7 @@ def index(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
     (args,) = parse_arguments((IndexArguments,), arguments, positionals=("data", "output"))
+    check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
     embedder: Any = load_engine(args.engine, args.model)
     add = append_records if args.append else build_library

@@ -8,7 +8,7 @@ from barcodemae.commands import parse_arguments
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.report.leaderboard import find_results, merge_results
 from barcodemae.evaluation.report.pages import render_leaderboard
-from barcodemae.files import written_whole
+from barcodemae.outputs import check_outputs, open_output
 
 _SUFFIX = ".md"
 
@@ -34,11 +34,12 @@ def leaderboard(arguments: list[str]) -> None:
     output = Path(args.output)
     if output.suffix != _SUFFIX:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {_SUFFIX}")
+    numbers = output.with_suffix(".json")
     files = find_results(args.results)
+    check_outputs({"--output": output, f"--output {output}, beside which stands": numbers}, files)
     boards = merge_results(files, args.seed)
-    with written_whole(output.parent) as scratch:
-        (scratch / output.name).write_text(render_leaderboard(boards), encoding="utf-8")
-        content = json.dumps({"boards": boards}, indent=2) + "\n"
-        (scratch / output.with_suffix(".json").name).write_text(content, encoding="utf-8")
+    with open_output(output) as page, open_output(numbers) as content:
+        page.write(render_leaderboard(boards).encode())
+        content.write(f"{json.dumps({'boards': boards}, indent=2)}\n".encode())
     rows = sum(len(board["rows"]) for board in boards)
     print(f"{rows} rows of {len(files)} files, in {len(boards)} tables by data and splits, are in {output}.")

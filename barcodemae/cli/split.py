@@ -9,7 +9,7 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data import read_records
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.folds import fold_of_train, split_by_species
-from barcodemae.files import written_whole
+from barcodemae.outputs import check_outputs, open_output
 
 
 @dataclass
@@ -40,13 +40,14 @@ def split(arguments: list[str]) -> None:
     output = Path(args.output)
     if output.suffix != ".parquet":
         raise ConfigurationError(f"--output {output}: expected a name that ends with .parquet")
+    check_outputs({"--output": output}, [args.data])
     records = read_records(args.data)
     if args.of == "train":
         records = fold_of_train(records, args.fold, args.seed)
     else:
         records = split_by_species(records, args.seed, fold=args.fold)
-    with written_whole(output.parent) as scratch:
-        pq.write_table(records.drop_columns(["file", "line", "problem"]), scratch / output.name, compression="zstd")
+    with open_output(output) as file:
+        pq.write_table(records.drop_columns(["file", "line", "problem"]), file, compression="zstd")
     counts = {entry["values"]: entry["counts"] for entry in records["split"].value_counts().to_pylist()}
     told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     print(f"{len(records):,} records are in {output}: {told}.")

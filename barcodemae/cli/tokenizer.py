@@ -7,6 +7,7 @@ from barcodemae.commands import parse_arguments
 from barcodemae.data import judge, read_records, tell
 from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
+from barcodemae.outputs import check_output_folder
 from tokenization_barcodemae import train_bpe_tokenizer
 
 
@@ -30,6 +31,7 @@ def tokenizer(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; nothing is written then.
     """
     (args,) = parse_arguments((TokenizerArguments,), arguments)
+    check_output_folder(args.output)
     records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
     tell(report)
     rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)

@@ -1,6 +1,7 @@
 """`barcodemae tune`: a pretrained checkpoint to one whose embeddings rank relatives."""
 
 from barcodemae.commands import parse_arguments
+from barcodemae.outputs import check_output_folder
 from barcodemae.tuning.tune import TuneArguments
 from barcodemae.tuning.tune import tune as tune_checkpoint
 
@@ -12,6 +13,7 @@ def tune(arguments: list[str]) -> None:
         BarcodeMAEError: bad input; nothing is written then.
     """
     (args,) = parse_arguments((TuneArguments,), arguments, positionals=("checkpoint", "output"))
+    check_output_folder(args.output)
     fitted = tune_checkpoint(args)
     named = f", {fitted.num_named:,} of them with a genus" if args.label_share else ""
     print(

@@ -1,6 +1,7 @@
 """Clusters to files: a row for each record that was read, and a FASTA file of the representatives."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 from barcodemae.clustering.barcodes import Barcodes
 from barcodemae.clustering.clusters import Clusters
 from barcodemae.errors import ConfigurationError
+from barcodemae.outputs import is_stream
 from barcodemae.reference.text_columns import decimals, defused, joined, one_line, quoted, whole
 
 TABLE_SUFFIXES = (".tsv", ".parquet")
@@ -21,9 +23,10 @@ def check_table_name(path: Path) -> None:
     """Tell whether a table can be written there, before any work is done.
 
     Raises:
-        ConfigurationError: the name tells no format.
+        ConfigurationError: the name tells no format, and it is neither standard output nor a pipe nor a device, which
+            get TSV.
     """
-    if path.suffix not in TABLE_SUFFIXES:
+    if path.suffix not in TABLE_SUFFIXES and not is_stream(path):
         raise ConfigurationError(f"{path}: expected a name that ends with {' or '.join(TABLE_SUFFIXES)}")
 
 
@@ -54,26 +57,25 @@ def as_table(barcodes: Barcodes, clusters: Clusters) -> pa.Table:
     )
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table of `as_table` as TSV or Parquet, as the name ends.
+def write_table(table: pa.Table, file: BinaryIO, as_parquet: bool = False) -> None:
+    """Write a table of `as_table` as TSV or Parquet.
 
     In TSV null is empty, what a spreadsheet would read as a formula begins with an apostrophe, and a text with a
     quotation mark is quoted, as in CSV.
     """
-    if path.suffix == ".parquet":
-        pq.write_table(table, path)
+    if as_parquet:
+        pq.write_table(table, file)
         return
     columns = []
     for name in table.column_names:
         column = whole(table, name)
         text = decimals(column, 4) if pa.types.is_floating(column.type) else column.cast(pa.string())
         columns.append(quoted(defused(text)) if name in _TEXTS else text.fill_null(""))
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(table.column_names) + "\n")
-        file.writelines(f"{line}\n" for line in joined(columns, "\t").to_pylist())
+    file.write(("\t".join(table.column_names) + "\n").encode())
+    file.writelines(f"{line}\n".encode() for line in joined(columns, "\t").to_pylist())
 
 
-def write_representatives(barcodes: Barcodes, clusters: Clusters, path: Path) -> None:
+def write_representatives(barcodes: Barcodes, clusters: Clusters, file: BinaryIO) -> None:
     """Write one barcode of each cluster as FASTA, the largest cluster first.
 
     A header has the record's id, then `cluster` and `size`.
@@ -83,8 +85,7 @@ def write_representatives(barcodes: Barcodes, clusters: Clusters, path: Path) ->
     rows = pa.array(barcodes.usable[chosen])
     ids = one_line(whole(pa.table({"id": barcodes.ids.take(rows)}), "id")).to_pylist()
     sequences = barcodes.sequences.take(rows).to_pylist()
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for id, sequence, row in zip(ids, sequences, chosen, strict=True):
-            file.write(f">{id} cluster={clusters.numbers[row]} size={clusters.sizes[row]}\n")
-            for begin in range(0, len(sequence), _LINE_LETTERS):
-                file.write(f"{sequence[begin : begin + _LINE_LETTERS]}\n")
+    for id, sequence, row in zip(ids, sequences, chosen, strict=True):
+        lines = [f">{id} cluster={clusters.numbers[row]} size={clusters.sizes[row]}"]
+        lines += [sequence[begin : begin + _LINE_LETTERS] for begin in range(0, len(sequence), _LINE_LETTERS)]
+        file.write("".join(f"{line}\n" for line in lines).encode())

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from barcodemae.data.schema import STRING
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.outputs import is_stream, open_output
 
-SUFFIXES = (".parquet", ".npy")
+_NPY = ".npy"
+SUFFIXES = (".parquet", _NPY)
 
 
 class VectorsWriter(Protocol):
@@ -27,22 +28,24 @@ def check_vectors_name(path: Path) -> None:
     """Tell whether vectors can be written there, before any work is done.
 
     Raises:
-        ConfigurationError: the name tells no format.
+        ConfigurationError: the name tells no format, or one that can't be written there.
     """
     if path.suffix not in SUFFIXES:
         raise ConfigurationError(f"--output {path}: expected a name that ends with {' or '.join(SUFFIXES)}")
+    if path.suffix == _NPY and is_stream(path):
+        raise ConfigurationError(f"--output {path}: expected a file, as {_NPY} begins with the number of its rows")
 
 
 @contextmanager
 def open_vectors(path: Path, dimension: int) -> Iterator[VectorsWriter]:
-    """A writer of vectors; the file takes its place when the context ends well, and before that an old one stays.
+    """A writer of vectors to a file, which `outputs.open_output` opens.
 
     Args:
-        path: ends with one of `SUFFIXES`.
+        path: of the file; ends with one of `SUFFIXES`.
         dimension: of a vector.
     """
-    with written_whole(path.parent) as scratch, (scratch / path.name).open("wb") as file:
-        if path.suffix == ".npy":
+    with open_output(path) as file:
+        if path.suffix == _NPY:
             appended = _Appended(file, dimension)
             yield appended
             appended.finish()

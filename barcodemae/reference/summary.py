@@ -7,8 +7,8 @@ from pathlib import Path
 import jinja2
 
 from barcodemae.data.schema import RANKS
-from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.errors import ConfigurationError, printable
+from barcodemae.outputs import check_output, open_output
 from barcodemae.reference.answers import CALLS, NOVEL, UNRELIABLE
 from barcodemae.reference.summary_counts import NOVELTY, SummaryCounts
 from barcodemae.reference.summary_figures import TAXA, confidence_histogram, novelty_histogram, sunburst
@@ -21,25 +21,23 @@ _LONGEST_TEXT = 80
 
 @contextmanager
 def open_summary(path: Path, title: str, groups: Mapping[str, int] | None = None) -> Iterator[SummaryCounts]:
-    """Counts to write answers to; the page takes its place when the context ends well.
-
-    Until then, and if it ends otherwise, an old page stays.
+    """Counts to write answers to; the page is written, by `outputs.open_output`, when the context ends well.
 
     Args:
-        path: where the page is to stand.
+        path: of the page.
         title: what was identified.
         groups: as `SummaryCounts`.
 
     Raises:
-        ConfigurationError: plotly is not installed, or the path is a folder; raised before any work is done.
+        ConfigurationError: plotly is not installed, or no file can be written there; raised before any work is done.
+        OSError: the system refuses.
     """
-    if path.is_dir():
-        raise ConfigurationError(f"{path}: expected the name of a page to write, got a folder")
+    check_output(path)
     script = _plotly_script()
     counts = SummaryCounts(groups)
     yield counts
-    with written_whole(path.parent) as scratch:
-        (scratch / path.name).write_text(_render(counts, title, script), encoding="utf-8")
+    with open_output(path) as file:
+        file.write(_render(counts, printable(title), script).encode())
 
 
 def _plotly_script() -> str:

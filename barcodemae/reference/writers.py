@@ -1,16 +1,16 @@
-"""Files of answers: written table by table, whole or not there."""
+"""Files of answers, written table by table."""
 
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.outputs import check_output, is_stream, open_output
 from barcodemae.reference.answers import ANSWERS
 from barcodemae.reference.json_lines import json_lines
 from barcodemae.reference.tables import TSV_HEADER, blast6_lines, tsv_lines
@@ -45,6 +45,7 @@ FORMATS_HELP = (
 """The formats in words, for the help of a command."""
 
 _FORMAT_OF_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".parquet": PARQUET}
+_FORMAT_OF_STREAM = "tsv"
 
 
 class AnswersWriter(Protocol):
@@ -55,21 +56,23 @@ class AnswersWriter(Protocol):
 
 
 def answers_format(path: Path, format: str | None = None) -> str:
-    """The format of a file of answers; also tells, before any work is done, whether it can be written.
+    """The format of a file of answers.
 
     Args:
-        path: where it is to stand.
-        format: one of `FORMATS`; by default what the name ends with.
+        path: of the file; `-` for standard output.
+        format: one of `FORMATS`; by default what the name ends with, or TSV for standard output, pipes and devices.
 
     Raises:
-        ConfigurationError: no such format, or none that the name tells; Parquet with `.gz`, or no place for a file.
+        ConfigurationError: no such format, or none that the name tells; Parquet with `.gz`; or no file can be written
+            there.
     """
-    if path.exists() and not path.is_file():
-        raise ConfigurationError(f"{path}: expected the name of a file to write, got a folder or a device")
+    check_output(path)
     is_gzip = path.suffix == GZIP
     if format is None:
         suffix = Path(path.stem).suffix if is_gzip else path.suffix
         format = _FORMAT_OF_SUFFIX.get(suffix)
+        if format is None and is_stream(path):
+            format = _FORMAT_OF_STREAM
         if format is None:
             endings = ", ".join(_FORMAT_OF_SUFFIX)
             raise ConfigurationError(f"{path}: expected a name that ends with {endings}, or a format beside it")
@@ -82,34 +85,26 @@ def answers_format(path: Path, format: str | None = None) -> str:
 
 @contextmanager
 def open_writer(path: Path, format: str | None = None) -> Iterator[AnswersWriter]:
-    """A writer of answers; the file takes its place when the context ends well, and before that an old one stays.
+    """A writer of answers to a file, which `outputs.open_output` opens.
 
     Args:
-        path: where to; a text form whose name ends with `.gz` is compressed.
-        format: one of `FORMATS`; by default what the name ends with.
+        path: of the file; a text form whose name ends with `.gz` is compressed.
+        format: as for `answers_format`.
 
     Raises:
-        ConfigurationError: as `answers_format`.
+        ConfigurationError: as from `answers_format`.
+        OSError: the system refuses.
     """
     format = answers_format(path, format)
-    with written_whole(path.parent) as scratch:
-        place = scratch / path.name
-        if format == PARQUET:
-            with pq.ParquetWriter(place, ANSWERS) as tables:
-                yield tables
-        else:
-            with _opened(place) as file:
-                yield _TextWriter(file, _LAYOUTS[format])
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
     with ExitStack() as stack:
-        file: BinaryIO = stack.enter_context(path.open("wb"))
-        if path.suffix == GZIP:
-            # Neither the scratch file's name nor the hour: equal answers are equal files.
-            file = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))  # type: ignore[assignment]
-        yield file
+        file = stack.enter_context(open_output(path))
+        if format == PARQUET:
+            yield stack.enter_context(pq.ParquetWriter(file, ANSWERS))
+        else:
+            if path.suffix == GZIP:
+                # Without name and time, equal answers are equal files.
+                file = cast(BinaryIO, stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)))
+            yield _TextWriter(file, _LAYOUTS[format])
 
 
 class _TextWriter:
