@@ -3,11 +3,12 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import append_records, keep_calibration, remove_records
+from barcodemae.reference.build import append_records, build_library, keep_calibration, remove_records
 from barcodemae.reference.calibrate import calibrate, foretell, foretell_others
 from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
 from barcodemae.reference.library import Library
@@ -142,6 +143,24 @@ def test_names_of_some_ranks_are_enough(named, tmp_path):
     assert calibration("family", own.votes["family"], own.num_letters).max() < 1e-6
     assert calibration("species", own.votes["species"], own.num_letters).max() > 0.5
     assert list(foretell_others(own)) == ["genus", "species", NOVELTY]
+
+
+def test_species_without_a_genus_are_enough(named, tmp_path):
+    bare = named.slice(0, 200)
+    for rank in RANKS:
+        if rank != "species":
+            place = bare.schema.get_field_index(rank)
+            bare = bare.set_column(place, rank, pa.array([""] * len(bare), bare.schema.field(rank).type))
+    build_library(tmp_path / "library", [_parquet(bare, tmp_path)], LettersEmbedder(), MODEL)
+    own = ask_own(Library.open(tmp_path / "library"), LettersEmbedder())
+    assert own.right["species"].any()
+    assert not own.named["genus"].any()
+
+
+def _parquet(records, folder):
+    """A file of columns, for in a header a species always has a genus."""
+    pq.write_table(records, folder / "bare.parquet")
+    return str(folder / "bare.parquet")
 
 
 def test_barcodes_are_asked_cut_too(folder, own):

@@ -76,7 +76,7 @@ def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
             raise LibraryError(f"{file}: expected {expected}, got the columns {got}")
         part = pa.Table.from_batches(batches, schema)
         part.validate(full=True)
-    except (OSError, OverflowError, struct.error, pa.ArrowException) as error:
+    except (OSError, OverflowError, UnicodeDecodeError, struct.error, pa.ArrowException) as error:
         raise LibraryError(f"{file}: expected records of a library, got: {error}") from error
     if problem := _problem(part):
         raise LibraryError(f"{file}: expected records of a library, got {problem}")

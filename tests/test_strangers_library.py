@@ -1,0 +1,293 @@
+"""A library of an author who wishes ill, fingerprints and all: what it holds is checked, whatever its manifest says."""
+
+import json
+import os
+import shutil
+import threading
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from barcodemae.errors import CheckpointError, LibraryError
+from barcodemae.reference import segments
+from barcodemae.reference.build import keep_calibration, remove_records
+from barcodemae.reference.calibration import FORETOLD, LENGTHS, NEVER, OWN, Calibration
+from barcodemae.reference.library import Library
+from barcodemae.reference.manifest import fingerprint
+from barcodemae.reference.marker import read_on_marker
+from barcodemae.reference.neighbours import find_neighbours
+from barcodemae.reference.records import map_part
+from helpers.reference_records import LettersEmbedder, library_of
+
+PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors"
+
+
+@pytest.fixture(scope="module")
+def library(sample, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(segments, "EXACT_RECORDS", 100)
+        return library_of(sample.slice(0, 150), tmp_path_factory.mktemp("strangers"))
+
+
+@pytest.fixture
+def folder(library, tmp_path):
+    return shutil.copytree(library, tmp_path / "library")
+
+
+def forge(folder, name=PART):
+    """Have the manifest name a file as it is now."""
+    manifest = json.loads((folder / "library.json").read_text())
+    place, _, file = name.rpartition("/")
+    of = manifest["segments"][0]["files"] if place else manifest["calibration"]
+    of[file] = vars(fingerprint(folder / name))
+    (folder / "library.json").write_text(json.dumps(manifest))
+
+
+def write(folder, table, **options):
+    file = folder / PART
+    file.unlink()
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema, **options) as writer:
+        writer.write_table(table)
+    forge(folder)
+
+
+def with_column(table, name, column):
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(name), column)
+
+
+def lists(values, size):
+    return pa.FixedSizeListArray.from_arrays(values, size)
+
+
+def refusal(folder):
+    with pytest.raises(LibraryError) as refused:
+        Library.open(folder)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def read(folder):
+    """The part, in memory of its own."""
+    part = map_part(folder / PART, 658, 32)
+    return pa.ipc.open_stream(pa.BufferReader(serialised(part))).read_all()
+
+
+def serialised(table):
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("row", [0, 75, 149])
+@pytest.mark.parametrize(
+    "change", [lambda v: v * np.nan, lambda v: v * np.inf, lambda v: v * 2, lambda v: v * 0, lambda v: v / 2]
+)
+def test_vectors_that_are_not_of_length_1_are_refused(change, row, folder):
+    part = read(folder)
+    vectors = np.stack(part["vector"].to_numpy())
+    with np.errstate(invalid="ignore"):
+        vectors[row] = change(vectors[row])
+    write(folder, with_column(part, "vector", lists(pa.array(vectors.ravel()), 32)))
+    assert refusal(folder).endswith("expected records of a library, got vectors that are not of length 1")
+
+
+@pytest.mark.parametrize("letter", [-2, 4, 127, -128])
+def test_letters_that_are_none_are_refused(letter, folder):
+    part = read(folder)
+    letters = np.stack(part["letters"].to_numpy())
+    letters[3, 5] = letter
+    write(folder, with_column(part, "letters", lists(pa.array(letters.ravel()), 658)))
+    assert refusal(folder).endswith("got letters that are not from -1 to 3")
+
+
+@pytest.mark.parametrize("name", ["id", "genus", "nucleotides", "bin"])
+def test_missing_texts_are_refused(name, folder):
+    part = read(folder)
+    texts = [None, *part[name].to_pylist()[1:]]
+    write(folder, with_column(part, name, pa.array(texts, pa.large_string())))
+    assert refusal(folder).endswith("got values that are missing")
+
+
+@pytest.mark.parametrize(("name", "kind", "size"), [("letters", pa.int8(), 658), ("vector", pa.float16(), 32)])
+@pytest.mark.parametrize("within", [False, True])
+def test_missing_numbers_are_refused(within, name, kind, size, folder):
+    part = read(folder)
+    rows = part[name].to_pylist()
+    if within:
+        rows[1][2] = None
+    else:
+        rows[1] = None
+    write(folder, with_column(part, name, pa.array(rows, pa.list_(kind, size))))
+    assert refusal(folder).endswith("got values that are missing")
+
+
+@pytest.mark.parametrize("offset", [2**40, -1, -(2**62), 2**63 - 1])
+@pytest.mark.parametrize("name", ["id", "species", "nucleotides"])
+def test_text_that_lies_elsewhere_is_refused(name, offset, folder):
+    part = read(folder)
+    column = part[name].combine_chunks()
+    _, offsets, data = column.buffers()
+    moved = np.frombuffer(offsets, np.int64).copy()
+    moved[7] = offset
+    wrong = pa.Array.from_buffers(pa.large_string(), len(column), [None, pa.py_buffer(moved), data])
+    write(folder, with_column(part, name, wrong))
+    assert "expected records of a library, got: " in refusal(folder)
+
+
+def test_text_that_is_no_utf8_is_refused(folder):
+    part = read(folder)
+    wrong = pa.array([b"\xff\xfe", *[b"x"] * 149], pa.large_binary())
+    wrong = pa.Array.from_buffers(pa.large_string(), 150, wrong.buffers())
+    write(folder, with_column(part, "genus", wrong))
+    assert "UTF8" in refusal(folder)
+
+
+def test_a_column_whose_name_is_no_utf8_is_refused(folder):
+    content = (folder / PART).read_bytes()
+    (folder / PART).write_bytes(content.replace(b"genus", b"gen\xffs", 1))
+    forge(folder)
+    assert "can't decode byte 0xff" in refusal(folder)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_compressed_records_are_refused_before_they_take_memory(codec, folder):
+    write(folder, read(folder), options=pa.ipc.IpcWriteOptions(compression=codec))
+    before = pa.default_memory_pool().max_memory()
+    assert "expected batches of records that are not compressed" in refusal(folder)
+    assert pa.default_memory_pool().max_memory() - before < 2**20
+
+
+def test_an_index_of_faiss_is_not_read(folder, sample):
+    """That of an earlier version is left alone: the segment is searched exactly."""
+    expected = Library.open(folder)
+    manifest = json.loads((folder / "library.json").read_text())
+    files = manifest["segments"][0]["files"]
+    del files["index.safetensors"]
+    (folder / "segment-00000" / "index.faiss").write_bytes(b"what crashes FAISS")
+    files["index.faiss"] = vars(fingerprint(folder / "segment-00000" / "index.faiss"))
+    (folder / "library.json").write_text(json.dumps(manifest))
+    queries = LettersEmbedder().encode(sample["nucleotides"].slice(0, 20).to_pylist())
+    found, before = (one.search(queries, 5) for one in (Library.open(folder), expected))
+    assert (found.rows[:, 0] == before.rows[:, 0]).mean() > 0.9
+
+
+def test_faiss_reads_no_file(folder, monkeypatch):
+    for name in ("read_index", "deserialize_index", "read_index_binary"):
+        monkeypatch.setattr(faiss, name, None)
+    assert Library.open(folder).search(np.eye(32, dtype=np.float32)[:3], 5).rows.shape == (3, 5)
+
+
+# Links, and what is no file
+
+
+@pytest.mark.parametrize("name", ["library.json", PART, INDEX])
+def test_links_are_refused(name, folder, tmp_path):
+    place = folder / name
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    assert refusal(folder) == f"{place}: expected a file of the library, got a link"
+
+
+def test_a_linked_segment_is_refused(folder, tmp_path):
+    (folder / "segment-00000").rename(tmp_path / "elsewhere")
+    (folder / "segment-00000").symlink_to(tmp_path / "elsewhere")
+    assert refusal(folder) == f"{folder / 'segment-00000'}: expected a folder of the library, got a link"
+
+
+def test_a_link_to_the_library_is_the_users_own(folder, tmp_path):
+    (tmp_path / "mine").symlink_to(folder)
+    assert len(Library.open(tmp_path / "mine").live) == 150
+
+
+def in_cache(folder, cache):
+    """The library as the Hub's cache holds it: links to files that are called by their hashes."""
+    snapshot = cache / "snapshots" / "0123"
+    (cache / "blobs").mkdir(parents=True)
+    for number, file in enumerate(file for file in sorted(folder.rglob("*")) if file.is_file()):
+        place = snapshot / file.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, cache / "blobs" / str(number))
+        place.symlink_to(os.path.relpath(cache / "blobs" / str(number), place.parent))
+    return snapshot
+
+
+def test_the_hubs_cache_is_made_of_links(folder, tmp_path):
+    assert len(Library.open(in_cache(folder, tmp_path / "datasets--org--name")).live) == 150
+
+
+def test_what_looks_like_a_cache_leads_nowhere_else(folder, tmp_path):
+    cache = tmp_path / "datasets--org--name"
+    snapshot = in_cache(folder, cache)
+    (cache / "blobs").rename(tmp_path / "private")
+    (cache / "blobs").symlink_to(tmp_path / "private")
+    assert refusal(snapshot).endswith("expected a file of the library, got a link")
+
+
+@pytest.mark.parametrize("name", ["library.json", PART, INDEX])
+def test_a_pipe_is_not_waited_for(name, folder):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert refusal(folder) == f"{folder / name}: expected a file of the library, got something else"
+
+
+def test_a_text_that_is_too_large_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr("barcodemae.reference.manifest._MOST_TEXT_BYTES", 100)
+    assert refusal(folder).endswith("library.json: expected 100 bytes at most, got more")
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "part-0.arrow", "part-00000.arrow.exe", "part-\u0660\u0660\u0660\u0660\u0660.arrow", ".lock"]
+)
+def test_only_names_that_we_give_are_taken(name, folder):
+    manifest = json.loads((folder / "library.json").read_text())
+    manifest["segments"][0]["files"][name] = {"bytes": 0, "blake2": ""}
+    (folder / "library.json").write_text(json.dumps(manifest))
+    assert "is no name of a file of a library" in refusal(folder)
+
+
+# Models
+
+
+def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
+    class Broken(LettersEmbedder):
+        def encode(self, *given, **more):
+            return super().encode(*given, **more) * np.nan
+
+    queries = read_on_marker(sample["nucleotides"].slice(0, 3).to_pylist(), LettersEmbedder().frame)
+    with pytest.raises(CheckpointError, match="letters: expected finite vectors of barcodes of the marker, got others"):
+        find_neighbours(Library.open(folder), Broken(), queries)
+
+
+# Readers beside a writer
+
+
+def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sample):
+    never = Calibration(dict.fromkeys(FORETOLD, (NEVER,) * len(LENGTHS)), OWN)
+    keep_calibration(folder, never)
+    done, refused = threading.Event(), []
+
+    def look():
+        while not done.is_set():
+            try:
+                assert Library.open(folder).calibration() is not None
+            except Exception as error:
+                refused.append(error)
+
+    readers = [threading.Thread(target=look) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for row in range(40):
+            keep_calibration(folder, never)
+            if row % 4 == 0:
+                remove_records(folder, [sample["id"][row].as_py()])
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert refused == []
+    assert len(Library.open(folder).live) == 140
