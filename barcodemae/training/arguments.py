@@ -79,7 +79,7 @@ class ModelArguments:
     matryoshka: list[int] = field(
         default_factory=list,
         metadata={
-            "help": "The first so many numbers of the pooled vector reconstruct too, such as 32 64: it can be cut there."
+            "help": "The first so many numbers of the pooled vector reconstruct too: 32 64, say. It can be cut there."
         },
     )
     same_cluster_share: float = field(
