@@ -71,30 +71,41 @@ def printable_lines(text: str) -> str:
 
 
 def system_refusal(error: BaseException) -> str | None:
-    """What the system refused (a file, disk space, memory) as one line; None where an error is something else.
-
-    Libraries that write from other languages hide what the system said in the words or the context of errors of
-    their own.
-    """
+    """What the system refused (a file, disk space, memory) as one line; None where an error is something else."""
     if isinstance(error, OSError):
         named = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return ": ".join([*named, error.strerror or str(error) or type(error).__name__])
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY in str(error):
+    if is_out_of_memory(error):
         return f"out of memory: {error}" if str(error) else "out of memory"
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in NOT_WRITTEN:
-            return system_refusal(seen)
-        if any(f"(os error {number})" in str(seen) for number in NOT_WRITTEN):
-            return str(seen)
-        seen = seen.__cause__ or seen.__context__
+    return why_not_written(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has an error of its own for devices, and a plain `RuntimeError` for CPUs."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
+def why_not_written(error: BaseException | None) -> str | None:
+    """Why the system took no more content, as one line; None where that is not what was wrong.
+
+    torch and libraries that write from Rust hide it, in the context or in the words of errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NOT_WRITTEN:
+            return system_refusal(error)
+        if any(f"(os error {number})" in str(error) for number in NOT_WRITTEN):
+            return str(error)
+        error = error.__cause__ or error.__context__
     return None
 
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _NOT_PRINTABLE_IN_LINES = re.compile(f"[{_CONTROLS}]")
 _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}\u2028\u2029]")
-_NO_MEMORY = "can't allocate memory"  # as torch says it of a CPU's, in a plain RuntimeError
 
 
 def _written_out(found: re.Match[str]) -> str:

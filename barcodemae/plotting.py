@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, BLACK, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999",
@@ -17,6 +20,17 @@ INTERVAL = "95 % interval over species"
 _MARKERS = "osD^vPX"
 _LEGEND_COLUMNS = 4
 _SPACING = 0.13
+
+
+class PlainFigure(Figure):
+    """A figure that draws text as it is: names of taxa and models may hold a `$`, which matplotlib takes for TeX."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the figure, as matplotlib asks for it."""
+        for text in self.findobj(Text):
+            text.set_parse_math(False)
+        with rc_context({"text.parse_math": False}):  # of labels that are made while the figure is drawn
+            super().draw(renderer)
 
 
 def percent_with_errors(scores: Sequence[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:

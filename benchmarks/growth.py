@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from barcodemae.embedding import fastest_dtype
 from barcodemae.files import written_whole
+from barcodemae.plotting import PlainFigure
 from barcodemae.provenance import describe_machine, describe_versions
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.pretrain import choose_attention
@@ -107,7 +108,7 @@ def measure_apart(size: str, length: int, batch: int, processes: int, seconds: f
 
 def draw(points: list[dict[str, Any]], title: str) -> Figure:
     """Barcodes per second along each axis, for each size; both scales logarithmic."""
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    figure = PlainFigure(figsize=(12, 4.5), layout="constrained")
     figure.suptitle(title, fontsize=9)
     panels = figure.subplots(1, len(AXES), sharey=True)
     usual = {"length": LENGTH, "batch": BATCH, "processes": PROCESSES}

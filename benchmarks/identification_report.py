@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from barcodemae.evaluation.report.content import Table, as_markdown, percent, percent_within
-from barcodemae.plotting import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, finish
+from barcodemae.plotting import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, PlainFigure, finish
 
 BLAST, VSEARCH = "BLAST", "VSEARCH"
 _COLOURS = (GREY, SKY, ORANGE, VERMILION, BLUE, GREEN)
@@ -112,7 +112,7 @@ def calibration_table(results: Mapping[str, Any]) -> Table:
 
 def draw_frontier(results: Mapping[str, Any]) -> Figure:
     """Accuracy against queries a second, for new and for known species: filled net, hollow with the start."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = PlainFigure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, rank, title in zip(
         panels, ("genus", "species"), ("genus of new species", "species of known ones"), strict=True

@@ -1,14 +1,17 @@
 """Plots: which ones are drawn, from what, and that a model keeps its colour."""
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import barcodemae
 from barcodemae.evaluation.report.curves import draw_map
-from barcodemae.evaluation.report.plots import colours, draw_all
+from barcodemae.evaluation.report.plots import colours, draw_all, draw_confusions
 from barcodemae.plotting import BLUE, GREY, draw_series, percent_with_errors
 from barcodemae.training.curve import draw_training
 from helpers.report_records import full_results
@@ -28,6 +31,22 @@ def test_all_that_was_run_is_drawn():
     assert set(pictures) == KNN | {"few_shot.png", "robustness.png", "compression.png"}
     for picture in pictures.values():
         assert imread(io.BytesIO(picture)).std() > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["Diptera $x^$", "$\\frac{$", "a$b$c", "\x00\x1b[31m", "moths \udcff", "x" * 5000, "\n\n", ""]
+)
+def test_names_are_drawn_as_they_are(name):
+    confusion = {"genus": name, "predicted": f"{name}2", "family": name, "n": 3}
+    for picture in (draw_confusions([confusion]), draw_map(np.zeros((4, 2)), np.array([name, name, "B", "B"], object))):
+        assert imread(io.BytesIO(picture)).std() > 0
+
+
+def test_all_plots_are_plain_figures():
+    """By any other way to make one, a `$` in a name would end the command."""
+    package = Path(barcodemae.__file__).parent
+    others = re.compile(r"(?<!Plain)Figure\(|pyplot|\bplt\.")
+    assert [str(file) for file in package.rglob("*.py") if others.search(file.read_text(encoding="utf-8"))] == []
 
 
 def test_what_nobody_ran_is_not_drawn():

@@ -1,11 +1,10 @@
 """The barcode gap as a picture."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from barcodemae.clustering.gap import join_rate
-from barcodemae.plotting import BLUE, GREY, VERMILION, finish, png
+from barcodemae.plotting import BLUE, GREY, VERMILION, PlainFigure, finish, png
 
 
 def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float | None) -> bytes:
@@ -24,7 +23,7 @@ def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float 
         ConfigurationError: no two barcodes lie apart.
     """
     thresholds, rate = join_rate(distances, num_left)
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = PlainFigure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(100 * thresholds, rate, color=BLUE)
     axes.axvline(100 * threshold, color=VERMILION, label=f"threshold taken: {threshold:.1%}")

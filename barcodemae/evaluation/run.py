@@ -39,9 +39,12 @@ from barcodemae.evaluation.tasks.bin_clustering import reduce_dimensions
 from barcodemae.evaluation.tasks.fine_tuning import fine_tune, fine_tuning_scores
 from barcodemae.evaluation.vector_cache import texts_sha256
 from barcodemae.files import written_whole
+from barcodemae.outputs import check_outputs
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.training.curve import draw_training
 from barcodemae.training.state import METRICS_FILE
+
+REPORTS = ("report.md", "report.html")
 
 # Queries of seen species for a search program: more would not change an accuracy of 99 %.
 _MAX_SEEN_SEARCHED = 1_000
@@ -67,8 +70,8 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         BarcodeMAEError: bad input.
     """
     folder = Path(arguments.output_dir)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder}: expected a folder for the results, got a file")
+    outputs = {f"--output_dir ({name})": folder / name for name in ("results.json", ASSIGNMENTS_FILE, *REPORTS)}
+    check_outputs(outputs, filter(None, [arguments.data, arguments.queries]))
     name = _column_of(arguments.model)
     for baseline_name in arguments.baselines:
         check_baseline(baseline_name, arguments.trust_remote_code)
@@ -118,8 +121,9 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     with written_whole(folder) as scratch:
         for name, picture in pictures.items():
             (scratch / name).write_bytes(picture)
-        (scratch / "report.md").write_text(render_report(results, list(pictures)), encoding="utf-8")
-        (scratch / "report.html").write_text(render_html(results, pictures), encoding="utf-8")
+        pages = render_report(results, list(pictures)), render_html(results, pictures)
+        for name, page in zip(REPORTS, pages, strict=True):
+            (scratch / name).write_text(page, encoding="utf-8")
     return results
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from barcodemae.plotting import BLUE, GREY, ORANGE
+from barcodemae.plotting import BLUE, GREY, ORANGE, PlainFigure
 from barcodemae.reference.calibrate import Foretold
 from barcodemae.reference.reliability import expected_calibration_error, in_bins
 
@@ -18,7 +18,7 @@ def draw_reliability(found: Mapping[str, Foretold]) -> Figure:
     """
     num_columns = 4
     num_rows = -(-len(found) // num_columns)
-    figure = Figure(figsize=(3 * num_columns, 3.2 * num_rows), layout="constrained")
+    figure = PlainFigure(figsize=(3 * num_columns, 3.2 * num_rows), layout="constrained")
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for axes, (what, one) in zip(grid, found.items(), strict=False):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from barcodemae.plotting import BLUE, SKY, finish, png
+from barcodemae.plotting import BLUE, SKY, PlainFigure, finish, png
 
 
 def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
@@ -18,7 +17,7 @@ def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
         A PNG. Missing values are left out.
     """
     lines = list(lines)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = PlainFigure(figsize=(8, 4.5), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     for key, name, colour in (("loss", "training", SKY), ("val_loss", "validation", BLUE)):
         marker = "o" if key == "val_loss" else None

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from barcodemae.embedding import fastest_dtype
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import save_checkpoint
+from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.loop import train
@@ -78,6 +79,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
             shells have it: whoever waits for the run learns that it is not over.
     """
     folder = Path(args.output_dir)
+    check_output_folder(folder)
     refuse_another_run(folder, args.resume)
     tracker = choose_tracker(args.report_to)
     run = _prepare(model_args, data_args, args, tracker)

@@ -1,18 +1,13 @@
 """What ends a run before its last step: a signal, or bad luck that the user can do something about."""
 
-import errno
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
-from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.errors import CheckpointError, ConfigurationError, is_out_of_memory, why_not_written
 from barcodemae.training.state import newest_step
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -49,29 +44,13 @@ def shortage_told(folder: Path, batch_size: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise ConfigurationError(
                 f"out of memory: lower --batch_size, now {batch_size}, and raise --accumulation by the same factor "
                 "(what is learnt stays the same), or lower --size or --max_nucleotides"
             ) from error
-        if (reason := _why_not_written(error)) is not None:
+        if (reason := why_not_written(error)) is not None:
             step = newest_step(folder)
             rest = "no state was saved" if step is None else f"the last good state is that of step {step}"
             raise CheckpointError(f"{folder} can't be written to: {reason}; {rest}") from error
         raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU, torch raises a plain RuntimeError.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-
-
-def _why_not_written(error: BaseException | None) -> str | None:
-    """What the system said, which torch and safetensors hide: in an error's context, or in its words."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            return error.strerror
-        if any(f"(os error {number})" in str(error) for number in _DISK_FULL):
-            return str(error)
-        error = error.__context__
-    return None

@@ -4,13 +4,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from barcodemae.plotting import (
     GREY,
     INTERVAL,
     PALETTE,
+    PlainFigure,
     draw_series,
     finish,
     legend_above,
@@ -34,7 +34,7 @@ def draw_robustness(robustness: dict[str, list[dict[str, Any]]], colours: dict[s
         changes.setdefault(entry["change"], []).append(entry["amount"])
     num_columns = min(len(changes), _COLUMNS)
     num_rows = -(-len(changes) // num_columns)
-    figure = Figure(figsize=(3.4 * num_columns, 3 * num_rows + 0.6), layout="constrained")
+    figure = PlainFigure(figsize=(3.4 * num_columns, 3 * num_rows + 0.6), layout="constrained")
     panels = figure.subplots(num_rows, num_columns, sharey=True, squeeze=False)
     for axes in panels.flat[len(changes) :]:
         axes.remove()
@@ -61,7 +61,7 @@ def draw_compression(compression: dict[str, list[dict[str, Any]]], colours: dict
         compression: name -> entries.
         colours: name -> colour.
     """
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = PlainFigure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     forms = list(dict.fromkeys(entry["form"] for entries in compression.values() for entry in entries))
     for name, entries in compression.items():
@@ -91,7 +91,7 @@ def draw_few_shot(few_shot: dict[str, list[dict[str, Any]]], colours: dict[str, 
         few_shot: name -> entries, all with the same numbers.
         colours: name -> colour.
     """
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    figure = PlainFigure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
     shots = [entry["shots"] for entry in next(iter(few_shot.values()))]
     draw_series(axes, range(len(shots)), few_shot, "species_accuracy", colours, line="-")
@@ -116,7 +116,7 @@ def draw_map(points: np.ndarray, orders: np.ndarray) -> bytes:
         points: `[n, 2]`.
         orders: `[n]`, names; "" is unknown.
     """
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = PlainFigure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
     common = [name for name, _ in Counter(orders[orders != ""].tolist()).most_common(len(PALETTE))]
     size = float(np.clip(8_000 / len(points), 3, 30))

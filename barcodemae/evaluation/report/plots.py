@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from barcodemae.data.schema import RANKS
 from barcodemae.evaluation.report.curves import draw_compression, draw_few_shot, draw_robustness
 from barcodemae.evaluation.report.measures import by_accuracy, of_same_queries, scores_of
@@ -18,6 +16,7 @@ from barcodemae.plotting import (
     PURPLE,
     SKY,
     VERMILION,
+    PlainFigure,
     draw_series,
     finish,
     legend_above,
@@ -40,7 +39,7 @@ def draw_accuracies(knn: dict[str, dict[str, Any]]) -> bytes:
         knn: name -> `knn` scores, the model first.
     """
     names = list(knn)
-    figure = Figure(figsize=(8, 1.2 + 0.5 * len(names)), layout="constrained")
+    figure = PlainFigure(figsize=(8, 1.2 + 0.5 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     accuracies, errors = percent_with_errors(list(knn.values()), "genus_accuracy")
     colours = [BLUE] + [GREY] * (len(names) - 1)
@@ -88,7 +87,7 @@ def draw_similarities(knn: dict[str, dict[str, Any]], colours: dict[str, str]) -
         knn: name -> `knn` scores that have `by_similarity`.
         colours: name -> colour.
     """
-    figure = Figure(figsize=(4 * len(knn), 4), layout="constrained")
+    figure = PlainFigure(figsize=(4 * len(knn), 4), layout="constrained")
     panels = figure.subplots(1, len(knn), sharey=True, squeeze=False)[0]
     for axes, (name, scores) in zip(panels, knn.items(), strict=True):
         entries = scores["by_similarity"]
@@ -112,7 +111,7 @@ def _draw_classes(
 ) -> bytes:
     """Classes of queries along the axis, the same for all methods."""
     entries = next(iter(found.values()))
-    figure = Figure(figsize=(max(8, 0.9 * len(entries) + 1), 4.5), layout="constrained")
+    figure = PlainFigure(figsize=(max(8, 0.9 * len(entries) + 1), 4.5), layout="constrained")
     axes = figure.add_subplot()
     draw_series(axes, range(len(entries)), found, "genus_accuracy", colours, line="")
     ticks = [f"{class_name(entry)}\n({entry['n_answerable']:,})" for entry in entries]
@@ -133,7 +132,7 @@ def draw_ranks(knn: dict[str, dict[str, Any]], colours: dict[str, str]) -> bytes
     seen = {name: scores["seen_species"] for name, scores in knn.items() if "seen_species" in scores}
     worlds = {"open world: species never seen": knn, "closed world: species of train": seen}
     worlds = {title: found for title, found in worlds.items() if found}
-    figure = Figure(figsize=(4.5 * len(worlds), 4.5), layout="constrained")
+    figure = PlainFigure(figsize=(4.5 * len(worlds), 4.5), layout="constrained")
     panels = figure.subplots(1, len(worlds), sharey=True, squeeze=False)[0]
     for axes, (title, found) in zip(panels, worlds.items(), strict=True):
         ranks = [rank for rank in RANKS if all(f"{rank}_accuracy" in scores for scores in found.values())]
@@ -158,7 +157,7 @@ def draw_confusions(confusions: list[dict[str, Any]]) -> bytes:
         confusions: `genus, predicted, family, n`, most frequent first.
     """
     shown = confusions[:_MAX_CONFUSIONS]
-    figure = Figure(figsize=(8, 1 + 0.32 * len(shown)), layout="constrained")
+    figure = PlainFigure(figsize=(8, 1 + 0.32 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     names = [f"{one['genus']} → {one['predicted']} ({one['family']})" for one in shown]
     bars = axes.barh(range(len(shown)), [one["n"] for one in shown], color=BLUE)
