@@ -33,9 +33,7 @@ def test_all_that_was_run_is_drawn():
         assert imread(io.BytesIO(picture)).std() > 0
 
 
-@pytest.mark.parametrize(
-    "name", ["Diptera $x^$", "$\\frac{$", "a$b$c", "\x00\x1b[31m", "moths \udcff", "x" * 5000, "\n\n", ""]
-)
+@pytest.mark.parametrize("name", ["Diptera $x^$", "$\\frac{$", "a$b$c", "$", "\\$", "_Hidden"])
 def test_names_are_drawn_as_they_are(name):
     confusion = {"genus": name, "predicted": f"{name}2", "family": name, "n": 3}
     for picture in (draw_confusions([confusion]), draw_map(np.zeros((4, 2)), np.array([name, name, "B", "B"], object))):
