@@ -1,9 +1,9 @@
-"""Names for barcodes: `barcodemae identify` beside BLAST and VSEARCH, in one run on the same cores.
+"""Identification: `barcodemae identify` compared with BLAST and VSEARCH, in one run on the same cores.
 
 `python benchmarks/identification.py --data coi_arthropods.parquet --output_dir FOLDER` makes a library of `train` for
-each engine, for BLAST and for VSEARCH (each also at a fast setting), and lets all answer the same queries: all of
-`test_unseen`, and a sample of `test`. Probabilities are learnt from `val` and `val_unseen`, other species than are
-asked. Accuracy, coverage and novelty are those of the timed answers; calibration is that of all of `test` and
+each engine, for BLAST and for VSEARCH (each also at a fast setting), and runs all of them on the same queries: all of
+`test_unseen`, and a sample of `test`. Calibration is fitted to `val` and `val_unseen`, which hold other species than
+the queries. Accuracy, coverage and novelty are those of the timed results; calibration is that of all of `test` and
 `test_unseen`. Written: `identification.md`, `.json`, `.png`, and `reliability.png`.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from identification_contenders import AlignmentProgram, BarcodeMAE, Method, Named
+from identification_methods import AlignmentProgram, Assigned, BarcodeMAE, Method
 from identification_report import draw_frontier, write_report
-from identification_scores import alike, coverage, probability_scores
+from identification_scores import balanced_weights, coverage, probability_scores
 from sklearn.metrics import roc_auc_score
 
 from barcodemae.commands import run_command
@@ -50,52 +50,55 @@ JUDGED = ("genus", "species", NOVELTY)
 
 
 def seconds(method: Method, queries: list[str], rounds: int) -> list[float]:
-    return [method.ask(queries) for _ in range(rounds)]
+    return [method.run(queries) for _ in range(rounds)]
 
 
 def rates(method: Method, queries: list[str], rounds: int) -> dict[str, float]:
-    """Queries a second by medians: of the whole command, and without what it takes to answer a single query."""
+    """Queries a second by medians: of the whole command, and without the time for a single query."""
     start = statistics.median(seconds(method, queries[:1], ROUNDS))
     whole = statistics.median(seconds(method, queries, rounds))
     return {"per_second": len(queries) / whole, "start": start, "net": (len(queries) - 1) / (whole - start)}
 
 
-def accuracies(named: Named, queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
+def accuracies(assigned: Assigned, queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
     """Genus of new species that have theirs in the library, and species of known ones."""
     is_unseen = labels(queries, "split") == "test_unseen"
     found = {}
     for rank, rows in (("genus", is_unseen), ("species", ~is_unseen)):
         rows = rows & answerable(labels(queries, rank), labels(references, rank))
-        asked = queries.filter(pa.array(rows))
-        scores = accuracy_scores(rank, named.names[rank][rows], labels(asked, rank), species_of_rows(asked), seed)
+        possible = queries.filter(pa.array(rows))
+        scores = accuracy_scores(
+            rank, assigned.taxa[rank][rows], labels(possible, rank), species_of_rows(possible), seed
+        )
         found[rank] = scores | {"n_rows": int(rows.sum())}
     return found
 
 
-def trust(named: Named, queries: pa.Table) -> dict[str, float]:
-    """What the order of confidences is worth: coverage at 95 % precision, and the area under novelty's ROC curve."""
+def confidence(assigned: Assigned, queries: pa.Table) -> dict[str, float]:
+    """How useful the order of confidences is: coverage at an accuracy of 95 %, and the AUROC of novelty."""
     is_new = labels(queries, "split") == "test_unseen"
-    right = {rank: named.names[rank] == labels(queries, rank) for rank in named.names}
-    weights = alike(is_new)
-    genus = named.confidence["genus"]
+    right = {rank: assigned.taxa[rank] == labels(queries, rank) for rank in assigned.taxa}
+    weights = balanced_weights(is_new)
+    genus = assigned.confidence["genus"]
     return {
         "coverage_genus_new": coverage(genus[is_new], right["genus"][is_new], weights[is_new]),
         "coverage_genus_known": coverage(genus[~is_new], right["genus"][~is_new], weights[~is_new]),
-        "coverage_species": coverage(named.confidence["species"], right["species"], weights),
-        "novelty_auroc": float(roc_auc_score(is_new, named.novelty)),
+        "coverage_species": coverage(assigned.confidence["species"], right["species"], weights),
+        "novelty_auroc": float(roc_auc_score(is_new, assigned.novelty)),
     }
 
 
-def differences(answers: dict[str, Named], queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
-    """Of each engine, its accuracies less BLAST's, paired."""
+def differences(assigned_by: dict[str, Assigned], queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
+    """For each engine, its paired differences from BLAST."""
     is_unseen = labels(queries, "split") == "test_unseen"
     found: dict[str, Any] = {}
     for rank, rows in (("genus", is_unseen), ("species", ~is_unseen)):
         rows = rows & answerable(labels(queries, rank), labels(references, rank))
-        asked = queries.filter(pa.array(rows))
-        right = {name: one.names[rank][rows] == labels(asked, rank) for name, one in answers.items()}
+        possible = queries.filter(pa.array(rows))
+        right = {name: one.taxa[rank][rows] == labels(possible, rank) for name, one in assigned_by.items()}
         found[rank] = {
-            engine: paired_comparison(right[engine], right[BLAST], species_of_rows(asked), seed) for engine in ENGINES
+            engine: paired_comparison(right[engine], right[BLAST], species_of_rows(possible), seed)
+            for engine in ENGINES
         }
     return found
 
@@ -132,8 +135,8 @@ def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
-    parser.add_argument("--known_queries", type=int, default=1600, help="Of `test`, that all answer; 0 for all.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the sample and the bootstrap.")
+    parser.add_argument("--known_queries", type=int, default=1600, help="Sample of `test`; 0 for all.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the sample and the bootstrap.")
     parser.add_argument("--output_dir", type=Path, default=Path(__file__).parent / "results" / "identification")
     args = parser.parse_args()
     programs = {name: program_version(name) for name in ("blastn", "vsearch")}
@@ -144,7 +147,7 @@ def main() -> None:
     queries = pa.concat_tables([tables["test_unseen"], test.take(pa.array(sample))])
     named = pa.concat_tables([tables["val"], tables["val_unseen"]])
     found: dict[str, Any] = {}
-    answers: dict[str, Named] = {}
+    assigned_by: dict[str, Assigned] = {}
     with tempfile.TemporaryDirectory(prefix="identification-") as scratch:
         folder = Path(scratch)
         methods: dict[str, Method] = {
@@ -156,11 +159,11 @@ def main() -> None:
             method.prepare(references)
             # BLAST takes minutes, in which the moments of a busy machine are evened out.
             speed = rates(method, texts, 1 if name.startswith(BLAST) else ROUNDS)
-            answers[name] = method.answers(len(texts))
+            assigned_by[name] = method.results(len(texts))
             found[name] = {
                 "speed": speed,
-                "accuracy": accuracies(answers[name], queries, references, args.seed),
-                "trust": trust(answers[name], queries),
+                "accuracy": accuracies(assigned_by[name], queries, references, args.seed),
+                "trust": confidence(assigned_by[name], queries),
             }
             print(f"{name}: done", file=sys.stderr)
         asked = pa.concat_tables([test, tables["test_unseen"]])
@@ -168,7 +171,7 @@ def main() -> None:
         for engine in ENGINES:
             calibration[engine], plots[engine] = calibrations(folder / engine / "library", named, asked, args.seed)
     results = {
-        "title": "Names for barcodes: accuracy, speed and trust",
+        "title": "Identification: accuracy, speed and confidence",
         "data": describe_data([args.data]),
         "n_references": len(references),
         "n_new": len(tables["test_unseen"]),
@@ -176,8 +179,8 @@ def main() -> None:
         "n_named": len(named),
         "n_judged": len(asked),
         "settings": {name: SETTINGS[setting].options for name, setting in PROGRAMS.items()},
-        "contenders": found,
-        "differences": differences(answers, queries, references, args.seed),
+        "methods": found,
+        "differences": differences(assigned_by, queries, references, args.seed),
         "calibration": calibration,
         "programs": programs,
         "versions": describe_versions(("barcodemae", "faiss-cpu", "torch", "numpy", "scipy")),

@@ -1,4 +1,4 @@
-"""Who names barcodes, as a user would run it: one command on a file of queries. Part of `identification.py`."""
+"""The compared methods, as a user would run them: one command on a file of queries. Part of `identification.py`."""
 
 import json
 import os
@@ -23,16 +23,16 @@ RANKS = ("genus", "species")
 
 
 @dataclass(frozen=True)
-class Named:
-    """Answers to queries, in their order.
+class Assigned:
+    """Assignments of all queries, in their order.
 
     Attributes:
-        names: rank -> `[n]`, "" without an answer.
-        confidence: rank -> `[n]`, larger is surer; of BLAST and VSEARCH the identity of the best hit.
+        taxa: rank -> `[n]`, "" where none is assigned.
+        confidence: rank -> `[n]`, larger is more confident; of BLAST and VSEARCH the identity of the best hit.
         novelty: `[n]`, larger is more likely a new species.
     """
 
-    names: Mapping[str, np.ndarray]
+    taxa: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray]
     novelty: np.ndarray
 
@@ -53,20 +53,20 @@ class Method(ABC):
         """Make the library on disk."""
 
     @abstractmethod
-    def ask(self, queries: list[str]) -> float:
-        """Answer all queries by one command; seconds that it took, from its start to its end."""
+    def run(self, queries: list[str]) -> float:
+        """Search all queries by one command; its duration in seconds, from start to end."""
 
     @abstractmethod
-    def answers(self, num_queries: int) -> Named:
-        """Answers of the last `ask`."""
+    def results(self, num_queries: int) -> Assigned:
+        """Assignments of the last `run`."""
 
 
 class AlignmentProgram(Method):
-    """BLAST or VSEARCH, which name a query by its best hit.
+    """BLAST or VSEARCH, which assign the taxa of the best hit.
 
     Args:
         folder: of its files.
-        setting: one of `alignment_programs.SETTINGS`.
+        setting: one of `aligner_programs.SETTINGS`.
     """
 
     def __init__(self, folder: Path, setting: str):
@@ -74,23 +74,23 @@ class AlignmentProgram(Method):
         self._index, self._search = AlignmentSearcher(setting).commands()
 
     def prepare(self, references: pa.Table) -> None:
-        self._names = {rank: labels(references, rank) for rank in RANKS}
-        write_numbered(self.folder / "keys.fasta", references["nucleotides"].to_pylist())
+        self._taxa = {rank: labels(references, rank) for rank in RANKS}
+        write_numbered(self.folder / "references.fasta", references["nucleotides"].to_pylist())
         run_program(self._index, self.folder)
 
-    def ask(self, queries: list[str]) -> float:
+    def run(self, queries: list[str]) -> float:
         write_numbered(self.folder / "queries.fasta", queries)
         begin = time.perf_counter()
         run_program(self._search, self.folder)
         return time.perf_counter() - begin
 
-    def answers(self, num_queries: int) -> Named:
+    def results(self, num_queries: int) -> Assigned:
         hits = Hits(np.full((num_queries, 1), -1), np.full((num_queries, 1), -np.inf, np.float32))
         fill_in(hits, self.folder / "hits.tsv", 0)
         rows = hits.rows[:, 0]
         identities = np.where(rows >= 0, hits.similarities[:, 0], 0)
-        names = {rank: np.where(rows >= 0, values[rows], "") for rank, values in self._names.items()}
-        return Named(names, dict.fromkeys(RANKS, identities), -identities)
+        taxa = {rank: np.where(rows >= 0, values[rows], "") for rank, values in self._taxa.items()}
+        return Assigned(taxa, dict.fromkeys(RANKS, identities), -identities)
 
 
 class BarcodeMAE(Method):
@@ -99,7 +99,7 @@ class BarcodeMAE(Method):
     Args:
         folder: of its files.
         engine: `network` or `frame`.
-        calibration: named barcodes that are not in the library.
+        calibration: identified barcodes that are not in the library.
     """
 
     def __init__(self, folder: Path, engine: str, calibration: pa.Table):
@@ -110,33 +110,33 @@ class BarcodeMAE(Method):
 
     def prepare(self, references: pa.Table) -> None:
         pq.write_table(references, self.folder / "references.parquet")
-        pq.write_table(self._calibration, self.folder / "named.parquet")
-        self._run("index", "references.parquet", "--output", "library", "--engine", self._engine)
-        self._run("calibrate", "library", "--queries", "named.parquet")
+        pq.write_table(self._calibration, self.folder / "identified.parquet")
+        self._call("index", "references.parquet", "--output", "library", "--engine", self._engine)
+        self._call("calibrate", "library", "--queries", "identified.parquet")
 
-    def ask(self, queries: list[str]) -> float:
+    def run(self, queries: list[str]) -> float:
         write_numbered(self.folder / "queries.fasta", queries)
         begin = time.perf_counter()
-        self._run("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
+        self._call("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
         return time.perf_counter() - begin
 
-    def answers(self, num_queries: int) -> Named:
+    def results(self, num_queries: int) -> Assigned:
         table = pq.read_table(self.folder / "assignments.parquet")
-        row = np.array(table["id"].to_pylist()).astype(int)
-        position = np.full(num_queries, -1)
-        position[row] = np.arange(len(row))
+        rows = np.array(table["id"].to_pylist()).astype(int)
+        row_of_query = np.full(num_queries, -1)
+        row_of_query[rows] = np.arange(len(rows))
 
         def in_order(column: str, absent: object) -> np.ndarray:
             values = np.array([absent if value is None else value for value in table[column].to_pylist()])
-            return np.where(position >= 0, values[position], absent)
+            return np.where(row_of_query >= 0, values[row_of_query], absent)
 
-        return Named(
+        return Assigned(
             {rank: in_order(rank, "") for rank in RANKS},
             {rank: in_order(f"{rank}_confidence", 0.0) for rank in RANKS},
             in_order("novelty", 1.0),
         )
 
-    def _run(self, *arguments: str) -> None:
+    def _call(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "barcodemae.cli", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
         if done.returncode != 0:
