@@ -3,16 +3,24 @@
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+_HUB = "hub:"
+# Neither part begins with a dot, as in ./NAME.
+_HUB_ID = re.compile(rf"(?:{_HUB})?\w[\w.-]*/\w[\w.-]*(?:@[\w./-]+)?")
+
 
 def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
-    """Name and SHA-256 of each file; a data set on the Hub has a name alone."""
+    """Name and SHA-256 of each file; a data set on the Hub, or a file that is gone, has a name alone."""
     return [
-        {"name": without_folder(source), "sha256": sha256(Path(source)) if Path(source).is_file() else None}
+        {
+            "name": without_folder(source) if source.startswith(_HUB) else _last_name(source),
+            "sha256": sha256(Path(source)) if Path(source).is_file() else None,
+        }
         for source in sources
     ]
 
@@ -49,5 +57,15 @@ def sha256(file: Path) -> str:
 
 
 def without_folder(name: str) -> str:
-    """The last name of a path on this machine; an id on the Hub stays whole."""
-    return Path(name).resolve().name if Path(name).exists() else name
+    """The last name of a path, whether there is such a file or not; an id on the Hub stays whole.
+
+    Args:
+        name: a path of this or another machine; or `NAME`, `ORG/NAME` or `hub:ORG/NAME`, each also with `@REVISION`.
+    """
+    return name if _HUB_ID.fullmatch(name) and not Path(name).exists() else _last_name(name)
+
+
+def _last_name(path: str) -> str:
+    if Path(path).exists():
+        path = str(Path(path).resolve())  # of `.` too
+    return re.split(r"[/\\]|^[A-Za-z]:", path.rstrip("/\\"))[-1]

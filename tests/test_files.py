@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 
@@ -151,3 +152,18 @@ class TestLocks:
         expected = "lock: expected a file to lock, got: "
         with pytest.raises(ConfigurationError, match=expected), locked(tmp_path / "file" / "lock"):
             pass
+
+
+def test_files_of_a_save_have_the_mode_of_any_new_file(tmp_path):
+    with written_whole(tmp_path) as scratch:
+        (scratch / "deep").mkdir()
+        for name in ("a", "deep/b"):
+            (scratch / name).write_text("x")
+            (scratch / name).chmod(0o600)
+    (tmp_path / "new").write_text("x")
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "a", "deep/b")}
+    assert len(modes) == 1
+
+
+def test_files_of_a_checkpoint_have_one_mode(checkpoint):
+    assert len({stat.S_IMODE(file.stat().st_mode) for file in checkpoint.rglob("*") if file.is_file()}) == 1

@@ -91,9 +91,15 @@ def test_the_same_again_is_no_new_commit(hub, checkpoint):
 
 def test_what_this_push_lacks_goes_and_what_is_not_ours_stays(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY)
-    ours = {"evaluation/results.json", "evaluation/unseen/umap.png", "onnx/model.onnx", "onnx/export.json"}
+    ours = {
+        "evaluation/results.json",
+        "evaluation/unseen/umap.png",
+        "onnx/model.onnx",
+        "onnx/export.json",
+        "tuning.json",
+    }
     ours |= {"model-00001-of-00002.safetensors", "model.safetensors.index.json", "training.json", "metrics.jsonl"}
-    ours |= {"old_barcodemae.py", "tokenization_barcodemae/old.py"}
+    ours |= {"tuning.json", "old_barcodemae.py", "tokenization_barcodemae/old.py"}
     others = {"LICENSE", "notes/model.txt", "adapter.safetensors"}
     add(hub, dict.fromkeys(ours | others, b"old"))
     push_checkpoint(checkpoint, REPOSITORY)

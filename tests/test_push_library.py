@@ -226,7 +226,7 @@ def test_dry_run_shows_the_files_and_the_card_and_sends_nothing(hub, library, ca
 
 
 def test_a_licence_is_never_invented(hub, library, checkpoint):
-    with pytest.raises(ConfigurationError, match="expected --license"):
+    with pytest.raises(ConfigurationError, match="expected --license, the licence of"):
         push([str(library), NAME])
     with pytest.raises(ConfigurationError, match="expected the licence of the records"):
         push([str(library), NAME, "--license", " "])

@@ -30,7 +30,10 @@ class PushArguments:
     )
     license: str | None = field(
         default=None,
-        metadata={"help": "Of a library's records, such as cc-by-4.0: their sources decide it, so a library needs it."},
+        metadata={
+            "help": "Licence of a library's records, in the Hub's words; it has to be found where they come from "
+            "(docs/identification.md). A library needs it."
+        },
     )
     private: bool = field(default=False, metadata={"help": "Whether a new repository is for its members alone."})
     revision: str | None = field(
@@ -50,7 +53,10 @@ def push(arguments: list[str]) -> None:
     (args,) = parse_arguments((PushArguments,), arguments, positionals=("folder", "repository"))
     is_library = (Path(args.folder) / MANIFEST_FILE).is_file()
     if is_library and args.license is None:
-        raise ConfigurationError("expected --license (such as cc-by-4.0): the sources of a library's records decide it")
+        raise ConfigurationError(
+            "expected --license, the licence of the library's records: look for it where they come from "
+            "(docs/identification.md)"
+        )
     if not is_library and args.license is not None:
         raise ConfigurationError(f"--license: expected a reference library, which {args.folder} is not")
     run = _push_library if is_library else _push_checkpoint

@@ -1,10 +1,10 @@
 """All files of a Hub repository in one commit, or nothing."""
 
 import importlib.metadata
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from textwrap import shorten
 
@@ -40,8 +40,8 @@ class Kind:
         repo_type: the Hub's word, "model" or "dataset".
         told_by: the file that says what a repository of this type holds.
         is_ours: whether the content of that file says that it is what we push; else it is not overwritten.
-        patterns: of fnmatch, whose star crosses folders: what an earlier push may have left and this one may lack. It
-            goes, for old files must not stand beside new ones; a file that no push ever writes stays.
+        patterns: of all that a push writes, as `Path.glob` has them. What an earlier one left of it, and this one
+            lacks, goes, for old files must not stand beside new ones; a file that no push ever writes stays.
         called: in words.
     """
 
@@ -200,11 +200,17 @@ def _operations(
     files: Mapping[str, Path], kind: Kind, parent: ModelInfo | DatasetInfo | None
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     gone = _names(parent) - files.keys() if parent else set()
-    stale = sorted(name for name in gone if any(fnmatch(name, pattern) for pattern in kind.patterns))
+    stale = sorted(name for name in gone if any(_matches(name, pattern) for pattern in kind.patterns))
     return [
         *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
         *(CommitOperationDelete(path_in_repo=name) for name in stale),
     ]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a path is among what `Path.glob` finds by a pattern."""
+    between = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*").replace(r"\[0\-9\]", "[0-9]")
+    return re.fullmatch(between, name) is not None
 
 
 def _names(at: ModelInfo | DatasetInfo) -> set[str]:

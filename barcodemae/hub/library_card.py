@@ -33,7 +33,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
     Args:
         folder: of the library.
         repository: id on the Hub, for the snippets.
-        license: of the records, as the Hub calls it (such as `cc-by-4.0`).
+        license: of the records, as the Hub calls it.
 
     Returns:
         Markdown, with the Hub's metadata at the top, by which `datasets` finds the records.

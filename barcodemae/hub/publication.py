@@ -12,7 +12,7 @@ from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
-from barcodemae.hub.private import refuse_private
+from barcodemae.hub.private import refuse_links, refuse_private
 from tokenization_barcodemae import KmerEncoder
 
 # As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
@@ -40,6 +40,14 @@ _OPTIONAL = (
 )
 
 _CODE = ("configuration_barcodemae.py", "masking_barcodemae.py", "modeling_barcodemae.py")
+_HANDLER, _REQUIREMENTS, _CARD = "handler.py", "requirements.txt", "README.md"
+_PACKAGE = f"{tokenization_barcodemae.__name__}/*.py"
+
+# What other versions of this package, or `transformers`, wrote.
+_FORMER = ("model-*.safetensors", "model.safetensors.index.json", "*_barcodemae.py")
+
+PUBLISHED = (*_NEEDED, *_OPTIONAL, *_CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE, *_FORMER)
+"""All that a push writes or once wrote; of it, what a new push lacks is removed from the repository."""
 
 # What handler.py and the tokenization package import; torch is an endpoint's own.
 _HANDLER_REQUIREMENTS = ("transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow")
@@ -56,10 +64,12 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
 
     Raises:
         CheckpointError: the checkpoint is missing, incomplete or broken, or some file was made from other weights.
-        ConfigurationError: a file holds a token or a path of this machine.
+        ConfigurationError: a file is a link, or holds a secret or a path of a machine.
     """
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
+    chosen = [file for pattern in (*_NEEDED, *_OPTIONAL, *_CODE) for file in sorted(checkpoint.glob(pattern))]
+    refuse_links(checkpoint, chosen)
     _refuse_others(checkpoint)
     # A checkpoint that comes with the package has its code there.
     code = Path(modeling_barcodemae.__file__).parent if is_shipped(checkpoint) else checkpoint
@@ -70,7 +80,7 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
                 raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
             for file in files:
                 _copy(file, folder / file.relative_to(source))
-    (folder / "README.md").write_text(render_card(checkpoint, repository), encoding="utf-8")
+    (folder / _CARD).write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
     published = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     refuse_private(published, checkpoint, "checkpoint")
@@ -95,10 +105,10 @@ def _copy(file: Path, place: Path) -> None:
 
 def _add_handler(folder: Path) -> None:
     """What Inference Endpoints run: the handler, and the package by which it reads barcodes as we do."""
-    _copy(Path(handler.__file__), folder / "handler.py")
+    _copy(Path(handler.__file__), folder / _HANDLER)
     package = Path(tokenization_barcodemae.__file__).parent
     for file in package.glob("*.py"):
         _copy(file, folder / tokenization_barcodemae.__name__ / file.name)
     declared = importlib.metadata.requires("barcodemae") or []
     needed = [line for line in declared if re.split(r"[^\w-]", line)[0] in _HANDLER_REQUIREMENTS and ";" not in line]
-    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in sorted(needed)))
+    (folder / _REQUIREMENTS).write_text("".join(f"{line}\n" for line in sorted(needed)))

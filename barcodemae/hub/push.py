@@ -6,7 +6,7 @@ from pathlib import Path
 
 from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.hub.commit import Kind, check_address, prepare, publish
-from barcodemae.hub.publication import assemble
+from barcodemae.hub.publication import PUBLISHED, assemble
 
 
 def push_checkpoint(checkpoint: Path, repository: str, private: bool = False, revision: str | None = None) -> str:
@@ -59,20 +59,4 @@ def _is_ours(config: bytes) -> bool:
     return "configuration_barcodemae." in str(config_class)
 
 
-_MODEL = Kind(
-    "model",
-    "config.json",
-    _is_ours,
-    (
-        "model*.safetensors",
-        "model.safetensors.index.json",
-        "reference_frame.safetensors",
-        "training.json",
-        "metrics.jsonl",
-        "*_barcodemae.py",
-        "tokenization_barcodemae/*",
-        "evaluation/*",
-        "onnx/*",
-    ),
-    "model",
-)
+_MODEL = Kind("model", "config.json", _is_ours, PUBLISHED, "model")

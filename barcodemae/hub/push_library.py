@@ -8,7 +8,7 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.hub.commit import Kind, check_address, publish
 from barcodemae.hub.library_card import render_library_card
 from barcodemae.hub.library_files import LIBRARY_PATTERNS
-from barcodemae.hub.private import refuse_private
+from barcodemae.hub.private import refuse_links, refuse_private
 from barcodemae.reference.manifest import MANIFEST_FILE, check_files, read_manifest
 
 
@@ -20,7 +20,7 @@ def push_library(
     Args:
         library: its folder.
         repository: `ORG/NAME` of a data set on the Hub, made where it does not exist.
-        license: of the records, as the Hub calls it (such as `cc-by-4.0`).
+        license: of the records, as the Hub calls it.
         private: whether only members see the repository; one that is public stays no secret and is refused.
         revision: a branch, made from the main one where it does not exist.
 
@@ -55,16 +55,17 @@ def assemble_library(library: Path, repository: str, license: str, scratch: Path
 
     Raises:
         LibraryError: the library is missing, incomplete or damaged.
-        ConfigurationError: the licence is empty, or a file holds a token or a path of this machine.
+        ConfigurationError: the licence is empty, a file is a link, or it holds a secret or a path of a machine.
     """
     if not license.strip():
-        raise ConfigurationError("expected the licence of the records, such as cc-by-4.0, got nothing")
+        raise ConfigurationError("expected the licence of the records, got nothing")
     manifest = read_manifest(library)
     check_files(library, manifest)
     # As it was checked: a writer may put another one in its place at any time.
     (scratch / MANIFEST_FILE).write_text(manifest.as_text(), encoding="utf-8")
     (scratch / "README.md").write_text(render_library_card(library, repository, license), encoding="utf-8")
     files = {name: library / name for name in manifest.files()}
+    refuse_links(library, [library / MANIFEST_FILE, *files.values()])
     files |= {name: scratch / name for name in (MANIFEST_FILE, "README.md")}
     refuse_private(files, library, "library")
     return files
