@@ -1,10 +1,10 @@
 """Parsers under a fuzzer that sees which branches an input takes: each input ends in records or in one of our errors.
 
 `python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` begins with real barcodes, as `fuzz_readers.py`
-writes them, and goes on from whatever reaches a new branch. `library.json`, `calibration.json` and `removed.npy` of a
-reference library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which tells how many inputs
-there were in a second, and ends at an exception that is none of ours, or an input that takes over five seconds: it then
-names the file that it has written the input to, and does not exit with 0.
+writes them, and goes on from whatever reaches a new branch. `library.json`, `calibration-00000.json` and
+`removed-00000.npy` of a reference library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which
+tells how many inputs there were in a second, and ends at an exception that is none of ours, or an input that takes over
+five seconds: it then names the file that it has written the input to, and does not exit with 0.
 """
 
 import argparse
@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from barcodemae.reference.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.reference.records import NAMES, write_part
 
-MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration.json", "removed.npy"
+MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration-00000.json", "removed-00000.npy"
 
 HANG_SECONDS = 5
 LONGEST_INPUT = 20_000
@@ -62,10 +62,8 @@ def reading_of(name: str, folder: Path, library: Library) -> Callable[[], object
     """What reads a file of that name in a folder."""
     if name == MANIFEST:
         return lambda: read_manifest(folder)
-    if name == CALIBRATION:
-        return library.calibration
-    if name == REMOVED:
-        return lambda: Library(folder, library.manifest)
+    if name in (CALIBRATION, REMOVED):
+        return lambda: Library(folder, library.manifest).calibration()
     return lambda: read(folder / name, name == STANDARD_INPUT)
 
 

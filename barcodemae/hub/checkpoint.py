@@ -137,9 +137,10 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
     if settings is None or weights is None:
         raise ValueError(f"expected {CONFIG_FILE} and {WEIGHTS_FILE} in it")
     read_config(settings)
-    config = BarcodeMAEConfig.from_pretrained(place, revision=revision)
+    options: dict[str, Any] = {"revision": revision}
+    config = BarcodeMAEConfig.from_pretrained(place, **options)
     _check_sizes(kind, config, weights)
-    return kind.from_pretrained(
+    loaded: Any = kind.from_pretrained(
         None,
         config=config,
         state_dict=load_file(weights),
@@ -147,6 +148,7 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
         attn_implementation="sdpa",
         output_loading_info=True,
     )
+    return loaded
 
 
 def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights: Path) -> None:
