@@ -16,6 +16,7 @@ from barcodemae.clustering.linkage import THRESHOLD
 from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
 from barcodemae.commands import parse_arguments
 from barcodemae.data import stream_records
+from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.errors import ConfigurationError
 from barcodemae.outputs import check_outputs, message_stream, open_output
@@ -41,6 +42,7 @@ class ClusterArguments:
             "difference, reason."
         }
     )
+    max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     threshold: str = field(
         default=f"{THRESHOLD:g}",
         metadata={
@@ -78,7 +80,8 @@ def cluster(arguments: list[str]) -> None:
     threshold = _share(args.threshold)
     draw_gap = None if args.plot is None else _plotter(Path(args.plot))
     embedder = LetterEmbedder.from_pretrained(args.model)
-    barcodes = read_barcodes(stream_records(args.data, on_error="skip"), embedder.frame, show_progress_bar=True)
+    records = stream_records(args.data, on_error="skip", max_length=args.max_length)
+    barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True)
     num_usable = len(barcodes.letters)
     if not num_usable:
         marker = embedder.frame.marker

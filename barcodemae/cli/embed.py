@@ -11,6 +11,7 @@ from tqdm import tqdm
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
 from barcodemae.data import Judge, stream_records, tell
+from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS, load_engine
 from barcodemae.embedding.writers import check_vectors_name, open_vectors
 from barcodemae.errors import BadRecordError
@@ -59,6 +60,7 @@ class EmbedArguments:
     batch_size: int = field(default=64, metadata={"help": "Sequences in a batch of the network."})
     normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
     use_frame: bool = field(default=True, metadata={"help": "Place sequences on the checkpoint's reference frame."})
+    max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     on_error: str = field(
         default="raise",
         metadata={
@@ -87,7 +89,7 @@ def embed(arguments: list[str]) -> None:
         open_vectors(output, embedder.dimension) as file,
         tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
     ):
-        for read in stream_records(args.data, on_error=args.on_error):
+        for read in stream_records(args.data, on_error=args.on_error, max_length=args.max_length):
             records = judge(read)
             for begin in range(0, len(records), _CHUNK):
                 chunk = records.slice(begin, _CHUNK)

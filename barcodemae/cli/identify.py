@@ -12,6 +12,7 @@ from tqdm import tqdm
 from barcodemae.commands import parse_arguments
 from barcodemae.data import stream_records
 from barcodemae.data.columnar import HUB
+from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.outputs import check_outputs, message_stream
@@ -51,6 +52,7 @@ class IdentifyArguments:
         metadata={"help": f"By default what the output's name says; else {FORMATS_HELP}.", "choices": [*FORMATS]},
     )
     summary: str | None = field(default=None, metadata={"help": "An HTML page to write: what was found, by taxon."})
+    max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     least_confidence: float = field(
         default=LEAST_CONFIDENCE, metadata={"help": "A name is called where it is right at least so likely, 0 to 1."}
     )
@@ -97,7 +99,7 @@ def identify(arguments: list[str]) -> None:
 
         writers, answer = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
-            for answers in processes.share(_blocks(args.queries), answer):
+            for answers in processes.share(_blocks(args.queries, args.max_length), answer):
                 for writer in writers:
                     writer.write(answers)
                 num_queries += len(answers)
@@ -119,7 +121,7 @@ def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
     return writers
 
 
-def _blocks(queries: list[str]) -> Iterator[pa.Table]:
-    for records in stream_records(queries, on_error="skip"):
+def _blocks(queries: list[str], max_length: int) -> Iterator[pa.Table]:
+    for records in stream_records(queries, on_error="skip", max_length=max_length):
         for begin in range(0, len(records), _QUERIES):
             yield records.slice(begin, _QUERIES)

@@ -6,6 +6,7 @@ from typing import Any
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.commands import parse_arguments
+from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import ENGINES, FRAME, load_engine
 from barcodemae.outputs import check_output_folder
@@ -46,6 +47,7 @@ class IndexArguments:
         default=False,
         metadata={"help": "Add to a library that is there. Files that it was made of already are not added again."},
     )
+    max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     on_error: str = field(
         default="skip",
         metadata={
@@ -67,7 +69,13 @@ def index(arguments: list[str]) -> None:
     embedder: Any = load_engine(args.engine, args.model)
     add = append_records if args.append else build_library
     added = add(
-        Path(args.output), args.data, embedder, describe_model(args.model, args.engine), args.on_error, taxonomy
+        Path(args.output),
+        args.data,
+        embedder,
+        describe_model(args.model, args.engine),
+        args.on_error,
+        taxonomy,
+        args.max_length,
     )
     if added is None:
         print(f"The library {args.output} holds the records of {', '.join(args.data)} already; nothing was added.")

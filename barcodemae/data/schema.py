@@ -48,7 +48,7 @@ BATCH_BYTES = 1 << 25
 MAX_LENGTH = 1_000_000
 """Most nucleotides of a record, unless another number is asked for: more than a plastid has, less than a chromosome."""
 
-MAX_LENGTH_HELP = "Nucleotides; a record that is longer, as a chromosome is, is not read: it is a bad record."
+MAX_LENGTH_HELP = "A record of more nucleotides, such as a chromosome, is not read: it is a bad record."
 
 # So many characters of each text are kept of a record that is too long.
 _KEPT_LENGTH = 100

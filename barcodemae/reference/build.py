@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import Report
+from barcodemae.data.schema import MAX_LENGTH
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_whole
 from barcodemae.reference.calibrate import calibrate_by_own
@@ -78,6 +79,7 @@ def build_library(
     model: dict[str, str],
     on_error: str = "raise",
     taxonomy: pa.Table | None = None,
+    max_length: int = MAX_LENGTH,
 ) -> Added | None:
     """Make a library of barcodes, calibrated by its own records; a build that was interrupted goes on where it was.
 
@@ -88,6 +90,7 @@ def build_library(
         model: `name, weights_sha256, engine`, by which the library knows what its vectors were made with.
         on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
         taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without.
+        max_length: most nucleotides of a record; a longer one is treated as `on_error` says.
 
     Returns:
         What was done; None where the folder holds the library of these very sources.
@@ -97,7 +100,7 @@ def build_library(
         BarcodeMAEError: bad input; the library is not there then.
     """
     frame = _frame_of(embedder, model)
-    given = Input.of(sources, on_error, taxonomy)
+    given = Input.of(sources, on_error, taxonomy, max_length)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
             return _add(folder, Manifest(model, embedder.dimension, frame.length), given, embedder)
@@ -120,6 +123,7 @@ def append_records(
     model: dict[str, str],
     on_error: str = "raise",
     taxonomy: pa.Table | None = None,
+    max_length: int = MAX_LENGTH,
 ) -> Added | None:
     """Add records to a library; what is there stays as it is. See `build_library`.
 
@@ -133,7 +137,7 @@ def append_records(
         LibraryError: there is no library, it was made with another model, or another process is writing to it.
         BarcodeMAEError: bad input; the library is what it was then.
     """
-    given = Input.of(sources, on_error, taxonomy)
+    given = Input.of(sources, on_error, taxonomy, max_length)
     with writing_to(folder):
         library = Library.open(folder)
         check_model(folder, library.manifest, model)

@@ -38,22 +38,24 @@ class Input:
         sources: what tells each from another, in the same order.
         on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
         taxonomy: names by id, for sources without.
+        max_length: a record of more nucleotides is left out too.
     """
 
     names: tuple[str, ...]
     sources: tuple[Source, ...]
     on_error: str
     taxonomy: pa.Table | None
+    max_length: int
 
     @classmethod
-    def of(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None) -> "Input":
+    def of(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Input":
         """What these files are now.
 
         Raises:
             UnreadableFileError: there is no such file or data set.
             ConfigurationError: it is standard input, which can't be read again.
         """
-        return cls(tuple(names), tuple(map(_source, names)), on_error, taxonomy)
+        return cls(tuple(names), tuple(map(_source, names)), on_error, taxonomy, max_length)
 
     @cached_property
     def taxonomy_digest(self) -> str:
@@ -71,7 +73,7 @@ class Input:
         held = {source.version for one in segments if one.taxonomy == taxonomy for source in one.sources}
         left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in held]
         names, sources = zip(*left, strict=True) if left else ((), ())
-        return Input(names, sources, self.on_error, self.taxonomy)
+        return Input(names, sources, self.on_error, self.taxonomy, self.max_length)
 
 
 def segment_place(folder: Path, manifest: Manifest) -> Path:
@@ -133,6 +135,7 @@ def _begin(place: Path, manifest: Manifest, given: Input) -> None:
         "sources": [asdict(source) for source in given.sources],
         "taxonomy": given.taxonomy_digest,
         "on_error": given.on_error,
+        "max_length": given.max_length,
         "model": manifest.model,
         "made_by": version("barcodemae"),
     }
@@ -150,7 +153,8 @@ def _begin(place: Path, manifest: Manifest, given: Input) -> None:
 def _write_parts(place: Path, given: Input, embedder: Embedder) -> Report:
     judge = Judge(drop_duplicates=False, on_error=given.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
-        for number, table in enumerate(stream_records(given.names, on_error=given.on_error)):
+        tables = stream_records(given.names, on_error=given.on_error, max_length=given.max_length)
+        for number, table in enumerate(tables):
             file = place / f"part-{number:05d}.arrow"
             records = judge(table if given.taxonomy is None else join_taxonomy(table, given.taxonomy))
             if not file.exists():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from barcodemae.data import PRESETS
+from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
 
 _AT_LEAST_1 = (
@@ -161,6 +162,7 @@ class DataArguments:
     )
     max_nucleotides: int = field(default=660, metadata={"help": "Nucleotides of a record that are read freely."})
     min_nucleotides: int = field(default=100, metadata={"help": "Shorter records are bad records."})
+    max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     max_unknown_share: float = field(
         default=0.5,
         metadata={"help": "Records with a larger share of letters other than A, C, G and T are bad."},

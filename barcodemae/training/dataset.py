@@ -146,7 +146,7 @@ def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encod
         BarcodeWriter(folder, _VALIDATION, num_slots) as validation,
         tqdm(desc="reading and placing barcodes", unit=" records", unit_scale=True) as progress,
     ):
-        for records in stream_records(_sources(args), preset, args.on_error):
+        for records in stream_records(_sources(args), preset, args.on_error, args.max_length):
             kept = judge(records.filter(pc.is_in(records["split"], wanted)))
             barcodes = place_barcodes(kept["nucleotides"].to_pylist(), frame, k)
             num_places = np.zeros(len(barcodes), np.int64)
