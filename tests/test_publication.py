@@ -28,6 +28,7 @@ ALWAYS = {
     "model.safetensors",
     "modeling_barcodemae.py",
     "modules.json",
+    "pooled_decoder_barcodemae.py",
     "reference_frame.safetensors",
     "requirements.txt",
     "sentence_bert_config.json",
@@ -80,7 +81,9 @@ def test_an_endpoint_installs_what_the_handler_imports(run, repository):
     assert required == {"transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow"}
 
 
-@pytest.mark.parametrize("name", ["modules.json", "1_Pooling/config.json", "masking_barcodemae.py"])
+@pytest.mark.parametrize(
+    "name", ["modules.json", "1_Pooling/config.json", "masking_barcodemae.py", "modeling_barcodemae.py"]
+)
 def test_an_incomplete_checkpoint_is_refused(run, repository, name):
     (run / name).unlink()
     with pytest.raises(CheckpointError, match=name):

@@ -1,9 +1,12 @@
 """What a Hub repository receives of a checkpoint: chosen by name, and searched for what is nobody else's business."""
 
 import importlib.metadata
+import json
 import re
 import shutil
 from pathlib import Path
+
+from transformers.dynamic_module_utils import get_relative_imports
 
 import modeling_barcodemae
 import tokenization_barcodemae
@@ -39,14 +42,16 @@ _OPTIONAL = (
     "onnx/export.json",
 )
 
-_CODE = ("configuration_barcodemae.py", "masking_barcodemae.py", "modeling_barcodemae.py")
+# Of these, those that the classes of a checkpoint need, which the other two name.
+_CODE = "*_barcodemae.py"
+_CODE_NAMED_IN = ("config.json", "tokenizer_config.json")
 _HANDLER, _REQUIREMENTS, _CARD = "handler.py", "requirements.txt", "README.md"
 _PACKAGE = f"{tokenization_barcodemae.__name__}/*.py"
 
 # What other versions of this package, or `transformers`, wrote.
-_FORMER = ("model-*.safetensors", "model.safetensors.index.json", "*_barcodemae.py")
+_FORMER = ("model-*.safetensors", "model.safetensors.index.json")
 
-PUBLISHED = (*_NEEDED, *_OPTIONAL, *_CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE, *_FORMER)
+PUBLISHED = (*_NEEDED, *_OPTIONAL, _CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE, *_FORMER)
 """All that a push writes or once wrote; of it, what a new push lacks is removed from the repository."""
 
 # What handler.py and the tokenization package import; torch is an endpoint's own.
@@ -68,22 +73,46 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
-    chosen = [file for pattern in (*_NEEDED, *_OPTIONAL, *_CODE) for file in sorted(checkpoint.glob(pattern))]
+    chosen = [file for pattern in (*_NEEDED, *_OPTIONAL, _CODE) for file in sorted(checkpoint.glob(pattern))]
     refuse_links(checkpoint, chosen)
     _refuse_others(checkpoint)
     # A checkpoint that comes with the package has its code there.
     code = Path(modeling_barcodemae.__file__).parent if is_shipped(checkpoint) else checkpoint
-    for source, patterns in ((checkpoint, _NEEDED + _OPTIONAL), (code, _CODE)):
-        for pattern in patterns:
-            files = sorted(source.glob(pattern))
-            if not files and pattern not in _OPTIONAL:
-                raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
-            for file in files:
-                _copy(file, folder / file.relative_to(source))
+    for pattern in _NEEDED + _OPTIONAL:
+        files = sorted(checkpoint.glob(pattern))
+        if not files and pattern not in _OPTIONAL:
+            raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
+        for file in files:
+            _copy(file, folder / file.relative_to(checkpoint))
+    for name in _code_files(checkpoint, code):
+        _copy(code / name, folder / name)
     (folder / _CARD).write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
     published = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     refuse_private(published, checkpoint, "checkpoint")
+
+
+def _code_files(checkpoint: Path, code: Path) -> list[str]:
+    """The modules that the checkpoint's files name, and those that these import, as `transformers` follows them.
+
+    Raises:
+        CheckpointError: one is missing.
+    """
+    described = (json.loads((checkpoint / file).read_text(encoding="utf-8")) for file in _CODE_NAMED_IN)
+    classes = [named for one in described for entry in one.get("auto_map", {}).values() for named in _each(entry)]
+    found: set[str] = set()
+    expected = {named.rpartition("--")[2].partition(".")[0] for named in classes}
+    while expected:
+        module = expected.pop()
+        if not (module.isidentifier() and (code / f"{module}.py").is_file()):
+            raise CheckpointError(f"{checkpoint}: expected {module}.py in it, found none")
+        found.add(module)
+        expected |= set(get_relative_imports(code / f"{module}.py")) - found
+    return sorted(f"{module}.py" for module in found)
+
+
+def _each(entry: str | list[str | None]) -> list[str]:
+    return [entry] if isinstance(entry, str) else [named for named in entry if named]
 
 
 def _refuse_others(checkpoint: Path) -> None:
