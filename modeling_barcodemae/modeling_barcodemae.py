@@ -392,7 +392,9 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
             input_ids: `[batch, tokens]`.
             attention_mask: `[batch, tokens]`.
             position_ids: `[batch, tokens]`.
-            labels: `[batch]` class ids, or `[batch, labels]` for `config.problem_type` "multi_label_classification".
+            labels: `[batch]` class ids; `[batch, labels]`, 0 or 1, for `config.problem_type`
+                "multi_label_classification"; `[batch, ranks]` where `config.label_ranks` names ranks: the number of the
+                taxon among those of its rank, -100 where it is unknown.
             **kwargs: passed to the encoder.
 
         Returns:
@@ -401,7 +403,9 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         encoded = self.bert(input_ids, attention_mask, position_ids, **kwargs)
         logits = self.classifier(self.dropout(encoded.pooler_output))
         loss = None
-        if labels is not None:
+        if labels is not None and self.config.label_ranks:
+            loss = cross_entropy_of_ranks(logits, labels, list(self.config.label_ranks.values()))
+        elif labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
@@ -497,6 +501,19 @@ def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, confi
     coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)
     coordinates = coordinates.masked_fill(columns < 0, config.pooled_decoder_coordinates)
     return bases.scatter(1, coordinates, columns % 4)[:, :-1]
+
+
+def cross_entropy_of_ranks(logits: Tensor, labels: Tensor, counts: list[int]) -> Tensor:
+    """Mean cross-entropy over all ranks of all barcodes that are known; 0 where none is.
+
+    Args:
+        logits: `[batch, taxa]`, those of the first rank, then those of the second, and so on.
+        labels: `[batch, ranks]`, the number of the taxon among those of its rank; -100 where it is unknown.
+        counts: taxa of each rank.
+    """
+    by_rank = zip(logits.split(counts, dim=1), labels.unbind(1), strict=True)
+    losses = [summed_cross_entropy(scores, taxa) for scores, taxa in by_rank]
+    return torch.stack(losses).sum() / labels.ne(-100).sum().clamp(min=1)
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

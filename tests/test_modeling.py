@@ -16,6 +16,7 @@ from modeling_barcodemae import (
     BarcodeMAEForSequenceClassification,
     BarcodeMAEModel,
 )
+from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks
 
 UNK, FIRST = 1, 2
 
@@ -435,3 +436,29 @@ class TestConfiguration:
     def test_every_size_can_be_built(self):
         for size in SIZES.values():
             assert BarcodeMAEConfig(**size).hidden_size == size["hidden_size"]
+
+
+class TestRanks:
+    """A classifier of two orders and three families."""
+
+    logits = torch.tensor([[2.0, 0, 1, 0, 0], [0, 0, 0, 3, 0]])
+
+    def test_the_loss_by_hand(self):
+        labels = torch.tensor([[0, 2], [-100, 1]])
+        expected = [math.log1p(math.exp(-2)), math.log(math.e + 2), math.log(2 + math.exp(3)) - 3]
+        assert cross_entropy_of_ranks(self.logits, labels, [2, 3]).item() == pytest.approx(sum(expected) / 3, abs=1e-6)
+
+    def test_a_batch_without_a_name_costs_nothing(self):
+        logits = self.logits.clone().requires_grad_()
+        loss = cross_entropy_of_ranks(logits, torch.full((2, 2), -100), [2, 3])
+        loss.backward()
+        assert loss.item() == 0
+        assert not logits.grad.any()
+
+    def test_the_model_takes_a_label_of_each_rank(self):
+        size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+        config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=5, **size)
+        model = BarcodeMAEForSequenceClassification(config).eval()
+        ids, labels = torch.tensor([[3, 4, 5], [6, 7, 8]]), torch.tensor([[0, 2], [1, -100]])
+        outputs = model(ids, labels=labels)
+        torch.testing.assert_close(outputs.loss, cross_entropy_of_ranks(outputs.logits, labels, [2, 3]))
