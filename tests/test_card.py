@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -15,9 +18,11 @@ from huggingface_hub import HfApi, ModelCard
 from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
+from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
+from barcodemae.hub.card_facts import in_words
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
@@ -132,7 +137,8 @@ def test_metadata(folder):
     write_onnx(folder)
     data = ModelCard(render_card(folder, REPOSITORY)).data
     assert (data.pipeline_tag, data.library_name, data.license) == ("feature-extraction", "transformers", "apache-2.0")
-    assert data.datasets == ["org/barcodes"]
+    assert data.datasets == ["coi.parquet", "org/barcodes"]
+    assert data.metrics is None
     assert {"biology", "dna", "dna-barcode", "COI", "biodiversity", "sentence-transformers", "onnx"} <= set(data.tags)
     sample = set(pq.read_table(sample_path())["nucleotides"].to_pylist())
     assert len(data.widget) == 2
@@ -142,7 +148,9 @@ def test_metadata(folder):
 
 def test_model_index_has_the_numbers_of_the_files(folder):
     results = write_results(folder, "evaluation/test_unseen")
-    index = ModelCard(render_card(folder, REPOSITORY)).data.eval_results
+    data = ModelCard(render_card(folder, REPOSITORY)).data
+    index = data.eval_results
+    assert data.metrics == ["accuracy", "adjusted_mutual_information", "harmonic_mean"]
     assert [(one.metric_type, one.dataset_split, one.metric_value) for one in index] == [
         ("accuracy", "test_unseen", 0.625),
         ("accuracy", "test", 0.975),
@@ -201,6 +209,91 @@ def test_training_is_told_by_hand(folder):
     assert "The steps took 1.5 hours on some processor, 2 cores (2025-01-01; python 3.12.1)." in training
     assert "| 100 | 0.50 | 2.500 | 25.0 % |\n| 200 | 1.00 | 1.500 | 37.5 % |" in training
     assert "`coi.parquet`: SHA-256 `c0ffee`" in training
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (3599, "60 minutes"),
+        (3600, "1.0 hours"),
+        (9e4, "25.0 hours"),
+    ],
+)
+def test_durations_in_words(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_a_run_of_a_minute_took_no_hours(folder):
+    write_training(folder)
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 2, "epoch": 0.5, "barcodes_per_second": 1.0}) + "\n")
+    assert "The steps took 72 seconds on" in section(render_card(folder, REPOSITORY), "Training")
+
+
+def test_training_on_the_sample_names_it(folder):
+    """Without --data, no file is named: the sample was read."""
+    write_training(folder, data=[])
+    card = render_card(folder, REPOSITORY)
+    assert "12,345 barcodes of the sample that comes with `barcodemae`, splits `pretrain`" in card
+    assert ModelCard(card).data.datasets is None
+
+
+class TestWhatItIsFor:
+    def first(self, folder):
+        return render_card(folder, REPOSITORY).partition("\n# BarcodeMAE\n")[2].strip().partition("\n\n")[0]
+
+    def test_what_nothing_is_known_of_is_a_start(self, folder, encoder):
+        assert self.first(folder).startswith("**Use it as** a start: of fine-tuning on COI-5P barcodes")
+        assert "as it is, it was not evaluated" in self.first(folder)
+        assert "**Do not use it for** markers other than COI-5P" in self.first(folder)
+        assert "fine-tuning on DNA barcodes" in self.first(encoder)
+        assert "another marker or region than it was trained on" in self.first(encoder)
+
+    def test_it_follows_the_results(self, folder, tmp_path):
+        better = {"untrained": scores(0.5), "kmer_4": scores(0.6)}
+        ahead = shutil.copytree(folder, tmp_path / "ahead")
+        write_results(folder)
+        assert "simpler methods are better: see Results" in self.first(folder)
+        write_results(ahead, baselines=better)
+        assert self.first(ahead).startswith("**Use it for** embeddings of COI-5P barcodes, as they are or fine-tuned")
+        write_results(ahead, "evaluation/other")
+        assert self.first(ahead).startswith("**Use it as** a start")
+
+    def test_a_tuned_model(self):
+        card = render_card(shipped_folder(DEFAULT), REPOSITORY)
+        assert "\n# BarcodeMAE\n\n**Use it for** embeddings of COI-5P barcodes in which" in card
+        assert "the mean over its" not in card
+        assert "trust_remote_code=False" not in card
+        assert "--model org/BarcodeMAE\n" in card
+
+
+def test_the_plot_is_shown_where_it_is(folder):
+    write_results(folder, "evaluation/one")
+    assert "![" not in render_card(folder, REPOSITORY)
+    (folder / "evaluation" / "one" / "accuracy.png").write_bytes(b"plot")
+    assert re.findall(r"!\[.*\]\((.*)\)", render_card(folder, REPOSITORY)) == ["evaluation/one/accuracy.png"]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_card_run(folder, sample, tmp_path, monkeypatch):
+    """Of a tuned model, and of one that is not, whose whole network has to be taken."""
+    monkeypatch.chdir(tmp_path)
+    for name, split in (("references.fasta", "train"), ("queries.fasta", "test")):
+        rows = sample.filter(pc.equal(sample["split"], split)).slice(0, 200).to_pylist()
+        Path(name).write_text("".join(f">{row['id']};tax=g:{row['genus']}\n{row['nucleotides']}\n" for row in rows))
+    for place in (shipped_folder(DEFAULT), folder):
+        (code,) = re.findall(r"```console\n(.*?)```", render_card(place, REPOSITORY), re.DOTALL)
+        for line in code.replace(REPOSITORY, str(place)).splitlines()[1:]:
+            command, *arguments = shlex.split(line)
+            assert command == "barcodemae"
+            done = subprocess.run(
+                [sys.executable, "-m", "barcodemae", *arguments], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        assert len(Path("names.tsv").read_text().splitlines()) == 201
+        shutil.rmtree("library")
 
 
 def test_a_long_curve_is_told_by_six_lines_and_the_last_is_among_them(folder):

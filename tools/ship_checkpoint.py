@@ -2,8 +2,8 @@
 
 The checkpoint has weights in half precision (`tools/halve_checkpoint.py`), and was evaluated with them: nothing is
 changed on the way, so that its results still belong to its weights. What a Hub repository would receive of it is
-copied, but for the code, which the package has already, and the plots. The card is rendered from the copy, and the
-manifest tells size and SHA-256 of every file.
+copied, but for the code, which the package has already, and all plots but the one that the card shows. The card is
+rendered from the copy, and the manifest tells size and SHA-256 of every file.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from barcodemae import checkpoints
 from barcodemae.commands import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
-from barcodemae.hub.card import render_card
+from barcodemae.hub.card import PLOT_FILE, render_card
 from barcodemae.hub.checkpoint import WEIGHTS_FILE
 from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
@@ -28,8 +28,9 @@ from barcodemae.provenance import sha256
 MOST_BYTES = 24 * 2**20
 """Of all shipped weights together."""
 
-# Code that the package has already, and what is large beside the weights. The reports go with their plots.
-_LEFT_OUT = ("*.py", "tokenization_barcodemae", "requirements.txt", "onnx", "report.md", "*.png")
+# Code that the package has already, and what is large beside the weights. The reports go with their plots, of which the
+# card shows one.
+_LEFT_OUT = shutil.ignore_patterns("*.py", "tokenization_barcodemae", "requirements.txt", "onnx", "report.md", "*.png")
 
 # What stands in the place of a code file: the Auto classes look for one in the folder.
 _REFERENCE = '''"""The code of this checkpoint is that of the package it comes with."""
@@ -66,7 +67,7 @@ def ship(run: Path, name: str, repository: str) -> None:
     with tempfile.TemporaryDirectory() as assembled, written_whole(room) as scratch:
         assemble(run, repository, Path(assembled))
         folder = scratch / name
-        shutil.copytree(assembled, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+        shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
         _check_precision(folder / WEIGHTS_FILE, run)
         _write_references(folder)
         (folder / "README.md").write_text(render_card(folder, repository), encoding="utf-8")

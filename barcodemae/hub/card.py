@@ -25,6 +25,9 @@ from barcodemae.hub.card_facts import (
 )
 from tokenization_barcodemae import ReferenceFrame
 
+PLOT_FILE = "accuracy.png"
+"""What an evaluation draws beside its results, and the card shows where it is there."""
+
 _LICENSE = "apache-2.0"
 _TAGS = ("biology", "dna", "dna-barcode", "biodiversity", "taxonomy", "sentence-transformers")
 
@@ -55,15 +58,18 @@ def render_card(checkpoint: Path, repository: str) -> str:
     try:
         model, training = read_model(checkpoint), read_training(checkpoint)
         frame, onnx = read_frame(checkpoint), read_onnx(checkpoint)
-        evaluations = read_evaluations(checkpoint)
+        tuning, evaluations = read_tuning(checkpoint), read_evaluations(checkpoint)
+        eval_results = [result for one in evaluations for result in _eval_results(one, repository)]
         body = template.render(
             repository=repository,
             model=model,
             config=model["config"],
             frame=frame,
             training=training,
-            tuning=read_tuning(checkpoint),
-            evaluations=[_as_told(evaluation) for evaluation in evaluations],
+            tuning=tuning,
+            marker=frame.marker if frame is not None and frame.marker else "DNA",
+            evaluations=[_as_told(evaluation, checkpoint) for evaluation in evaluations],
+            is_ahead=_is_ahead(evaluations),
             onnx=onnx,
             examples=examples,
         )
@@ -73,9 +79,10 @@ def render_card(checkpoint: Path, repository: str) -> str:
             # Who converted a model from elsewhere can't grant what its authors did not.
             license=_LICENSE if training else None,
             tags=_tags(frame, onnx),
-            datasets=_hub_datasets(training) or None,
+            datasets=_datasets(training, tuning) or None,
+            metrics=sorted({result.metric_type for result in eval_results}) or None,
             model_name=repository.rpartition("/")[2],
-            eval_results=[result for one in evaluations for result in _eval_results(one, repository)] or None,
+            eval_results=eval_results or None,
             widget=[{"text": row["nucleotides"], "example_title": row["species"]} for row in examples],
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as error:
@@ -104,9 +111,10 @@ def _tags(frame: ReferenceFrame | None, onnx: dict[str, Any] | None) -> list[str
     return [*_TAGS, *marker, *(["onnx", "transformers.js"] if onnx else [])]
 
 
-def _hub_datasets(training: dict[str, Any] | None) -> list[str]:
-    names = [one["name"] for one in training["data"]] if training else []
-    return [name.removeprefix("hub:") for name in names if name.startswith("hub:")]
+def _datasets(*origins: dict[str, Any] | None) -> list[str]:
+    """Of what training and tuning read: ids on the Hub, and names of files, each once."""
+    names = [one["name"].removeprefix("hub:") for origin in origins if origin for one in origin["data"]]
+    return list(dict.fromkeys(names))
 
 
 def _example_barcodes() -> list[dict[str, str]]:
@@ -122,16 +130,31 @@ def _example_barcodes() -> list[dict[str, str]]:
     return [first, next(row for row in rows if row["order"] != first["order"])]
 
 
-def _as_told(evaluation: Evaluation) -> dict[str, Any]:
+def _as_told(evaluation: Evaluation, checkpoint: Path) -> dict[str, Any]:
     results = evaluation.results
+    plot = (checkpoint / evaluation.file).with_name(PLOT_FILE)
     return {
         "file": evaluation.file,
         "splits": results["splits"],
         "provenance": results["provenance"],
         "knn": results.get("knn"),
         "table": results_table(results),
+        "plot": plot.relative_to(checkpoint).as_posix() if plot.is_file() else "",
         "verdicts": _verdicts(results),
     }
+
+
+def _is_ahead(evaluations: list[Evaluation]) -> bool:
+    """Whether nearest neighbours by this model name more genera of unseen species than those by any other method."""
+    ahead = []
+    for evaluation in evaluations:
+        model, *baselines = (
+            score
+            for scores in scores_by_method(evaluation.results).values()
+            if (score := _look_up(scores, ("knn", "genus_accuracy"))) is not None
+        )
+        ahead.append(bool(baselines) and model > max(baselines))
+    return bool(ahead) and all(ahead)
 
 
 def _verdicts(results: dict[str, Any]) -> list[str]:

@@ -70,9 +70,9 @@ def read_frame(checkpoint: Path) -> ReferenceFrame | None:
 
 
 def read_training(checkpoint: Path) -> dict[str, Any] | None:
-    """Content of `training.json`, with `hours` and `milestones` from the log; None where the file is not there.
+    """Content of `training.json`, with `duration` and `milestones` from the log; None where the file is not there.
 
-    Hours are those of the steps alone: what validation and saving took is not in the log.
+    The duration is that of the steps alone: what validation and saving took is not in the log.
 
     Raises:
         CheckpointError: a file is broken.
@@ -86,10 +86,19 @@ def read_training(checkpoint: Path) -> dict[str, Any] | None:
     validated = [line for line in lines if "val_loss" in line]
     chosen = np.unique(np.linspace(0, len(validated) - 1, _MILESTONES).round().astype(int))
     return training | {
-        "hours": seconds / 3600,
+        "duration": in_words(seconds),
         "steps": max((line["step"] for line in logged), default=0),
         "milestones": [validated[i] for i in chosen] if validated else [],
     }
+
+
+def in_words(seconds: float) -> str:
+    """A duration in the unit that suits it: "1.5 hours", "12 minutes", "40 seconds"."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} hours"
+    if seconds >= 120:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} seconds"
 
 
 def read_tuning(checkpoint: Path) -> dict[str, Any] | None:
