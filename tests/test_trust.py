@@ -21,6 +21,8 @@ from barcodemae.reference.build import build_library
 from barcodemae.reference.models import describe_model, open_with_model
 
 SOURCE = Path(barcodemae.__file__).parent
+ROOT = Path(__file__).parent.parent
+COMMAND = ["-m", "barcodemae"]
 
 # A class that is named runs its own code. An Auto class looks up in what it loads whose code to run.
 OF_AUTO_CLASSES = {"from_pretrained", "from_config"}
@@ -129,7 +131,7 @@ def test_no_code_is_run_and_nobody_is_asked(load, model_type, tuned_checkpoint, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["identify", "embed", "tune", "export", "push", "evaluate", "train", "cluster"])
+@pytest.mark.parametrize("verb", ["identify", "embed", "tune", "export", "push", "evaluate", "train", "tokenizer"])
 def test_standard_input_replies_to_no_question(verb, tuned_checkpoint, sample, tmp_path, mark):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "good")
     rows = sample.slice(0, 60)
@@ -137,30 +139,30 @@ def test_standard_input_replies_to_no_question(verb, tuned_checkpoint, sample, t
     engine = BarcodeEmbedder.from_pretrained(folder)
     if verb == "identify":
         build_library(tmp_path / "library", [str(tmp_path / "a.fasta")], engine, describe_model(str(folder), "network"))
-        (tmp_path / "library" / "library.json").write_text(
-            (tmp_path / "library" / "library.json").read_text().replace('"name": "good"', '"name": "./good"')
-        )
     evil(folder, mark, model_type="evilmodel")
     arguments = {
-        "identify": ["identify", "-", "--library", "library", "--output", "n.tsv"],
-        "embed": ["embed", "-", "--output", "v.npy", "--model", "good"],
-        "cluster": ["cluster", "-", "--output", "c.tsv", "--model", "good"],
-        "tune": ["tune", "good", "--data", "sample", "--output", "tuned"],
-        "export": ["export", "good", "out"],
-        "push": ["push", "good", "org/x", "--dry_run"],
-        "evaluate": ["evaluate", "--model", "good", "--data", "sample", "--output", "e"],
-        "train": ["train", "--tokenizer", "good", "--data", "sample", "--output", "t", "--max_steps", "1"],
+        "identify": [*COMMAND, "identify", "-", "--library", "library", "--output", "n.tsv", "--model", "good"],
+        "embed": [*COMMAND, "embed", "--data", "-", "--output", "v.npy", "--model", "good"],
+        "tune": [*COMMAND, "tune", "good", "--data", "sample", "--output", "tuned"],
+        "export": [*COMMAND, "export", "good", "out"],
+        "push": [*COMMAND, "push", "good", "org/x", "--dry_run"],
+        "evaluate": [str(ROOT / "evaluate_embeddings.py"), "--model", "good", "--data", "sample", "--output_dir", "e"],
+        "train": [str(ROOT / "train.py"), "--init_from", "good", "--data", "sample", "--output_dir", "t"],
+        "tokenizer": [str(ROOT / "train.py"), "--tokenizer", "good", "--data", "sample", "--output_dir", "t"],
     }[verb]
     run = subprocess.run(
-        [sys.executable, "-m", "barcodemae.cli", *arguments],
+        [sys.executable, *arguments],
         cwd=tmp_path,
         input="Y\n1\nyes\n" + (tmp_path / "a.fasta").read_text(),
         text=True,
         capture_output=True,
+        check=False,
     )
     assert not mark.exists()
     assert "[y/N]" not in run.stdout + run.stderr
     assert "Traceback" not in run.stderr, run.stderr
+    assert run.returncode == 2, run.stderr
+    assert "code of its own" in run.stderr.splitlines()[-1]
 
 
 # What else a configuration may lead to

@@ -173,8 +173,17 @@ def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights:
 
 
 def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> Any:
-    """A tokenizer of a folder or a Hub repository, as it can be saved again: without a note of where it was."""
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    """A tokenizer of a folder or a Hub repository, as it can be saved again: without a note of where it was.
+
+    Raises:
+        OSError, ValueError: there is none, it is broken, or it needs code of its own.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError("the tokenizer needs code of its own, which is never run") from error
     for note in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(note, None)
     return tokenizer
