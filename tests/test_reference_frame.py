@@ -250,3 +250,26 @@ def test_orient():
     assert orient(pa.array(["AAC", None]), np.array([-1, 1])) == ["GTT", ""]
     with pytest.raises(ValueError, match="one strand for each of 1 sequences, not 2"):
         orient(["AAC"], np.array([1, 1]))
+
+
+def test_a_long_sequence_lies_in_windows_where_it_lies_as_a_whole(full_length_barcodes, monkeypatch):
+    """Barcodes whole and cut, on both strands, before, between and after thousands of random letters."""
+    rng = np.random.default_rng(0)
+
+    def noise(count):
+        return "".join(rng.choice(list("ACGT"), count))
+
+    frame = ReferenceFrame.coi()
+    sequences = []
+    for i, length in enumerate([*range(0, 6000, 300), 1316, 1317, 659, 658, 657, 1, 0]):
+        barcode = full_length_barcodes[i][rng.integers(300) :][: rng.integers(150, 700)]
+        text = noise(length) + barcode + noise(rng.integers(4000))
+        sequences.append(reverse_complement(text) if i % 2 else text)
+    sequences += [noise(5000), "N" * 5000, "", full_length_barcodes[0][200:], full_length_barcodes[0][:200]]
+    whole = frame.place(sequences)
+    for width in (1400, 2000, 1 << 16):
+        monkeypatch.setattr("tokenization_barcodemae.reference_frame._WINDOW_LETTERS", width)
+        for row, sequence in enumerate(sequences):
+            placed = frame.place([sequence])
+            assert (placed.start[0], placed.strand[0]) == (whole.start[row], whole.strand[row])
+            assert placed.score[0] == whole.score[row]

@@ -33,6 +33,8 @@ _CALIBRATION_ROWS = 5000
 _READ_ROWS = 4096
 # So many letters, frame included, keep an FFT batch in the processor's cache.
 _BATCH_LETTERS = 1 << 16
+# A sequence that is longer is correlated piece by piece.
+_WINDOW_LETTERS = 1 << 16
 
 
 class Placement(NamedTuple):
@@ -182,7 +184,12 @@ class ReferenceFrame:
             n_known = lengths - np.diff(np.searchsorted(unknown, block.bounds))
             for batch in self._batches(lengths):
                 pieces = [signals[:, block.bounds[row] : block.bounds[row + 1]] for row in batch]
-                start, strand, total, sums = self._correlate(pieces)
+                correlate = self._correlate if len(pieces) > 1 else self._correlate_in_windows
+                starts, totals, sums = correlate(pieces)
+                is_reverse = totals[:, 1] > totals[:, 0]
+                strand = np.where(is_reverse, -1, 1)
+                total = totals.max(axis=1)
+                start = np.where(total > 0, np.where(is_reverse, starts[:, 1], starts[:, 0]), 0)
                 counts = (n_known[batch, None] + sums @ _TETRAHEDRON.T) / 4
                 rows = block.rows.start + batch
                 placement.start[rows] = start
@@ -198,8 +205,15 @@ class ReferenceFrame:
             yield order[:n_rows]
             order = order[n_rows:]
 
-    def _correlate(self, signals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Best place of each signal `[3, length]`: start, strand, sum of weights; and the signal's sum."""
+    def _correlate(
+        self, signals: list[np.ndarray], allowed: list[tuple[float, float]] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Best start of each signal `[3, length]` on both strands and its sum of weights, `[n, 2]`; and its own sum.
+
+        Args:
+            signals: `[n]` of them.
+            allowed: for each strand, the least and the greatest start that is looked at, of signals of one length.
+        """
         lengths = np.array([signal.shape[1] for signal in signals])
         size = scipy.fft.next_fast_len(int(lengths.max()) + self.length - 1, real=True)
         padded = np.zeros((len(signals), 3, size), np.float32)
@@ -212,14 +226,36 @@ class ReferenceFrame:
         products = sum(spectra[:, None, channel] * strands[:, channel] for channel in range(3))
         totals = scipy.fft.irfft(products, size)
         np.rint(totals, out=totals)
+        for strand, (least, greatest) in enumerate(allowed or ()):
+            starts = _starts(np.arange(size), lengths[0], size)[strand]
+            totals[:, strand, (starts < least) | (starts > greatest)] = -np.inf
         shifts = totals.argmax(axis=2)
-        forward, reverse = np.take_along_axis(totals, shifts[..., None], axis=2)[..., 0].T
-        # A positive start is wrapped around the end of the FFT; a convolution lags by the sequence's length.
-        forward_start = np.where(shifts[:, 0] < lengths, -shifts[:, 0], size - shifts[:, 0])
-        start = np.where(reverse > forward, shifts[:, 1] - lengths + 1, forward_start)
-        total = np.maximum(forward, reverse)
-        strand = np.where(reverse > forward, -1, 1)
-        return np.where(total > 0, start, 0), strand, total, np.rint(spectra[..., 0].real)
+        best = np.take_along_axis(totals, shifts[..., None], axis=2)[..., 0]
+        forward, reverse = _starts(shifts, lengths[:, None], size)
+        return np.stack([forward[:, 0], reverse[:, 1]], axis=1), best, np.rint(spectra[..., 0].real)
+
+    def _correlate_in_windows(self, signals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `_correlate` of one signal, in memory that does not grow with its length.
+
+        Each window looks at the starts at which all that the frame covers lies within it.
+        """
+        (signal,) = signals
+        length, width = signal.shape[1], max(_WINDOW_LETTERS, 2 * self.length)
+        starts, totals = np.zeros((1, 2), np.int64), np.full((1, 2), -np.inf, np.float32)
+        for begin in range(0, max(length, 1), width - self.length + 1):
+            end = min(begin + width, length)
+            # What the signal has around the window, as it is read on each strand.
+            before, after = (begin, length - end), (length - end, begin)
+            allowed = [
+                (self.length - (end - begin) if letters_after else -np.inf, 0 if letters_before else np.inf)
+                for letters_before, letters_after in zip(before, after, strict=True)
+            ]
+            found, best, _ = self._correlate([signal[:, begin:end]], allowed)
+            starts = np.where(best > totals, found - before, starts)
+            totals = np.maximum(best, totals)
+            if end == length:
+                break
+        return starts, totals, signal.sum(axis=1)[None]
 
     def _standardize(
         self,
@@ -239,6 +275,12 @@ class ReferenceFrame:
         square_mean = np.einsum("nab,na,nb->n", products, shares, shares)
         # Weights are whole numbers: a variance below 1 is a rounding error.
         return (total - mean) / np.sqrt(np.maximum(mean_square - square_mean, 1))
+
+
+def _starts(shifts: np.ndarray, lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frame coordinates of the first letter, forward and reverse, by shifts in a correlation of `size` numbers."""
+    # A positive start is wrapped around the end of the FFT; a convolution lags by the sequence's length.
+    return np.where(shifts < lengths, -shifts, size - shifts), shifts - lengths + 1
 
 
 def _equally_long(reader: SequenceReader, length: int | None) -> np.ndarray:
