@@ -24,7 +24,7 @@ class Grouping:
         gap: the threshold that the label-free guide finds; None where it finds none.
         joins: `[joins]`, shares of letters at which clusters join, rising.
         num_left: clusters after the last join.
-        search: how the barcodes to be compared were found, as `build_index` describes it.
+        search: how the barcodes to be compared were found, as `learn_index` describes it.
     """
 
     clusters: Clusters
