@@ -46,7 +46,8 @@ def test_it_runs_from_beginning_to_end(tmp_path):
     blocks = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "docs" / "fine_tuning.md").read_text(), re.DOTALL)
     shell = "".join(code for language, code in blocks if language == "bash")
     command = ["bash", "-euo", "pipefail", "-c", f'PATH="{Path(sys.executable).parent}:$PATH"\n{shell}']
-    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     code = "".join(code for language, code in blocks if language == "python")
     done = subprocess.run(
         [sys.executable, "-c", code + CHECKS], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -22,9 +22,11 @@ from barcodemae.commands import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+from barcodemae.hub.checkpoint_files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
 
 # What was made from the weights as they were, and what a run needs to go on.
-_OF_FULL_WEIGHTS = (WEIGHTS_FILE, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
+_WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
+_OF_FULL_WEIGHTS = (*_WEIGHTS, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
 
 
 def halve(run: Path, folder: Path) -> None:
@@ -45,7 +47,8 @@ def halve(run: Path, folder: Path) -> None:
     if not run.is_dir():
         raise CheckpointError(f"{run}: expected the folder of a checkpoint")
     load_checkpoint(run)
-    weights = {name: _half(name, weight) for name, weight in load_file(run / WEIGHTS_FILE).items()}
+    parts = [load_file(file) for file in weights_files(run)]
+    weights = {name: _half(name, weight) for part in parts for name, weight in part.items()}
     with written_whole(folder) as scratch:
         shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_OF_FULL_WEIGHTS), dirs_exist_ok=True)
         save_file(weights, scratch / WEIGHTS_FILE, metadata={"format": "pt"})

@@ -17,6 +17,7 @@ from barcodemae.hub.checkpoint_files import (
     find_checkpoint,
     optional_file,
     read_config,
+    weights_files,
 )
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
@@ -78,8 +79,9 @@ class LetterEmbedder:
         place = shipped_folder(DEFAULT) if model is None else find_checkpoint(model)
         name = place if model is None else model
         try:
-            config, frame, weights = (optional_file(place, file, revision) for file in _FILES)
-            if config is None or frame is None or weights is None:
+            config, frame = (optional_file(place, file, revision) for file in (CONFIG_FILE, FRAME_FILE))
+            weights = weights_files(place, revision)
+            if config is None or frame is None or not weights:
                 raise CheckpointError(f"{name}: expected {', '.join(_FILES)} in it, as a tuned checkpoint has them")
             return cls(_read_table(weights), ReferenceFrame.load(frame), read_config(config)["k"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -151,16 +153,11 @@ class LetterEmbedder:
         return sums
 
 
-def _read_table(weights: Path) -> np.ndarray:
+def _read_table(weights: list[Path]) -> np.ndarray:
     """The rows of the letters, without the last one, which is of no letter."""
-    with safe_open(weights, framework="numpy") as file:
-        keys = [key for key in _TABLE_KEYS if key in file.keys()]  # noqa: SIM118, it is no dictionary
-        if not keys:
-            raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")
-        table = file.get_tensor(keys[0])
-    if table.ndim != 2 or len(table) < 5 or len(table) % 4 != 1 or not table.shape[1]:
-        raise ValueError(f"expected {keys[0]} of four rows for each coordinate and one more, got {table.shape}")
-    table = table[:-1].astype(np.float32)
-    if not np.isfinite(table).all():
-        raise ValueError(f"expected finite numbers in {keys[0]}, got others")
-    return table
+    for part in weights:
+        with safe_open(part, framework="numpy") as file:
+            for key in _TABLE_KEYS:
+                if key in file.keys():  # noqa: SIM118, it is no dictionary
+                    return file.get_tensor(key)[:-1].astype(np.float32)
+    raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import safe_open
 
 from barcodemae.errors import CheckpointError
-from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, weights_files, weights_sha256
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
 from barcodemae.tuning.tune import TUNING_FILE
@@ -42,9 +42,12 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
         CheckpointError: a file is missing or broken.
     """
     config = _read_json(checkpoint / "config.json")
+    sizes: dict[str, int] = {}
     try:
-        with safe_open(checkpoint / WEIGHTS_FILE, "numpy") as weights:
-            sizes = {name: int(np.prod(weights.get_slice(name).get_shape())) for name in weights.keys()}  # noqa: SIM118
+        for file in weights_files(checkpoint) or [checkpoint / WEIGHTS_FILE]:
+            with safe_open(file, "numpy") as weights:
+                for name in weights.keys():  # noqa: SIM118
+                    sizes[name] = int(np.prod(weights.get_slice(name).get_shape()))
     except Exception as error:  # a missing and a broken file have no common class
         raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
     has_decoder = any(name.startswith("decoder.") for name in sizes)

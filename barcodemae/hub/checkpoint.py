@@ -20,6 +20,7 @@ from barcodemae.hub.checkpoint_files import (
     find_checkpoint,
     optional_file,
     read_config,
+    weights_files,
     weights_sha256,
 )
 from barcodemae.hub.sentence_transformers import write_sentence_transformers_files
@@ -120,7 +121,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
 
 
 def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | None = None) -> tuple[Any, Any]:
-    """A model in float32, its weights those of `model.safetensors` and of no other file.
+    """A model in float32, its weights those of `model.safetensors`, or of its shards, and of no other file.
 
     Args:
         kind: of the family.
@@ -133,8 +134,8 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
     Raises:
         OSError, ValueError: a file is missing or broken, or the weights are not those of the configuration.
     """
-    settings, weights = (optional_file(place, file, revision) for file in (CONFIG_FILE, WEIGHTS_FILE))
-    if settings is None or weights is None:
+    settings, weights = optional_file(place, CONFIG_FILE, revision), weights_files(place, revision)
+    if settings is None or not weights:
         raise ValueError(f"expected {CONFIG_FILE} and {WEIGHTS_FILE} in it")
     read_config(settings)
     options: dict[str, Any] = {"revision": revision}
@@ -143,7 +144,7 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
     loaded: Any = kind.from_pretrained(
         None,
         config=config,
-        state_dict=load_file(weights),
+        state_dict={name: value for file in weights for name, value in load_file(file).items()},
         dtype=torch.float32,
         attn_implementation="sdpa",
         output_loading_info=True,
@@ -151,14 +152,16 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
     return loaded
 
 
-def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights: Path) -> None:
+def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights: list[Path]) -> None:
     """See to it that a configuration is that of its weights before any memory is taken for it.
 
     Raises:
         ValueError: it has more layers, or other sizes.
     """
-    with safe_open(weights, framework="pt") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    shapes = {}
+    for part in weights:
+        with safe_open(part, framework="pt") as file:
+            shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for num_layers in (config.num_hidden_layers, config.decoder_num_hidden_layers or 1):
         if not 1 <= num_layers <= len(shapes):
             raise ValueError(f"expected weights of a layer or more, {num_layers} by {CONFIG_FILE}, got {len(shapes)}")

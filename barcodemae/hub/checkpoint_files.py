@@ -1,6 +1,8 @@
 """The files of a checkpoint, wherever it lies. Nothing here needs torch."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,6 +14,10 @@ from barcodemae.provenance import sha256
 CONFIG_FILE = "config.json"
 FRAME_FILE = "reference_frame.safetensors"
 WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_SHARDS = "model-*-of-*.safetensors"
+
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 MAX_K = 12
 """There are 17 million 12-mers."""
@@ -51,12 +57,45 @@ def weights_sha256(name: str | Path, revision: str | None = None) -> str:
         CheckpointError: there are none.
     """
     try:
-        file = optional_file(find_checkpoint(name), WEIGHTS_FILE, revision)
+        files = weights_files(find_checkpoint(name), revision)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
-    if file is None:
+    if not files:
         raise CheckpointError(f"{name}: expected a {WEIGHTS_FILE}, found none")
-    return sha256(file)
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(f"{file.name} {sha256(file)}\n" for file in files).encode()).hexdigest()
+
+
+def weights_files(name: str | Path, revision: str | None = None) -> list[Path]:
+    """The files that hold a checkpoint's weights: one, or the shards that transformers wrote of a large model.
+
+    Args:
+        name: a folder, or an id on the Hub.
+        revision: branch, tag or commit of a Hub repository.
+
+    Returns:
+        None at all where there are no weights.
+
+    Raises:
+        OSError, ValueError: there is no such repository, or its shards are not those that its index names.
+    """
+    if file := optional_file(name, WEIGHTS_FILE, revision):
+        return [file]
+    index = optional_file(name, WEIGHTS_INDEX_FILE, revision)
+    if index is None:
+        return []
+    try:
+        names = sorted(set(map(str, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{WEIGHTS_INDEX_FILE}: expected the shards of the weights: {error!r}") from error
+    files = []
+    for shard in names:
+        file = optional_file(name, shard, revision) if _SHARD.fullmatch(shard) else None
+        if file is None:
+            raise ValueError(f"expected the shard {shard} of the weights, as {WEIGHTS_INDEX_FILE} has it, found none")
+        files.append(file)
+    return files
 
 
 def optional_file(name: str | Path, file: str, revision: str | None = None) -> Path | None:

@@ -15,6 +15,7 @@ from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
 from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
+from barcodemae.hub.checkpoint_files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
 from barcodemae.hub.private import refuse_links, refuse_private
 from tokenization_barcodemae import KmerEncoder
 
@@ -22,7 +23,6 @@ from tokenization_barcodemae import KmerEncoder
 # its paths) stays at home.
 _NEEDED = (
     "config.json",
-    WEIGHTS_FILE,
     "tokenizer.json",
     "tokenizer_config.json",
     "modules.json",
@@ -30,6 +30,8 @@ _NEEDED = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
+# One file, or as many as `transformers` wrote of a large model, with their index.
+_WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
 _OPTIONAL = (
     "reference_frame.safetensors",
     "training.json",
@@ -48,10 +50,7 @@ _CODE_NAMED_IN = ("config.json", "tokenizer_config.json")
 _HANDLER, _REQUIREMENTS, _CARD = "handler.py", "requirements.txt", "README.md"
 _PACKAGE = f"{tokenization_barcodemae.__name__}/*.py"
 
-# What other versions of this package, or `transformers`, wrote.
-_FORMER = ("model-*.safetensors", "model.safetensors.index.json")
-
-PUBLISHED = (*_NEEDED, *_OPTIONAL, _CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE, *_FORMER)
+PUBLISHED = (*_NEEDED, *_WEIGHTS, *_OPTIONAL, _CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE)
 """All that a push writes or once wrote; of it, what a new push lacks is removed from the repository."""
 
 # What handler.py and the tokenization package import; torch is an endpoint's own.
@@ -73,7 +72,7 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
-    chosen = [file for pattern in (*_NEEDED, *_OPTIONAL, _CODE) for file in sorted(checkpoint.glob(pattern))]
+    chosen = [file for pattern in (*_NEEDED, *_WEIGHTS, *_OPTIONAL, _CODE) for file in sorted(checkpoint.glob(pattern))]
     refuse_links(checkpoint, chosen)
     _refuse_others(checkpoint)
     # A checkpoint that comes with the package has its code there.
@@ -84,6 +83,10 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
             raise CheckpointError(f"{checkpoint}: expected {pattern} in it, found none")
         for file in files:
             _copy(file, folder / file.relative_to(checkpoint))
+    weights = weights_files(checkpoint)
+    index = [checkpoint / WEIGHTS_INDEX_FILE] if len(weights) > 1 else []
+    for file in [*weights, *index]:
+        _copy(file, folder / file.name)
     for name in _code_files(checkpoint, code):
         _copy(code / name, folder / name)
     (folder / _CARD).write_text(render_card(checkpoint, repository), encoding="utf-8")

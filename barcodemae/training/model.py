@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, find_checkpoint, load_checkpoint, load_saved_tokenizer
-from barcodemae.hub.checkpoint_files import optional_file
+from barcodemae.hub.checkpoint import find_checkpoint, load_checkpoint, load_saved_tokenizer
+from barcodemae.hub.checkpoint_files import weights_files
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
 from barcodemae.training.kinship import Kind, OfNearCluster, OfSameCluster, OfSameGenus
@@ -226,7 +226,7 @@ def _continue_from(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
 def _weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
     """The encoder's, which are those that were loaded, and of the file those of decoders."""
     weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()}
-    if file := optional_file(find_checkpoint(name), WEIGHTS_FILE):
+    for file in weights_files(find_checkpoint(name)):
         with safe_open(file, framework="pt") as tensors:
             of_decoders = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118
             weights |= {key: tensors.get_tensor(key).float() for key in of_decoders}
