@@ -1,0 +1,337 @@
+"""Every command that writes, killed with SIGKILL and repeated: does it end as one that was never killed?
+
+`python benchmarks/kills.py [--commands embed tune ...] [--at writes] [--kills 100] [--seconds 600] [--output FILE]`
+
+A command runs in a child, forked from a process that has imported most of what it needs, in a folder of its own.
+`moments` kills it at random times, drawn evenly over the run as a whole; `writes` right before each file operation that
+Python makes in that folder (opening to write, renaming, removing, making a folder). The same command is then given once
+more (`train` with `--resume true`). Each file must have the bytes that it has where nothing was killed, but for dates
+and rates, and no file may lie beside them. A command that refuses to do again what is done (`refused`) must have left
+it whole. `--seconds` bounds the time of each command. Inputs are small, of the bundled sample. For systems that fork.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+
+import micro_train
+from killed_children import Watch, append_to, kill_at, start
+
+import evaluate_embeddings
+from barcodemae import cli
+from barcodemae.checkpoints import shipped_folder
+from barcodemae.commands import run_command
+from barcodemae.data import sample_path
+from barcodemae.data.schema import RANKS
+from barcodemae.files import written_whole
+from barcodemae.provenance import describe_machine, describe_versions
+
+MODEL = "nano_coi"
+IMPORTED = (
+    *(name.partition(":")[0] for _, name in cli.VERBS.values()),
+    "faiss",
+    "matplotlib.pyplot",
+    "onnxruntime",
+    "onnxscript",
+    "plotly.graph_objects",
+    "sklearn.isotonic",
+    "sklearn.linear_model",
+    "torch.utils.tensorboard",
+    "transformers.models.bert.modeling_bert",
+)
+
+# What a file of text says of the hour, of how quick the machine was, and of being repeated.
+_PASSING = re.compile(
+    rb'\d{4}-\d\d-\d\dT[\d:]+(\+00:00|Z)?|"barcodes_per_second": [\d.e+]+|time of the steps: .*|resume: \w+'
+)
+_TEXTS = (".json", ".jsonl", ".md", ".html", ".yaml")
+# The state of a run is named by its bytes, in which equal things may stand once or twice.
+_STATE = re.compile(r"(step-\d+)-[0-9a-f]+\.pt")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line.
+
+    Attributes:
+        words: what is said, in the folder that it works in; `inputs/` lies there.
+        before: what is said before, and not killed.
+        again: what is said besides when it is repeated.
+    """
+
+    words: str
+    before: tuple[str, ...] = ()
+    again: str = ""
+
+
+_INDEX = f"index inputs/built.fasta library --model {MODEL}"
+COMMANDS = {
+    "index": Command(_INDEX),
+    "index --append": Command("index inputs/appended.fasta library --append", (_INDEX,)),
+    "remove": Command("remove library --ids inputs/ids.txt", (_INDEX,)),
+    "calibrate": Command("calibrate library --queries inputs/appended.fasta --plot plots/calibration.png", (_INDEX,)),
+    "identify": Command(
+        "identify inputs/appended.fasta --library library --output out/names.tsv.gz --summary out/names.html", (_INDEX,)
+    ),
+    "embed": Command("embed --data inputs/built.fasta --output out/vectors.parquet"),
+    "cluster": Command(
+        "cluster inputs/built.fasta --output out/clusters.tsv --representatives out/one.fasta --plot out/gap.png"
+    ),
+    "split": Command("split --data inputs/some.parquet --output out/split.parquet"),
+    "tokenizer": Command("tokenizer --data inputs/some.parquet --output out/words --vocab_size 256"),
+    "tune": Command(f"tune {MODEL} out/tuned --data inputs/some.parquet --embedding_size 16"),
+    "convert": Command("convert inputs/published.pt out/converted"),
+    "export": Command(f"export {MODEL} out/exported"),
+    "leaderboard": Command("leaderboard --results inputs/results.json --output out/leaderboard.md"),
+    "evaluate": Command(
+        f"evaluate --model {MODEL} --data inputs/some.parquet --output_dir out/evaluation --cache_dir out/cache "
+        "--tasks knn --baselines none"
+    ),
+    "train": Command(
+        "train --size micro --k 4 --data inputs/few.parquet --cache_dir out/cache --output_dir out/run --epochs 0.8 "
+        "--batch_size 8 --log_every 2 --eval_every 4 --save_every 3 --mixed_precision no --report_to none",
+        again="--resume true",
+    ),
+    "push --dry_run": Command("push library ORG/NAME --license cc0-1.0 --dry_run", (_INDEX,)),
+}
+
+
+def run(words: str, folder: Path) -> None:
+    """Give a command in this process, in a folder."""
+    os.chdir(folder)
+    huggingface_hub.constants.HF_HOME = str(folder / "home")  # where what takes long to make is kept
+    tempfile.tempdir = str(folder.with_suffix(".tmp"))
+    verb, *options = words.split()
+    sys.argv = ["barcodemae", verb, *options]
+    main = {"train": micro_train.main, "evaluate": evaluate_embeddings.main}.get(verb)
+    if main is None:
+        cli.main()
+    else:
+        sys.argv = [f"{verb}.py", *options]
+        run_command(main)
+
+
+def write_inputs(folder: Path) -> None:
+    """Small files of the bundled sample."""
+    folder.mkdir()
+    sample = pq.read_table(sample_path())
+    named = pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$")
+    for rank in RANKS:
+        named = pc.and_(named, pc.not_equal(sample[rank], ""))
+    records = sample.filter(named)
+    for name, begin, count in (("built", 0, 600), ("appended", 600, 200)):
+        lines = []
+        for row in records.slice(begin, count).to_pylist():
+            names = ",".join(f"{rank[0]}:{row[rank].replace(' ', '_')}" for rank in RANKS)
+            lines.append(f">{row['id']};tax={names};\n{row['nucleotides']}\n")
+        (folder / f"{name}.fasta").write_text("".join(lines))
+    (folder / "ids.txt").write_text("\n".join(records["id"].to_pylist()[10:60]))
+    rng = random.Random(0)
+    pq.write_table(sample.take(sorted(rng.sample(range(len(sample)), 1500))), folder / "some.parquet")
+    pq.write_table(sample.take(sorted(rng.sample(range(len(sample)), 100))), folder / "few.parquet")
+    size = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 12, "intermediate_size": 96}
+    torch.manual_seed(0)
+    published = BertForMaskedLM(BertConfig(vocab_size=4**4 + 3, **size))
+    torch.save({f"module.{name}": value for name, value in published.state_dict().items()}, folder / "published.pt")
+    shutil.copy(next((shipped_folder(MODEL) / "evaluation").glob("results.json")), folder)
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Digest of each file by its path, without what passes; a folder is there too, so that an empty one is seen."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name, content = path.relative_to(folder).as_posix(), b"folder"
+        if _STATE.fullmatch(path.name):
+            name = _STATE.sub(r"\1", name)
+            content = repr(_plain(torch.load(path, weights_only=True))).encode()
+        elif path.is_file():
+            content = path.read_bytes()
+            if path.suffix in _TEXTS:
+                content = _PASSING.sub(b"", content)
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted((str(key), _plain(one)) for key, one in value.items() if key != "resume")
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
+class Trial:
+    """A command with what it leads to where nothing is killed.
+
+    Args:
+        command: the command.
+        root: for folders of this trial; the inputs lie in `inputs` there.
+    """
+
+    def __init__(self, command: Command, root: Path):
+        self._command = command
+        self._before, self._folder = root / "before", root / "here"
+        for place in (self._before, self._folder):
+            shutil.rmtree(place, ignore_errors=True)
+        self._before.mkdir()
+        for place in (self._before, self._folder):
+            place.with_suffix(".tmp").mkdir(exist_ok=True)
+        (self._before / "inputs").symlink_to(root / "inputs")
+        for words in command.before:
+            self._finish(self._start(words, self._before), self._before)
+        self.expected, self.seconds = self._measured()
+        self.num_killed = 0
+        self.outcomes: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.operations: list[str] = []
+
+    def _measured(self) -> tuple[dict[str, str], float]:
+        """What comes out, twice the same, and how long it takes."""
+        outcomes, seconds = [], []
+        for _ in range(2):
+            self._begin()
+            begin = time.perf_counter()
+            self._finish(self._start(self._command.words, self._folder), self._folder)
+            seconds.append(time.perf_counter() - begin)
+            outcomes.append(files_in(self._folder))
+        if changing := different(*outcomes):
+            raise AssertionError(f"{self._command.words}: not the same twice: {changing}")
+        return outcomes[0], min(seconds)
+
+    def kill_at_moments(self, moments: Iterator[float], num_kills: int, seconds: float) -> None:
+        """Kill at random times, until it was killed so often, or the time is over."""
+        end = time.perf_counter() + seconds
+        while self.num_killed < num_kills and time.perf_counter() < end:
+            moment = next(moments) * self.seconds
+            self._begin()
+            child = self._start(self._command.words, self._folder)
+            time.sleep(moment)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            if self._finish(child, self._folder):
+                self.num_killed += 1
+                self._repeat(f"after {moment:.2f} of {self.seconds:.2f} s")
+
+    def kill_at_writes(self, seconds: float) -> None:
+        """Kill before each file operation, until the time is over."""
+        self._begin()
+        listed = self._folder.with_suffix(".operations")
+        listed.unlink(missing_ok=True)
+        self._finish(self._start(self._command.words, self._folder, append_to(listed)), self._folder)
+        self.operations = listed.read_text().splitlines() if listed.exists() else []
+        end = time.perf_counter() + seconds
+        for number, operation in enumerate(self.operations):
+            if time.perf_counter() > end:
+                break
+            self._begin()
+            if self._finish(self._start(self._command.words, self._folder, kill_at(number)), self._folder):
+                self.num_killed += 1
+                self._repeat(f"before {number}: {operation}")
+
+    def _begin(self) -> None:
+        for place in (self._folder, *self._folder.with_suffix(".tmp").iterdir()):
+            shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self._before, self._folder, symlinks=True)
+
+    def _start(self, words: str, folder: Path, watch: Watch | None = None) -> int:
+        return start(lambda: run(words, folder), folder, watch)
+
+    def _finish(self, child: int, folder: Path) -> bool:
+        """Wait for a child: whether it was killed. It must not have failed otherwise."""
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code not in (0, -signal.SIGKILL):
+            raise RuntimeError(folder.with_suffix(".log").read_text())
+        return code != 0
+
+    def _repeat(self, where: str) -> None:
+        words = f"{self._command.words} {self._command.again}"
+        outcome = "repeated"
+        try:
+            self._finish(self._start(words, self._folder), self._folder)
+        except RuntimeError as error:
+            outcome = "refused"
+            said = str(error).strip().splitlines()
+            if not any("error: " in line for line in said):
+                self.wrong.append(f"{where}: repeated, it failed: {said[-1]}")
+        if changed := different(files_in(self._folder), self.expected):
+            outcome = "wrong"
+            self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed)}")
+        self.outcomes[outcome] += 1
+
+
+def different(found: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """The files that are not the same."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=list(COMMANDS))
+    parser.add_argument("--at", choices=("moments", "writes"), default="moments")
+    parser.add_argument("--kills", type=int, default=100, help="Of each command, at random moments.")
+    parser.add_argument("--seconds", type=float, default=600, help="For each command.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="A .json file.")
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # threads do not outlive a fork
+    for name in IMPORTED:
+        importlib.import_module(name)
+    generator = random.Random(args.seed)
+    moments = iter(lambda: generator.uniform(0, 1), None)
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
+        root = Path(scratch).resolve()
+        write_inputs(root / "inputs")
+        for name in args.commands:
+            trial = Trial(COMMANDS[name], root)
+            if args.at == "moments":
+                trial.kill_at_moments(moments, args.kills, args.seconds)
+            else:
+                trial.kill_at_writes(args.seconds)
+            rows[name] = {
+                "seconds": round(trial.seconds, 2),
+                "killed": trial.num_killed,
+                **{outcome: trial.outcomes[outcome] for outcome in ("repeated", "refused", "wrong")},
+                "found_wrong": trial.wrong,
+            }
+            if args.at == "writes":
+                rows[name]["operations"] = trial.operations
+            print(json.dumps({name: rows[name]}), flush=True)
+    if args.output is not None:
+        about = {
+            "at": args.at,
+            "seed": args.seed,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+            "versions": describe_versions(("barcodemae", "filelock", "pyarrow", "faiss-cpu", "torch")),
+        }
+        with written_whole(args.output.parent) as folder:
+            (folder / args.output.name).write_text(json.dumps({"commands": rows} | about, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
