@@ -8,7 +8,7 @@ import torch
 
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import clear_abandoned, written_whole
 from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.hub.published_layouts import BY_SHAPES, BY_WORD, PublishedModel, read_published
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
@@ -37,6 +37,7 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
         CheckpointError: it is none of the known layouts, or embeddings differ; no folder is written then.
         ConfigurationError: the folder is there and not empty.
     """
+    clear_abandoned(folder.parent)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigurationError(f"{folder}: expected a folder that does not exist yet, or an empty one")
     published = read_published(file)

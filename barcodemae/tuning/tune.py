@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import clear_abandoned, written_whole
 from barcodemae.hub.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -93,6 +93,7 @@ def tune(args: TuneArguments) -> FittedHead:
         BarcodeMAEError: bad input; nothing is written then.
     """
     folder = Path(args.output)
+    clear_abandoned(folder.parent)
     if folder.exists():
         held = "it holds a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "something is there"
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, but {held}")

@@ -1,0 +1,30 @@
+"""Commands that write, killed before each file operation and repeated: they end as if never killed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["identify", "embed", "cluster", "split", "tokenizer", "convert", "leaderboard"])
+def test_killed_at_each_write_and_repeated_a_command_ends_as_if_never_killed(command, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    arguments = ["--commands", command, "--at", "writes", "--output", str(tmp_path / "kills.json")]
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "kills.py", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "kills.json").read_text())["commands"][command]
+    assert {operation.split(".saving-")[0] for operation in found["operations"]} >= {"os.mkdir out/", "open out/"}
+    assert found["killed"] == len(found["operations"])
+    assert found["found_wrong"] == []
