@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from barcodemae.commands import parse_arguments, run_command
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.commands import run_command
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.assignments import ASSIGNMENTS_FILE
 from barcodemae.evaluation.benchmark import labels, species_of_rows

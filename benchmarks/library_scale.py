@@ -29,9 +29,9 @@ from barcodemae.commands import run_command
 from barcodemae.data import sample_path
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_machine, describe_versions
-from barcodemae.reference.evidence import NUM_CANDIDATES
 from barcodemae.reference.library import Library
 from barcodemae.reference.models import open_with_model
+from barcodemae.reference.settings import NUM_CANDIDATES
 
 OF_SPECIES = 10
 ROWS = 20_000

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from spread import whitened
 
-from barcodemae.commands import parse_arguments, run_command
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.commands import run_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.evaluation.baselines.linear_maps import FrameSVD
 from barcodemae.evaluation.benchmark import (

@@ -18,7 +18,8 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from barcodemae.commands import parse_arguments, run_command
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.commands import run_command
 from barcodemae.embedding import BarcodeEmbedder, batches_by_length
 from barcodemae.evaluation.benchmark import answerable, build_benchmark, labels, read_usable_records
 from barcodemae.evaluation.report.content import Table, as_markdown

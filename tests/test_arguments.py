@@ -1,5 +1,8 @@
 """Options from the command line and from a file."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,6 +77,8 @@ def test_dashes_and_underscores_are_the_same_in_names_alone():
 def test_flags():
     assert parse("a b --no-use-frame --on-error skip") == Work(["a"], "b", use_frame=False, on_error="skip")
     assert parse("a b --append --no-append") == Work(["a"], "b")
+    assert parse("a b --append true --use_frame False") == Work(["a"], "b", append=True, use_frame=False)
+    assert parse("a b --append false --no-use-frame false") == Work(["a"], "b")
 
 
 def test_a_dash_alone_is_a_word():
@@ -114,7 +119,7 @@ def test_words_where_none_is_expected():
 
 
 def test_the_first_of_two_positionals_then_a_list():
-    assert parse_arguments((Options,), "2 b c".split(), positionals=("rate", "names"))[0] == Options(2.0, ["b", "c"])
+    assert parse_arguments((Options,), ["2", "b", "c"], positionals=("rate", "names"))[0] == Options(2.0, ["b", "c"])
     assert parse_arguments((Options,), ["2"], positionals=("rate", "names"))[0] == Options(2.0)
 
 
@@ -163,3 +168,25 @@ def test_a_missing_file():
 def test_no_file_where_none_is_taken():
     with pytest.raises(ConfigurationError, match="there is no option --config"):
         parse_arguments((Options,), ["--config", "x"])
+
+
+COMMON = """
+import os, sys
+from barcodemae.cli.arguments import parse_arguments
+parse_arguments((), sys.argv[1:])
+print(os.environ.get("OMP_NUM_THREADS"), "numpy" in sys.modules)
+"""
+
+
+def run_common(*words):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", COMMON, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+def test_threads_are_set_before_libraries_read_them_and_quiet_prints_nothing():
+    assert run_common("-t", "3") == "3 False\n"
+    assert run_common() == "None False\n"
+    assert run_common("--quiet") == ""
+    with pytest.raises(ConfigurationError, match="--threads 0: expected 1 or more"):
+        parse("a b --threads 0")

@@ -61,7 +61,7 @@ def test_help_names_every_verb():
 
 def test_help_of_a_verb_names_it():
     done = barcodemae("push", "--help")
-    assert done.stdout.startswith("usage: barcodemae push FOLDER REPOSITORY [--option value ...]")
+    assert done.stdout.startswith("usage: barcodemae push FOLDER REPOSITORY [options]")
 
 
 def test_the_command_needs_no_extra():

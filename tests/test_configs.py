@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from barcodemae.commands import parse_arguments
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.model import build_config
 from barcodemae.training.schedule import build_optimizer
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent.parent / "configs"
 
 def parse(name, *arguments):
     kinds = (ModelArguments, DataArguments, LoopArguments)
-    return parse_arguments(kinds, ["--config", str(FOLDER / f"{name}.yaml"), *arguments])
+    return parse_arguments(kinds, ["--config", str(FOLDER / f"{name}.yaml"), *arguments], takes_config=True)
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.yaml")))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from barcodemae.reference.evidence import NUM_VOTERS, VOTE_SCALE, Neighbours, choose_voters, compare_letters, vote
+from barcodemae.reference.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_letters, vote
+from barcodemae.reference.settings import NUM_VOTERS
 from barcodemae.vectors.nearest import Hits
 
 

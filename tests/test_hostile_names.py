@@ -58,7 +58,7 @@ def answers(place):
         here.chdir(place)
         for format, file in files.items():
             page = ["--summary", str(place / "out" / "page.html")] if format == "tsv" else []
-            options = ["--library", "library", "--output", str(file), "--format", format, "--least_confidence", "0"]
+            options = ["--library", "library", "--output", str(file), "--format", format, "--min-confidence", "0"]
             identify(["queries.parquet", *options, *page])
     expected = {f"{place.name}/out", *(f"{place.name}/out/{file.name}" for file in files.values())}
     assert all_under(place.parent) - before == expected | {f"{place.name}/out/page.html"}

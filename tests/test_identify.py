@@ -236,7 +236,7 @@ def test_another_model_than_the_librarys_is_refused(folder, tmp_path, splits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--least_confidence", "2"], "--least_confidence 2.0: expected 0 to 1"),
+        (["--min-confidence", "2"], "--min-confidence 2.0: expected 0 to 1"),
         (["--align", "11"], "--align 11: expected 0 to 10"),
         (["--output", "answers.xlsx"], "answers.xlsx"),
         (["--library", "nowhere"], "nowhere: expected a reference library"),

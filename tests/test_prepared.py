@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from barcodemae.commands import parse_arguments
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data import cache, judge, read_records
 from barcodemae.data.cache import MANIFEST_FILE, kept_folder
 from barcodemae.data.schema import conform

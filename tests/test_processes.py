@@ -119,7 +119,7 @@ class TestSignal:
         command = micro(small_file, tmp_path, "--epochs", "500", "--save_every", "10")
         running = start(*command)
         _wait_for_steps(tmp_path, running)
-        second = start(*command, "--resume", "true")
+        second = start(*command, "--resume")
         errors = second.communicate()[1]
         assert second.returncode == 2
         assert errors.count("another process is writing to it") == 1
@@ -146,7 +146,7 @@ class TestSignal:
         assert f"SIGTERM: stopped after step {step} of 84; its state is saved" in errors
 
         run(*micro(small_file, whole, *options), launcher=torchrun(2))
-        run(*micro(small_file, stopped, *options, "--resume", "true"), launcher=torchrun(2))
+        run(*micro(small_file, stopped, *options, "--resume"), launcher=torchrun(2))
         assert losses(stopped) == losses(whole)
         assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 

@@ -285,9 +285,11 @@ class TestArguments:
 
     @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
     def test_shipped_configurations_are_understood(self, config):
-        from barcodemae.commands import parse_arguments
+        from barcodemae.cli.arguments import parse_arguments
 
-        model_args, _, _ = parse_arguments((ModelArguments, DataArguments, LoopArguments), ["--config", str(config)])
+        model_args, _, _ = parse_arguments(
+            (ModelArguments, DataArguments, LoopArguments), ["--config", str(config)], takes_config=True
+        )
         build_config(model_args, KmerEncoder(model_args.k), 660)
 
 
@@ -319,7 +321,7 @@ class TestCommand:
         assert BarcodeEmbedder.from_pretrained(tmp_path).encode(["ACGTTT" * 50]).shape == (1, 256)
         again = launch("--data", small_file, "--output_dir", tmp_path, *self.OPTIONS)
         assert (again.returncode, again.stderr.count("holds a run already")) == (2, 1)
-        finished = launch("--data", small_file, "--output_dir", tmp_path, "--resume", "true", *self.OPTIONS)
+        finished = launch("--data", small_file, "--output_dir", tmp_path, "--resume", *self.OPTIONS)
         assert finished.returncode == 0, finished.stderr
 
     @pytest.mark.parametrize(

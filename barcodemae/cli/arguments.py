@@ -2,12 +2,15 @@
 
 import argparse
 import difflib
+import io
+import logging
+import os
 import sys
 import textwrap
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from barcodemae.errors import ConfigurationError
 
 _CONFIG = "config"
 _WORDS = "words"
+
+# NumPy, FAISS, PyTorch and Arrow; tokenizers.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
 def parse_arguments(
@@ -42,14 +48,14 @@ def parse_arguments(
         takes_config: whether `--config FILE` names a YAML file with more options. The command line has precedence.
 
     Returns:
-        An instance of each.
+        An instance of each. `CommonArguments` are taken too, and take effect.
 
     Raises:
         ConfigurationError: an option does not exist, lacks its value or has a wrong one, or the file can't be read.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    by_name = {field.name: field for kind in kinds for field in fields(kind)}
-    hints = {name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()}
+    by_name = {field.name: field for kind in (*kinds, CommonArguments) for field in fields(kind)}
+    hints = {name: hint for kind in (*kinds, CommonArguments) for name, hint in typing.get_type_hints(kind).items()}
     parser = _Parser(
         usage=_usage(positionals, by_name, hints),
         description=_description(about, positionals, by_name),
@@ -60,8 +66,8 @@ def parse_arguments(
     )
     if positionals:
         parser.add_argument(_WORDS, nargs="*", help=argparse.SUPPRESS)
-    for name, field in by_name.items():
-        _add_option(parser, field, hints[name], is_positional=name in positionals)
+    for name, spec in by_name.items():
+        _add_option(parser, spec, hints[name], is_positional=name in positionals)
     if takes_config:
         parser.add_argument("--config", metavar="FILE", help="YAML file with any of the other options.")
     given = parser.parse(arguments)
@@ -70,12 +76,38 @@ def parse_arguments(
         given = parser.parse(in_file) | given
     words = given.pop(_WORDS, [])
     _assign(words, positionals, given, by_name, hints)
-    for name, field in by_name.items():
-        if name not in given and _is_required(field):
-            raise ConfigurationError(f"expected {_option(name)} {_metavar(name)}: {field.metadata['help']}")
-    return tuple(
-        kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given}) for kind in kinds
+    for name, spec in by_name.items():
+        if name not in given and _is_required(spec):
+            raise ConfigurationError(f"expected {_option(name)} {_metavar(name)}: {spec.metadata['help']}")
+    *parsed, common = (
+        kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
+        for kind in (*kinds, CommonArguments)
     )
+    common.apply()
+    return tuple(parsed)
+
+
+@dataclass
+class CommonArguments:
+    """What every command takes."""
+
+    threads: int | None = field(
+        default=None, metadata={"short": "-t", "help": "Threads to use; by default as many as there are cores."}
+    )
+    quiet: bool = field(default=False, metadata={"short": "-q", "help": "Print nothing but errors."})
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ConfigurationError(f"--threads {self.threads}: expected 1 or more")
+
+    def apply(self) -> None:
+        """Set them for this process; libraries read the number of threads when they are imported."""
+        if self.threads is not None:
+            os.environ.update(dict.fromkeys(_THREADS, str(self.threads)))
+        if self.quiet:
+            os.environ["TQDM_DISABLE"] = "1"
+            logging.getLogger("barcodemae").setLevel(logging.ERROR)
+            sys.stdout = io.StringIO()  # what is written to `-` has a way of its own
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,7 +115,18 @@ class _Parser(argparse.ArgumentParser):
 
     def parse(self, arguments: Iterable[str]) -> dict[str, Any]:
         """What was given, by the name of the field."""
-        return vars(self.parse_intermixed_args([_dashed(argument) for argument in arguments]))
+        return vars(self.parse_intermixed_args(self._as_flags(map(_dashed, arguments))))
+
+    def _as_flags(self, arguments: Iterable[str]) -> list[str]:
+        """A flag may have a value, true or false, as the options of Hugging Face's scripts have."""
+        flags = {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
+        taken: list[str] = []
+        for argument in arguments:
+            if argument.lower() == "false" and taken and taken[-1] in flags:
+                taken[-1] = taken[-1].replace("--no-", "--") if "--no-" in taken[-1] else f"--no-{taken[-1][2:]}"
+            elif argument.lower() != "true" or not taken or taken[-1] not in flags:
+                taken.append(argument)
+        return taken
 
     def error(self, message: str) -> typing.NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")

@@ -3,21 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from barcodemae.commands import parse_arguments
-from barcodemae.data import judge, read_records, tell
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
-from barcodemae.outputs import check_outputs, open_output
-from barcodemae.reference.build import keep_calibration
-from barcodemae.reference.calibrate import CUT_LENGTHS, Foretold, foretell_others
-from barcodemae.reference.calibrate import calibrate as fit_calibration
-from barcodemae.reference.calibration import LENGTHS, NOVELTY, OWN, QUERIES
-from barcodemae.reference.manifest import read_manifest
-from barcodemae.reference.models import open_with_model
-from barcodemae.reference.named_queries import ask_named, ask_own
-from barcodemae.reference.reliability import expected_calibration_error
+
+if TYPE_CHECKING:
+    from barcodemae.reference.calibrate import Foretold
 
 _PLOTS = (".png", ".svg", ".pdf")
 
@@ -35,7 +27,7 @@ class CalibrateArguments:
         },
     )
     plot: str | None = field(
-        default=None, metadata={"help": "A .png, .svg or .pdf file to draw how often comes what is foretold."}
+        default=None, metadata={"help": "A .png, .svg or .pdf file for a plot of accuracy against confidence."}
     )
     model: str | None = field(
         default=None, metadata={"help": "Where the library's model is, if its name alone does not say it."}
@@ -48,7 +40,25 @@ def calibrate(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
-    (args,) = parse_arguments((CalibrateArguments,), arguments, positionals=("library",))
+    (args,) = parse_arguments(
+        (CalibrateArguments,),
+        arguments,
+        positionals=("library",),
+        about="Learn how far a library's names can be trusted, by queries whose names are known.",
+        example="barcodemae calibrate library --queries named.fasta --plot reliability.png",
+    )
+    import numpy as np
+
+    from barcodemae.data import judge, read_records, tell
+    from barcodemae.outputs import check_outputs, open_output
+    from barcodemae.reference.build import keep_calibration
+    from barcodemae.reference.calibrate import CUT_LENGTHS, foretell_others
+    from barcodemae.reference.calibrate import calibrate as fit_calibration
+    from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
+    from barcodemae.reference.manifest import read_manifest
+    from barcodemae.reference.models import open_with_model
+    from barcodemae.reference.named_queries import ask_named, ask_own
+
     read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
     check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
     if args.plot is not None and Path(args.plot).suffix not in _PLOTS:
@@ -78,19 +88,25 @@ def calibrate(arguments: list[str]) -> None:
         print(f"The plot is in {args.plot}.")
 
 
-def _of_length(foretold: Mapping[str, Foretold], place: int) -> dict[str, Foretold]:
+def _of_length(foretold: "Mapping[str, Foretold]", place: int) -> "dict[str, Foretold]":
     of_length = {what: found.take(found.length == place) for what, found in foretold.items()}
     return {what: found for what, found in of_length.items() if len(found.weights)}
 
 
-def _tell(foretold: Mapping[str, Foretold], place: int) -> None:
-    print(f"{f'{LENGTHS[place]} letters':12}{'known species':>32}{'new species':>32}")
+def _tell(foretold: "Mapping[str, Foretold]", place: int) -> None:
+    import numpy as np
+
+    from barcodemae.reference.calibration import LENGTHS
+    from barcodemae.reference.reliability import expected_calibration_error
+
+    print(f"{f'{LENGTHS[place]} bases':12}{'known species: accuracy, calibration error':>34}{'new species':>34}")
     for what, found in _of_length(foretold, place).items():
         cells = ""
         for kind in (found.take(~found.is_new), found.take(found.is_new)):
             if len(kind.weights):
                 error = expected_calibration_error(kind.probabilities, kind.happened, kind.weights)
-                cells += f"{np.average(kind.happened, weights=kind.weights):12.1%} true, error {error:7.1%}"
+                accuracy = np.average(kind.happened, weights=kind.weights)
+                cells += f"{accuracy:16.1%} {error:16.1%}"
             else:
                 cells += f"{'no query':>32}"
         print(f"{what:12}{cells}")

@@ -6,20 +6,17 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from barcodemae.checkpoints import DEFAULT
-from barcodemae.clustering.barcodes import Barcodes, read_barcodes
-from barcodemae.clustering.grouping import Grouping, group
-from barcodemae.clustering.linkage import THRESHOLD
-from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
-from barcodemae.commands import parse_arguments
-from barcodemae.data import stream_records
-from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.embedding import LetterEmbedder
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.clustering import THRESHOLD
+from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
-from barcodemae.outputs import check_outputs, message_stream, open_output
+
+if TYPE_CHECKING:
+    from barcodemae.clustering.barcodes import Barcodes
+    from barcodemae.clustering.grouping import Grouping
 
 AUTO = "auto"
 
@@ -38,8 +35,9 @@ class ClusterArguments:
     )
     output: str = field(
         metadata={
+            "short": "-o",
             "help": "A .tsv or .parquet file, or - for standard output (TSV): id, cluster, size, is_representative, "
-            "difference, reason."
+            "difference, reason.",
         }
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
@@ -71,7 +69,20 @@ def cluster(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((ClusterArguments,), arguments, positionals=("data",))
+    (args,) = parse_arguments(
+        (ClusterArguments,),
+        arguments,
+        positionals=("data",),
+        about="Group barcodes without labels into clusters that follow species.",
+        example="barcodemae cluster unknown.fasta.gz -o clusters.tsv --representatives clusters.fasta",
+    )
+    from barcodemae.clustering.barcodes import read_barcodes
+    from barcodemae.clustering.grouping import group
+    from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
+    from barcodemae.data import stream_records
+    from barcodemae.embedding import LetterEmbedder
+    from barcodemae.outputs import check_outputs, message_stream, open_output
+
     output = Path(args.output)
     check_table_name(output)
     outputs = {"--output": args.output, "--representatives": args.representatives, "--plot": args.plot}
@@ -123,18 +134,18 @@ def _plotter(path: Path) -> Callable[..., bytes]:
     return draw_gap
 
 
-def _left_out(barcodes: Barcodes) -> str:
+def _left_out(barcodes: "Barcodes") -> str:
     counts = Counter(barcodes.reasons[barcodes.reasons != ""].tolist())
     return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
 
 
-def _tell(barcodes: Barcodes, grouping: Grouping) -> None:
+def _tell(barcodes: "Barcodes", grouping: "Grouping") -> None:
     """Print what was found."""
     clusters = grouping.clusters
     num_usable, num_read = len(barcodes.letters), len(barcodes.reasons)
     left_out = f"; left out: {num_read - num_usable:,} ({_left_out(barcodes)})" if num_usable < num_read else ""
     print(f"Barcodes: {num_usable:,}{left_out}.")
-    single = int(np.sum(clusters.sizes == 1))
+    single = int((clusters.sizes == 1).sum())
     print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one barcode; the largest has {clusters.sizes.max():,}.")
     found = "finds no gap" if grouping.gap is None else f"finds the gap at {grouping.gap:.1%}"
     print(f"Threshold: {grouping.threshold:.1%} of letters; the label-free guide {found}.")

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.commands import parse_arguments
-from barcodemae.hub.published import convert_published
-from barcodemae.outputs import check_output_folder
+from barcodemae.cli.arguments import parse_arguments
 
 
 @dataclass
@@ -13,7 +11,9 @@ class ConvertArguments:
     """What to convert, and where to."""
 
     file: str = field(metadata={"help": "Checkpoint as BarcodeMAE or BarcodeBERT published it (.pt, .pth)."})
-    output: str = field(metadata={"help": "Folder of the new checkpoint, which must not exist or be empty."})
+    output: str = field(
+        metadata={"help": "Folder of the new checkpoint, which must not exist or be empty.", "short": "-o"}
+    )
 
 
 def convert(arguments: list[str]) -> None:
@@ -22,7 +22,16 @@ def convert(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((ConvertArguments,), arguments, positionals=("file", "output"))
+    (args,) = parse_arguments(
+        (ConvertArguments,),
+        arguments,
+        positionals=("file", "output"),
+        about="Make a checkpoint of one that BarcodeMAE or BarcodeBERT published, without running what it holds.",
+        example="barcodemae convert best_pretraining.pt -o runs/published",
+    )
+    from barcodemae.hub.published import convert_published
+    from barcodemae.outputs import check_output_folder
+
     check_output_folder(args.output)
     published, difference = convert_published(Path(args.file), Path(args.output))
     config = published.bert.config

@@ -2,20 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import DEFAULT
-from barcodemae.commands import parse_arguments
-from barcodemae.data import Judge, stream_records, tell
-from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS, load_engine
-from barcodemae.embedding.writers import check_vectors_name, open_vectors
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
-from barcodemae.outputs import check_outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 # A row group of the Parquet file, and barcodes among which batches of nearly equal length are found.
 _CHUNK = 4096
@@ -32,7 +29,10 @@ class EmbedArguments:
         }
     )
     output: str = field(
-        metadata={"help": "A .parquet file (columns id and embedding) or an .npy file (rows in the order of the data)."}
+        metadata={
+            "short": "-o",
+            "help": "A .parquet file (columns id and embedding) or an .npy file (rows in the order of the data).",
+        }
     )
     model: str | None = field(
         default=None,
@@ -59,7 +59,10 @@ class EmbedArguments:
     )
     batch_size: int = field(default=64, metadata={"help": "Sequences in a batch of the network."})
     normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
-    use_frame: bool = field(default=True, metadata={"help": "Place sequences on the checkpoint's reference frame."})
+    use_frame: bool = field(
+        default=True,
+        metadata={"help": "Read sequences from their first base, not on the checkpoint's reference frame."},
+    )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     on_error: str = field(
         default="raise",
@@ -77,7 +80,20 @@ def embed(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((EmbedArguments,), arguments)
+    (args,) = parse_arguments(
+        (EmbedArguments,),
+        arguments,
+        positionals=("data", "output"),
+        about="Turn barcodes into vectors.",
+        example="barcodemae embed barcodes.fasta -o vectors.parquet",
+    )
+    from tqdm import tqdm
+
+    from barcodemae.data import Judge, stream_records, tell
+    from barcodemae.embedding.engines import load_engine
+    from barcodemae.embedding.writers import check_vectors_name, open_vectors
+    from barcodemae.outputs import check_outputs
+
     output = Path(args.output)
     check_vectors_name(output)
     check_outputs({"--output": output}, args.data)
@@ -104,8 +120,13 @@ def embed(arguments: list[str]) -> None:
     print(f"{num_vectors:,} vectors of {embedder.dimension} numbers are in {output}.")
 
 
-def _embedded(records: pa.Table, embedder: Any, on_error: str, **options: Any) -> tuple[pa.ChunkedArray, np.ndarray]:
+def _embedded(
+    records: "pa.Table", embedder: Any, on_error: str, **options: Any
+) -> "tuple[pa.ChunkedArray, np.ndarray]":
     """Ids and vectors of the records that have something to embed; where none may lack it, one that does is told."""
+    import numpy as np
+    import pyarrow as pa
+
     vectors = embedder.encode(records["nucleotides"].to_pylist(), on_error="skip", **options)
     found = np.isfinite(vectors).all(axis=1)
     if on_error == "raise" and not found.all():

@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.commands import parse_arguments
-from barcodemae.hub.hub_folder import write_hub_folder
-from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
-from barcodemae.outputs import check_output_folder
+from barcodemae.cli.arguments import parse_arguments
 
 
 @dataclass
@@ -17,7 +14,10 @@ class ExportArguments:
         metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."}
     )
     output: str = field(
-        metadata={"help": "Folder to write to. Of ONNX files, it may be that of the checkpoint itself; else a new one."}
+        metadata={
+            "short": "-o",
+            "help": "Folder to write to. Of ONNX files, it may be that of the checkpoint itself; else a new one.",
+        }
     )
     format: str = field(
         default="onnx",
@@ -35,7 +35,17 @@ def export(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input, or an exported model that differs from the checkpoint; nothing is written then.
     """
-    (args,) = parse_arguments((ExportArguments,), arguments, positionals=("checkpoint", "output"))
+    (args,) = parse_arguments(
+        (ExportArguments,),
+        arguments,
+        positionals=("checkpoint", "output"),
+        about="Write a checkpoint for other programs.",
+        example="barcodemae export nano_coi -o nano_coi --format hub",
+    )
+    from barcodemae.hub.hub_folder import write_hub_folder
+    from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
+    from barcodemae.outputs import check_output_folder
+
     check_output_folder(args.output)
     folder = Path(args.output)
     if args.format == "hub":

@@ -4,24 +4,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from tqdm import tqdm
-
-from barcodemae.commands import parse_arguments
-from barcodemae.data import stream_records
-from barcodemae.data.columnar import HUB
-from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.data.standard_input import NAME, STANDARD_INPUT
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError, LibraryError
-from barcodemae.outputs import check_outputs, message_stream
-from barcodemae.processes import joined_processes
-from barcodemae.reference.evidence import NUM_VOTERS
-from barcodemae.reference.identify import LEAST_CONFIDENCE, Identifier
-from barcodemae.reference.models import open_with_model
-from barcodemae.reference.summary import open_summary
-from barcodemae.reference.writers import FORMATS, FORMATS_HELP, open_writer
+from barcodemae.reference.formats import BLAST6, FORMATS
+from barcodemae.reference.settings import MIN_CONFIDENCE, NUM_VOTERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from barcodemae.reference.identify import Identifier
 
 _QUERIES = 4096
 
@@ -49,19 +43,24 @@ class IdentifyArguments:
     )
     format: str | None = field(
         default=None,
-        metadata={"help": f"By default what the output's name says; else {FORMATS_HELP}.", "choices": [*FORMATS]},
+        metadata={
+            "help": "Format of the output, by default by the end of its name: "
+            + "; ".join(f"{name} ({what})" for name, what in FORMATS.items()),
+            "choices": list(FORMATS),
+        },
     )
     summary: str | None = field(default=None, metadata={"help": "An HTML page to write: what was found, by taxon."})
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
-    least_confidence: float = field(
-        default=LEAST_CONFIDENCE, metadata={"help": "A name is called where it is right at least so likely, 0 to 1."}
+    min_confidence: float = field(
+        default=MIN_CONFIDENCE,
+        metadata={"help": "Minimum confidence of the name that is called, 0 to 1: the probability that it is right."},
     )
     align: int | None = field(
         default=None,
         metadata={
-            "help": f"So many of the nearest references, 0 to {NUM_VOTERS}, are aligned with each query, which gives "
-            f"identity, mismatches and gaps as BLAST has them, and changes no name; by default 0, or {NUM_VOTERS} with "
-            "--format blast6."
+            "help": f"How many of the nearest references, 0 to {NUM_VOTERS}, to align with each query. This gives "
+            f"identity, mismatches and gaps as BLAST does, and changes no name; by default 0, or {NUM_VOTERS} with "
+            f"--format {BLAST6}."
         },
     )
     model: str | None = field(
@@ -75,12 +74,26 @@ def identify(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((IdentifyArguments,), arguments, positionals=("queries",))
-    if not 0 <= args.least_confidence <= 1:
-        raise ConfigurationError(f"--least_confidence {args.least_confidence}: expected 0 to 1")
-    num_aligned = (NUM_VOTERS if args.format == "blast6" else 0) if args.align is None else args.align
+    (args,) = parse_arguments(
+        (IdentifyArguments,),
+        arguments,
+        positionals=("queries",),
+        about="Name barcodes by a reference library, with a confidence for each name.",
+        example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
+    )
+    if not 0 <= args.min_confidence <= 1:
+        raise ConfigurationError(f"--min-confidence {args.min_confidence}: expected 0 to 1")
+    num_aligned = (NUM_VOTERS if args.format == BLAST6 else 0) if args.align is None else args.align
     if not 0 <= num_aligned <= NUM_VOTERS:
         raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
+    from tqdm import tqdm
+
+    from barcodemae.data.standard_input import STANDARD_INPUT
+    from barcodemae.outputs import message_stream
+    from barcodemae.processes import joined_processes
+    from barcodemae.reference.identify import Identifier
+    from barcodemae.reference.models import open_with_model
+
     messages = message_stream(args.output, args.summary)
     num_queries = 0
     with joined_processes() as processes, ExitStack() as files:
@@ -89,13 +102,13 @@ def identify(arguments: list[str]) -> None:
                 f"expected files for {processes.count} processes, got '-': standard input is read by one alone"
             )
 
-        def begin() -> tuple[list[Any], Identifier]:
+        def begin() -> "tuple[list[Any], Identifier]":
             writers = _open_writers(args, files) if processes.is_first else []
             library, embedder = open_with_model(args.library, args.model)
             calibration = library.calibration()
             if calibration is None:
                 raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
-            return writers, Identifier(library, embedder, calibration, args.least_confidence, num_aligned)
+            return writers, Identifier(library, embedder, calibration, args.min_confidence, num_aligned)
 
         writers, answer = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
@@ -111,6 +124,12 @@ def identify(arguments: list[str]) -> None:
 
 
 def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
+    from barcodemae.data.columnar import HUB
+    from barcodemae.data.standard_input import NAME, STANDARD_INPUT
+    from barcodemae.outputs import check_outputs
+    from barcodemae.reference.summary import open_summary
+    from barcodemae.reference.writers import open_writer
+
     read = [*args.queries, args.library, *filter(None, [args.model])]
     check_outputs({"--output": args.output, "--summary": args.summary}, read)
     writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
@@ -121,7 +140,9 @@ def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
     return writers
 
 
-def _blocks(queries: list[str], max_length: int) -> Iterator[pa.Table]:
+def _blocks(queries: list[str], max_length: int) -> "Iterator[pa.Table]":
+    from barcodemae.data import stream_records
+
     for records in stream_records(queries, on_error="skip", max_length=max_length):
         for begin in range(0, len(records), _QUERIES):
             yield records.slice(begin, _QUERIES)

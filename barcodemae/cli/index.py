@@ -2,16 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from barcodemae.checkpoints import DEFAULT
-from barcodemae.commands import parse_arguments
-from barcodemae.data.schema import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.data.taxonomy import read_taxonomy
-from barcodemae.embedding.engines import ENGINES, FRAME, load_engine
-from barcodemae.outputs import check_output_folder
-from barcodemae.reference.build import append_records, build_library
-from barcodemae.reference.models import describe_model
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.embedding.engines import ENGINES, FRAME
 
 
 @dataclass
@@ -25,8 +20,9 @@ class IndexArguments:
     )
     output: str = field(
         metadata={
+            "short": "-o",
             "help": "Folder of the library: a new or empty one, or that of a build that was interrupted, which goes "
-            "on. Repeated when it is done, the same command changes nothing."
+            "on. Repeated when it is done, the same command changes nothing.",
         }
     )
     taxonomy: str | None = field(
@@ -63,10 +59,22 @@ def index(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; the library is then what it was before.
     """
-    (args,) = parse_arguments((IndexArguments,), arguments, positionals=("data", "output"))
+    (args,) = parse_arguments(
+        (IndexArguments,),
+        arguments,
+        positionals=("data", "output"),
+        about="Make a reference library of named barcodes, or add to one.",
+        example="barcodemae index references.fasta -o library",
+    )
+    from barcodemae.data.taxonomy import read_taxonomy
+    from barcodemae.embedding.engines import load_engine
+    from barcodemae.outputs import check_output_folder
+    from barcodemae.reference.build import append_records, build_library
+    from barcodemae.reference.models import describe_model
+
     check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
-    embedder: Any = load_engine(args.engine, args.model)
+    embedder = load_engine(args.engine, args.model)
     add = append_records if args.append else build_library
     added = add(
         Path(args.output),

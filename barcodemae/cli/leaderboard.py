@@ -4,11 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.commands import parse_arguments
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.report.leaderboard import find_results, merge_results
-from barcodemae.evaluation.report.pages import render_leaderboard
-from barcodemae.outputs import check_outputs, open_output
 
 _SUFFIX = ".md"
 
@@ -19,9 +16,10 @@ class LeaderboardArguments:
 
     results: list[str] = field(metadata={"help": "Files of results, or folders in which every results.json is taken."})
     output: str = field(
-        default="leaderboard.md", metadata={"help": "A .md file; a .json file with the same numbers stands beside it."}
+        default="leaderboard.md",
+        metadata={"short": "-o", "help": "A .md file; a .json file with the same numbers is written beside it."},
     )
-    seed: int = field(default=0, metadata={"help": "Of the comparisons with the best row."})
+    seed: int = field(default=0, metadata={"help": "Random seed of the comparisons with the best row."})
 
 
 def leaderboard(arguments: list[str]) -> None:
@@ -30,7 +28,17 @@ def leaderboard(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((LeaderboardArguments,), arguments)
+    (args,) = parse_arguments(
+        (LeaderboardArguments,),
+        arguments,
+        positionals=("results",),
+        about="Merge the results of many evaluations into one table.",
+        example="barcodemae leaderboard runs -o leaderboard.md",
+    )
+    from barcodemae.evaluation.report.leaderboard import find_results, merge_results
+    from barcodemae.evaluation.report.pages import render_leaderboard
+    from barcodemae.outputs import check_outputs, open_output
+
     output = Path(args.output)
     if output.suffix != _SUFFIX:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {_SUFFIX}")

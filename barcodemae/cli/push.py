@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barcodemae.commands import parse_arguments
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
-from barcodemae.hub.commit import check_name
-from barcodemae.reference.manifest import MANIFEST_FILE
 
 
 @dataclass
@@ -50,7 +48,15 @@ def push(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input, or a refusal of the Hub; nothing is published then.
     """
-    (args,) = parse_arguments((PushArguments,), arguments, positionals=("folder", "repository"))
+    (args,) = parse_arguments(
+        (PushArguments,),
+        arguments,
+        positionals=("folder", "repository"),
+        about="Publish a checkpoint, or a reference library, on the Hub with its card.",
+        example="barcodemae push runs/first ORG/NAME --dry-run",
+    )
+    from barcodemae.reference.manifest import MANIFEST_FILE
+
     is_library = (Path(args.folder) / MANIFEST_FILE).is_file()
     if is_library and args.license is None:
         raise ConfigurationError(
@@ -64,6 +70,7 @@ def push(arguments: list[str]) -> None:
 
 
 def _push_library(args: Any) -> None:
+    from barcodemae.hub.commit import check_name
     from barcodemae.hub.push_library import assemble_library, push_library
 
     library = Path(args.folder)
@@ -79,6 +86,7 @@ def _push_library(args: Any) -> None:
 
 def _push_checkpoint(args: Any) -> None:
     from barcodemae.hub.checkpoint import find_checkpoint
+    from barcodemae.hub.commit import check_name
     from barcodemae.hub.publication import assemble
     from barcodemae.hub.push import push_checkpoint
 

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.commands import parse_arguments
-from barcodemae.data.text import open_lines, utf8_problem
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError, UnreadableFileError
-from barcodemae.reference.build import remove_records
 
 
 @dataclass
@@ -29,7 +27,15 @@ def remove(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input, or an id that the library never held; the library is then what it was before.
     """
-    (args,) = parse_arguments((RemoveArguments,), arguments, positionals=("library", "id"))
+    (args,) = parse_arguments(
+        (RemoveArguments,),
+        arguments,
+        positionals=("library", "id"),
+        about="Take records out of a reference library.",
+        example="barcodemae remove library RECORD-1 RECORD-2",
+    )
+    from barcodemae.reference.build import remove_records
+
     ids = args.id if args.ids is None else [*args.id, *read_ids(Path(args.ids))]
     if not ids:
         raise ConfigurationError("expected ids of records to remove, or --ids FILE with some, got none")
@@ -45,6 +51,8 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         UnreadableFileError: it can't be read to its end, holds no id, or a line that isn't UTF-8.
     """
+    from barcodemae.data.text import open_lines, utf8_problem
+
     ids = []
     with open_lines(path) as lines:
         for line in lines:

@@ -3,13 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from barcodemae.commands import parse_arguments
-from barcodemae.data import read_records
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
-from barcodemae.evaluation.folds import fold_of_train, split_by_species
-from barcodemae.outputs import check_outputs, open_output
 
 
 @dataclass
@@ -17,7 +12,9 @@ class SplitArguments:
     """What to split, and how."""
 
     data: str = field(metadata={"help": "Barcodes: a file (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    output: str = field(metadata={"help": "A .parquet file: the same records with another column split."})
+    output: str = field(
+        metadata={"help": "A .parquet file: the same records with another column split.", "short": "-o"}
+    )
     of: str = field(
         default="all",
         metadata={
@@ -36,7 +33,19 @@ def split(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((SplitArguments,), arguments)
+    (args,) = parse_arguments(
+        (SplitArguments,),
+        arguments,
+        positionals=("data", "output"),
+        about="Hold whole species out of a file, to train and evaluate by.",
+        example="barcodemae split barcodes.tsv -o split.parquet",
+    )
+    import pyarrow.parquet as pq
+
+    from barcodemae.data import read_records
+    from barcodemae.evaluation.folds import fold_of_train, split_by_species
+    from barcodemae.outputs import check_outputs, open_output
+
     output = Path(args.output)
     if output.suffix != ".parquet":
         raise ConfigurationError(f"--output {output}: expected a name that ends with .parquet")

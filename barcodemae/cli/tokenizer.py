@@ -3,12 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.commands import parse_arguments
-from barcodemae.data import judge, read_records, tell
+from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
-from barcodemae.outputs import check_output_folder
-from tokenization_barcodemae import train_bpe_tokenizer
 
 
 @dataclass
@@ -16,7 +12,9 @@ class TokenizerArguments:
     """What to learn from, and how many words."""
 
     data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    output: str = field(metadata={"help": "Folder of the tokenizer, for `train.py --tokenizer`."})
+    output: str = field(
+        metadata={"help": "Folder of the tokenizer, for `barcodemae train --tokenizer`.", "short": "-o"}
+    )
     vocab_size: int = field(default=512, metadata={"help": "Words, 128 to 4,096, three special ones among them."})
     splits: list[str] = field(
         default_factory=lambda: ["pretrain", "train"],
@@ -30,7 +28,18 @@ def tokenizer(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((TokenizerArguments,), arguments)
+    (args,) = parse_arguments(
+        (TokenizerArguments,),
+        arguments,
+        positionals=("data", "output"),
+        about="Learn a byte-pair encoding from barcodes.",
+        example="barcodemae tokenizer barcodes.parquet -o bpe --vocab-size 512",
+    )
+    from barcodemae.data import judge, read_records, tell
+    from barcodemae.files import written_whole
+    from barcodemae.outputs import check_output_folder
+    from tokenization_barcodemae import train_bpe_tokenizer
+
     check_output_folder(args.output)
     records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
     tell(report)

@@ -1,9 +1,7 @@
 """`barcodemae tune`: a pretrained checkpoint to one whose embeddings rank relatives."""
 
-from barcodemae.commands import parse_arguments
-from barcodemae.outputs import check_output_folder
-from barcodemae.tuning.tune import TuneArguments
-from barcodemae.tuning.tune import tune as tune_checkpoint
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.tuning.arguments import TuneArguments
 
 
 def tune(arguments: list[str]) -> None:
@@ -12,7 +10,17 @@ def tune(arguments: list[str]) -> None:
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
     """
-    (args,) = parse_arguments((TuneArguments,), arguments, positionals=("checkpoint", "output"))
+    (args,) = parse_arguments(
+        (TuneArguments,),
+        arguments,
+        positionals=("checkpoint", "output"),
+        about="Fit a projection head to a pretrained checkpoint, in closed form, so that embeddings rank relatives.",
+        example="barcodemae tune runs/first -o runs/tuned --data barcodes.parquet",
+        takes_config=True,
+    )
+    from barcodemae.outputs import check_output_folder
+    from barcodemae.tuning.tune import tune as tune_checkpoint
+
     check_output_folder(args.output)
     fitted = tune_checkpoint(args)
     named = f", {fitted.num_named:,} of them with a genus" if args.label_share else ""

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from barcodemae.clustering import THRESHOLD
 from barcodemae.clustering.clusters import Clusters, describe
 from barcodemae.clustering.copies import distinct
 from barcodemae.clustering.gap import gap_threshold
-from barcodemae.clustering.linkage import THRESHOLD, Linkage
+from barcodemae.clustering.linkage import Linkage
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.errors import ConfigurationError
 from barcodemae.vectors.nearest import unit_length

@@ -10,9 +10,6 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from barcodemae.clustering.candidates import Candidates
 from barcodemae.clustering.differences import Pairs, compare
 
-THRESHOLD = 0.02
-"""Share of letters that differs at most between barcodes that join; `docs/clustering.md` tells how it was settled."""
-
 
 class Linkage:
     """Barcodes, each compared with those that may be its relatives.

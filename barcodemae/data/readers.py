@@ -12,9 +12,10 @@ from barcodemae.data.columnar import HUB, hub_version, read_hub, read_parquet
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
+from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.data.presets import BY_NAMES, Preset
 from barcodemae.data.sample_data import SAMPLE, sample_path
-from barcodemae.data.schema import MAX_LENGTH, Piece, conform
+from barcodemae.data.schema import Piece, conform
 from barcodemae.data.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError

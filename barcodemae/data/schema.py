@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.data.presets import BY_NAMES, Preset
 from barcodemae.errors import UnreadableFileError
 
@@ -44,11 +45,6 @@ SCHEMA = pa.schema(
 # fewer, so that what is in memory does not depend on what a file holds.
 BATCH_ROWS = 16_384
 BATCH_BYTES = 1 << 25
-
-MAX_LENGTH = 1_000_000
-"""Most nucleotides of a record, unless another number is asked for: more than a plastid has, less than a chromosome."""
-
-MAX_LENGTH_HELP = "A record of more nucleotides, such as a chromosome, is not read: it is a bad record."
 
 # So many characters of each text are kept of a record that is too long.
 _KEPT_LENGTH = 100

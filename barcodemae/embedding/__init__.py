@@ -1,7 +1,8 @@
 """Sequences to vectors, in bulk."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from barcodemae.lazy import lazy_names
 
 if TYPE_CHECKING:
     from barcodemae.embedding.batches import batches_by_length
@@ -18,9 +19,4 @@ _MODULES = {
     "fastest_dtype": "precision",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Each comes when it is asked for: torch is slow to import, and `LetterEmbedder` does without."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from barcodemae.embedding.embedder import BarcodeEmbedder
+    from barcodemae.embedding.letters import LetterEmbedder
 
 NETWORK, FRAME = "network", "frame"
 ENGINES = (NETWORK, FRAME)
@@ -40,6 +40,8 @@ def load_engine(
             raise ConfigurationError(f"engine {FRAME}: expected use_frame true, for there is nothing else to read by")
         if precision != FLOAT32:
             raise ConfigurationError(f"engine {FRAME}: expected dtype {FLOAT32}, as it has no network; got {precision}")
+        from barcodemae.embedding.letters import LetterEmbedder
+
         return LetterEmbedder.from_pretrained(model)
     import torch
 

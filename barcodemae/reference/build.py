@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import Report
-from barcodemae.data.schema import MAX_LENGTH
+from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_whole
 from barcodemae.reference.calibrate import calibrate_by_own

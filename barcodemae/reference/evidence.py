@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from barcodemae.reference.settings import NUM_VOTERS
 from barcodemae.vectors.nearest import Hits
-
-NUM_CANDIDATES = 50
-NUM_VOTERS = 10
 
 # Of the score, beside the cosine, and the difference of scores at which a vote counts 1/e. Chosen on `val` and
 # `val_unseen`, where 0.2 to 1 and 0.01 to 0.05 give the same within half a point.

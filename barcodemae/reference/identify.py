@@ -18,10 +18,8 @@ from barcodemae.reference.library import Library
 from barcodemae.reference.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.reference.names import NamesOfRank
 from barcodemae.reference.neighbours import find_neighbours
+from barcodemae.reference.settings import MIN_CONFIDENCE
 from tokenization_barcodemae import ReferenceFrame
-
-LEAST_CONFIDENCE = 0.8
-"""A name is called where it is right at least so likely."""
 
 
 class Identifier:
@@ -31,7 +29,7 @@ class Identifier:
         library: has records.
         embedder: the one that the library was made with.
         calibration: gives probabilities.
-        least_confidence: of a name that is called.
+        min_confidence: of a name that is called.
         num_aligned: so many hits of each query, the best ones, are aligned with it. No name depends on that.
     """
 
@@ -40,13 +38,13 @@ class Identifier:
         library: Library,
         embedder: Embedder,
         calibration: Calibration,
-        least_confidence: float = LEAST_CONFIDENCE,
+        min_confidence: float = MIN_CONFIDENCE,
         num_aligned: int = 0,
     ):
         assert embedder.frame is not None
         self._library, self._embedder, self._calibration = library, embedder, calibration
         self._frame: ReferenceFrame = embedder.frame
-        self._least_confidence, self._num_aligned = least_confidence, num_aligned
+        self._min_confidence, self._num_aligned = min_confidence, num_aligned
         self._names = library.names()
         self._ranks = {rank: NamesOfRank(self._names[rank]) for rank in RANKS}
 
@@ -90,7 +88,7 @@ class Identifier:
             confidence = np.where(votes[rank].names >= 0, foretold, np.float32(0))
             columns[rank] = pa.array(name, pa.string())
             columns[f"{rank}_confidence"] = pa.array(confidence.astype(np.float32))
-            carried = confidence >= self._least_confidence
+            carried = confidence >= self._min_confidence
             called[carried], names[carried] = rank, name[carried]
         columns |= {"call": pa.array(called, pa.string()), "name": pa.array(names, pa.string())}
         columns["novelty"] = pa.array(self._calibration(NOVELTY, votes["species"], num_letters))

@@ -10,11 +10,12 @@ from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.reference.calibration import NOVELTY, nearest_length
 from barcodemae.reference.embedder import Embedder
-from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, Vote, choose_voters, vote
+from barcodemae.reference.evidence import Neighbours, Vote, choose_voters, vote
 from barcodemae.reference.library import Library
 from barcodemae.reference.marker import OnMarker, read_on_marker
 from barcodemae.reference.names import NamesOfRank
 from barcodemae.reference.neighbours import find_neighbours
+from barcodemae.reference.settings import NUM_CANDIDATES
 from barcodemae.vectors.nearest import Hits
 
 # A species of a thousand barcodes is still one species: its barcodes are right together and wrong together. Of 1 to

@@ -4,9 +4,10 @@ import numpy as np
 
 from barcodemae.errors import CheckpointError
 from barcodemae.reference.embedder import Embedder
-from barcodemae.reference.evidence import NUM_CANDIDATES, Neighbours, choose_voters
+from barcodemae.reference.evidence import Neighbours, choose_voters
 from barcodemae.reference.library import Library
 from barcodemae.reference.marker import OnMarker
+from barcodemae.reference.settings import NUM_CANDIDATES
 
 
 def find_neighbours(library: Library, embedder: Embedder, queries: OnMarker) -> Neighbours:

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from barcodemae.errors import ConfigurationError
 from barcodemae.outputs import check_output, is_stream, open_output
 from barcodemae.reference.answers import ANSWERS
+from barcodemae.reference.formats import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
 from barcodemae.reference.json_lines import json_lines
 from barcodemae.reference.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.reference.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
 
 GZIP = ".gz"
-PARQUET = "parquet"
 
 
 class _Layout(NamedTuple):
@@ -28,24 +28,14 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = {
-    "tsv": _Layout(TSV_HEADER, tsv_lines),
-    "jsonl": _Layout(None, json_lines),
-    "sintax": _Layout(None, sintax_lines),
-    "qiime2": _Layout(QIIME2_HEADER, qiime2_lines),
-    "blast6": _Layout(None, blast6_lines),
+    TSV: _Layout(TSV_HEADER, tsv_lines),
+    JSONL: _Layout(None, json_lines),
+    SINTAX: _Layout(None, sintax_lines),
+    QIIME2: _Layout(QIIME2_HEADER, qiime2_lines),
+    BLAST6: _Layout(None, blast6_lines),
 }
-FORMATS = (PARQUET, *_LAYOUTS)
-"""What `open_writer` writes."""
-
-FORMATS_HELP = (
-    "tsv (a line a query), parquet and jsonl (everything), sintax (as vsearch --sintax --tabbedout; the call takes the "
-    "place of the cutoff), qiime2 (Feature ID, Taxon, Confidence), or blast6 (as BLAST's -outfmt 6, of aligned hits "
-    "alone; evalue and bitscore do not exist here and are *)"
-)
-"""The formats in words, for the help of a command."""
-
-_FORMAT_OF_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".parquet": PARQUET}
-_FORMAT_OF_STREAM = "tsv"
+_FORMAT_OF_SUFFIX = {".tsv": TSV, ".jsonl": JSONL, ".parquet": PARQUET}
+_FORMAT_OF_STREAM = TSV
 
 
 class AnswersWriter(Protocol):

@@ -19,9 +19,7 @@ def refuse_another_run(folder: Path, resume: bool) -> None:
         ConfigurationError: the folder holds a run, and this one does not go on with it.
     """
     if not resume and (folder / METRICS_FILE).exists():
-        raise ConfigurationError(
-            f"{folder} holds a run already: go on with --resume true, or name another --output_dir"
-        )
+        raise ConfigurationError(f"{folder} holds a run already: go on with --resume, or name another --output_dir")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _PLACES = {
     TRAINING_FILE: "data, versions and machine",
     "tensorboard": "curves for TensorBoard",
     "wandb": "what Weights & Biases keeps here",
-    STATE_FOLDER: "what `--resume true` goes on from",
+    STATE_FOLDER: "what `--resume` goes on from",
 }
 
 

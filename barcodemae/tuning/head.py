@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from barcodemae.errors import ConfigurationError
+from barcodemae.tuning.arguments import HeadSettings
 from barcodemae.tuning.discriminants import (
     find_discriminants,
     of_trace_1,
@@ -18,33 +19,6 @@ from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, m
 from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.vectors.singular import LinearMap
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAERelativesHead
-
-
-@dataclass(frozen=True)
-class HeadSettings:
-    """How a head is fitted. All were chosen on species held out of `train`, and on `val_unseen`; see docs/tuning.md.
-
-    Attributes:
-        embedding_size: directions kept.
-        label_share: how much names tell of who is related, from 0 (nothing: only barcodes do) to 1.
-        network_share: length of the encoder's part of the features, as a share of that of the letters; 0 leaves it out.
-        letter_features: singular vectors of the letters.
-        cluster_cosine: barcodes of a cluster are chained by pairs with at least that cosine.
-        relative_cosine: clusters with at least that cosine are relatives.
-        num_relatives: of each cluster, at most.
-        species_share: weight of the differences within clusters, beside those between relatives, whose weight is 1.
-        shrinkage: of the scatter within relatives towards a multiple of the identity.
-    """
-
-    embedding_size: int = 200
-    label_share: float = 0.5
-    network_share: float = 0.1
-    letter_features: int = 600
-    cluster_cosine: float = 0.9
-    relative_cosine: float = 0.3
-    num_relatives: int = 3
-    species_share: float = 0.3
-    shrinkage: float = 0.15
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE
+from barcodemae.tuning.arguments import HeadSettings, TuneArguments
 from barcodemae.tuning.features import read_barcodes
-from barcodemae.tuning.head import FittedHead, HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.tuning.head import FittedHead, find_letter_features, fit_head, join_features
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder
 
@@ -37,45 +37,6 @@ _FROM_PRETRAINING = (TRAINING_FILE, METRICS_FILE)
 _OF_THE_FILE = {"model_type", "auto_map"}
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class TuneArguments:
-    """What to tune, on which barcodes, and how."""
-
-    checkpoint: str = field(
-        metadata={"help": "Pretrained checkpoint: a folder, an id on the Hub, or one that comes with the package."}
-    )
-    output: str = field(metadata={"help": "Folder of the tuned checkpoint; must not exist yet."})
-    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    preset: str | None = field(default=None, metadata={"help": "Layout of a known collection; see train.py."})
-    splits: list[str] = field(
-        default_factory=lambda: ["pretrain", "train"],
-        metadata={"help": "Splits to tune with; rows without a split always count."},
-    )
-    label_share: float = field(
-        default=HeadSettings.label_share,
-        metadata={"help": "How much names tell of who is related, from 0 (nothing: no name is read) to 1."},
-    )
-    network_share: float = field(
-        default=HeadSettings.network_share,
-        metadata={"help": "Length of the network's part beside that of the letters; 0 leaves it out."},
-    )
-    encoder_stride: int = field(
-        default=3,
-        metadata={"help": "The encoder reads every n-th k-mer; the letters of all count whatever it reads."},
-    )
-    embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Width of an embedding."})
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_share <= 1:
-            raise ConfigurationError(f"--label_share {self.label_share}: expected 0 to 1")
-        if self.network_share < 0:
-            raise ConfigurationError(f"--network_share {self.network_share}: expected 0 or more")
-        if self.encoder_stride < 1:
-            raise ConfigurationError(f"--encoder_stride {self.encoder_stride}: expected 1 or more")
-        if self.embedding_size < 1:
-            raise ConfigurationError(f"--embedding_size {self.embedding_size}: expected 1 or more")
 
 
 def tune(args: TuneArguments) -> FittedHead:

@@ -1,0 +1,35 @@
+"""`barcodemae train`: barcodes in, a pretrained or fine-tuned model out."""
+
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.training.arguments import DataArguments, HubArguments, LoopArguments, ModelArguments
+
+
+def train(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        BarcodeMAEError: bad input.
+    """
+    model, data, loop, hub = parse_arguments(
+        (ModelArguments, DataArguments, LoopArguments, HubArguments),
+        arguments,
+        about="Pretrain a model on barcodes, or fine-tune one to taxa; without an option, on the bundled sample.",
+        example="accelerate launch -m barcodemae train --config configs/tiny.yaml --data barcodes.parquet",
+        takes_config=True,
+    )
+    from barcodemae.commands import is_main_process
+    from barcodemae.hub.push import prepare_repository, push_checkpoint
+    from barcodemae.training.pretrain import plan, pretrain
+    from barcodemae.training.summary import SUMMARY_FILE
+
+    if loop.dry_run:
+        if text := plan(model, data, loop):
+            print(text)
+        return
+    if hub.push_to_hub and is_main_process():
+        prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # what can't be pushed is known before, not after
+    folder = pretrain(model, data, loop)
+    if is_main_process():
+        print((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    if hub.push_to_hub and is_main_process():
+        print(f"Pushed: {push_checkpoint(folder, hub.hub_model_id, hub.hub_private_repo)}")
