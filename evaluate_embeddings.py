@@ -2,8 +2,8 @@
 
 import sys
 
+from barcodemae.cli.command import run_command
 from barcodemae.cli.evaluate import evaluate
-from barcodemae.commands import run_command
 
 if __name__ == "__main__":
     run_command(lambda: evaluate(sys.argv[1:]))

@@ -2,8 +2,8 @@
 
 import sys
 
+from barcodemae.cli.command import run_command
 from barcodemae.cli.train import train
-from barcodemae.commands import run_command
 
 if __name__ == "__main__":
     run_command(lambda: train(sys.argv[1:]))

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from barcodemae.checkpoints.loading import WEIGHTS_FILE
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.assignments import ASSIGNMENTS_FILE
 from barcodemae.evaluation.benchmark import labels, species_of_rows
 from barcodemae.evaluation.report.content import Table, as_markdown, percent, percent_within
 from barcodemae.evaluation.report.schema import load_results
 from barcodemae.evaluation.scores import paired_comparison
-from barcodemae.hub.checkpoint import WEIGHTS_FILE
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
 

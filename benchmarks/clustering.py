@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.cli.command import run_command
 from barcodemae.clustering.grouping import group
-from barcodemae.commands import run_command
 from barcodemae.data import normalise_nucleotides, read_records
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.evaluation.baselines.aligner_programs import run_program
 from barcodemae.evaluation.baselines.aligners import write_numbered
 from barcodemae.evaluation.benchmark import labels
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.reference.marker import read_on_marker
+from barcodemae.library.search.marker import read_on_marker
 
 SPLITS = ("train", "val", "val_unseen", "test+test_unseen", "test_unseen")
 PARTED = SPLITS[:3]

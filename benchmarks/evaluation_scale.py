@@ -126,7 +126,7 @@ def measure(task: str, folder: Path, rows: int, steps: int) -> dict[str, float]:
 
 def knn(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.ndarray, steps: int) -> Measured:
     """Share of right answers, and that the one step there is was done."""
-    from barcodemae.vectors.nearest import nearest_by_cosine
+    from barcodemae.embedding.nearest import nearest_by_cosine
 
     neighbours = nearest_by_cosine(train, queries).rows[:, 0]
     return float((taxa[neighbours] == answers).mean()), 1, 1

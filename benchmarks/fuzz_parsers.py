@@ -22,10 +22,10 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from fuzz_readers import TOKENS, outcome, read, real_files
 
     from barcodemae.data.standard_input import STANDARD_INPUT
-    from barcodemae.reference.calibration import FORETOLD, LENGTHS, OWN, Calibration, Probability
-    from barcodemae.reference.library import Library
-    from barcodemae.reference.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
-    from barcodemae.reference.records import NAMES, write_part
+    from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, OWN, Calibration, Probability
+    from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
+    from barcodemae.library.store.records import NAMES, write_part
+    from barcodemae.library.store.stored import Library
 
 MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration-00000.json", "removed-00000.npy"
 

@@ -23,19 +23,19 @@ from identification_report import draw_frontier, write_report
 from identification_scores import balanced_weights, coverage, probability_scores
 from sklearn.metrics import roc_auc_score
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.embedding.engines import ENGINES, FRAME
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_version
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores, paired_comparison
 from barcodemae.files import written_whole
+from barcodemae.library.calibration.fitting import CUT_LENGTHS, calibrate, foretell
+from barcodemae.library.calibration.named_queries import NamedQueries, ask_named, ask_own
+from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
+from barcodemae.library.calibration.reliability_plot import draw_reliability
+from barcodemae.library.models import open_with_model
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
-from barcodemae.reference.calibrate import CUT_LENGTHS, calibrate, foretell
-from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
-from barcodemae.reference.models import open_with_model
-from barcodemae.reference.named_queries import NamedQueries, ask_named, ask_own
-from barcodemae.reference.reliability_plot import draw_reliability
 
 BLAST = "BLAST"
 PROGRAMS = {

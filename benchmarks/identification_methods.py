@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from barcodemae.embedding.nearest import Hits
 from barcodemae.evaluation.baselines.aligner_programs import run_program
 from barcodemae.evaluation.baselines.aligners import AlignmentSearcher, fill_in, write_numbered
 from barcodemae.evaluation.benchmark import labels
-from barcodemae.vectors.nearest import Hits
 
 RANKS = ("genus", "species")
 

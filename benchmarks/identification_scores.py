@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from barcodemae.evaluation.scores import draw_species, percentile_interval
-from barcodemae.reference.calibrate import Foretold
-from barcodemae.reference.reliability import brier_score, expected_calibration_error
+from barcodemae.library.calibration.fitting import Foretold
+from barcodemae.library.calibration.reliability import brier_score, expected_calibration_error
 
 PRECISION = 0.95
 _NUM_RESAMPLES = 500

@@ -44,7 +44,7 @@ from killed_children import Watch, append_to, kill_at, start
 import evaluate_embeddings
 from barcodemae import cli
 from barcodemae.checkpoints import shipped_folder
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.data.schema import RANKS
 from barcodemae.files import written_whole

@@ -25,13 +25,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.files import written_whole
+from barcodemae.library.models import open_with_model
+from barcodemae.library.settings import NUM_CANDIDATES
+from barcodemae.library.store.stored import Library
 from barcodemae.provenance import describe_machine, describe_versions
-from barcodemae.reference.library import Library
-from barcodemae.reference.models import open_with_model
-from barcodemae.reference.settings import NUM_CANDIDATES
 
 OF_SPECIES = 10
 ROWS = 20_000

@@ -13,19 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.checkpoints import DEFAULT
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.embedding.engines import FRAME, load_engine
 from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.report.content import Table, as_markdown
+from barcodemae.library.building import build_library
+from barcodemae.library.calibration.fitting import Foretold, foretell
+from barcodemae.library.calibration.named_queries import ask_named
+from barcodemae.library.calibration.probability import NOVELTY
+from barcodemae.library.calibration.reliability import expected_calibration_error
+from barcodemae.library.models import describe_model
+from barcodemae.library.store.stored import Library
 from barcodemae.provenance import describe_machine
-from barcodemae.reference.build import build_library
-from barcodemae.reference.calibrate import Foretold, foretell
-from barcodemae.reference.calibration import NOVELTY
-from barcodemae.reference.library import Library
-from barcodemae.reference.models import describe_model
-from barcodemae.reference.named_queries import ask_named
-from barcodemae.reference.reliability import expected_calibration_error
 
 LENGTHS = (130, 200, 300)
 WHOLE = "whole"

@@ -37,11 +37,11 @@ from barcodemae.data import RANKS, read_records, sample_path
 from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.files import written_whole
-from barcodemae.reference import segments
-from barcodemae.reference.build import append_records, build_library, remove_records
-from barcodemae.reference.identify import Identifier
-from barcodemae.reference.manifest import MANIFEST_FILE, fingerprint
-from barcodemae.reference.models import describe_model, open_with_model
+from barcodemae.library import segments
+from barcodemae.library.building import append_records, build_library, remove_records
+from barcodemae.library.identification import Identifier
+from barcodemae.library.models import describe_model, open_with_model
+from barcodemae.library.store.manifest import MANIFEST_FILE, fingerprint
 
 KINDS = {
     "part": "segment-00000/part-00000.arrow",

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from spread import whitened
 
+from barcodemae.checkpoints.loading import weights_sha256
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.evaluation.baselines.linear_maps import FrameSVD
 from barcodemae.evaluation.benchmark import (
     Benchmark,
@@ -31,9 +33,7 @@ from barcodemae.evaluation.benchmark import (
 )
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.evaluation.scores import species_bootstrap
-from barcodemae.hub.checkpoint import weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
-from barcodemae.vectors.nearest import nearest_by_cosine
 from tokenization_barcodemae import ReferenceFrame
 
 

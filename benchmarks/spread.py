@@ -19,12 +19,12 @@ import torch
 from tqdm import tqdm
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder, batches_by_length
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.evaluation.benchmark import answerable, build_benchmark, labels, read_usable_records
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.provenance import describe_machine, without_folder
-from barcodemae.vectors.nearest import nearest_by_cosine
 from modeling_barcodemae.modeling_barcodemae import masked_mean
 from tokenization_barcodemae import encode_barcodes, place_barcodes
 

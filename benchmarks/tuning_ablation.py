@@ -23,18 +23,18 @@ import pyarrow as pa
 from sklearn.cluster import AgglomerativeClustering
 from tqdm import tqdm
 
+from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
+from barcodemae.cli.command import run_command
 from barcodemae.clustering.gap import gap_threshold
-from barcodemae.commands import run_command
+from barcodemae.embedding.nearest import nearest_by_cosine, unit_length
 from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.folds import fold_of_train
 from barcodemae.evaluation.scores import load_metric
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
-from barcodemae.tuning.features import Reading, read_barcodes
-from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
-from barcodemae.tuning.tune import TuneArguments
-from barcodemae.vectors.nearest import nearest_by_cosine, unit_length
+from barcodemae.training.tuning.features import Reading, read_barcodes
+from barcodemae.training.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.training.tuning.tune import TuneArguments
 from tokenization_barcodemae import place_barcodes
 
 FINAL = HeadSettings()

@@ -13,8 +13,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.data import sample_path
-from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.hub.onnx import export_onnx
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import ReferenceFrame

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForPreTraining, BertForTokenClassification, BertModel
 
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding import BarcodeEmbedder
-from barcodemae.hub.checkpoint import save_checkpoint
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForCausalPreTraining,

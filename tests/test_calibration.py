@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.reference.calibrate import Foretold
-from barcodemae.reference.calibration import (
+from barcodemae.library.calibration.fitting import Foretold
+from barcodemae.library.calibration.probability import (
     FORETOLD,
     LENGTHS,
     OWN,
@@ -18,9 +18,9 @@ from barcodemae.reference.calibration import (
     fit_probability,
     nearest_length,
 )
-from barcodemae.reference.evidence import Vote
-from barcodemae.reference.reliability import brier_score, expected_calibration_error
-from barcodemae.reference.reliability_plot import draw_reliability
+from barcodemae.library.calibration.reliability import brier_score, expected_calibration_error
+from barcodemae.library.calibration.reliability_plot import draw_reliability
+from barcodemae.library.search.evidence import Vote
 
 
 def votes(similarities, identities=None, shares=None):

@@ -19,11 +19,11 @@ from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints import DEFAULT, shipped_folder
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
 from barcodemae.hub.card_facts import in_words
-from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
 from helpers.barred_imports import BARRED

@@ -20,10 +20,10 @@ from transformers import AutoModel
 
 from barcodemae import BarcodeEmbedder, checkpoints
 from barcodemae.checkpoints import DEFAULT, MANIFEST_FILE, shipped_checkpoints, shipped_folder
+from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, load_checkpoint, weights_sha256
 from barcodemae.cli.embed import embed
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.card import render_card
-from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, load_checkpoint, weights_sha256
 from barcodemae.provenance import sha256
 from helpers.small_files import write_first_rows
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.cli.cluster import cluster as cluster_command
+from barcodemae.cli.command import run_command
 from barcodemae.clustering.barcodes import read_barcodes
 from barcodemae.clustering.clusters import describe
 from barcodemae.clustering.grouping import group
 from barcodemae.clustering.representatives import representative
-from barcodemae.commands import run_command
 from barcodemae.data import stream_records
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.errors import ConfigurationError

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.errors import UnreadableFileError
 
 
@@ -25,7 +25,7 @@ def test_other_errors_keep_their_traceback():
         run_command(lambda: 1 / 0)
 
 
-CLOSED = "import os, sys; os.dup2(int(sys.argv[1]), {stream}); from barcodemae.commands import run_command; "
+CLOSED = "import os, sys; os.dup2(int(sys.argv[1]), {stream}); from barcodemae.cli.command import run_command; "
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ import pytest
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.reference import segments
-from barcodemae.reference.build import append_records, build_library, remove_records
-from barcodemae.reference.inverted_file import Lists
-from barcodemae.reference.library import Library
-from barcodemae.reference.manifest import fingerprint, read_manifest
-from barcodemae.reference.records import map_part, write_part
+from barcodemae.library import segments
+from barcodemae.library.building import append_records, build_library, remove_records
+from barcodemae.library.search.inverted_file import Lists
+from barcodemae.library.store.manifest import fingerprint, read_manifest
+from barcodemae.library.store.records import map_part, write_part
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 import evaluate_embeddings
-from barcodemae.commands import run_command
+from barcodemae.checkpoints.loading import WEIGHTS_FILE, save_checkpoint
+from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.errors import BarcodeMAEError, ConfigurationError
 from barcodemae.evaluation import protocol, registry, run
@@ -24,7 +25,6 @@ from barcodemae.evaluation.options import EvaluationArguments
 from barcodemae.evaluation.report.schema import validate_results
 from barcodemae.evaluation.run import run_evaluation
 from barcodemae.evaluation.tasks.probes import linear_probe_scores
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, save_checkpoint
 from barcodemae.training.curve import draw_training
 from helpers.evaluation_records import make_records
 from helpers.report_records import accuracies

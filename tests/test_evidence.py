@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from barcodemae.reference.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_letters, vote
-from barcodemae.reference.settings import NUM_VOTERS
-from barcodemae.vectors.nearest import Hits
+from barcodemae.embedding.nearest import Hits
+from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_letters, vote
+from barcodemae.library.settings import NUM_VOTERS
 
 
 def test_letters_count_where_both_are_known():

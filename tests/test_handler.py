@@ -14,7 +14,7 @@ import torch
 from transformers import pipeline
 
 from barcodemae import BarcodeEmbedder
-from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.publication import assemble
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEModel

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference import alignment
-from barcodemae.reference.alignment import (
+from barcodemae.library import alignment
+from barcodemae.library.alignment import (
     GAP_LETTER,
     GAP_OPENING,
     MATCH,

@@ -11,7 +11,7 @@ import pytest
 from barcodemae.cli.identify import identify
 from barcodemae.cli.index import index
 from barcodemae.data.schema import RANKS
-from barcodemae.reference.writers import FORMATS
+from barcodemae.library.results.writers import FORMATS
 
 FORMULA = "=cmd|' /C calc'!A0"
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -10,11 +10,12 @@ from hypothesis import given
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference import summary, summary_counts
-from barcodemae.reference.answers import CALLS
-from barcodemae.reference.summary import open_summary
-from barcodemae.reference.summary_counts import BINS, OTHER_REASONS, SummaryCounts
-from barcodemae.reference.summary_figures import confidence_histogram, novelty_histogram, sunburst
+from barcodemae.library.results.schema import CALLS
+from barcodemae.library.summary import counts as summary_counts
+from barcodemae.library.summary import page as summary
+from barcodemae.library.summary.counts import BINS, OTHER_REASONS, SummaryCounts
+from barcodemae.library.summary.figures import confidence_histogram, novelty_histogram, sunburst
+from barcodemae.library.summary.page import open_summary
 from helpers.answer_records import MOTH, answer, hit, moth, table, tables
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>{{ 7 * 7 }}"
@@ -154,7 +155,7 @@ def test_every_sector_lies_within_its_parent(answers):
 
 
 def test_of_endless_taxa_the_largest_are_drawn_with_their_parents(monkeypatch):
-    monkeypatch.setattr("barcodemae.reference.summary_figures.TAXA", 6)
+    monkeypatch.setattr("barcodemae.library.summary.figures.TAXA", 6)
     (trace,) = sunburst(counted(moth(), moth(), moth(order="Diptera")))["data"]
     assert trace["labels"] == ["all queries", *MOTH.values()]
     assert trace["parents"] == ["", "0", "1", "2", "3", "4", "5"]

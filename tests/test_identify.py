@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.cli.calibrate import calibrate as calibrate_command
+from barcodemae.cli.command import run_command
 from barcodemae.cli.identify import identify as identify_command
 from barcodemae.cli.index import index as index_command
-from barcodemae.commands import run_command
 from barcodemae.data import RANKS, read_records
 from barcodemae.errors import ConfigurationError, LibraryError
-from barcodemae.reference.alignment import Alignment
-from barcodemae.reference.answers import ANSWERS
-from barcodemae.reference.build import keep_calibration, remove_records
-from barcodemae.reference.calibrate import calibrate
-from barcodemae.reference.calibration import OWN, QUERIES
-from barcodemae.reference.identify import Identifier
-from barcodemae.reference.library import Library
-from barcodemae.reference.named_queries import ask_named
+from barcodemae.library.alignment import Alignment
+from barcodemae.library.building import keep_calibration, remove_records
+from barcodemae.library.calibration.fitting import calibrate
+from barcodemae.library.calibration.named_queries import ask_named
+from barcodemae.library.calibration.probability import OWN, QUERIES
+from barcodemae.library.identification import Identifier
+from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 from tokenization_barcodemae import reverse_complement
 

@@ -11,8 +11,8 @@ import pytest
 
 from barcodemae.cli.calibrate import calibrate
 from barcodemae.cli.index import index
+from barcodemae.embedding.processes import Processes, joined_processes
 from barcodemae.errors import ConfigurationError
-from barcodemae.processes import Processes, joined_processes
 from helpers.reference_records import write_fasta
 
 ROOT = Path(__file__).parent.parent

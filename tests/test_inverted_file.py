@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from barcodemae.reference import indexing
-from barcodemae.reference.indexing import learn_index
-from barcodemae.reference.inverted_file import MIN_PROBED, InvertedFile, Lists, learn_lists
+from barcodemae.library.search import indexing
+from barcodemae.library.search.indexing import learn_index
+from barcodemae.library.search.inverted_file import MIN_PROBED, InvertedFile, Lists, learn_lists
 
 
 def unit(*shape, seed=0):

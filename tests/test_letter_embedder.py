@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save_file
 import barcodemae
 from barcodemae import BarcodeEmbedder, LetterEmbedder
 from barcodemae.checkpoints import DEFAULT, shipped_folder
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding.engines import load_engine
 from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError
-from barcodemae.hub.checkpoint import save_checkpoint
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame, lay_out, reverse_complement
 

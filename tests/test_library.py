@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
-from barcodemae.reference import indexing, segments
-from barcodemae.reference.build import (
+from barcodemae.library import segments
+from barcodemae.library.building import (
     Removed,
     append_records,
     build_library,
@@ -21,10 +21,11 @@ from barcodemae.reference.build import (
     keep_calibration,
     remove_records,
 )
-from barcodemae.reference.calibration import OWN, Calibration
-from barcodemae.reference.indexing import learn_index
-from barcodemae.reference.library import Library
-from barcodemae.reference.manifest import fingerprint, read_manifest
+from barcodemae.library.calibration.probability import OWN, Calibration
+from barcodemae.library.search import indexing
+from barcodemae.library.search.indexing import learn_index
+from barcodemae.library.store.manifest import fingerprint, read_manifest
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from barcodemae.embedding.nearest import nearest_by_cosine
+from barcodemae.embedding.singular import singular_vectors
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.baselines import linear_maps
 from barcodemae.evaluation.baselines.linear_maps import FrameLDA, FrameSVD, KmerCounts, KmerLDA
-from barcodemae.vectors.nearest import nearest_by_cosine
-from barcodemae.vectors.singular import singular_vectors
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 LENGTH = 60

@@ -20,7 +20,7 @@ from barcodemae.data.columnar import bounded
 from barcodemae.data.parquet_pages import bytes_per_row
 from barcodemae.data.text import decode, is_cut, max_line_bytes
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
-from barcodemae.reference.marker import read_on_marker, why_unusable
+from barcodemae.library.search.marker import read_on_marker, why_unusable
 from tokenization_barcodemae import ReferenceFrame
 
 LIMIT = 20

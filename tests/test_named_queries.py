@@ -8,11 +8,11 @@ import pytest
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.reference.build import append_records, build_library, keep_calibration, remove_records
-from barcodemae.reference.calibrate import calibrate, foretell, foretell_others
-from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
-from barcodemae.reference.library import Library
-from barcodemae.reference.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
+from barcodemae.library.building import append_records, build_library, keep_calibration, remove_records
+from barcodemae.library.calibration.fitting import calibrate, foretell, foretell_others
+from barcodemae.library.calibration.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
+from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from barcodemae.vectors import nearest
-from barcodemae.vectors.nearest import nearest_by_cosine
+from barcodemae.embedding import nearest
+from barcodemae.embedding.nearest import nearest_by_cosine
 
 
 @pytest.mark.parametrize("dimensions", [4, 64])

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from barcodemae import BarcodeEmbedder
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.cli.export import export
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub import onnx as onnx_export
-from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from barcodemae.hub.onnx import export_onnx
 from barcodemae.hub.onnx_parity import Parity, equal_neighbours, in_batches, onnx_encoder, torch_encoder
 from modeling_barcodemae import BarcodeMAEForPreTraining

@@ -16,10 +16,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.evaluation.tasks.bin_clustering import clustering_scores
 from barcodemae.evaluation.tasks.knn import CLOSED_WORLD_RANKS, assigned_taxa, knn_scores
 from barcodemae.evaluation.tasks.probes import linear_probe_scores
-from barcodemae.vectors.nearest import nearest_by_cosine
 
 SPLITS = ("train", "val", "val_unseen")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.hub.publication import assemble
 from modeling_barcodemae import (
     BarcodeMAEConfig,

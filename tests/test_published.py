@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertForTokenClassification, BertModel
 
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError, UnreadableFileError
 from barcodemae.hub import published as published_module
-from barcodemae.hub.checkpoint import load_checkpoint
 from barcodemae.hub.published import convert_published
 
 K = 3

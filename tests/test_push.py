@@ -14,9 +14,9 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
 from barcodemae.hub import commit as commit_module
-from barcodemae.hub.commit import check_name
 from barcodemae.hub.publication import assemble
 from barcodemae.hub.push import prepare_repository, push_checkpoint
+from barcodemae.repositories import check_name
 from helpers.hub_server import HubServer, User
 
 ROOT = Path(__file__).parent.parent

@@ -15,10 +15,10 @@ from barcodemae.cli.identify import identify
 from barcodemae.cli.index import index
 from barcodemae.cli.push import push
 from barcodemae.errors import ConfigurationError, HubError, LibraryError
-from barcodemae.hub.library_files import find_library
 from barcodemae.hub.push_library import assemble_library, push_library
-from barcodemae.reference.build import remove_records
-from barcodemae.reference.models import open_with_model
+from barcodemae.library.building import remove_records
+from barcodemae.library.models import open_with_model
+from barcodemae.library.store.fetching import find_library
 from helpers.hub_server import HubServer, User
 from helpers.reference_records import write_fasta
 

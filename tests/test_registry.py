@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, weights_sha256
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS
@@ -24,7 +25,6 @@ from barcodemae.evaluation.registry import (
     is_barcodemae,
     make_baseline,
 )
-from barcodemae.hub.checkpoint import FRAME_FILE, WEIGHTS_FILE, weights_sha256
 from helpers.small_encoders import BARCODES, base_tokenizer, small_model
 from tokenization_barcodemae import build_kmer_tokenizer
 

@@ -7,7 +7,7 @@ import pytest
 
 from barcodemae.cli.remove import read_ids, remove
 from barcodemae.errors import ConfigurationError, LibraryError, UnreadableFileError
-from barcodemae.reference.library import Library
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import library_of
 
 

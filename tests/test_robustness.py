@@ -3,11 +3,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from barcodemae.embedding.nearest import Hits, nearest_by_cosine
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.baselines.linear_maps import KmerCounts
 from barcodemae.evaluation.tasks import robustness
 from barcodemae.evaluation.tasks.robustness import CHANGES, perturb, robustness_scores
-from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 from helpers.evaluation_records import make_records
 
 NUM_ENTRIES = 1 + sum(len(amounts) for _, amounts in CHANGES.values())

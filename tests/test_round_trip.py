@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from barcodemae.hub.checkpoint import save_checkpoint
+from barcodemae.checkpoints.loading import save_checkpoint
 from helpers.barred_imports import BARRED
 from helpers.hub_server import HubServer, User
 from modeling_barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel

@@ -8,10 +8,10 @@ import pytest
 from transformers import AutoModel, AutoModelForPreTraining
 
 from barcodemae import BarcodeEmbedder, LetterEmbedder
+from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_files
+from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
-from barcodemae.hub.checkpoint import load_checkpoint, weights_sha256
-from barcodemae.hub.checkpoint_files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_files
 from barcodemae.hub.onnx import export_onnx
 from barcodemae.hub.publication import assemble
 

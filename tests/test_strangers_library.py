@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from barcodemae.errors import CheckpointError, LibraryError
-from barcodemae.reference import segments
-from barcodemae.reference.build import keep_calibration, remove_records
-from barcodemae.reference.calibration import FORETOLD, LENGTHS, NEVER, OWN, Calibration
-from barcodemae.reference.library import Library
-from barcodemae.reference.manifest import fingerprint
-from barcodemae.reference.marker import read_on_marker
-from barcodemae.reference.neighbours import find_neighbours
-from barcodemae.reference.records import map_part
+from barcodemae.library import segments
+from barcodemae.library.building import keep_calibration, remove_records
+from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, NEVER, OWN, Calibration
+from barcodemae.library.neighbours import find_neighbours
+from barcodemae.library.search.marker import read_on_marker
+from barcodemae.library.store.manifest import fingerprint
+from barcodemae.library.store.records import map_part
+from barcodemae.library.store.stored import Library
 from helpers.reference_records import LettersEmbedder, library_of
 
 PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors"
@@ -235,7 +235,7 @@ def test_a_pipe_is_not_waited_for(name, folder):
 
 
 def test_a_text_that_is_too_large_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr("barcodemae.reference.manifest._MOST_TEXT_BYTES", 100)
+    monkeypatch.setattr("barcodemae.library.store.manifest._MOST_TEXT_BYTES", 100)
     assert refusal(folder).endswith("library.json: expected 100 bytes at most, got more")
 
 

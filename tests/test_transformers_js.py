@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from transformers import AutoTokenizer
 
-from barcodemae.hub.checkpoint import load_checkpoint
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.hub.onnx_parity import onnx_encoder, torch_encoder
 
 SOURCE = Path(__file__).parent / "transformers_js"

@@ -13,12 +13,12 @@ from packaging.requirements import Requirement
 from safetensors.torch import load_file, save_file
 
 import barcodemae
+from barcodemae.checkpoints.loading import load_checkpoint, load_saved_tokenizer
 from barcodemae.embedding.embedder import BarcodeEmbedder
 from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import BarcodeMAEError, CheckpointError
-from barcodemae.hub.checkpoint import load_checkpoint, load_saved_tokenizer
-from barcodemae.reference.build import build_library
-from barcodemae.reference.models import describe_model, open_with_model
+from barcodemae.library.building import build_library
+from barcodemae.library.models import describe_model, open_with_model
 
 SOURCE = Path(barcodemae.__file__).parent
 ROOT = Path(__file__).parent.parent

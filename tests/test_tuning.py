@@ -13,13 +13,14 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from transformers import AutoModel, AutoTokenizer
 
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.cli.tune import tune as tune_command
 from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
-from barcodemae.tuning.discriminants import (
+from barcodemae.training.tuning.discriminants import (
     find_discriminants,
     of_trace_1,
     scatter_between_clusters,
@@ -27,11 +28,10 @@ from barcodemae.tuning.discriminants import (
     scatter_of_names,
     scatter_within_clusters,
 )
-from barcodemae.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
-from barcodemae.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
-from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
-from barcodemae.tuning.tune import TuneArguments, tune
-from barcodemae.vectors.nearest import nearest_by_cosine
+from barcodemae.training.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
+from barcodemae.training.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.training.tuning.tune import TuneArguments, tune
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -63,7 +63,7 @@ class TestRelatives:
     def test_clusters_do_not_depend_on_blocks(self, monkeypatch):
         vectors = np.random.default_rng(0).normal(size=(50, 4))
         whole = cluster_by_cosine(vectors, 0.8)
-        monkeypatch.setattr("barcodemae.tuning.relatives._BLOCK_ROWS", 7)
+        monkeypatch.setattr("barcodemae.training.tuning.relatives._BLOCK_ROWS", 7)
         assert (cluster_by_cosine(vectors, 0.8) == whole).all()
 
     def test_each_cluster_has_its_nearest_and_none_too_far(self):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae import BarcodeEmbedder
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding.windows import cut_windows, group_by_length
-from barcodemae.hub.checkpoint import save_checkpoint
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame, reverse_complement, train_bpe_tokenizer
 

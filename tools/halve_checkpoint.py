@@ -18,11 +18,11 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from barcodemae.commands import run_command
+from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
+from barcodemae.checkpoints.loading import WEIGHTS_FILE, load_checkpoint
+from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
-from barcodemae.hub.checkpoint_files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
 
 # What was made from the weights as they were, and what a run needs to go on.
 _WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.hub.card import render_card
 
 

@@ -17,11 +17,11 @@ from safetensors import safe_open
 
 import modeling_barcodemae
 from barcodemae import checkpoints
-from barcodemae.commands import run_command
+from barcodemae.checkpoints.loading import WEIGHTS_FILE
+from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
 from barcodemae.hub.card import PLOT_FILE, render_card
-from barcodemae.hub.checkpoint import WEIGHTS_FILE
 from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
 

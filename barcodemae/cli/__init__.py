@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import version
 from pkgutil import resolve_name
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.errors import ConfigurationError
 
 

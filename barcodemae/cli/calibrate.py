@@ -9,7 +9,7 @@ from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from barcodemae.reference.calibrate import Foretold
+    from barcodemae.library.calibration.fitting import Foretold
 
 _PLOTS = (".png", ".svg", ".pdf")
 
@@ -50,14 +50,14 @@ def calibrate(arguments: list[str]) -> None:
     import numpy as np
 
     from barcodemae.data import judge, read_records, tell
+    from barcodemae.library.building import keep_calibration
+    from barcodemae.library.calibration.fitting import CUT_LENGTHS, foretell_others
+    from barcodemae.library.calibration.fitting import calibrate as fit_calibration
+    from barcodemae.library.calibration.named_queries import ask_named, ask_own
+    from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
+    from barcodemae.library.models import open_with_model
+    from barcodemae.library.store.manifest import read_manifest
     from barcodemae.outputs import check_outputs, open_output
-    from barcodemae.reference.build import keep_calibration
-    from barcodemae.reference.calibrate import CUT_LENGTHS, foretell_others
-    from barcodemae.reference.calibrate import calibrate as fit_calibration
-    from barcodemae.reference.calibration import NOVELTY, OWN, QUERIES
-    from barcodemae.reference.manifest import read_manifest
-    from barcodemae.reference.models import open_with_model
-    from barcodemae.reference.named_queries import ask_named, ask_own
 
     read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
     check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
@@ -73,7 +73,7 @@ def calibrate(arguments: list[str]) -> None:
     calibration = fit_calibration(queries, QUERIES if args.queries else OWN)
     foretold = foretell_others(queries)
     if args.plot is not None:
-        from barcodemae.reference.reliability_plot import draw_reliability  # imports matplotlib
+        from barcodemae.library.calibration.reliability_plot import draw_reliability  # imports matplotlib
 
         figure = draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max()))
         with open_output(args.plot) as file:
@@ -96,8 +96,8 @@ def _of_length(foretold: "Mapping[str, Foretold]", place: int) -> "dict[str, For
 def _tell(foretold: "Mapping[str, Foretold]", place: int) -> None:
     import numpy as np
 
-    from barcodemae.reference.calibration import LENGTHS
-    from barcodemae.reference.reliability import expected_calibration_error
+    from barcodemae.library.calibration.probability import LENGTHS
+    from barcodemae.library.calibration.reliability import expected_calibration_error
 
     print(f"{f'{LENGTHS[place]} bases':12}{'known species: accuracy, calibration error':>34}{'new species':>34}")
     for what, found in _of_length(foretold, place).items():

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError, LibraryError
-from barcodemae.reference.formats import BLAST6, FORMATS
-from barcodemae.reference.settings import MIN_CONFIDENCE, NUM_VOTERS
+from barcodemae.library.results.formats import BLAST6, FORMATS
+from barcodemae.library.settings import MIN_CONFIDENCE, NUM_VOTERS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from barcodemae.reference.identify import Identifier
+    from barcodemae.library.identification import Identifier
 
 _QUERIES = 4096
 
@@ -89,10 +89,10 @@ def identify(arguments: list[str]) -> None:
     from tqdm import tqdm
 
     from barcodemae.data.standard_input import STANDARD_INPUT
+    from barcodemae.embedding.processes import joined_processes
+    from barcodemae.library.identification import Identifier
+    from barcodemae.library.models import open_with_model
     from barcodemae.outputs import message_stream
-    from barcodemae.processes import joined_processes
-    from barcodemae.reference.identify import Identifier
-    from barcodemae.reference.models import open_with_model
 
     messages = message_stream(args.output, args.summary)
     num_queries = 0
@@ -126,9 +126,9 @@ def identify(arguments: list[str]) -> None:
 def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
     from barcodemae.data.columnar import HUB
     from barcodemae.data.standard_input import NAME, STANDARD_INPUT
+    from barcodemae.library.results.writers import open_writer
+    from barcodemae.library.summary.page import open_summary
     from barcodemae.outputs import check_outputs
-    from barcodemae.reference.summary import open_summary
-    from barcodemae.reference.writers import open_writer
 
     read = [*args.queries, args.library, *filter(None, [args.model])]
     check_outputs({"--output": args.output, "--summary": args.summary}, read)

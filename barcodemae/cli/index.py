@@ -68,9 +68,9 @@ def index(arguments: list[str]) -> None:
     )
     from barcodemae.data.taxonomy import read_taxonomy
     from barcodemae.embedding.engines import load_engine
+    from barcodemae.library.building import append_records, build_library
+    from barcodemae.library.models import describe_model
     from barcodemae.outputs import check_output_folder
-    from barcodemae.reference.build import append_records, build_library
-    from barcodemae.reference.models import describe_model
 
     check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)

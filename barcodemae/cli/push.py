@@ -55,7 +55,7 @@ def push(arguments: list[str]) -> None:
         about="Publish a checkpoint, or a reference library, on the Hub with its card.",
         example="barcodemae push runs/first ORG/NAME --dry-run",
     )
-    from barcodemae.reference.manifest import MANIFEST_FILE
+    from barcodemae.library.store.manifest import MANIFEST_FILE
 
     is_library = (Path(args.folder) / MANIFEST_FILE).is_file()
     if is_library and args.license is None:
@@ -70,8 +70,8 @@ def push(arguments: list[str]) -> None:
 
 
 def _push_library(args: Any) -> None:
-    from barcodemae.hub.commit import check_name
     from barcodemae.hub.push_library import assemble_library, push_library
+    from barcodemae.repositories import check_name
 
     library = Path(args.folder)
     if args.dry_run:
@@ -85,10 +85,10 @@ def _push_library(args: Any) -> None:
 
 
 def _push_checkpoint(args: Any) -> None:
-    from barcodemae.hub.checkpoint import find_checkpoint
-    from barcodemae.hub.commit import check_name
+    from barcodemae.checkpoints.loading import find_checkpoint
     from barcodemae.hub.publication import assemble
     from barcodemae.hub.push import push_checkpoint
+    from barcodemae.repositories import check_name
 
     checkpoint = Path(find_checkpoint(args.folder))
     if args.dry_run:

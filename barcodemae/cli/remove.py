@@ -34,7 +34,7 @@ def remove(arguments: list[str]) -> None:
         about="Take records out of a reference library.",
         example="barcodemae remove library RECORD-1 RECORD-2",
     )
-    from barcodemae.reference.build import remove_records
+    from barcodemae.library.building import remove_records
 
     ids = args.id if args.ids is None else [*args.id, *read_ids(Path(args.ids))]
     if not ids:

@@ -17,7 +17,7 @@ def train(arguments: list[str]) -> None:
         example="accelerate launch -m barcodemae train --config configs/tiny.yaml --data barcodes.parquet",
         takes_config=True,
     )
-    from barcodemae.commands import is_main_process
+    from barcodemae.cli.command import is_main_process
     from barcodemae.hub.push import prepare_repository, push_checkpoint
     from barcodemae.training.pretrain import plan, pretrain
     from barcodemae.training.summary import SUMMARY_FILE

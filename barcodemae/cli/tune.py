@@ -1,7 +1,7 @@
 """`barcodemae tune`: a pretrained checkpoint to one whose embeddings rank relatives."""
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.tuning.arguments import TuneArguments
+from barcodemae.training.tuning.arguments import TuneArguments
 
 
 def tune(arguments: list[str]) -> None:
@@ -19,7 +19,7 @@ def tune(arguments: list[str]) -> None:
         takes_config=True,
     )
     from barcodemae.outputs import check_output_folder
-    from barcodemae.tuning.tune import tune as tune_checkpoint
+    from barcodemae.training.tuning.tune import tune as tune_checkpoint
 
     check_output_folder(args.output)
     fitted = tune_checkpoint(args)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import STRING
-from barcodemae.reference.marker import read_on_marker, why_unusable
+from barcodemae.library.search.marker import read_on_marker, why_unusable
 from tokenization_barcodemae import ReferenceFrame
 
 

@@ -3,8 +3,8 @@
 import faiss
 import numpy as np
 
-from barcodemae.reference.indexing import describe_exact, learn_index
-from barcodemae.reference.inverted_file import InvertedFile
+from barcodemae.library.search.indexing import describe_exact, learn_index
+from barcodemae.library.search.inverted_file import InvertedFile
 
 NUM_CANDIDATES = 50
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from barcodemae.reference.marker import LEAST_LETTERS
+from barcodemae.library.search.marker import LEAST_LETTERS
 
 _BLOCK_PAIRS = 2**14
 

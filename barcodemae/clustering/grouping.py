@@ -11,8 +11,8 @@ from barcodemae.clustering.copies import distinct
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
 from barcodemae.embedding import LetterEmbedder
+from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
-from barcodemae.vectors.nearest import unit_length
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from barcodemae.clustering.barcodes import Barcodes
 from barcodemae.clustering.clusters import Clusters
 from barcodemae.errors import ConfigurationError
+from barcodemae.library.results.text_columns import decimals, defused, joined, one_line, quoted, whole
 from barcodemae.outputs import is_stream
-from barcodemae.reference.text_columns import decimals, defused, joined, one_line, quoted, whole
 
 TABLE_SUFFIXES = (".tsv", ".parquet")
 

@@ -9,10 +9,10 @@ import torch
 from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT, shipped_folder
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.embedding.batches import batches_by_length
 from barcodemae.embedding.windows import cut_windows, group_by_length
 from barcodemae.errors import BadRecordError
-from barcodemae.hub.checkpoint import load_checkpoint
 from modeling_barcodemae import BarcodeMAEModel
 from tokenization_barcodemae import (
     BarcodeEncoder,

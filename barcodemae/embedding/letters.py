@@ -9,8 +9,7 @@ from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT, shipped_folder
-from barcodemae.errors import BadRecordError, CheckpointError
-from barcodemae.hub.checkpoint_files import (
+from barcodemae.checkpoints.files import (
     CONFIG_FILE,
     FRAME_FILE,
     WEIGHTS_FILE,
@@ -19,6 +18,7 @@ from barcodemae.hub.checkpoint_files import (
     read_config,
     weights_files,
 )
+from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
 _FILES = (CONFIG_FILE, FRAME_FILE, WEIGHTS_FILE)

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.evaluation.benchmark import answerable, labels, species_of_rows
 from barcodemae.evaluation.scores import paired_comparison
 from barcodemae.evaluation.tasks.knn import assigned_taxa
-from barcodemae.vectors.nearest import Hits
 
 ASSIGNMENTS_FILE = "assignments.parquet"
 

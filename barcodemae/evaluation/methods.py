@@ -8,10 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.embedding.nearest import Hits, nearest_by_cosine
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import Benchmark, labels
 from barcodemae.evaluation.vector_cache import cached_vectors, check_finite
-from barcodemae.vectors.nearest import Hits, nearest_by_cosine
 
 
 class Representation(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import PretrainedConfig
 
+from barcodemae.checkpoints.loading import find_checkpoint, weights_sha256
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS
@@ -21,7 +22,6 @@ from barcodemae.evaluation.baselines.linear_maps import FrameLDA, FrameSVD, Kmer
 from barcodemae.evaluation.catalogue import BASELINES, UNTRAINED, WITHOUT_FRAME
 from barcodemae.evaluation.methods import Representation, Searcher
 from barcodemae.evaluation.vector_cache import texts_sha256
-from barcodemae.hub.checkpoint import find_checkpoint, weights_sha256
 from modeling_barcodemae.configuration_barcodemae import AUTO_MAP
 from tokenization_barcodemae import ReferenceFrame
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from barcodemae.checkpoints.files import FRAME_FILE, WEIGHTS_FILE, weights_files, weights_sha256
 from barcodemae.errors import CheckpointError
-from barcodemae.hub.checkpoint_files import FRAME_FILE, WEIGHTS_FILE, weights_files, weights_sha256
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
-from barcodemae.tuning.tune import TUNING_FILE
+from barcodemae.training.tuning.tune import TUNING_FILE
 from tokenization_barcodemae import ReferenceFrame
 
 _MILESTONES = 6

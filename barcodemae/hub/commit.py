@@ -6,20 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetInfo, HfApi, ModelInfo, get_token
 from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
     HTTPError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
 
 from barcodemae.errors import ConfigurationError, HubError
+from barcodemae.repositories import check_name, reason_of
 
 # The Hub's client waits for ever by default, and without a network that can be minutes: the first questions are short.
 _SECONDS = 10
@@ -120,46 +116,6 @@ def check_address(repository: str) -> None:
     check_name(repository)
     if get_token() is None:
         raise ConfigurationError(f"{repository}: expected a token of the Hub: run `hf auth login`, or set HF_TOKEN")
-
-
-def check_name(repository: str) -> None:
-    """Refuse what can't be a repository's name.
-
-    Raises:
-        ConfigurationError: it is not of the form `ORG/NAME`, or has letters that the Hub does not allow.
-    """
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise ConfigurationError(f"expected a repository as ORG/NAME: {error}") from error
-    if "/" not in repository:
-        raise ConfigurationError(f"expected a repository as ORG/NAME, got {repository}")
-
-
-def reason_of(error: BaseException, refusals: Mapping[int, str]) -> tuple[str, bool]:
-    """What went wrong between us and the Hub.
-
-    Args:
-        error: what its client raised.
-        refusals: by status of HTTP, in words.
-
-    Returns:
-        The reason in words, and whether the Hub has refused, so that to repeat it is of no use.
-    """
-    # The client wraps some answers in errors of its own, which say less.
-    cause = error
-    while not isinstance(cause, HTTPError) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, HfHubHTTPError):
-        # Not the client's own message: it holds whole addresses, which for large files carry a signature.
-        request, status = cause.response.request, cause.response.status_code
-        said = f" ({shorten(cause.server_message, 200)})" if cause.server_message else ""
-        if status in refusals:
-            return f"{refusals[status]}{said}", True
-        return f"{request.method} {request.url.path} gave {status}{said}", False
-    if isinstance(cause, HTTPError | OfflineModeIsEnabled):
-        return f"the Hub could not be reached ({str(cause) or type(cause).__name__})", False
-    return shorten(str(cause), 300), False
 
 
 @contextmanager

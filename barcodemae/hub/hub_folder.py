@@ -3,9 +3,9 @@ sentence-transformers on this machine, for a colleague's, or to be uploaded by o
 
 from pathlib import Path
 
+from barcodemae.checkpoints.files import find_checkpoint
 from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint_files import find_checkpoint
 from barcodemae.hub.publication import assemble
 
 

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.data.schema import RANKS
-from barcodemae.reference.library import Library
+from barcodemae.library.store.stored import Library
 
 _TAGS = ["biology", "dna", "dna-barcode", "biodiversity", "taxonomy"]
 

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import Checkpoint, load_checkpoint, weights_sha256
 from barcodemae.hub.onnx_parity import Parity, measure_parity
 from barcodemae.provenance import describe_versions
 from modeling_barcodemae import BarcodeMAEModel

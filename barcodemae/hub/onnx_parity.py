@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
+from barcodemae.checkpoints.loading import Checkpoint
 from barcodemae.data import sample_path
-from barcodemae.hub.checkpoint import Checkpoint
 from modeling_barcodemae import BarcodeMAEModel
 from tokenization_barcodemae import place_barcodes
 

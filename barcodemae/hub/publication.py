@@ -11,11 +11,11 @@ from transformers.dynamic_module_utils import get_relative_imports
 import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae.checkpoints import is_shipped
+from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
+from barcodemae.checkpoints.loading import WEIGHTS_FILE, load_checkpoint
 from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
-from barcodemae.hub.checkpoint import WEIGHTS_FILE, load_checkpoint
-from barcodemae.hub.checkpoint_files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
 from barcodemae.hub.private import refuse_links, refuse_private
 from tokenization_barcodemae import KmerEncoder
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_whole
-from barcodemae.hub.checkpoint import load_checkpoint, save_checkpoint
 from barcodemae.hub.published_layouts import BY_SHAPES, BY_WORD, PublishedModel, read_published
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import build_kmer_tokenizer

@@ -7,9 +7,9 @@ from pathlib import Path
 from barcodemae.errors import ConfigurationError
 from barcodemae.hub.commit import Kind, check_address, publish
 from barcodemae.hub.library_card import render_library_card
-from barcodemae.hub.library_files import LIBRARY_PATTERNS
 from barcodemae.hub.private import refuse_links, refuse_private
-from barcodemae.reference.manifest import MANIFEST_FILE, check_files, read_manifest
+from barcodemae.library.store.fetching import LIBRARY_PATTERNS
+from barcodemae.library.store.manifest import MANIFEST_FILE, check_files, read_manifest
 
 
 def push_library(

@@ -9,9 +9,9 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
+from barcodemae.checkpoints.files import weights_files
+from barcodemae.checkpoints.loading import find_checkpoint, load_checkpoint, load_saved_tokenizer
 from barcodemae.errors import ConfigurationError
-from barcodemae.hub.checkpoint import find_checkpoint, load_checkpoint, load_saved_tokenizer
-from barcodemae.hub.checkpoint_files import weights_files
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
 from barcodemae.training.kinship import Kind, OfNearCluster, OfSameCluster, OfSameGenus

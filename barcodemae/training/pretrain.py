@@ -13,9 +13,9 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel
 
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding import fastest_dtype
 from barcodemae.files import written_whole
-from barcodemae.hub.checkpoint import save_checkpoint
 from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_training_data

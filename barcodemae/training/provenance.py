@@ -6,7 +6,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from barcodemae.hub.checkpoint import weights_sha256
+from barcodemae.checkpoints.loading import weights_sha256
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData

@@ -14,9 +14,9 @@ from barcodemae.data.randomness import Stream, uniform
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.kinship import Kind
-from barcodemae.tuning.features import Reading, fit_letter_map, map_letters
-from barcodemae.tuning.head import HeadSettings
-from barcodemae.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.training.tuning.features import Reading, fit_letter_map, map_letters
+from barcodemae.training.tuning.head import HeadSettings
+from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from tokenization_barcodemae import Placement, lay_out
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from barcodemae.data.schema import RANKS
-from barcodemae.reference.answers import ANSWERS, CALLS, HIT
+from barcodemae.library.results.schema import ANSWERS, CALLS, HIT
 
 MOTH = dict(
     zip(RANKS, ("Arthropoda", "Insecta", "Lepidoptera", "Noctuidae", "Agrotis", "Agrotis ipsilon"), strict=True)

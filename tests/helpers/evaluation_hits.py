@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from barcodemae.vectors.nearest import Hits
+from barcodemae.embedding.nearest import Hits
 
 
 def make_hits(rows: list[list[int]], similarities: list[list[float]] | None = None) -> Hits:

@@ -9,9 +9,9 @@ import signal
 import sys
 
 from barcodemae.cli import identify as identify_module
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from barcodemae.errors import LibraryError
-from barcodemae.reference.identify import Identifier
+from barcodemae.library.identification import Identifier
 
 
 def fail(how):

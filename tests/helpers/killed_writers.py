@@ -29,10 +29,11 @@ from reference_records import MODEL, LettersEmbedder
 
 from barcodemae.data import read_records, text
 from barcodemae.errors import LibraryError
-from barcodemae.reference import indexing, segments
-from barcodemae.reference.build import append_records, build_library, keep_calibration, remove_records
-from barcodemae.reference.calibrate import calibrate_by_own
-from barcodemae.reference.library import Library
+from barcodemae.library import segments
+from barcodemae.library.building import append_records, build_library, keep_calibration, remove_records
+from barcodemae.library.calibration.fitting import calibrate_by_own
+from barcodemae.library.search import indexing
+from barcodemae.library.store.stored import Library
 
 NO_LIBRARY = "no library"
 

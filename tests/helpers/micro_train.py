@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from barcodemae.commands import run_command
+from barcodemae.cli.command import run_command
 from modeling_barcodemae import SIZES
 from train import main
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from barcodemae.reference.build import build_library
+from barcodemae.library.building import build_library
 from tokenization_barcodemae import ReferenceFrame, letters_on_frame
 
 MODEL = {"name": "letters", "weights_sha256": "0" * 64, "engine": "letters"}

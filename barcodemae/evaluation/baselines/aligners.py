@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.csv
 from tqdm import tqdm
 
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import PROGRAMS, SETTINGS, program_version, run_program
 from barcodemae.evaluation.baselines.encoder_tokens import write_barcodes
-from barcodemae.vectors.nearest import Hits
 
 _COLUMNS = ("query", "reference", "score", "identity")
 _NOT_A_BASE = re.compile("[^ACGTRYSWKMBDHVN]")

@@ -5,9 +5,9 @@ import zlib
 import numpy as np
 from tqdm import tqdm
 
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.baselines.encoder_tokens import write_barcodes
-from barcodemae.vectors.nearest import Hits
 
 # Of DEFLATE's levels 1 to 9. Genus accuracy is no better at level 9 and far lower at 1, which takes the first match
 # instead of the longest.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from barcodemae.embedding.singular import fit_one_hot_map, map_one_hot, singular_vectors
 from barcodemae.errors import ConfigurationError
-from barcodemae.vectors.singular import fit_one_hot_map, map_one_hot, singular_vectors
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, letters_on_frame
 
 _BLOCK_ROWS = 4096

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 from sklearn.decomposition import PCA
 
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import answerable, labels, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.vector_cache import check_finite
-from barcodemae.vectors.nearest import nearest_by_cosine
 
 # Those smaller than the dimension of the vectors are tried.
 DIMENSIONS = (256, 128, 64, 32, 16, 8)

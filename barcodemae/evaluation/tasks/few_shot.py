@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import draw_per_taxon
 from barcodemae.evaluation.scores import scores_with_intervals
 from barcodemae.evaluation.tasks.probes import species_task
-from barcodemae.vectors.nearest import unit_length
 
 SHOTS = (1, 2, 5, 10)
 NUM_DRAWS = 10

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.embedding import batches_by_length
 from barcodemae.evaluation.benchmark import answerable, labels, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.hub.checkpoint import load_checkpoint
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.provenance import TRAINING_FILE

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import answerable, labels, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores
-from barcodemae.vectors.nearest import Hits
 
 # Ranks of queries of unseen species, and of species among the references; the first rank is the headline.
 CLOSED_WORLD_RANKS = RANKS[::-1]

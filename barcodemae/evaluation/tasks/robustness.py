@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import answerable, draw_by_turns, labels, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.evaluation.tasks.knn import assigned_taxa
-from barcodemae.vectors.nearest import Hits
 from tokenization_barcodemae import reverse_complement
 
 # Every change repeats all of these queries.

@@ -1,0 +1,1 @@
+"""Reference libraries: named barcodes, and what names others by them."""

@@ -1,0 +1,1 @@
+"""What identification says of a query, and the formats in which that is written."""

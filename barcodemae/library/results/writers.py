@@ -1,0 +1,118 @@
+"""Files of answers, written table by table."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barcodemae.errors import ConfigurationError
+from barcodemae.library.results.formats import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
+from barcodemae.library.results.json_lines import json_lines
+from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
+from barcodemae.library.results.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
+from barcodemae.outputs import check_output, is_stream, open_output
+
+GZIP = ".gz"
+
+
+class _Layout(NamedTuple):
+    """How a text form is made: the first line, if it has one, and the lines of a table of answers."""
+
+    header: str | None
+    lines: Callable[[pa.Table], list[str]]
+
+
+_LAYOUTS = {
+    TSV: _Layout(TSV_HEADER, tsv_lines),
+    JSONL: _Layout(None, json_lines),
+    SINTAX: _Layout(None, sintax_lines),
+    QIIME2: _Layout(QIIME2_HEADER, qiime2_lines),
+    BLAST6: _Layout(None, blast6_lines),
+}
+_FORMAT_OF_SUFFIX = {".tsv": TSV, ".jsonl": JSONL, ".parquet": PARQUET}
+_FORMAT_OF_STREAM = TSV
+
+
+class AnswersWriter(Protocol):
+    """What takes answers, some thousand queries at a time."""
+
+    def write(self, answers: pa.Table) -> None:
+        """Append answers, a table of `ANSWERS`."""
+
+
+def answers_format(path: Path, format: str | None = None) -> str:
+    """The format of a file of answers.
+
+    Args:
+        path: of the file; `-` for standard output.
+        format: one of `FORMATS`; by default what the name ends with, or TSV for standard output, pipes and devices.
+
+    Raises:
+        ConfigurationError: no such format, or none that the name tells; Parquet with `.gz`; or no file can be written
+            there.
+    """
+    check_output(path)
+    is_gzip = path.suffix == GZIP
+    if format is None:
+        suffix = Path(path.stem).suffix if is_gzip else path.suffix
+        format = _FORMAT_OF_SUFFIX.get(suffix)
+        if format is None and is_stream(path):
+            format = _FORMAT_OF_STREAM
+        if format is None:
+            endings = ", ".join(_FORMAT_OF_SUFFIX)
+            raise ConfigurationError(f"{path}: expected a name that ends with {endings}, or a format beside it")
+    if format not in FORMATS:
+        raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, got {format!r}")
+    if format == PARQUET and is_gzip:
+        raise ConfigurationError(f"{path}: expected a name without {GZIP}, for Parquet is compressed by itself")
+    return format
+
+
+@contextmanager
+def open_writer(path: Path, format: str | None = None) -> Iterator[AnswersWriter]:
+    """A writer of answers to a file, which `outputs.open_output` opens.
+
+    Args:
+        path: of the file; a text form whose name ends with `.gz` is compressed.
+        format: as for `answers_format`.
+
+    Raises:
+        ConfigurationError: as from `answers_format`.
+        OSError: the system refuses.
+    """
+    format = answers_format(path, format)
+    with ExitStack() as stack:
+        file = stack.enter_context(open_output(path))
+        if format == PARQUET:
+            yield stack.enter_context(pq.ParquetWriter(file, ANSWERS))
+        else:
+            if path.suffix == GZIP:
+                # Without name and time, equal answers are equal files.
+                file = cast(BinaryIO, stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)))
+            yield _TextWriter(file, _LAYOUTS[format])
+
+
+class _TextWriter:
+    """Appends answers to a file of text.
+
+    Args:
+        file: open to write.
+        layout: of its lines.
+    """
+
+    def __init__(self, file: BinaryIO, layout: _Layout):
+        self._file = file
+        self._layout = layout
+        if layout.header is not None:
+            self._append([layout.header])
+
+    def write(self, answers: pa.Table) -> None:
+        self._append(self._layout.lines(answers))
+
+    def _append(self, lines: list[str]) -> None:
+        self._file.write("".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,1 @@
+"""What of a sequence is on the marker, which references are near, and how they vote."""

@@ -1,0 +1,219 @@
+"""A reference library, opened to be searched."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.embedding.nearest import Hits
+from barcodemae.errors import LibraryError
+from barcodemae.library.calibration.probability import Calibration
+from barcodemae.library.search.indexing import num_candidates
+from barcodemae.library.search.inverted_file import MIN_PROBED, InvertedFile, Lists
+from barcodemae.library.store.manifest import (
+    INDEX_FILE,
+    MANIFEST_FILE,
+    Manifest,
+    Segment,
+    check_files,
+    read_manifest,
+    read_text,
+)
+from barcodemae.library.store.records import NAMES, as_matrix, map_part
+
+# The vectors of their candidates stay in the processor's cache.
+_BLOCK_QUERIES = 64
+
+
+class Library:
+    """Records with their vectors, on disk, and what finds the nearest of them.
+
+    Args:
+        folder: of the library.
+        manifest: what it consists of.
+
+    Attributes:
+        folder, manifest: as above.
+        removed: int64, numbers of the records that are removed, in order.
+        live: int64, numbers of those that are not.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest):
+        self.folder, self.manifest = folder, manifest
+        self._calibration = {name: read_text(folder / name) for name in manifest.calibration}
+        removed = [_read_removed(folder / name, manifest.num_records) for name in manifest.removed]
+        self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
+        self._parts = [part for segment in manifest.segments for part in _map_segment(folder, manifest, segment)]
+        self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
+        self._letters = [as_matrix(part["letters"]) for part in self._parts]
+        self._vectors = [as_matrix(part["vector"]) for part in self._parts]
+        self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
+        begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
+        self._searchers = [
+            self._searcher(segment, int(begin)) for segment, begin in zip(manifest.segments, begins, strict=False)
+        ]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Library":
+        """Open a library; its files are checked, and all that is in them.
+
+        A writer may put another `library.json` in its place meanwhile, and delete what that one names no more: then it
+        is opened again, as it is now.
+
+        Raises:
+            LibraryError: there is none, or it is not whole.
+        """
+        while True:
+            manifest = read_manifest(Path(folder))
+            try:
+                check_files(Path(folder), manifest)
+                return cls(Path(folder), manifest)
+            except LibraryError:
+                if read_manifest(Path(folder)) == manifest:
+                    raise
+
+    def calibration(self) -> Calibration | None:
+        """What `keep_calibration` kept, or None.
+
+        Raises:
+            LibraryError: it can't be read.
+        """
+        for name, content in self._calibration.items():
+            try:
+                return Calibration.from_json(json.loads(content))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
+        return None
+
+    def whole_segments(self) -> list[Segment]:
+        """Those of which no record was removed."""
+        ends = np.cumsum([segment.num_records for segment in self.manifest.segments])
+        touched = set(np.searchsorted(ends, self.removed, side="right").tolist())
+        return [segment for number, segment in enumerate(self.manifest.segments) if number not in touched]
+
+    def names(self) -> pa.Table:
+        """Columns `id`, the ranks and `bin` of all records, removed ones among them, by number."""
+        return pa.concat_tables([part.select(NAMES) for part in self._parts])
+
+    def nucleotides(self, records: np.ndarray) -> list[str]:
+        """The sequences of some records."""
+        column = pa.chunked_array([chunk for part in self._parts for chunk in part["nucleotides"].chunks])
+        return column.take(pa.array(records)).to_pylist()
+
+    def letters(self, records: np.ndarray) -> np.ndarray:
+        """Letters on the reference frame, int8 `[n, frame_length]`, of records `[n]`."""
+        return _gather(self._letters, self._begins, records)
+
+    def vectors(self, records: np.ndarray) -> np.ndarray:
+        """Vectors of length 1, float16 `[n, dimension]`, of records `[n]`."""
+        return _gather(self._vectors, self._begins, records)
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        """The nearest records of each query, nearest first.
+
+        Args:
+            queries: float32 `[n, dimension]`, of length 1.
+            num_hits: of each query; fewer where the library has fewer, the rest is -1 and -inf.
+        """
+        found = [searcher.search(queries, num_hits) for searcher in self._searchers]
+        rows = np.concatenate([hits.rows for hits in found], axis=1)
+        similarities = np.concatenate([hits.similarities for hits in found], axis=1)
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, :num_hits]
+        return Hits(np.take_along_axis(rows, order, axis=1), np.take_along_axis(similarities, order, axis=1))
+
+    def _searcher(self, segment: Segment, begin: int) -> "_Exact | _Approximate":
+        end = begin + segment.num_records
+        records = self.live[np.searchsorted(self.live, begin) : np.searchsorted(self.live, end)]
+        if INDEX_FILE in segment.files:
+            return _Approximate(self, segment, begin, records)
+        return _Exact(self, records)
+
+
+class _Exact:
+    """Compares a query with every vector of a segment."""
+
+    def __init__(self, library: Library, records: np.ndarray):
+        self._records = records
+        self._vectors = library.vectors(records).astype(np.float32)
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        if not len(self._records):
+            return _no_hits(len(queries), num_hits)
+        similarities, places = faiss.knn(
+            np.ascontiguousarray(queries, np.float32),
+            self._vectors,
+            min(num_hits, len(self._records)),
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )
+        return Hits(self._records[places], similarities)
+
+
+class _Approximate:
+    """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
+
+    def __init__(self, library: Library, segment: Segment, begin: int, records: np.ndarray):
+        self._library, self._begin = library, begin
+        file = library.folder / segment.name / INDEX_FILE
+        lists = Lists.load(file, segment.num_records, library.manifest.dimension)
+        self._index: InvertedFile | None = None
+        if len(records):
+            nprobe = segment.index.get("nprobe", MIN_PROBED)
+            self._index = InvertedFile(lists, records - begin, lambda rows: library.vectors(begin + rows), nprobe)
+
+    def search(self, queries: np.ndarray, num_hits: int) -> Hits:
+        if self._index is None:
+            return _no_hits(len(queries), num_hits)
+        num_asked = num_candidates(self._index.is_coded, num_hits)
+        similarities, rows = self._index.search(queries, num_asked)
+        records = np.where(rows >= 0, rows + self._begin, -1)
+        if self._index.is_coded:
+            similarities = self._compare(np.ascontiguousarray(queries, np.float32), records)
+        return Hits(records, np.where(records >= 0, similarities, -np.inf))
+
+    def _compare(self, queries: np.ndarray, records: np.ndarray) -> np.ndarray:
+        """Cosines of queries with records of each, `[n, records]`."""
+        similarities = np.empty(records.shape, np.float32)
+        for begin in range(0, len(queries), _BLOCK_QUERIES):
+            block = slice(begin, begin + _BLOCK_QUERIES)
+            vectors = self._library.vectors(np.maximum(records[block], 0).ravel()).reshape(*records[block].shape, -1)
+            similarities[block] = np.einsum("nhd,nd->nh", vectors.astype(np.float32), queries[block])
+        return similarities
+
+
+def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.Table]:
+    files = [folder / segment.name / name for name in sorted(segment.files) if name.endswith(".arrow")]
+    parts = [map_part(file, manifest.frame_length, manifest.dimension) for file in files]
+    if (found := sum(map(len, parts))) != segment.num_records:
+        told = f"{segment.num_records:,} records, as {MANIFEST_FILE} has it"
+        raise LibraryError(f"{folder / segment.name}: expected {told}, got {found:,}")
+    return parts
+
+
+def _read_removed(file: Path, num_records: int) -> np.ndarray:
+    try:
+        removed = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # the header is parsed as Python, with errors of many kinds
+        raise LibraryError(f"{file}: expected numbers of removed records, got: {error}") from error
+    if removed.dtype != np.int64 or removed.ndim != 1 or ((removed < 0) | (removed >= num_records)).any():
+        expected = f"whole numbers from 0 to {num_records - 1}"
+        raise LibraryError(f"{file}: expected {expected}, got others, of {removed.dtype} {removed.shape}")
+    return np.array(removed)
+
+
+def _no_hits(num_queries: int, num_hits: int) -> Hits:
+    return Hits(np.full((num_queries, num_hits), -1), np.full((num_queries, num_hits), -np.inf, np.float32))
+
+
+def _gather(parts: Sequence[np.ndarray], begins: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """Rows by number out of parts that lie one after the other."""
+    if len(parts) == 1:
+        return parts[0][records]
+    part = np.searchsorted(begins, records, side="right") - 1
+    gathered = np.empty((len(records), parts[0].shape[1]), parts[0].dtype)
+    for number in np.unique(part):
+        here = part == number
+        gathered[here] = parts[number][records[here] - begins[number]]
+    return gathered

@@ -1,0 +1,1 @@
+"""The HTML page that sums up an identification."""

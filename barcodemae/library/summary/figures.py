@@ -1,0 +1,135 @@
+"""The figures of a summary, as plotly.js draws them: plain dictionaries of data and layout."""
+
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from barcodemae.data.schema import RANKS
+from barcodemae.library.results.schema import NOVEL, UNRELIABLE
+from barcodemae.library.summary.counts import BINS, NOVELTY, SummaryCounts
+
+Figure = dict[str, Any]
+
+TAXA = 2000
+"""So many of the largest taxa are drawn; with more, a browser takes seconds."""
+
+_LONGEST_NAME = 60
+
+# Taxa of one order, and what is below them, share a colour: the largest orders in turn. They differ also to eyes that
+# tell red and green badly apart.
+_COLOURS = (
+    "#4477aa",
+    "#ee8866",
+    "#228833",
+    "#ddaa33",
+    "#66ccee",
+    "#aa4488",
+    "#99bb55",
+    "#bb5566",
+    "#44aa99",
+    "#8877bb",
+)
+_GREYS = ("#d7dbe0", "#e6e9ec")
+_NOT_NAMED = "#b0b6bd"
+_ORDER = RANKS.index("order") + 1
+_RANK_COLOURS = ("#dde3e8", "#bccbd8", "#97b4cb", "#6f9abf", "#4477aa", "#22406e")
+
+_FONT = {"family": "system-ui, sans-serif", "size": 14, "color": "#1d2733"}
+_CLEAR = "rgba(0,0,0,0)"
+_BUTTONS = {"bgcolor": _CLEAR, "color": "#8b95a1", "activecolor": "#1d2733"}
+_LAYOUT = {"font": _FONT, "paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "modebar": _BUTTONS}
+
+
+def sunburst(counts: SummaryCounts) -> Figure:
+    """Queries by taxon, a ring a rank from the phylum outwards; a click on a taxon zooms into it.
+
+    What is called at a higher rank, or is not drawn (see `TAXA`), leaves a gap in the rings outside of it.
+    """
+    totals = counts.totals()
+    # A taxon is no larger than the one that it belongs to, so whoever is drawn has its parents drawn.
+    drawn = sorted(totals, key=lambda path: (-totals[path], len(path), path))[:TAXA]
+    orders = [path for path in drawn if len(path) == _ORDER]
+    colour_of_order = {path: _COLOURS[number % len(_COLOURS)] for number, path in enumerate(orders)}
+    # Numbers for ids: a name may stand in several places, and comes from somebody's file.
+    number_of = {path: number for number, path in enumerate(drawn, 1)}
+
+    nodes = [("0", "", "all queries", "", counts.n, "#ffffff")]
+    for path in drawn:
+        rank = RANKS[len(path) - 1]
+        colour = _GREYS[len(path) - 1] if len(path) < _ORDER else colour_of_order[path[:_ORDER]]
+        parent = str(number_of.get(path[:-1], 0))
+        nodes.append((str(number_of[path]), parent, _label(path[-1], f"no {rank} name"), rank, totals[path], colour))
+    for call in (NOVEL, UNRELIABLE):
+        if counts.calls[call]:
+            nodes.append((call, "0", call, "no name", counts.calls[call], _NOT_NAMED))
+    ids, parents, labels, ranks, values, colours = (list(column) for column in zip(*nodes, strict=True))
+    trace = {
+        "type": "sunburst",
+        "ids": ids,
+        "parents": parents,
+        "labels": labels,
+        "customdata": ranks,
+        "values": values,
+        "branchvalues": "total",
+        "maxdepth": 5,
+        "leaf": {"opacity": 1},
+        "marker": {"colors": colours, "line": {"width": 1, "color": "#ffffff"}},
+        "hovertemplate": "<b>%{label}</b> %{customdata}<br>%{value:,} queries, %{percentRoot:.1%}<extra></extra>",
+    }
+    margin = {"l": 4, "r": 4, "t": 4, "b": 4}
+    return {"data": [trace], "layout": _LAYOUT | {"margin": margin, "uniformtext": {"minsize": 11, "mode": "hide"}}}
+
+
+def confidence_histogram(counts: SummaryCounts) -> Figure:
+    """Queries with a name, by the confidence at the called rank."""
+    traces = [
+        _bars(counts.confidences[depth], _RANK_COLOURS[depth], rank)
+        for depth, rank in reversed(list(enumerate(RANKS)))
+        if counts.confidences[depth].any()
+    ]
+    return _histogram(traces, "confidence at the called rank")
+
+
+def novelty_histogram(counts: SummaryCounts) -> Figure:
+    """Queries by the probability that the library does not hold their species."""
+    figure = _histogram([_bars(counts.novelties, "#44aa99", "queries")], "novelty")
+    line = {"width": 1.5, "dash": "dash", "color": "#555f6b"}
+    edge = {"type": "line", "x0": NOVELTY, "x1": NOVELTY, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+    figure["layout"] |= {"showlegend": False, "shapes": [edge]}
+    return figure
+
+
+def _bars(numbers: np.ndarray, colour: str, name: str) -> Figure:
+    edges = np.linspace(0, 1, BINS + 1)
+    return {
+        "type": "bar",
+        "name": name,
+        "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
+        "y": numbers.tolist(),
+        "width": 1 / BINS,
+        "customdata": [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)],
+        "marker": {"color": colour, "line": {"width": 1, "color": "#ffffff"}},
+        "hovertemplate": f"<b>%{{y:,}}</b> {name}<br>%{{customdata}}<extra></extra>",
+    }
+
+
+def _histogram(traces: list[Figure], title: str) -> Figure:
+    shares = {"range": [0, 1], "dtick": 0.2, "ticks": "outside", "title": {"text": title}, "fixedrange": True}
+    queries = {"title": {"text": "queries"}, "gridcolor": "#e3e7eb", "rangemode": "tozero", "fixedrange": True}
+    layout = {
+        "barmode": "stack",
+        "xaxis": shares,
+        "yaxis": queries,
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        "margin": {"l": 64, "r": 16, "t": 36, "b": 56},
+    }
+    return {"data": traces, "layout": _LAYOUT | layout}
+
+
+def _label(name: str, unnamed: str) -> str:
+    """A name as plotly.js shows it: it reads some tags in a text."""
+    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return escape(short) or unnamed

@@ -1,1 +1,0 @@
-"""Reference libraries: build them, search them, name barcodes by them."""
