@@ -59,7 +59,7 @@ def test_the_name_tells_the_format(name, format):
         ("answers", None, "expected a name that ends with"),
         ("answers.csv", None, "expected a name that ends with"),
         ("answers.gz", None, "expected a name that ends with"),
-        ("answers.tsv", "xml", "expected one of the formats parquet, tsv.*got 'xml'"),
+        ("answers.tsv", "xml", "expected one of the formats tsv, parquet.*got 'xml'"),
         ("answers.parquet.gz", None, "expected a name without .gz"),
         ("answers.gz", "parquet", "expected a name without .gz"),
         ("folder", "tsv", "folder: expected the name of a file, a pipe or a device, got a folder"),
