@@ -162,7 +162,7 @@ def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
     folder = library_of(splits[0].slice(0, 50), tmp_path)
     assert Library.open(folder).calibration().by == OWN
     for _ in range(2):
-        keep_calibration(folder, calibration)
+        keep_calibration(Library.open(folder), calibration)
     assert [file.name for file in folder.glob("calibration-*")] == ["calibration-00001.json"]
     remove_records(folder, [splits[0]["id"][0].as_py()])
     assert Library.open(folder).calibration().as_json() == calibration.as_json()

@@ -232,7 +232,7 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
-            lambda: keep_calibration(folder, Calibration({}, OWN)),
+            lambda: keep_calibration(Library.open(folder), Calibration({}, OWN)),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
@@ -405,7 +405,7 @@ def test_files_of_the_user_stay(folder, records, embedder, calibration, tmp_path
     (tmp_path / "elsewhere").mkdir()
     (folder / ".saving-abcdefgh").symlink_to(tmp_path / "elsewhere")
     remove_records(folder, [records["id"][0].as_py()])
-    keep_calibration(folder, calibration)
+    keep_calibration(Library.open(folder), calibration)
     for name in USERS:
         assert (folder / name).read_text() == "x"
     assert (folder / ".saving-abcdefgh").is_symlink()
@@ -470,7 +470,7 @@ def test_links_are_not_written_through(name, folder, records, embedder, calibrat
     if name.count("/") == 0:
         writers += [
             lambda: remove_records(folder, [records["id"][0].as_py()]),
-            lambda: keep_calibration(folder, calibration),
+            lambda: keep_calibration(Library.open(folder), calibration),
         ]
     for write in writers:
         with pytest.raises((LibraryError, ConfigurationError), match=f"{name}: expected"):
@@ -521,10 +521,24 @@ def test_what_was_removed_can_be_added_again(folder, records, embedder, tmp_path
     assert (added.num_records, len(added.known_ids)) == (120, 119)
 
 
+def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embedder, calibration, tmp_path):
+    source = write_fasta(records.slice(120), tmp_path / "more.fasta")
+    for change in (
+        lambda: append_records(folder, [source], embedder, MODEL),
+        lambda: remove_records(folder, [records["id"][0].as_py()]),
+    ):
+        calibrated = Library.open(folder)
+        change()
+        before = files_in(folder)
+        with pytest.raises(LibraryError, match="records were added or removed while it was calibrated"):
+            keep_calibration(calibrated, calibration)
+        assert files_in(folder) == before
+
+
 def test_a_calibration_that_is_kept_twice_is_kept_once(folder, calibration):
-    keep_calibration(folder, calibration)
+    keep_calibration(Library.open(folder), calibration)
     before = files_in(folder)
-    keep_calibration(folder, calibration)
+    keep_calibration(Library.open(folder), calibration)
     assert files_in(folder) == before
 
 

@@ -121,7 +121,7 @@ def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
     assert second.by == OWN
     assert second.as_json() != first.as_json()
     by_queries = calibrate(ask_own(Library.open(folder), LettersEmbedder(), seed=1), QUERIES)
-    keep_calibration(folder, by_queries)
+    keep_calibration(Library.open(folder), by_queries)
     append_records(folder, [more[1]], LettersEmbedder(), MODEL)
     assert Library.open(folder).calibration().as_json() == by_queries.as_json()
 

@@ -13,7 +13,7 @@ import pytest
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library import segments
 from barcodemae.library.building import keep_calibration, remove_records
-from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, NEVER, OWN, Calibration
+from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, NEVER, OWN, QUERIES, Calibration
 from barcodemae.library.neighbours import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
@@ -266,8 +266,8 @@ def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
 
 
 def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sample):
-    never = Calibration(dict.fromkeys(FORETOLD, (NEVER,) * len(LENGTHS)), OWN)
-    keep_calibration(folder, never)
+    never = [Calibration(dict.fromkeys(FORETOLD, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
+    keep_calibration(Library.open(folder), never[1])
     done, refused = threading.Event(), []
 
     def look():
@@ -282,7 +282,7 @@ def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sampl
         reader.start()
     try:
         for row in range(40):
-            keep_calibration(folder, never)
+            keep_calibration(Library.open(folder), never[row % 2])
             if row % 4 == 0:
                 remove_records(folder, [sample["id"][row].as_py()])
     finally:

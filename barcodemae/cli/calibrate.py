@@ -78,7 +78,7 @@ def calibrate(arguments: list[str]) -> None:
         figure = draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max()))
         with open_output(args.plot) as file:
             figure.savefig(file, format=Path(args.plot).suffix[1:], dpi=150)
-    keep_calibration(Path(args.library), calibration)
+    keep_calibration(library, calibration)
     for place in np.unique(foretold[NOVELTY].length)[::-1]:
         _tell(foretold, place)
     print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")

@@ -178,14 +178,21 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         return Removed(len(rows), gone)
 
 
-def keep_calibration(folder: Path, calibration: Calibration) -> None:
+def keep_calibration(library: Library, calibration: Calibration) -> None:
     """Keep a calibration with a library, in the place of the one before.
 
+    Args:
+        library: as it was calibrated.
+        calibration: of it.
+
     Raises:
-        LibraryError: there is no library, or another process is writing to it.
+        LibraryError: it was changed since or is gone, or another process is writing to it.
     """
+    folder = library.folder
     with writing_to(folder):
         manifest = read_manifest(folder)
+        if (manifest.segments, manifest.removed) != (library.manifest.segments, library.manifest.removed):
+            raise LibraryError(f"{folder}: records were added or removed while it was calibrated; calibrate it again")
         clear_leftovers(folder, manifest)
         kept = _with_calibration(folder, manifest, calibration)
         if kept != manifest:

@@ -67,7 +67,8 @@ class Steps:
         elif name == "remove":
             remove_records(library, self.ids[3:6])
         else:
-            keep_calibration(library, calibrate_by_own(Library.open(library), self.embedder))
+            opened = Library.open(library)
+            keep_calibration(opened, calibrate_by_own(opened, self.embedder))
 
     def answers(self, folder: Path) -> str:
         """All that a library answers: its records, their hits, its calibration."""
