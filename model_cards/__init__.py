@@ -1,1 +1,1 @@
-"""Model cards: the template, which is shipped with the package, and a rendered card of each published checkpoint."""
+"""Templates of the cards of models and libraries, which come with the package."""

@@ -1,4 +1,4 @@
-"""Render the card of a checkpoint: `python tools/render_card.py runs/tiny_coi ORG/NAME model_cards/NAME.md`."""
+"""Render the card of a checkpoint: `python tools/render_card.py runs/tiny_coi ORG/NAME README.md`."""
 
 import argparse
 from pathlib import Path
