@@ -1,17 +1,26 @@
-"""BarcodeMAE: pretrain, embed and evaluate masked autoencoders for DNA barcodes."""
+"""BarcodeMAE: identify, cluster and embed DNA barcodes with calibrated confidence; pretrain and evaluate the models."""
 
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from barcodemae.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from barcodemae.embedding import BarcodeEmbedder, LetterEmbedder
+    from barcodemae.clustering.grouping import cluster
+    from barcodemae.embedding.embedder import BarcodeEmbedder
+    from barcodemae.embedding.letters import LetterEmbedder
+    from barcodemae.library.library import Library
 
-__all__ = ["BarcodeEmbedder", "LetterEmbedder"]
+__all__ = ["BarcodeEmbedder", "LetterEmbedder", "Library", "cluster"]
 
+__version__ = version("barcodemae")
 
-def __getattr__(name: str) -> Any:
-    """What is slow to import comes when it is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from barcodemae import embedding
-
-    return getattr(embedding, name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BarcodeEmbedder": "embedding.embedder",
+        "LetterEmbedder": "embedding.letters",
+        "Library": "library.library",
+        "cluster": "clustering.grouping",
+    },
+)

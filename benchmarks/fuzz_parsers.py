@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, OWN, Calibration, Probability
     from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.library.store.records import NAMES, write_part
-    from barcodemae.library.store.stored import Library
+    from barcodemae.library.store.stored import StoredLibrary
 
 MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration-00000.json", "removed-00000.npy"
 
@@ -36,7 +36,7 @@ _LETTERS, _DIMENSION, _RECORDS = 8, 4, 5
 _UNSEEN = Fingerprint(0, "")
 
 
-def library_files(folder: Path) -> tuple[Library, dict[str, bytes]]:
+def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
     """A small library, and what its files hold that can be damaged."""
     place = folder / "segment-00000"
     place.mkdir(exist_ok=True)
@@ -55,15 +55,15 @@ def library_files(folder: Path) -> tuple[Library, dict[str, bytes]]:
         CALIBRATION: json.dumps(calibration.as_json()).encode(),
         REMOVED: (folder / REMOVED).read_bytes(),
     }
-    return Library(folder, manifest), contents
+    return StoredLibrary(folder, manifest), contents
 
 
-def reading_of(name: str, folder: Path, library: Library) -> Callable[[], object]:
+def reading_of(name: str, folder: Path, library: StoredLibrary) -> Callable[[], object]:
     """What reads a file of that name in a folder."""
     if name == MANIFEST:
         return lambda: read_manifest(folder)
     if name in (CALIBRATION, REMOVED):
-        return lambda: Library(folder, library.manifest).calibration()
+        return lambda: StoredLibrary(folder, library.manifest).calibration()
     return lambda: read(folder / name, name == STANDARD_INPUT)
 
 

@@ -30,7 +30,7 @@ from barcodemae.data import sample_path
 from barcodemae.files import written_whole
 from barcodemae.library.models import open_with_model
 from barcodemae.library.settings import NUM_CANDIDATES
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import describe_machine, describe_versions
 
 OF_SPECIES = 10
@@ -128,7 +128,7 @@ def main() -> None:
         print("made the references and the queries", file=sys.stderr)
         index = command(folder, "index", "references.parquet", "--output", "library", "--engine", args.engine)
         size = sum(file.stat().st_size for file in (folder / "library").rglob("*") if file.is_file())
-        manifest = Library.open(folder / "library").manifest
+        manifest = StoredLibrary.open(folder / "library").manifest
         identify = command(folder, "identify", "queries.fasta", "--library", "library", "--output", "answers.parquet")
         num_answers = pq.ParquetFile(folder / "answers.parquet").metadata.num_rows
         results: dict[str, Any] = {

@@ -24,7 +24,7 @@ from barcodemae.library.calibration.named_queries import ask_named
 from barcodemae.library.calibration.probability import NOVELTY
 from barcodemae.library.calibration.reliability import expected_calibration_error
 from barcodemae.library.models import describe_model
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import describe_machine
 
 LENGTHS = (130, 200, 300)
@@ -61,7 +61,7 @@ def main() -> None:
         build_library(
             folder / "library", [str(folder / "train.parquet")], embedder, describe_model(DEFAULT, FRAME), "skip"
         )
-        library = Library.open(folder / "library")
+        library = StoredLibrary.open(folder / "library")
         calibration = library.calibration()
         assert calibration is not None
         rows = []

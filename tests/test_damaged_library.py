@@ -15,7 +15,7 @@ from barcodemae.library.building import append_records, build_library, remove_re
 from barcodemae.library.search.inverted_file import Lists
 from barcodemae.library.store.manifest import fingerprint, read_manifest
 from barcodemae.library.store.records import map_part, write_part
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")
@@ -51,7 +51,7 @@ def folder(libraries, tmp_path):
 
 def refusal(folder):
     with pytest.raises(LibraryError) as refused:
-        Library.open(folder).calibration()
+        StoredLibrary.open(folder).calibration()
     return str(refused.value)
 
 
@@ -106,10 +106,10 @@ def test_the_manifest_of_another_library(folder, libraries):
 
 
 def test_a_file_that_is_not_the_librarys_counts_for_nothing(folder):
-    expected = Library.open(folder).names()
+    expected = StoredLibrary.open(folder).names()
     for name in ("notes.txt", "segment-00000/part-00002.arrow", "segment-00001/index.safetensors", "removed-00001.npy"):
         (folder / name).write_bytes(b"x")
-    opened = Library.open(folder)
+    opened = StoredLibrary.open(folder)
     assert opened.names().equals(expected)
     assert len(opened.live) == 167
 
@@ -259,7 +259,7 @@ def test_a_value_of_another_kind_is_told(path, value, folder):
     change(told, path, value)
     (folder / "library.json").write_text(json.dumps(told))
     try:
-        Library.open(folder)
+        StoredLibrary.open(folder)
     except LibraryError:
         return
     # What remains is a manifest too: of another name, without a calibration, or of version `True`, which is 1.

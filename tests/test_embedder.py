@@ -110,10 +110,13 @@ def test_what_is_no_dna(embedder, sequences):
     np.testing.assert_allclose(embeddings[[0, 4]], embedder.encode(sequences[:2]), atol=1e-5)
 
 
-def test_nothing_and_the_wrong_thing(embedder):
+def test_nothing_and_one_string(embedder, sequences):
     assert embedder.encode([]).shape == (0, embedder.dimension)
-    with pytest.raises(TypeError, match="expected a list of sequences"):
-        embedder.encode("ACGTACGT")
+    one, several = embedder.encode(sequences[0]), embedder.encode(sequences[:3])
+    np.testing.assert_allclose(one, several[0], atol=1e-5)
+    similarity = embedder.similarity(one, several)
+    assert similarity.shape == (1, 3)
+    assert similarity[0, 0] == pytest.approx(1)
 
 
 def test_untrained_is_the_same_architecture_with_other_weights(embedder, sequences):

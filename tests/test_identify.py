@@ -23,7 +23,7 @@ from barcodemae.library.calibration.named_queries import ask_named
 from barcodemae.library.calibration.probability import OWN, QUERIES
 from barcodemae.library.identification import Identifier
 from barcodemae.library.results.schema import ANSWERS
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 from tokenization_barcodemae import reverse_complement
 
@@ -45,12 +45,12 @@ def folder(splits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(folder, splits):
-    return calibrate(ask_named(Library.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])), QUERIES)
+    return calibrate(ask_named(StoredLibrary.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])), QUERIES)
 
 
 @pytest.fixture(scope="module")
 def identifier(folder, calibration):
-    return Identifier(Library.open(folder), LettersEmbedder(), calibration)
+    return Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration)
 
 
 def read(texts, tmp_path):
@@ -86,7 +86,7 @@ def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibrat
     codon_lost = text[:300] + text[303:]
     queries = read({"whole": text, "turned": reverse_complement(text), "codon": codon_lost, "none": "NN"}, tmp_path)
     plain, aligned = (
-        Identifier(Library.open(folder), LettersEmbedder(), calibration, num_aligned=number)(queries)
+        Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration, num_aligned=number)(queries)
         for number in (0, 2)
     )
     assert plain.drop_columns("hits").equals(aligned.drop_columns("hits"))
@@ -119,7 +119,7 @@ def test_no_queries_give_no_answers(identifier, splits, tmp_path):
 
 
 def test_new_species_are_seen_as_new(folder, calibration, splits):
-    identifier = Identifier(Library.open(folder), LettersEmbedder(), calibration)
+    identifier = Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration)
     known, new = (
         identifier(with_reading(split))["novelty"].to_numpy(zero_copy_only=False).mean() for split in splits[1:]
     )
@@ -140,7 +140,7 @@ def test_probabilities_are_those_of_other_queries(folder, splits):
         species = np.array(split["species"].to_pylist())
         first = np.isin(species, np.unique(species)[::2])
         halves.append([split.filter(pa.array(first)), split.filter(pa.array(~first))])
-    library, embedder = Library.open(folder), LettersEmbedder()
+    library, embedder = StoredLibrary.open(folder), LettersEmbedder()
     fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
     asked = ask_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
     foretold = fitted("species", asked.votes["species"], asked.num_letters)
@@ -155,20 +155,20 @@ def test_queries_without_a_species_do_not_calibrate(folder, splits):
         splits[1].column_names.index("species"), "species", pa.array([""] * len(splits[1]), pa.large_string())
     )
     with pytest.raises(ConfigurationError, match="with a species to calibrate with, got none"):
-        ask_named(Library.open(folder), LettersEmbedder(), nameless)
+        ask_named(StoredLibrary.open(folder), LettersEmbedder(), nameless)
 
 
 def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
     folder = library_of(splits[0].slice(0, 50), tmp_path)
-    assert Library.open(folder).calibration().by == OWN
+    assert StoredLibrary.open(folder).calibration().by == OWN
     for _ in range(2):
-        keep_calibration(Library.open(folder), calibration)
+        keep_calibration(StoredLibrary.open(folder), calibration)
     assert [file.name for file in folder.glob("calibration-*")] == ["calibration-00001.json"]
     remove_records(folder, [splits[0]["id"][0].as_py()])
-    assert Library.open(folder).calibration().as_json() == calibration.as_json()
+    assert StoredLibrary.open(folder).calibration().as_json() == calibration.as_json()
     (folder / "calibration-00001.json").write_text("{}")
     with pytest.raises(LibraryError, match=r"bytes, as in library\.json"):
-        Library.open(folder)
+        StoredLibrary.open(folder)
 
 
 @pytest.fixture(scope="module")

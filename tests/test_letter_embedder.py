@@ -114,10 +114,13 @@ def test_what_is_no_barcode(embedder, full_length_barcodes):
     np.testing.assert_allclose(np.linalg.norm(found[[0, 4]], axis=1), 1, atol=1e-6)
 
 
-def test_nothing_and_the_wrong_thing(embedder):
+def test_nothing_and_one_string(embedder, full_length_barcodes):
     assert embedder.encode([]).shape == (0, WIDTH)
-    with pytest.raises(TypeError, match="expected a list of sequences"):
-        embedder.encode("ACGTACGT")
+    one, several = embedder.encode(full_length_barcodes[0]), embedder.encode(full_length_barcodes[:3])
+    np.testing.assert_allclose(one, several[0], atol=1e-5)
+    similarity = embedder.similarity(one, several)
+    assert similarity.shape == (1, 3)
+    assert similarity[0, 0] == pytest.approx(1)
 
 
 def test_an_encoder_alone_has_the_same_letters(embedder, full_length_barcodes, tmp_path):

@@ -25,7 +25,7 @@ from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.search import indexing
 from barcodemae.library.search.indexing import learn_index
 from barcodemae.library.store.manifest import fingerprint, read_manifest
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 
@@ -59,7 +59,7 @@ def files_in(folder):
 
 
 def test_each_record_is_its_own_nearest(folder, records, embedder):
-    opened = Library.open(folder)
+    opened = StoredLibrary.open(folder)
     queries = embedder.encode(records["nucleotides"].to_pylist()[:120])
     hits = opened.search(queries, 5)
     assert len(opened.live) == 120
@@ -70,7 +70,7 @@ def test_each_record_is_its_own_nearest(folder, records, embedder):
 
 
 def test_records_keep_names_sequences_and_letters(folder, records):
-    opened = Library.open(folder)
+    opened = StoredLibrary.open(folder)
     for column in ("id", "family", "genus", "species"):
         assert opened.names()[column].to_pylist() == records[column].to_pylist()[:120]
     assert opened.nucleotides(np.array([7, 3])) == [records["nucleotides"][row].as_py() for row in (7, 3)]
@@ -85,7 +85,7 @@ def test_datasets_read_the_records_too(folder, records):
 
 
 def test_fewer_records_than_hits_leave_nothing(folder, embedder, records):
-    hits = Library.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()[:2]), 500)
+    hits = StoredLibrary.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()[:2]), 500)
     assert hits.rows.shape == (2, 120)
 
 
@@ -94,7 +94,7 @@ def test_appended_records_are_found_and_the_others_stay(folder, records, embedde
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     added = append_records(folder, [source], embedder, MODEL)
     assert added.num_records == 80
-    hits = Library.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()), 1)
+    hits = StoredLibrary.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()), 1)
     assert hits.rows[:, 0].tolist() == list(range(200))
     after = files_in(folder)
     assert {name for name, content in before.items() if after.get(name) != content} == {
@@ -107,7 +107,7 @@ def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     ids = records["id"].to_pylist()
     assert remove_records(folder, [ids[0], ids[5]]) == Removed(2, [])
     assert remove_records(folder, [ids[6]]) == Removed(1, [])
-    opened = Library.open(folder)
+    opened = StoredLibrary.open(folder)
     assert len(opened.live) == 117
     assert opened.removed.tolist() == [0, 5, 6]
     hits = opened.search(embedder.encode(records["nucleotides"].to_pylist()[:7]), 117)
@@ -115,18 +115,18 @@ def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     assert remove_records(folder, [ids[6], ids[0], ids[1]]) == Removed(1, [ids[0], ids[6]])
     with pytest.raises(LibraryError, match="none of the id 'nobody'"):
         remove_records(folder, [ids[2], "nobody"])
-    assert len(Library.open(folder).live) == 116
+    assert len(StoredLibrary.open(folder).live) == 116
     before = files_in(folder)
     assert remove_records(folder, [ids[0], ids[1]]) == Removed(0, [ids[0], ids[1]])
     assert files_in(folder) == before
 
 
 def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, embedder, tmp_path, monkeypatch):
-    exact = Library.open(library_of(records, tmp_path))
+    exact = StoredLibrary.open(library_of(records, tmp_path))
     for module in (segments, indexing):
         monkeypatch.setattr(module, "EXACT_RECORDS", 150)
     (tmp_path / "other").mkdir()
-    opened = Library.open(library_of(records, tmp_path / "other"))
+    opened = StoredLibrary.open(library_of(records, tmp_path / "other"))
     assert opened.manifest.segments[0].index["kind"].startswith("IVF28,SQfp16")
     assert opened.manifest.segments[0].index["recall"] >= 0.99
     queries = embedder.encode(records["nucleotides"].to_pylist())
@@ -134,7 +134,7 @@ def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, e
     assert (found.rows == expected.rows).mean() >= 0.97
     np.testing.assert_allclose(found.similarities, expected.similarities, atol=1e-3)
     remove_records(opened.folder, [records["id"][0].as_py()])
-    assert 0 not in Library.open(opened.folder).search(queries[:1], 10).rows
+    assert 0 not in StoredLibrary.open(opened.folder).search(queries[:1], 10).rows
 
 
 def test_recall_is_measured_against_an_exact_search():
@@ -165,7 +165,7 @@ def test_recall_is_measured_against_an_exact_search():
 def test_a_missing_truncated_or_swapped_file_is_refused(folder, damage, message):
     damage(next(folder.glob("segment-*/*.arrow")))
     with pytest.raises(LibraryError, match=message):
-        Library.open(folder)
+        StoredLibrary.open(folder)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_missing_truncated_or_swapped_file_is_refused(folder, damage, message)
 def test_a_broken_manifest_is_refused(folder, content, message):
     (folder / "library.json").write_text(content)
     with pytest.raises(LibraryError, match=message):
-        Library.open(folder)
+        StoredLibrary.open(folder)
 
 
 @pytest.mark.parametrize("name", ["../library.fasta", "/etc/hostname", "..", "", "a/b"])
@@ -190,17 +190,17 @@ def test_a_manifest_does_not_lead_out_of_its_folder(name, folder):
         told[name] = {"bytes": 0, "blake2": ""}
         (folder / "library.json").write_text(json.dumps(manifest))
         with pytest.raises(LibraryError, match="is no name of a file of a library"):
-            Library.open(folder)
+            StoredLibrary.open(folder)
         del told[name]
     manifest["segments"][0]["name"] = name
     (folder / "library.json").write_text(json.dumps(manifest))
     with pytest.raises(LibraryError, match="is no name of a file of a library"):
-        Library.open(folder)
+        StoredLibrary.open(folder)
 
 
 def test_a_folder_without_a_library_is_told(tmp_path):
     with pytest.raises(LibraryError, match=r"expected a reference library \(a folder with library.json\), found none"):
-        Library.open(tmp_path)
+        StoredLibrary.open(tmp_path)
 
 
 def test_what_is_not_there_is_not_written_to(records, embedder, tmp_path):
@@ -232,11 +232,11 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
-            lambda: keep_calibration(Library.open(folder), Calibration({}, OWN)),
+            lambda: keep_calibration(StoredLibrary.open(folder), Calibration({}, OWN)),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
-        assert len(Library.open(folder).live) == 120
+        assert len(StoredLibrary.open(folder).live) == 120
 
 
 def test_a_library_is_not_built_over_another(folder, records, embedder, tmp_path):
@@ -295,7 +295,7 @@ def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         build_library(tmp_path / "library", [source], embedder, MODEL)
     with pytest.raises(LibraryError, match="found none"):
-        Library.open(tmp_path / "library")
+        StoredLibrary.open(tmp_path / "library")
     (tmp_path / "library" / "segment-00000" / ".saving-abcdefgh").mkdir()  # as a kill leaves it
     monkeypatch.setattr(
         segments, "write_part", lambda file, *given: write_part(written.append(file.name) or file, *given)
@@ -324,7 +324,7 @@ def stopped_build(folder, sources, embedder, monkeypatch, **options):
 def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path, monkeypatch):
     stopped_build(tmp_path / "library", [write_fasta(records, tmp_path / "a.fasta")], embedder, monkeypatch)
     library_of(records.slice(0, 5), tmp_path)
-    assert len(Library.open(tmp_path / "library").live) == 5
+    assert len(StoredLibrary.open(tmp_path / "library").live) == 5
 
 
 def test_a_build_goes_on_with_a_copy_and_begins_anew_with_other_content(records, embedder, tmp_path, monkeypatch):
@@ -344,7 +344,9 @@ def test_a_build_goes_on_with_a_copy_and_begins_anew_with_other_content(records,
     source.write_bytes(source.read_bytes().replace(b"Animalia", b"animalia").replace(b"g:A", b"g:B"))
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
     build_library(tmp_path / "other", [str(source)], embedder, MODEL)
-    assert not [genus for genus in Library.open(tmp_path / "other").names()["genus"].to_pylist() if genus[0] == "A"]
+    assert not [
+        genus for genus in StoredLibrary.open(tmp_path / "other").names()["genus"].to_pylist() if genus[0] == "A"
+    ]
 
 
 def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monkeypatch):
@@ -358,7 +360,7 @@ def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monke
 
     stopped_build(tmp_path / "library", [source], embedder, monkeypatch, taxonomy=tables[0])
     build_library(tmp_path / "library", [source], embedder, MODEL, taxonomy=tables[1])
-    assert set(Library.open(tmp_path / "library").names()["genus"].to_pylist()) == {"second"}
+    assert set(StoredLibrary.open(tmp_path / "library").names()["genus"].to_pylist()) == {"second"}
 
 
 def leave(folder, *names):
@@ -405,7 +407,7 @@ def test_files_of_the_user_stay(folder, records, embedder, calibration, tmp_path
     (tmp_path / "elsewhere").mkdir()
     (folder / ".saving-abcdefgh").symlink_to(tmp_path / "elsewhere")
     remove_records(folder, [records["id"][0].as_py()])
-    keep_calibration(Library.open(folder), calibration)
+    keep_calibration(StoredLibrary.open(folder), calibration)
     for name in USERS:
         assert (folder / name).read_text() == "x"
     assert (folder / ".saving-abcdefgh").is_symlink()
@@ -439,7 +441,7 @@ def test_records_are_not_added_among_other_things(name, folder, records, embedde
     with pytest.raises(LibraryError, match=r"segment-00001.*: expected"):
         append_records(folder, [source], embedder, MODEL)
     assert everything_in(folder) == before
-    assert len(Library.open(folder).live) == 120
+    assert len(StoredLibrary.open(folder).live) == 120
 
 
 @pytest.mark.parametrize(
@@ -470,7 +472,7 @@ def test_links_are_not_written_through(name, folder, records, embedder, calibrat
     if name.count("/") == 0:
         writers += [
             lambda: remove_records(folder, [records["id"][0].as_py()]),
-            lambda: keep_calibration(Library.open(folder), calibration),
+            lambda: keep_calibration(StoredLibrary.open(folder), calibration),
         ]
     for write in writers:
         with pytest.raises((LibraryError, ConfigurationError), match=f"{name}: expected"):
@@ -503,7 +505,7 @@ def test_of_several_sources_those_that_are_new_are_added(folder, records, embedd
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     added = append_records(folder, [str(tmp_path / "library.fasta"), source], embedder, MODEL)
     assert (added.num_records, added.known_ids) == (80, [])
-    assert len(Library.open(folder).live) == 200
+    assert len(StoredLibrary.open(folder).live) == 200
 
 
 def test_ids_that_are_there_already_are_told(folder, records, embedder, tmp_path):
@@ -527,7 +529,7 @@ def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embed
         lambda: append_records(folder, [source], embedder, MODEL),
         lambda: remove_records(folder, [records["id"][0].as_py()]),
     ):
-        calibrated = Library.open(folder)
+        calibrated = StoredLibrary.open(folder)
         change()
         before = files_in(folder)
         with pytest.raises(LibraryError, match="records were added or removed while it was calibrated"):
@@ -536,9 +538,9 @@ def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embed
 
 
 def test_a_calibration_that_is_kept_twice_is_kept_once(folder, calibration):
-    keep_calibration(Library.open(folder), calibration)
+    keep_calibration(StoredLibrary.open(folder), calibration)
     before = files_in(folder)
-    keep_calibration(Library.open(folder), calibration)
+    keep_calibration(StoredLibrary.open(folder), calibration)
     assert files_in(folder) == before
 
 

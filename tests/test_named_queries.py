@@ -12,7 +12,7 @@ from barcodemae.library.building import append_records, build_library, keep_cali
 from barcodemae.library.calibration.fitting import calibrate, foretell, foretell_others
 from barcodemae.library.calibration.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
 
 
@@ -29,13 +29,13 @@ def folder(named, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(folder):
-    return ask_own(Library.open(folder), LettersEmbedder())
+    return ask_own(StoredLibrary.open(folder), LettersEmbedder())
 
 
 def test_a_record_held_out_is_named_by_others(folder, own):
     assert own.right["species"][~own.is_new].mean() > 0.8
     assert (own.votes["species"].identities[~own.is_new] <= 1).all()
-    names = Library.open(folder).names()["species"].to_pylist()
+    names = StoredLibrary.open(folder).names()["species"].to_pylist()
     singles = [name for name in set(names) if names.count(name) == 1]
     assert not set(singles) & set(own.species[~own.is_new])  # without it, the library does not hold its species
     assert set(singles) <= set(own.species[own.is_new])
@@ -55,7 +55,7 @@ def test_a_species_counts_as_ten_at_most_and_both_kinds_alike(own):
 
 
 def test_absent_genera_have_their_share_of_what_is_new(folder, own):
-    names = Library.open(folder).names().select(["genus", "species"])
+    names = StoredLibrary.open(folder).names().select(["genus", "species"])
     pairs = {(one["genus"], one["species"]) for one in names.to_pylist()}
     genera = [genus for genus, _ in pairs]
     alone = {species for genus, species in pairs if genera.count(genus) == 1}
@@ -67,7 +67,7 @@ def test_absent_genera_have_their_share_of_what_is_new(folder, own):
 
 def test_own_records_are_those_that_a_search_without_them_finds(named, tmp_path):
     """By hand: the nearest other record of each, in a library that fits into one matrix."""
-    library = Library.open(library_of(named.slice(0, 200), tmp_path))
+    library = StoredLibrary.open(library_of(named.slice(0, 200), tmp_path))
     own = ask_own(library, LettersEmbedder())
     vectors = library.vectors(np.arange(200)).astype(np.float32)
     species = np.array(library.names()["species"].to_pylist())
@@ -85,7 +85,7 @@ def test_a_removed_record_is_neither_asked_nor_found(named, tmp_path):
     folder = library_of(named.slice(0, 300), tmp_path)
     gone = named["species"][0].as_py()
     remove_records(folder, [one["id"] for one in named.slice(0, 300).to_pylist() if one["species"] == gone])
-    library = Library.open(folder)
+    library = StoredLibrary.open(folder)
     assert gone not in ask_own(library, LettersEmbedder()).species
     asked = ask_named(library, LettersEmbedder(), named.slice(0, 1))
     assert asked.is_new.all()
@@ -96,7 +96,7 @@ def test_queries_off_the_marker_do_not_count(folder, named):
     bad = pa.array(["ACGGT" * 100] * 3, pa.large_string())
     table = named.slice(0, 3).set_column(named.column_names.index("nucleotides"), "nucleotides", bad)
     with pytest.raises(ConfigurationError, match="expected barcodes of the marker"):
-        ask_named(Library.open(folder), LettersEmbedder(), table)
+        ask_named(StoredLibrary.open(folder), LettersEmbedder(), table)
 
 
 def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
@@ -113,24 +113,24 @@ def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
 
 def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
     folder = library_of(named.slice(0, 300), tmp_path)
-    first = Library.open(folder).calibration()
+    first = StoredLibrary.open(folder).calibration()
     assert first.by == OWN
     more = [write_fasta(named.slice(begin, 50), tmp_path / f"{begin}.fasta") for begin in (300, 350)]
     append_records(folder, [more[0]], LettersEmbedder(), MODEL)
-    second = Library.open(folder).calibration()
+    second = StoredLibrary.open(folder).calibration()
     assert second.by == OWN
     assert second.as_json() != first.as_json()
-    by_queries = calibrate(ask_own(Library.open(folder), LettersEmbedder(), seed=1), QUERIES)
-    keep_calibration(Library.open(folder), by_queries)
+    by_queries = calibrate(ask_own(StoredLibrary.open(folder), LettersEmbedder(), seed=1), QUERIES)
+    keep_calibration(StoredLibrary.open(folder), by_queries)
     append_records(folder, [more[1]], LettersEmbedder(), MODEL)
-    assert Library.open(folder).calibration().as_json() == by_queries.as_json()
+    assert StoredLibrary.open(folder).calibration().as_json() == by_queries.as_json()
 
 
 def test_few_records_do_not_calibrate(named, tmp_path):
     folder = library_of(named.slice(0, 10), tmp_path)
     with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got "):
-        calibrate(ask_own(Library.open(folder), LettersEmbedder()), OWN)
-    assert Library.open(folder).calibration() is None
+        calibrate(ask_own(StoredLibrary.open(folder), LettersEmbedder()), OWN)
+    assert StoredLibrary.open(folder).calibration() is None
 
 
 def test_names_of_some_ranks_are_enough(named, tmp_path):
@@ -138,8 +138,8 @@ def test_names_of_some_ranks_are_enough(named, tmp_path):
     for rank in ("phylum", "class", "order", "family"):
         named = named.set_column(named.column_names.index(rank), rank, pa.array([""] * len(named), pa.large_string()))
     folder = library_of(named.slice(0, 400), tmp_path)
-    own = ask_own(Library.open(folder), LettersEmbedder())
-    calibration = Library.open(folder).calibration()
+    own = ask_own(StoredLibrary.open(folder), LettersEmbedder())
+    calibration = StoredLibrary.open(folder).calibration()
     assert calibration("family", own.votes["family"], own.num_letters).max() < 1e-6
     assert calibration("species", own.votes["species"], own.num_letters).max() > 0.5
     assert list(foretell_others(own)) == ["genus", "species", NOVELTY]
@@ -152,7 +152,7 @@ def test_species_without_a_genus_are_enough(named, tmp_path):
             place = bare.schema.get_field_index(rank)
             bare = bare.set_column(place, rank, pa.array([""] * len(bare), bare.schema.field(rank).type))
     build_library(tmp_path / "library", [_parquet(bare, tmp_path)], LettersEmbedder(), MODEL)
-    own = ask_own(Library.open(tmp_path / "library"), LettersEmbedder())
+    own = ask_own(StoredLibrary.open(tmp_path / "library"), LettersEmbedder())
     assert own.right["species"].any()
     assert not own.named["genus"].any()
 
@@ -164,7 +164,7 @@ def _parquet(records, folder):
 
 
 def test_barcodes_are_asked_cut_too(folder, own):
-    cut = ask_own(Library.open(folder), LettersEmbedder(), lengths=(130, 300))
+    cut = ask_own(StoredLibrary.open(folder), LettersEmbedder(), lengths=(130, 300))
     assert len(cut.species) > 2 * len(own.species)
     counts = np.bincount(np.abs(cut.num_letters[:, None] - np.array([130, 300, 650])).argmin(axis=1))
     assert (counts > 100).all()
@@ -175,7 +175,7 @@ def test_barcodes_are_asked_cut_too(folder, own):
 
 
 def test_named_queries_are_cut_where_they_are_longer(folder, named):
-    library, embedder = Library.open(folder), LettersEmbedder()
+    library, embedder = StoredLibrary.open(folder), LettersEmbedder()
     whole = ask_named(library, embedder, named.slice(0, 60))
     cut = ask_named(library, embedder, named.slice(0, 60), lengths=(200, 5000))
     assert len(whole.species) < len(cut.species) <= 120

@@ -7,7 +7,7 @@ import pytest
 
 from barcodemae.cli.remove import read_ids, remove
 from barcodemae.errors import ConfigurationError, LibraryError, UnreadableFileError
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import library_of
 
 
@@ -19,16 +19,16 @@ def folder(sample, tmp_path):
 
 @pytest.fixture
 def ids(folder):
-    return Library.open(folder).names()["id"].to_pylist()
+    return StoredLibrary.open(folder).names()["id"].to_pylist()
 
 
 def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys):
     (tmp_path / "gone.txt").write_text(f"{ids[3]}\n\n  {ids[4]}  \r\n{ids[0]}")
     remove([str(folder), ids[0], ids[1], "--ids", str(tmp_path / "gone.txt")])
     assert capsys.readouterr().out == f"Records removed from {folder}: 4.\n"
-    assert Library.open(folder).removed.tolist() == [0, 1, 3, 4]
+    assert StoredLibrary.open(folder).removed.tolist() == [0, 1, 3, 4]
     remove([str(folder), ids[7]])
-    assert len(Library.open(folder).live) == 15
+    assert len(StoredLibrary.open(folder).live) == 15
     capsys.readouterr()
     remove([str(folder), ids[7], ids[8], ids[1]])
     expected = f"Ids whose records were removed before: 2 (such as {min(ids[7], ids[1])}).\n"
@@ -38,7 +38,7 @@ def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys)
 def test_an_id_that_is_not_there_removes_nothing(folder, ids):
     with pytest.raises(LibraryError, match="holds none of the id 'nobody'"):
         remove([str(folder), ids[0], "nobody"])
-    assert len(Library.open(folder).live) == 20
+    assert len(StoredLibrary.open(folder).live) == 20
 
 
 def test_nothing_to_remove_is_told(folder, tmp_path):

@@ -18,7 +18,7 @@ from barcodemae.library.neighbours import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.records import map_part
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import LettersEmbedder, library_of
 
 PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors"
@@ -64,7 +64,7 @@ def lists(values, size):
 
 def refusal(folder):
     with pytest.raises(LibraryError) as refused:
-        Library.open(folder)
+        StoredLibrary.open(folder)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -163,7 +163,7 @@ def test_compressed_records_are_refused_before_they_take_memory(codec, folder):
 
 def test_an_index_of_faiss_is_not_read(folder, sample):
     """That of an earlier version is left alone: the segment is searched exactly."""
-    expected = Library.open(folder)
+    expected = StoredLibrary.open(folder)
     manifest = json.loads((folder / "library.json").read_text())
     files = manifest["segments"][0]["files"]
     del files["index.safetensors"]
@@ -171,14 +171,14 @@ def test_an_index_of_faiss_is_not_read(folder, sample):
     files["index.faiss"] = vars(fingerprint(folder / "segment-00000" / "index.faiss"))
     (folder / "library.json").write_text(json.dumps(manifest))
     queries = LettersEmbedder().encode(sample["nucleotides"].slice(0, 20).to_pylist())
-    found, before = (one.search(queries, 5) for one in (Library.open(folder), expected))
+    found, before = (one.search(queries, 5) for one in (StoredLibrary.open(folder), expected))
     assert (found.rows[:, 0] == before.rows[:, 0]).mean() > 0.9
 
 
 def test_faiss_reads_no_file(folder, monkeypatch):
     for name in ("read_index", "deserialize_index", "read_index_binary"):
         monkeypatch.setattr(faiss, name, None)
-    assert Library.open(folder).search(np.eye(32, dtype=np.float32)[:3], 5).rows.shape == (3, 5)
+    assert StoredLibrary.open(folder).search(np.eye(32, dtype=np.float32)[:3], 5).rows.shape == (3, 5)
 
 
 # Links, and what is no file
@@ -200,7 +200,7 @@ def test_a_linked_segment_is_refused(folder, tmp_path):
 
 def test_a_link_to_the_library_is_the_users_own(folder, tmp_path):
     (tmp_path / "mine").symlink_to(folder)
-    assert len(Library.open(tmp_path / "mine").live) == 150
+    assert len(StoredLibrary.open(tmp_path / "mine").live) == 150
 
 
 def in_cache(folder, cache):
@@ -216,7 +216,7 @@ def in_cache(folder, cache):
 
 
 def test_the_hubs_cache_is_made_of_links(folder, tmp_path):
-    assert len(Library.open(in_cache(folder, tmp_path / "datasets--org--name")).live) == 150
+    assert len(StoredLibrary.open(in_cache(folder, tmp_path / "datasets--org--name")).live) == 150
 
 
 def test_what_looks_like_a_cache_leads_nowhere_else(folder, tmp_path):
@@ -259,7 +259,7 @@ def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
 
     queries = read_on_marker(sample["nucleotides"].slice(0, 3).to_pylist(), LettersEmbedder().frame)
     with pytest.raises(CheckpointError, match="letters: expected finite vectors of barcodes of the marker, got others"):
-        find_neighbours(Library.open(folder), Broken(), queries)
+        find_neighbours(StoredLibrary.open(folder), Broken(), queries)
 
 
 # Readers beside a writer
@@ -267,13 +267,13 @@ def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
 
 def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sample):
     never = [Calibration(dict.fromkeys(FORETOLD, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
-    keep_calibration(Library.open(folder), never[1])
+    keep_calibration(StoredLibrary.open(folder), never[1])
     done, refused = threading.Event(), []
 
     def look():
         while not done.is_set():
             try:
-                assert Library.open(folder).calibration() is not None
+                assert StoredLibrary.open(folder).calibration() is not None
             except Exception as error:
                 refused.append(error)
 
@@ -282,7 +282,7 @@ def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sampl
         reader.start()
     try:
         for row in range(40):
-            keep_calibration(Library.open(folder), never[row % 2])
+            keep_calibration(StoredLibrary.open(folder), never[row % 2])
             if row % 4 == 0:
                 remove_records(folder, [sample["id"][row].as_py()])
     finally:
@@ -290,4 +290,4 @@ def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sampl
         for reader in readers:
             reader.join()
     assert refused == []
-    assert len(Library.open(folder).live) == 140
+    assert len(StoredLibrary.open(folder).live) == 140

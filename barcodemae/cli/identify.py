@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.errors import ConfigurationError
 from barcodemae.library.results.formats import BLAST6, FORMATS
 from barcodemae.library.settings import MIN_CONFIDENCE, NUM_VOTERS
 
@@ -105,10 +105,7 @@ def identify(arguments: list[str]) -> None:
         def begin() -> "tuple[list[Any], Identifier]":
             writers = _open_writers(args, files) if processes.is_first else []
             library, embedder = open_with_model(args.library, args.model)
-            calibration = library.calibration()
-            if calibration is None:
-                raise LibraryError(f"{args.library}: expected a calibrated library; barcodemae calibrate makes it one")
-            return writers, Identifier(library, embedder, calibration, args.min_confidence, num_aligned)
+            return writers, Identifier.of(library, embedder, args.min_confidence, num_aligned)
 
         writers, answer = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:

@@ -1,15 +1,20 @@
 """Letters to clusters, from vectors to representatives."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from barcodemae.clustering import THRESHOLD
+from barcodemae.clustering.barcodes import read_barcodes
 from barcodemae.clustering.clusters import Clusters, describe
 from barcodemae.clustering.copies import distinct
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
+from barcodemae.clustering.tables import as_table
+from barcodemae.data.inputs import Source, stream_input
 from barcodemae.embedding import LetterEmbedder
 from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
@@ -34,6 +39,34 @@ class Grouping:
     joins: np.ndarray
     num_left: int
     search: dict[str, Any]
+
+
+def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Path | None = None) -> pa.Table:
+    """Group barcodes without labels.
+
+    Args:
+        source: a file, a list of sequences or of paths, or a table of records; see `data.inputs.stream_input`.
+        threshold: maximum share of bases in which two barcodes that join may differ; None finds the barcode gap.
+        model: a tuned checkpoint, whose vectors say which barcodes to compare; by default `nano_coi`.
+
+    Returns:
+        A row a record, in their order: `id, cluster, size, is_representative, difference, reason`.
+
+    Raises:
+        ConfigurationError: no record is a barcode of the marker, or there is no gap.
+        UnreadableFileError: a file can't be read.
+        TypeError: the source is none of these.
+
+    Example:
+        >>> import barcodemae
+        >>> barcodemae.cluster("sample").num_rows
+        18104
+    """
+    embedder = LetterEmbedder.from_pretrained(model)
+    barcodes = read_barcodes(stream_input(source), embedder.frame)
+    if not len(barcodes.letters):
+        raise ConfigurationError(f"expected barcodes of the marker ({embedder.frame.marker}), got none")
+    return as_table(barcodes, group(barcodes.letters, embedder, threshold).clusters)
 
 
 def group(letters: np.ndarray, embedder: LetterEmbedder, threshold: float | None = THRESHOLD) -> Grouping:

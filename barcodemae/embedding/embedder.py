@@ -11,6 +11,7 @@ from tqdm import tqdm
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.embedding.batches import batches_by_length
+from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.embedding.windows import cut_windows, group_by_length
 from barcodemae.errors import BadRecordError
 from modeling_barcodemae import BarcodeMAEModel
@@ -48,6 +49,16 @@ class BarcodeEmbedder:
         k: letters in a word of the encoder.
         dimension: width of an embedding.
         unreadable: what is wrong with a sequence that has no embedding.
+
+    Example:
+        >>> from barcodemae import BarcodeEmbedder
+        >>> embedder = BarcodeEmbedder.from_pretrained()
+        >>> from barcodemae.data import read_records
+        >>> barcodes = read_records("sample")["nucleotides"][:2].to_pylist()
+        >>> embedder.encode(barcodes).shape
+        (2, 200)
+        >>> embedder.encode(barcodes[0]).shape
+        (200,)
     """
 
     def __init__(
@@ -107,7 +118,7 @@ class BarcodeEmbedder:
 
     def encode(
         self,
-        sequences: Sequence[str],
+        sequences: str | Sequence[str],
         batch_size: int = 64,
         show_progress_bar: bool = False,
         normalize_embeddings: bool = False,
@@ -122,7 +133,8 @@ class BarcodeEmbedder:
         tokens.
 
         Args:
-            sequences: DNA, in any case, with or without gaps, on any strand if there is a reference frame.
+            sequences: DNA, in any case, with or without gaps, on any strand if there is a reference frame; one string
+                gives one vector.
             batch_size: sequences in a batch.
             show_progress_bar: whether to show one.
             normalize_embeddings: scale each to length 1.
@@ -133,13 +145,15 @@ class BarcodeEmbedder:
             placement: where the sequences lie on the reference frame, if that is known already.
 
         Returns:
-            float32 `[n, hidden]`, in the order of the sequences.
+            float32 `[n, hidden]`, in the order of the sequences; `[hidden]` of one string.
 
         Raises:
             BadRecordError: a sequence has no known k-mer, and `on_error` is "raise".
         """
         if isinstance(sequences, str):
-            raise TypeError("expected a list of sequences, got one string")
+            return self.encode(
+                [sequences], batch_size, False, normalize_embeddings, average_offsets, on_error, placement
+            )[0]
         embeddings = np.full((len(sequences), self.dimension), np.nan, np.float32)
         with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for begin in range(0, len(sequences), _CHUNK):
@@ -163,6 +177,17 @@ class BarcodeEmbedder:
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Cosine of each vector of one set with each of another, as sentence-transformers has it.
+
+        Args:
+            first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+
+        Returns:
+            float32 `[n, m]`.
+        """
+        return cosine_similarity(first, second)
 
     def _groups(self, barcodes: PlacedBarcodes, average_offsets: bool) -> list[np.ndarray]:
         """Rows that are encoded together. What lies on the frame is as long as the frame, whatever is around it."""

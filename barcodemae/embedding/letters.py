@@ -18,6 +18,7 @@ from barcodemae.checkpoints.files import (
     read_config,
     weights_files,
 )
+from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
@@ -46,6 +47,16 @@ class LetterEmbedder:
         frame, k: as above.
         dimension: width of an embedding.
         unreadable: what is wrong with a sequence that has no embedding.
+
+    Example:
+        >>> from barcodemae import LetterEmbedder
+        >>> embedder = LetterEmbedder.from_pretrained()
+        >>> from barcodemae.data import read_records
+        >>> barcodes = read_records("sample")["nucleotides"][:2].to_pylist()
+        >>> embedder.encode(barcodes).shape
+        (2, 200)
+        >>> embedder.encode(barcodes[0]).shape
+        (200,)
 
     Raises:
         ValueError: the table has more coordinates than the frame.
@@ -89,7 +100,7 @@ class LetterEmbedder:
 
     def encode(
         self,
-        sequences: Sequence[str],
+        sequences: str | Sequence[str],
         show_progress_bar: bool = False,
         normalize_embeddings: bool = False,
         on_error: str = "raise",
@@ -98,7 +109,7 @@ class LetterEmbedder:
         """Embed sequences.
 
         Args:
-            sequences: DNA, in any case, with or without gaps, on any strand.
+            sequences: DNA, in any case, with or without gaps, on any strand; one string gives one vector.
             show_progress_bar: whether to show one.
             normalize_embeddings: scale each to length 1.
             on_error: what to do with a sequence that does not lie on the reference frame, or has no known letter there:
@@ -106,13 +117,13 @@ class LetterEmbedder:
             placement: where the sequences lie on the reference frame, if that is known already.
 
         Returns:
-            float32 `[n, dimension]`, in the order of the sequences.
+            float32 `[n, dimension]`, in the order of the sequences; `[dimension]` of one string.
 
         Raises:
             BadRecordError: there is such a sequence, and `on_error` is "raise".
         """
         if isinstance(sequences, str):
-            raise TypeError("expected a list of sequences, got one string")
+            return self.encode([sequences], False, normalize_embeddings, on_error, placement)[0]
         embeddings = np.full((len(sequences), self.dimension), np.nan, np.float32)
         with tqdm(total=len(sequences), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for begin in range(0, len(sequences), _CHUNK):
@@ -129,6 +140,17 @@ class LetterEmbedder:
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Cosine of each vector of one set with each of another, as sentence-transformers has it.
+
+        Args:
+            first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+
+        Returns:
+            float32 `[n, m]`.
+        """
+        return cosine_similarity(first, second)
 
     def embed_letters(self, letters: np.ndarray) -> np.ndarray:
         """Embed barcodes whose letters are laid out on the frame already.

@@ -51,6 +51,19 @@ def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, n_neighbours: int =
     return Hits(rows, similarities)
 
 
+def cosine_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of each vector of one set with each of another, float32 `[n, m]`.
+
+    Args:
+        first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    left, right = (unit_length(np.atleast_2d(np.asarray(one, np.float32))) for one in (first, second))
+    return left @ right.T
+
+
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
     """Columns of the `n` largest values of each row, largest first, and the first of equal ones."""
     least = np.partition(values, -n, axis=1)[:, -n, None]

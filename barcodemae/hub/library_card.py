@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.data.schema import RANKS
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 
 _TAGS = ["biology", "dna", "dna-barcode", "biodiversity", "taxonomy"]
 
@@ -41,7 +41,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
     Raises:
         LibraryError: the library is missing or not whole.
     """
-    library = Library.open(folder)
+    library = StoredLibrary.open(folder)
     manifest = library.manifest
     text = (files("barcodemae.model_cards") / "library.md").read_text(encoding="utf-8")
     template = jinja2.Environment(
@@ -71,7 +71,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
     return DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}").content
 
 
-def _count_names(library: Library) -> list[tuple[str, int, int]]:
+def _count_names(library: StoredLibrary) -> list[tuple[str, int, int]]:
     """At each rank, and of BINs: how many records have a name, and how many names there are."""
     live = np.setdiff1d(np.arange(library.manifest.num_records), library.removed, assume_unique=True)
     names = library.names().take(pa.array(live))

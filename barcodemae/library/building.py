@@ -31,7 +31,7 @@ from barcodemae.library.store.manifest import (
     read_manifest,
     write_manifest,
 )
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.library.store.writing import clear_leftovers, writing_to
 from tokenization_barcodemae import ReferenceFrame
 
@@ -139,7 +139,7 @@ def append_records(
     """
     given = Input.of(sources, on_error, taxonomy, max_length)
     with writing_to(folder):
-        library = Library.open(folder)
+        library = StoredLibrary.open(folder)
         check_model(folder, library.manifest, model)
         left = given.without(library.whole_segments())
         for source in given.sources:
@@ -158,7 +158,7 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         LibraryError: there is no library, it never held a record of such an id, or another process is writing to it.
     """
     with writing_to(folder):
-        library = Library.open(folder)
+        library = StoredLibrary.open(folder)
         clear_leftovers(folder, library.manifest)
         held = library.names()["id"]
         wanted = pa.array(sorted(set(ids)), pa.large_string())
@@ -178,7 +178,7 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         return Removed(len(rows), gone)
 
 
-def keep_calibration(library: Library, calibration: Calibration) -> None:
+def keep_calibration(library: StoredLibrary, calibration: Calibration) -> None:
     """Keep a calibration with a library, in the place of the one before.
 
     Args:
@@ -224,7 +224,7 @@ def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> 
     clear_leftovers(folder, manifest, keep=segment_place(folder, manifest))
     segment, report = make_segment(folder, manifest, given, embedder)
     grown = replace(manifest, segments=(*manifest.segments, segment))
-    library = Library(folder, grown)
+    library = StoredLibrary(folder, grown)
     grown = _calibrated(library, embedder)
     write_manifest(folder, grown)
     clear_leftovers(folder, grown)
@@ -238,7 +238,7 @@ def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> 
     )
 
 
-def _calibrated(library: Library, embedder: Embedder) -> Manifest:
+def _calibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
     """The manifest with a calibration by the library's own records, if it has none by queries, and they suffice."""
     present = library.calibration()
     if present is not None and present.by != OWN:
@@ -262,7 +262,7 @@ def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration
     return replace(manifest, calibration={name: fingerprint(folder / name)})
 
 
-def _known_ids(library: Library, num_old: int) -> list[str]:
+def _known_ids(library: StoredLibrary, num_old: int) -> list[str]:
     """Ids of records from a number on that earlier ones, which are not removed, have too."""
     ids = library.names()["id"]
     old = ids.take(pa.array(library.live[library.live < num_old]))

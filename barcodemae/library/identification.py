@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
+from barcodemae.errors import LibraryError
 from barcodemae.library.alignment import Alignment, align, cut_to_frame
 from barcodemae.library.calibration.probability import NOVELTY, Calibration
 from barcodemae.library.embedder import Embedder
@@ -18,7 +19,7 @@ from barcodemae.library.search.evidence import Neighbours, Vote, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.library.search.names import NamesOfRank
 from barcodemae.library.settings import MIN_CONFIDENCE
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from tokenization_barcodemae import ReferenceFrame
 
 
@@ -35,7 +36,7 @@ class Identifier:
 
     def __init__(
         self,
-        library: Library,
+        library: StoredLibrary,
         embedder: Embedder,
         calibration: Calibration,
         min_confidence: float = MIN_CONFIDENCE,
@@ -47,6 +48,24 @@ class Identifier:
         self._min_confidence, self._num_aligned = min_confidence, num_aligned
         self._names = library.names()
         self._ranks = {rank: NamesOfRank(self._names[rank]) for rank in RANKS}
+
+    @classmethod
+    def of(
+        cls,
+        library: StoredLibrary,
+        embedder: Embedder,
+        min_confidence: float = MIN_CONFIDENCE,
+        num_aligned: int = 0,
+    ) -> "Identifier":
+        """What names barcodes by a library and its own calibration.
+
+        Raises:
+            LibraryError: it is not calibrated.
+        """
+        calibration = library.calibration()
+        if calibration is None:
+            raise LibraryError(f"{library.folder}: expected a calibrated library; barcodemae calibrate makes it one")
+        return cls(library, embedder, calibration, min_confidence, num_aligned)
 
     def __call__(self, records: pa.Table) -> pa.Table:
         """Answers to some thousand queries.

@@ -8,7 +8,7 @@ from barcodemae.embedding.engines import load_engine
 from barcodemae.errors import LibraryError
 from barcodemae.library.building import check_model
 from barcodemae.library.store.fetching import find_library
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import without_folder
 
 
@@ -21,7 +21,7 @@ def describe_model(name: str, engine: str) -> dict[str, str]:
     return {"name": without_folder(name), "weights_sha256": weights_sha256(name), "engine": engine}
 
 
-def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Library, Any]:
+def open_with_model(folder: str | Path, model: str | None = None) -> tuple[StoredLibrary, Any]:
     """A library, and the engine that makes vectors of queries as it has them.
 
     Args:
@@ -34,7 +34,7 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Libra
         CheckpointError: the model is missing or broken.
         HubError: the library is on the Hub, and can't be had from there.
     """
-    library = Library.open(find_library(folder))
+    library = StoredLibrary.open(find_library(folder))
     told = library.manifest.model
     name = told["name"] if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, told["engine"]))

@@ -7,10 +7,10 @@ from barcodemae.library.embedder import Embedder
 from barcodemae.library.search.evidence import Neighbours, choose_voters
 from barcodemae.library.search.marker import OnMarker
 from barcodemae.library.settings import NUM_CANDIDATES
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 
 
-def find_neighbours(library: Library, embedder: Embedder, queries: OnMarker) -> Neighbours:
+def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> Neighbours:
     """The references that vote on barcodes of the marker.
 
     Args:

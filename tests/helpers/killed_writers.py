@@ -33,7 +33,7 @@ from barcodemae.library import segments
 from barcodemae.library.building import append_records, build_library, keep_calibration, remove_records
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.search import indexing
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 
 NO_LIBRARY = "no library"
 
@@ -67,13 +67,13 @@ class Steps:
         elif name == "remove":
             remove_records(library, self.ids[3:6])
         else:
-            opened = Library.open(library)
+            opened = StoredLibrary.open(library)
             keep_calibration(opened, calibrate_by_own(opened, self.embedder))
 
     def answers(self, folder: Path) -> str:
         """All that a library answers: its records, their hits, its calibration."""
         try:
-            library = Library.open(folder)
+            library = StoredLibrary.open(folder)
         except LibraryError as error:
             if "found none" in str(error) and "reference library" in str(error):
                 return NO_LIBRARY

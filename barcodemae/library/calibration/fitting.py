@@ -17,7 +17,7 @@ from barcodemae.library.calibration.probability import (
     nearest_length,
 )
 from barcodemae.library.embedder import Embedder
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 
 CUT_LENGTHS = LENGTHS[:-1]
 """To which barcodes are cut, so that mini-barcodes are foretold too."""
@@ -67,7 +67,7 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     return Calibration({what: _fit(queries, what, everyone) for what in FORETOLD}, by)
 
 
-def calibrate_by_own(library: Library, embedder: Embedder) -> Calibration:
+def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
     """Calibrate a library by its own records, held out.
 
     Args:

@@ -16,7 +16,7 @@ from barcodemae.library.search.evidence import Neighbours, Vote, choose_voters, 
 from barcodemae.library.search.marker import OnMarker, read_on_marker
 from barcodemae.library.search.names import NamesOfRank
 from barcodemae.library.settings import NUM_CANDIDATES
-from barcodemae.library.store.stored import Library
+from barcodemae.library.store.stored import StoredLibrary
 
 # A species of a thousand barcodes is still one species: its barcodes are right together and wrong together. Of 1 to
 # 1,000, ten gave the smallest errors for the other half of the species of `val_unseen`.
@@ -68,7 +68,7 @@ class NamedQueries:
 
 
 def ask_named(
-    library: Library, embedder: Embedder, records: pa.Table, lengths: Sequence[int] = (), seed: int = 0
+    library: StoredLibrary, embedder: Embedder, records: pa.Table, lengths: Sequence[int] = (), seed: int = 0
 ) -> NamedQueries:
     """Ask a library for names that are known. Queries without a species, or off the marker, do not count.
 
@@ -95,7 +95,7 @@ def ask_named(
     return _judged(found, names, {rank: known[rank][rows] for rank in RANKS}, read.num_letters, is_new)
 
 
-def ask_own(library: Library, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0) -> NamedQueries:
+def ask_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0) -> NamedQueries:
     """Ask a library for the names of its own records: once without the record itself, and once without its species.
 
     Args:
@@ -222,7 +222,7 @@ def _draw(records: np.ndarray, species: np.ndarray, rng: np.random.Generator) ->
 
 
 def _nearest_but(
-    library: Library,
+    library: StoredLibrary,
     asked: np.ndarray,
     queries: np.ndarray,
     is_barred: Callable[[np.ndarray, np.ndarray], np.ndarray],

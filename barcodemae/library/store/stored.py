@@ -28,7 +28,7 @@ from barcodemae.library.store.records import NAMES, as_matrix, map_part
 _BLOCK_QUERIES = 64
 
 
-class Library:
+class StoredLibrary:
     """Records with their vectors, on disk, and what finds the nearest of them.
 
     Args:
@@ -57,7 +57,7 @@ class Library:
         ]
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Library":
+    def open(cls, folder: str | Path) -> "StoredLibrary":
         """Open a library; its files are checked, and all that is in them.
 
         A writer may put another `library.json` in its place meanwhile, and delete what that one names no more: then it
@@ -135,7 +135,7 @@ class Library:
 class _Exact:
     """Compares a query with every vector of a segment."""
 
-    def __init__(self, library: Library, records: np.ndarray):
+    def __init__(self, library: StoredLibrary, records: np.ndarray):
         self._records = records
         self._vectors = library.vectors(records).astype(np.float32)
 
@@ -154,7 +154,7 @@ class _Exact:
 class _Approximate:
     """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
 
-    def __init__(self, library: Library, segment: Segment, begin: int, records: np.ndarray):
+    def __init__(self, library: StoredLibrary, segment: Segment, begin: int, records: np.ndarray):
         self._library, self._begin = library, begin
         file = library.folder / segment.name / INDEX_FILE
         lists = Lists.load(file, segment.num_records, library.manifest.dimension)

@@ -1,0 +1,54 @@
+"""What a caller in Python hands in: files, sequences, or records, read as one kind of table."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.data.limits import MAX_LENGTH
+from barcodemae.data.readers import stream_records
+from barcodemae.data.schema import SCHEMA, conform
+
+_CALLER = "input"
+
+Source = str | Path | Sequence[str] | Sequence[Path] | pa.Table
+"""One file, or `hub:ORG/NAME`; several files as `Path`; sequences; or a table with a column of nucleotides."""
+
+
+def stream_input(source: Source, max_length: int = MAX_LENGTH) -> Iterator[pa.Table]:
+    """Read records, with what is wrong with one in its column `problem`.
+
+    Args:
+        source: one string or path is a file, or what else `stream_records` reads; a list of strings are sequences,
+            whose ids are their numbers, from 1; a list of paths are files; a table has columns that
+            `data.schema.recognise` knows.
+        max_length: maximum number of nucleotides of a record.
+
+    Yields:
+        Tables of `data.schema.SCHEMA`.
+
+    Raises:
+        TypeError: it is none of these.
+        UnreadableFileError: as from `stream_records`; or a table has no column of nucleotides.
+    """
+    if isinstance(source, str | Path):
+        yield from stream_records(source, on_error="skip", max_length=max_length)
+    elif isinstance(source, pa.Table):
+        is_ours = source.schema.equals(SCHEMA)
+        yield source if is_ours else conform(source, _CALLER, _lines(len(source)), max_length=max_length)
+    elif not isinstance(source, Sequence) or isinstance(source, bytes):
+        raise TypeError(f"expected a file, sequences or a table of records, got {type(source).__name__}")
+    elif source and all(isinstance(one, Path) for one in source):
+        yield from stream_records(source, on_error="skip", max_length=max_length)
+    elif all(isinstance(one, str) for one in source):
+        ids = [str(number) for number in range(1, len(source) + 1)]
+        table = pa.table({"id": ids, "nucleotides": pa.array(source, pa.string())})
+        yield conform(table, _CALLER, _lines(len(source)), max_length=max_length)
+    else:
+        other = next(type(one).__name__ for one in source if not isinstance(one, str))
+        raise TypeError(f"expected sequences as strings, or files as paths, got one of {other}")
+
+
+def _lines(n: int) -> np.ndarray:
+    return np.arange(1, n + 1)
