@@ -158,7 +158,7 @@ def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights:
     Raises:
         ValueError: it has more layers, or other sizes.
     """
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for part in weights:
         with safe_open(part, framework="pt") as file:
             shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

@@ -164,9 +164,9 @@ class BarcodeEmbedder:
                 counts = np.zeros((len(chunk), 1))
                 for rows in self._groups(barcodes, average_offsets):
                     for i, encoding in enumerate(self._readings(barcodes.take(rows), average_offsets)):
-                        found = encoding["attention_mask"].any(axis=1)
+                        num_tokens = encoding["attention_mask"].sum(axis=1)
                         total[rows] += self._pool(encoding, batch_size, progress.update if i == 0 else None)
-                        counts[rows] += found[:, None]
+                        counts[rows] += num_tokens[:, None] > 0
                 bad = np.flatnonzero(counts == 0)
                 if len(bad) and on_error == "raise":
                     row = begin + int(bad[0])

@@ -57,7 +57,7 @@ def read_barcodes(
             num_places[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
             _put_letters(letters[begin : begin + len(chosen)], encoding, k)
             for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
-                read = every_nth_slot(batch, encoder_stride)
+                read = every_nth_slot({**batch}, encoder_stride)
                 encoded[begin + batch_rows] = model(**read, for_decoder=True).pooler_output.numpy()
                 progress.update(len(batch_rows))
     return Reading(letters, num_places, encoded)
