@@ -5,5 +5,10 @@ import sys
 from barcodemae.cli.command import run_command
 from barcodemae.cli.evaluate import evaluate
 
+
+def main() -> None:
+    evaluate(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    run_command(lambda: evaluate(sys.argv[1:]))
+    run_command(main)

@@ -5,5 +5,10 @@ import sys
 from barcodemae.cli.command import run_command
 from barcodemae.cli.train import train
 
+
+def main() -> None:
+    train(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    run_command(lambda: train(sys.argv[1:]))
+    run_command(main)

@@ -229,7 +229,7 @@ def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path, count
 
 
 def test_a_file_where_the_results_should_go(small_file, counting):
-    with pytest.raises(ConfigurationError, match="expected a folder for the results, got a file"):
+    with pytest.raises(ConfigurationError, match="expected a folder, got a file"):
         run_evaluation(arguments("model", small_file, data=str(small_file)))
 
 

@@ -73,7 +73,8 @@ def test_a_run_of_which_every_step_was_skipped(folder):
 
 def test_without_matplotlib_there_is_no_curve_and_one_line_says_so(folder, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "barcodemae.training.curve", raising=False)
+    for module in ("barcodemae.training.curve", "barcodemae.plotting"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     run = folder(LINES)
     text = summarise(run)
     assert not (run / "training.png").exists()

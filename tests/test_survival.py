@@ -59,7 +59,7 @@ def run(folder, data, disturb=lambda sums, model: sums, **options):
     config = BarcodeMAEConfig(k=4, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     model = BarcodeMAEForPreTraining(config)
     args = LoopArguments(**({"output_dir": str(folder), "epochs": 2, "batch_size": 16, "log_every": 3} | options))
-    stopped_by = train(Accelerator(cpu=True), model, Disturbed(0, 0.5, disturb), *data, args, {"name": "test"})
+    stopped_by = train(Accelerator(cpu=True), model, Disturbed(0, 0.5, disturb=disturb), *data, args, {"name": "test"})
     return SimpleNamespace(model=model, stopped_by=stopped_by)
 
 
@@ -220,7 +220,7 @@ class TestFullDisk:
             return sums
 
         with (
-            pytest.raises(CheckpointError, match=r"full can't be written to: File too large; .* is that of step 6$"),
+            pytest.raises(CheckpointError, match=r"full can't be written to: .*File too large; .* is that of step 6$"),
             shortage_told(folder, 16),
         ):
             run(folder, data, at_steps({7}, fill), save_every=3)

@@ -181,5 +181,8 @@ def _read_table(weights: list[Path]) -> np.ndarray:
         with safe_open(part, framework="numpy") as file:
             for key in _TABLE_KEYS:
                 if key in file.keys():  # noqa: SIM118, it is no dictionary
-                    return file.get_tensor(key)[:-1].astype(np.float32)
+                    table = file.get_tensor(key)[:-1].astype(np.float32)
+                    if not np.isfinite(table).all():
+                        raise ValueError(f"expected finite numbers in {key}, got others")
+                    return table
     raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")
