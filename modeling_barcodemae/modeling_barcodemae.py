@@ -299,7 +299,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
                 counted = base_labels >= 0
             else:
                 weight *= config.mask_ratio / config.k
-            shorter = self.pooled_decoder.shortened(encoded.pooler_output)
+            shorter = self.pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
             of_all = [base_logits, *(self.pooled_decoder(pooled) for pooled in shorter)]
             for scores in of_all:
                 of_bases = summed_cross_entropy(scores.flatten(0, 1), base_labels.flatten())
@@ -349,6 +349,8 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         known = known_places(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
+        if self.decoder is None:
+            raise ValueError("expected a model with a decoder of tokens, got one that was pretrained without")
         scores = self.decoder(encoded.last_hidden_state, positions, partition)
 
         never = torch.finfo(scores.dtype).min

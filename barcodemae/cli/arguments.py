@@ -180,14 +180,14 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, i
     if value_type is bool:
         off = _option(f"no_{field.name}")
         shown, hidden = ([off], names) if field.default is True else (names, [off])
-        for options, help_text in ((shown, text), (hidden, argparse.SUPPRESS)):
-            action = "store_false" if off in options else "store_true"
-            parser.add_argument(*options, dest=field.name, action=action, help=help_text)
+        for flags, help_text in ((shown, text), (hidden, argparse.SUPPRESS)):
+            action = "store_false" if off in flags else "store_true"
+            parser.add_argument(*flags, dest=field.name, action=action, help=help_text)
         return
     default = field.default_factory() if field.default_factory is not MISSING else field.default
     if default is not MISSING and default is not None and default != []:
-        shown = " ".join(map(str, default)) if isinstance(default, list) else default
-        text = f"{text} (default: {str(shown).replace('%', '%%')})"
+        in_words = " ".join(map(str, default)) if isinstance(default, list) else str(default)
+        text = f"{text} (default: {in_words.replace('%', '%%')})"
     if is_positional and "short" not in field.metadata:
         text = argparse.SUPPRESS  # the description has it
     parser.add_argument(

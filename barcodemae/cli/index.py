@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
@@ -74,7 +75,7 @@ def index(arguments: list[str]) -> None:
 
     check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
-    embedder = load_engine(args.engine, args.model)
+    embedder: Any = load_engine(args.engine, args.model)
     add = append_records if args.append else build_library
     added = add(
         Path(args.output),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from barcodemae.data.schema import SCHEMA, conform
 
 _CALLER = "input"
 
-Source = str | Path | Sequence[str] | Sequence[Path] | pa.Table
+Source: TypeAlias = str | Path | Sequence[str] | Sequence[Path] | pa.Table
 """One file, or `hub:ORG/NAME`; several files as `Path`; sequences; or a table with a column of nucleotides."""
 
 

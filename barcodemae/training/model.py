@@ -178,8 +178,9 @@ def build_model(
         )
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
     if args.pooled_decoder_weight:
+        decoder: Any = model.pooled_decoder
         counts = count_bases(training.barcodes, model.config.pooled_decoder_coordinates)
-        model.pooled_decoder.set_base_counts(torch.from_numpy(counts))
+        decoder.set_base_counts(torch.from_numpy(counts))
     if start.weights is not None:
         _continue_from(start.weights, model)
     return model, objective

@@ -124,7 +124,7 @@ def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
     return genera[barcodes.is_placed], units[barcodes.is_placed]
 
 
-def _with_head(name: str, of_head: dict[str, int]) -> Any:
+def _with_head(name: str, of_head: dict[str, Any]) -> Any:
     """The pretrained model with a head that is still to be set, and with the decoder that imputes where it has one.
 
     A decoder of the pooled vector stays behind: nothing but pretraining needs it.
