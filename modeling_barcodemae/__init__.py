@@ -6,6 +6,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
 from .baselines_barcodemae import BarcodeMAEForCausalPreTraining, BarcodeMAEForMaskedTokenPreTraining
@@ -15,6 +16,7 @@ from .modeling_barcodemae import (
     BarcodeMAEForPreTraining,
     BarcodeMAEForPreTrainingOutput,
     BarcodeMAEForSequenceClassification,
+    BarcodeMAEForTokenClassification,
     BarcodeMAEModel,
 )
 
@@ -25,6 +27,7 @@ for _auto_class, _model_class in (
     (AutoModelForPreTraining, BarcodeMAEForPreTraining),
     (AutoModelForMaskedLM, BarcodeMAEForMaskedLM),
     (AutoModelForSequenceClassification, BarcodeMAEForSequenceClassification),
+    (AutoModelForTokenClassification, BarcodeMAEForTokenClassification),
 ):
     _auto_class.register(BarcodeMAEConfig, _model_class)
     # What makes `save_pretrained` put our model code beside the weights.
@@ -41,5 +44,6 @@ __all__ = [
     "BarcodeMAEForPreTraining",
     "BarcodeMAEForPreTrainingOutput",
     "BarcodeMAEForSequenceClassification",
+    "BarcodeMAEForTokenClassification",
     "BarcodeMAEModel",
 ]

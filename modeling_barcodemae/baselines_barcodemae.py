@@ -58,6 +58,7 @@ class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
         noise: Tensor | None = None,
         num_kept: int | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Mask, predict, compare; arguments as of `BarcodeMAEForPreTraining.forward`.
@@ -87,6 +88,7 @@ class BarcodeMAEForCausalPreTraining(BarcodeMAETokenPredictionModel):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Predict, compare; arguments as of `BarcodeMAEForPreTraining.forward`.

@@ -27,6 +27,7 @@ AUTO_MAP = {
     "AutoModel": "modeling_barcodemae.BarcodeMAEModel",
     "AutoModelForMaskedLM": "modeling_barcodemae.BarcodeMAEForMaskedLM",
     "AutoModelForSequenceClassification": "modeling_barcodemae.BarcodeMAEForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_barcodemae.BarcodeMAEForTokenClassification",
 }
 
 PRETRAINING_CLASSES = {
@@ -35,6 +36,11 @@ PRETRAINING_CLASSES = {
     "causal": "baselines_barcodemae.BarcodeMAEForCausalPreTraining",
 }
 """What `AutoModelForPreTraining` gives, by objective."""
+
+_ENCODERS = {"BarcodeMAEModel", "BarcodeMAEForMaskedLM"} | {
+    reference.partition(".")[2] for reference in PRETRAINING_CLASSES.values()
+}
+"""What holds the encoder, and of its own only what serves pretraining."""
 
 _DIMENSIONS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 _SHARED_WITH_DECODER = (
@@ -53,9 +59,10 @@ _SHARED_WITH_DECODER = (
 class BarcodeMAEConfig(BertConfig):
     """A `BertConfig` for the encoder, the decoder's dimensions, and how places are masked.
 
-    In memory the model type is `barcodemae`, which is what the Auto classes know it by. The saved `config.json` says
-    `bert` and carries the whole `auto_map`: the same folder loads as BarcodeMAE with `trust_remote_code=True` and as
-    plain `BertModel` without.
+    In memory the model type is `barcodemae`, which is what the Auto classes know it by. The saved `config.json` carries
+    the whole `auto_map`, and says `bert` where plain `BertModel` gives the same `last_hidden_state`: that folder loads
+    as BarcodeMAE with `trust_remote_code=True` and as `BertModel` without. It says `barcodemae` of a tuned model and of
+    a classifier, which no class of `transformers` gives; they refuse to load without `trust_remote_code=True`.
 
     Args:
         k: nucleotides in a token.
@@ -74,6 +81,8 @@ class BarcodeMAEConfig(BertConfig):
         pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
             as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
+        reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
+            None where it is to read them from their first nucleotide.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
         frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
         encoder_stride: of a tuned model, the encoder reads every n-th slot; letters are read at all of them.
@@ -105,6 +114,7 @@ class BarcodeMAEConfig(BertConfig):
     pooled_decoder_coordinates: int = 660
     pooled_decoder_prefixes: list[int] | None = None
     label_ranks: dict[str, int] | None = None
+    reference_frame: str | None = None
     embedding_size: int = 0
     frame_slots: int = 0
     encoder_stride: int = 1
@@ -188,7 +198,12 @@ class BarcodeMAEConfig(BertConfig):
         auto_map = AUTO_MAP | {"AutoModelForPreTraining": PRETRAINING_CLASSES[self.objective]}
         if self.objective != "mae":
             del auto_map["AutoModelForMaskedLM"]  # there is no decoder that could fill in what is missing
-        return super().to_dict() | {"model_type": BertConfig.model_type, "auto_map": auto_map}
+        model_type = BertConfig.model_type if self._is_plain_bert() else self.model_type
+        return super().to_dict() | {"model_type": model_type, "auto_map": auto_map}
+
+    def _is_plain_bert(self) -> bool:
+        has_head = bool(self.embedding_size or self.label_ranks)
+        return not has_head and _ENCODERS.issuperset(self.architectures or ())
 
     @classmethod
     def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

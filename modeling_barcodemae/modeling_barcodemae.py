@@ -10,11 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import initialization
-from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
+    MaskedLMOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
-from .configuration_barcodemae import FIRST_KMER_ID, BarcodeMAEConfig
+from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, BarcodeMAEConfig
 from .masking_barcodemae import (
     Partition,
     choose_places,
@@ -125,6 +130,8 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
     config: BarcodeMAEConfig
     # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^pooled_decoder\.", r"^head\."]  # noqa: RUF012
+    # Losses are means over a batch: Trainer has to divide them by the number of accumulated batches itself.
+    accepts_loss_kwargs = False
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, BarcodeMAEZeroLinear):
@@ -132,15 +139,32 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
         else:
             super()._init_weights(module)
 
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """For those who ask for the size that there is: tokens are the k-mers, and no other size has a meaning.
+
+        Raises:
+            ValueError: it is another size.
+        """
+        if new_num_tokens not in (None, self.config.vocab_size):
+            raise ValueError(
+                f"the vocabulary is the {self.config.vocab_size} tokens of the {self.config.k}-mers and can't be "
+                f"resized; got {new_num_tokens}"
+            )
+        return self.get_input_embeddings()  # type: ignore[return-value]
+
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
-    """The encoder: `BertModel` with a mean over the attended places where BERT has its pooler.
+    """The encoder: `BertModel` with a mean over the known tokens where BERT has its pooler.
 
     Of a tuned model (`config.embedding_size`), `relatives` maps that mean and the letters to an embedding. The encoder
     then reads every `config.encoder_stride`-th slot; in pretraining too it saw but a part of them.
+
+    Args:
+        config: the model's.
+        add_pooling_layer: taken for the sake of callers that know BERT; there is no pooling layer to add or leave out.
     """
 
-    def __init__(self, config: BarcodeMAEConfig):
+    def __init__(self, config: BarcodeMAEConfig, add_pooling_layer: bool = False):
         super().__init__(config, add_pooling_layer=False)
         self.relatives = None
         if config.embedding_size:
@@ -154,47 +178,90 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         for_decoder: bool = False,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Embed barcodes.
 
+        Attention and mean leave out what pretraining never showed to the encoder: padding, unknown k-mers and, but for
+        a model of the objective `mlm`, `[MASK]`, whatever the attention mask says of them.
+
         Args:
             input_ids: `[batch, tokens]`.
-            attention_mask: `[batch, tokens]`, 0 at places that are to be passed over; by default none.
-            position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
+            attention_mask: `[batch, tokens]`, 0 at tokens that are to be passed over as well; by default none.
+            position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0 at the
+                first token that is no padding.
             token_type_ids: `[batch, tokens]`; ours are all 0, as by default.
-            for_decoder: of a tuned model too, give what the decoder takes: the encoder's output at all places as it is.
+            inputs_embeds: `[batch, tokens, hidden]`, in place of `input_ids`, for instance to attribute an output to
+                them. All are taken for known k-mers.
+            for_decoder: what the decoder takes: the encoder's output at all tokens as it is, of a tuned model too. All
+                attended tokens are taken for known k-mers.
             **kwargs: whatever else `BertModel` takes.
 
         Returns:
             `last_hidden_state` `[batch, tokens, hidden]`, of a tuned model `[batch, tokens, embedding_size]`, and as
-            `pooler_output` its mean over the attended places (zero where there is none). Of a tuned model,
-            `hidden_states` and `attentions` are those of the places that the encoder read.
+            `pooler_output` its mean over the known tokens (zero where there is none). What is left out holds that mean
+            in `last_hidden_state`: a mean over all tokens, or over those of the tokenizer's attention mask, is the same
+            again. Of a tuned model, `hidden_states` and `attentions` are those of the tokens that the encoder read.
 
         Raises:
             ValueError: a tuned model got no `input_ids`: embeddings of tokens have no letters.
+            RuntimeError: there are more tokens than the model has positions.
         """
-        head = None if for_decoder else self.relatives
         read: dict[str, Tensor | None] = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "position_ids": position_ids,
             "token_type_ids": token_type_ids,
+            "inputs_embeds": inputs_embeds,
         }
-        if head is not None:
+        kwargs |= {"return_dict": True}
+        if for_decoder:
+            outputs = super().forward(**read, **kwargs)
+            pooled = masked_mean(outputs.last_hidden_state, attention_mask)
+            return BaseModelOutputWithPooling(
+                outputs.last_hidden_state, pooled, outputs.hidden_states, outputs.attentions
+            )
+        given: Tensor = inputs_embeds if input_ids is None else input_ids  # type: ignore[assignment]
+        num_tokens = given.shape[1]
+        if num_tokens > self.config.max_position_embeddings:
+            raise RuntimeError(
+                f"expected at most {self.config.max_position_embeddings} tokens, got {num_tokens}: the tokenizer cuts "
+                "with truncation=True, and BarcodeEmbedder reads longer sequences in windows"
+            )
+        if num_tokens == 0:  # no sequence of the batch is as long as a k-mer
+            nothing = torch.full((len(given), 1), self.config.pad_token_id, device=given.device)  # type: ignore[arg-type]
+            outputs = self(nothing, for_decoder=False, **kwargs)
+            outputs.last_hidden_state = outputs.last_hidden_state[:, :0]
+            return outputs
+        if input_ids is None:
+            known = torch.ones(given.shape[:2], dtype=torch.bool, device=given.device)
+            known = known if attention_mask is None else known & attention_mask.bool()
+        else:
+            known = known_places(input_ids, attention_mask, self.config.pad_token_id)
+            if self.config.objective == "mlm":
+                is_mask = input_ids.eq(MASK_ID)
+                known = known | (is_mask if attention_mask is None else is_mask & attention_mask.bool())
+            read["position_ids"] = counted_positions(input_ids, position_ids, self.config.pad_token_id)
+        read["attention_mask"] = known
+        if self.relatives is None:
+            outputs = super().forward(**read, **kwargs)
+            places = outputs.last_hidden_state
+        else:
             if input_ids is None:
                 raise ValueError("a tuned model reads letters: expected input_ids, got none")
-            read = every_nth_slot(read, self.config.encoder_stride)
-            if position_ids is None:
-                position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
-        outputs = super().forward(**read, **(kwargs | {"return_dict": True}))
-        places = outputs.last_hidden_state
-        if head is not None:
-            places = head(masked_mean(places, read["attention_mask"]), input_ids, position_ids)
+            positions = read["position_ids"]
+            padding = padding_on_the_left(input_ids, self.config.pad_token_id)
+            read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, padding)
+            outputs = super().forward(**read, **kwargs)
+            places = self.relatives(
+                masked_mean(outputs.last_hidden_state, read["attention_mask"]), input_ids, positions
+            )
+        pooled = masked_mean(places, known)
         return BaseModelOutputWithPooling(
-            last_hidden_state=places,
-            pooler_output=masked_mean(places, attention_mask),
+            last_hidden_state=torch.where(known[..., None], places, pooled[:, None]),
+            pooler_output=pooled,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -219,7 +286,7 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
         self, input_ids: Tensor, position_ids: Tensor | None, partition: Partition, **kwargs: Any
     ) -> tuple[BaseModelOutputWithPooling, Tensor]:
         """Encode the kept places: the encoder's output, and `[batch, places]` positions in the order of `partition`."""
-        positions = take_places(counted_positions(input_ids, position_ids), partition.order)
+        positions = take_places(counted_positions(input_ids, position_ids, self.config.pad_token_id), partition.order)
         kept = slice(0, partition.num_kept)
         encoded = self.bert(
             input_ids=take_places(input_ids, partition.order[:, kept]),
@@ -257,6 +324,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         num_kept: int | None = None,
         bases: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Mask, reconstruct, compare.
@@ -274,6 +342,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
                 number where there is nothing to reconstruct. By default the bases of the known k-mers.
             num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch, or its
                 bases where no masked place is reconstructed.
+            return_loss: there for its name and default, by which Trainer knows that there is a loss without labels.
             **kwargs: passed to the encoder.
         """
         config = self.config
@@ -292,7 +361,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         if self.pooled_decoder is not None:
             base_logits = self.pooled_decoder(encoded.pooler_output)
             if bases is None:
-                bases = bases_of_kmers(input_ids, counted_positions(input_ids, position_ids), known, config)
+                positions = counted_positions(input_ids, position_ids, config.pad_token_id)
+                bases = bases_of_kmers(input_ids, positions, known, config)
             base_labels = bases.long().masked_fill((bases < 0) | (bases > 3), -100)
             weight = config.pooled_decoder_weight
             if self.decoder is None:
@@ -336,10 +406,12 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
             input_ids: `[batch, tokens]`, with `[MASK]` or `[UNK]` where a k-mer is to be found.
             attention_mask: `[batch, tokens]`, 0 at places that the barcode lacks.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
-            labels: `[batch, tokens]`, token ids at the places that count, -100 elsewhere.
+            labels: `[batch, tokens]`, ids of the k-mers to be found, -100 elsewhere. Only those count that stand where
+                `input_ids` has no known k-mer, as nothing else is reconstructed.
             **kwargs: passed to the encoder.
 
         Returns:
+            `loss`, the mean cross-entropy over the labels that count, 0 where there is none.
             `logits` `[batch, tokens, vocabulary]`. A known k-mer has all the weight at its own place, so that the
             arg max over the vocabulary is the barcode with its gaps filled. No special token has any.
         """
@@ -353,26 +425,41 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
             raise ValueError("expected a model with a decoder of tokens, got one that was pretrained without")
         scores = self.decoder(encoded.last_hidden_state, positions, partition)
 
+        places = partition.order[:, partition.first_masked :]
+        masked = partition.masked()[:, partition.first_masked :]
+        loss = None
+        if labels is not None:
+            wanted = take_places(labels, places) - FIRST_KMER_ID
+            wanted = wanted.masked_fill(~masked | (wanted < 0) | (wanted >= self.config.num_targets), -100)
+            loss = summed_cross_entropy(scores.flatten(0, 1), wanted.flatten()) / wanted.ge(0).sum().clamp(min=1)
+
         never = torch.finfo(scores.dtype).min
         logits = torch.full((*input_ids.shape, self.config.vocab_size), never, dtype=scores.dtype, device=scores.device)
         logits = logits.scatter(2, input_ids[..., None], 0.0)
         scores = nn.functional.pad(scores, (FIRST_KMER_ID, 1), value=never)
-        places = partition.order[:, partition.first_masked :]
-        masked = partition.masked()[:, partition.first_masked :, None]
-        logits = put_places(torch.where(masked, scores, take_places(logits, places)), places, logits)
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
+        logits = put_places(torch.where(masked[..., None], scores, take_places(logits, places)), places, logits)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
 
 
 class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
-    """A linear classifier on the mean embedding, for instance of species."""
+    """A linear classifier on the mean embedding, for instance of species.
+
+    With `config.label_ranks` it names a barcode at several ranks at once, and a label's score is its log-odds among
+    those of its rank: the sigmoid of it is its probability, and over a rank they sum to 1. `problem_type`
+    "multi_label_classification" tells pipelines so.
+    """
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config)
+        if config.label_ranks is not None:
+            counts = list(config.label_ranks.values())
+            if min(counts, default=0) < 1 or sum(counts) != config.num_labels:
+                raise ValueError(
+                    f"label_ranks must give each rank its share of the {config.num_labels} labels; got {counts}"
+                )
+            config.problem_type = "multi_label_classification"
         self.bert = BarcodeMAEModel(config)
         dropout = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
@@ -400,16 +487,58 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
             **kwargs: passed to the encoder.
 
         Returns:
-            `logits` `[batch, labels]`.
+            `logits` `[batch, labels]`; with `config.label_ranks`, `loss` is the mean cross-entropy over the known taxa.
         """
         encoded = self.bert(input_ids, attention_mask, position_ids, **kwargs)
         logits = self.classifier(self.dropout(encoded.pooler_output))
         loss = None
-        if labels is not None and self.config.label_ranks:
-            loss = cross_entropy_of_ranks(logits, labels, list(self.config.label_ranks.values()))
+        if self.config.label_ranks is not None:
+            counts = list(self.config.label_ranks.values())
+            loss = None if labels is None else cross_entropy_of_ranks(logits, labels, counts)
+            logits = torch.cat([log_odds(scores) for scores in logits.split(counts, dim=1)], dim=1)
         elif labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
         return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
+
+
+class BarcodeMAEForTokenClassification(BarcodeMAEPreTrainedModel):
+    """A linear classifier of each token, for instance of what is an intron."""
+
+    def __init__(self, config: BarcodeMAEConfig):
+        super().__init__(config)
+        self.bert = BarcodeMAEModel(config)
+        dropout = config.classifier_dropout
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
+        self.classifier = nn.Linear(config.pooled_size, config.num_labels)  # type: ignore[arg-type]
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify the tokens of barcodes.
+
+        Args:
+            input_ids: `[batch, tokens]`.
+            attention_mask: `[batch, tokens]`.
+            position_ids: `[batch, tokens]`.
+            labels: `[batch, tokens]` class ids, -100 at tokens that do not count.
+            **kwargs: passed to the encoder.
+
+        Returns:
+            `logits` `[batch, tokens, labels]`. Those of a token that is no known k-mer are of the barcode's mean.
+        """
+        encoded = self.bert(input_ids, attention_mask, position_ids, **kwargs)
+        logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        loss = None if labels is None else self.loss_function(logits, labels, self.config)
+        return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
 
@@ -422,13 +551,16 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def every_nth_slot(tokens: dict[str, Tensor | None], stride: int) -> dict[str, Tensor | None]:
+def every_nth_slot(
+    tokens: dict[str, Tensor | None], stride: int, num_padding: Tensor | None = None
+) -> dict[str, Tensor | None]:
     """The tokens at the slots 0, `stride`, 2 `stride` and so on, whichever column they stand in.
 
     Args:
         tokens: `input_ids`, and `attention_mask`, `position_ids` and the like where there are any, each `[batch,
-            tokens]` or None. Slots are `position_ids`, by default the numbers of the columns.
+            tokens]` or None. Slots are `position_ids`, by default counted from 0 after the padding on the left.
         stride: 1 or more.
+        num_padding: `[batch, 1]`, columns of padding on the left; by default there is none.
 
     Returns:
         The same, `[batch, read]`, each row's tokens in their order. Where rows have different numbers of tokens to
@@ -439,16 +571,26 @@ def every_nth_slot(tokens: dict[str, Tensor | None], stride: int) -> dict[str, T
     slots, attended = tokens.get("position_ids"), tokens.get("attention_mask")
     if slots is None:  # here no shape depends on the data, which is what an exporter can follow
         shape, device = tokens["input_ids"].shape, tokens["input_ids"].device  # type: ignore[union-attr]
-        tokens = tokens | {"position_ids": torch.arange(shape[1], device=device).expand(shape)}
-        return {name: None if values is None else values[:, ::stride] for name, values in tokens.items()}
+        slots = torch.arange(0, shape[1], stride, device=device).expand(shape[0], -1)
+        columns, mask = slots, attended
+        if num_padding is not None:
+            columns = slots + num_padding
+            is_inside = columns < shape[1]
+            columns = columns.clamp(max=shape[1] - 1)
+            mask = is_inside if attended is None else attended.gather(1, columns).bool() & is_inside
+        elif attended is not None:
+            mask = attended.gather(1, columns)
+        others = {name: values for name, values in tokens.items() if name not in ("attention_mask", "position_ids")}
+        read = {name: None if values is None else values.gather(1, columns) for name, values in others.items()}
+        return read | {"attention_mask": mask, "position_ids": slots}
     slots = slots.expand_as(tokens["input_ids"])  # type: ignore[arg-type]
-    read = slots % stride == 0
+    is_read = slots % stride == 0
     if attended is not None:
-        read = read & attended.bool()
-    counts = read.sum(1)
+        is_read = is_read & attended.bool()
+    counts = is_read.sum(1)
     # One column at least: a batch in which no row has a token to read still has a shape.
-    columns = (~read).long().argsort(dim=1, stable=True)[:, : max(1, int(counts.max()))]
-    mask = None if bool((counts == columns.shape[1]).all()) else read.long()
+    columns = (~is_read).long().argsort(dim=1, stable=True)[:, : max(1, int(counts.max()))]
+    mask = None if bool((counts == columns.shape[1]).all()) else is_read.long()
     tokens = tokens | {"position_ids": slots, "attention_mask": mask}
     return {name: None if values is None else values.gather(1, columns) for name, values in tokens.items()}
 
@@ -478,11 +620,17 @@ def letter_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
     return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
 
 
-def counted_positions(input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
-    """`[batch, tokens]`: `position_ids`, by default the numbers of the columns."""
+def counted_positions(input_ids: Tensor, position_ids: Tensor | None, pad_token_id: int | None) -> Tensor:
+    """`[batch, tokens]`: `position_ids`, by default counted from 0 at the first token that is no padding."""
     if position_ids is None:
-        position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        columns = torch.arange(input_ids.shape[1], device=input_ids.device)
+        position_ids = (columns - padding_on_the_left(input_ids, pad_token_id)).clamp(min=0)
     return position_ids.expand_as(input_ids)
+
+
+def padding_on_the_left(input_ids: Tensor, pad_token_id: int | None) -> Tensor:
+    """`[batch, 1]`: how many `[PAD]` stand before each row's first other token."""
+    return input_ids.ne(pad_token_id).cumsum(1).eq(0).sum(1, keepdim=True)  # type: ignore[arg-type]
 
 
 def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
@@ -518,6 +666,12 @@ def cross_entropy_of_ranks(logits: Tensor, labels: Tensor, counts: list[int]) ->
     return torch.stack(losses).sum() / labels.ne(-100).sum().clamp(min=1)
 
 
+def log_odds(scores: Tensor) -> Tensor:
+    """Of each class against all others: its sigmoid is the soft-max of `scores [n, classes]`. In float32, and finite."""
+    of_class = scores.float().log_softmax(1)
+    return of_class - torch.log(-torch.expm1(of_class.clamp(max=-torch.finfo(torch.float32).eps)))
+
+
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy in float32, summed over the rows of `logits [n, targets]` whose label is not -100."""
     return nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
@@ -527,6 +681,7 @@ __all__ = [
     "BarcodeMAEForMaskedLM",
     "BarcodeMAEForPreTraining",
     "BarcodeMAEForSequenceClassification",
+    "BarcodeMAEForTokenClassification",
     "BarcodeMAEModel",
     "BarcodeMAEPreTrainedModel",
 ]
