@@ -1,5 +1,7 @@
 """DNA text to ids, and the place of a barcode on its marker."""
 
+from typing import Any
+
 from .barcode_encoder import BarcodeEncoder, encoder_of
 from .bpe_encoder import BpeEncoder
 from .bpe_tokenizer import train_bpe_tokenizer
@@ -12,6 +14,7 @@ from .strands import orient, reverse_complement
 
 __all__ = [
     "BarcodeEncoder",
+    "BarcodeTokenizer",
     "BpeEncoder",
     "KmerEncoder",
     "PlacedBarcodes",
@@ -27,3 +30,11 @@ __all__ = [
     "reverse_complement",
     "train_bpe_tokenizer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BarcodeTokenizer":  # imports transformers, which is slow, and few need it
+        from .barcode_tokenizer import BarcodeTokenizer
+
+        return BarcodeTokenizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

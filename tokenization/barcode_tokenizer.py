@@ -6,12 +6,10 @@ trusted, and a plain fast tokenizer, which reads every sequence from its first n
 
 import json
 import re
-from bisect import bisect_left
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, models
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, REMOVED_LETTERS, REPLACED_LETTERS, UNK_TOKEN
@@ -21,7 +19,9 @@ from .strands import reverse_complement
 FRAME_FILE = "reference_frame.safetensors"
 """Beside `tokenizer.json`: the marker's reference frame."""
 
-_PLAIN_CLASS = PreTrainedTokenizerFast.__name__
+# In `tokenizer_config.json`, the class for whoever does not trust this code. One that they save goes by its new name,
+# and tells in this way that it read all sequences from their first nucleotide: it goes on to do so.
+_PLAIN_CLASS = "PreTrainedTokenizerFast"
 _NORMALIZED = str.maketrans(REPLACED_LETTERS | dict.fromkeys(REMOVED_LETTERS))
 # Stands for a masked nucleotide while a sequence is placed and turned: no text has this character.
 _MASKED = "\ue000"
@@ -103,6 +103,14 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         )
 
     @classmethod
+    def _from_pretrained(cls, resolved_vocab_files: dict[str, Any], *args: Any, **kwargs: Any) -> "BarcodeTokenizer":
+        file = resolved_vocab_files.get("tokenizer_config_file")
+        saved_as = json.loads(Path(file).read_text(encoding="utf-8")).get("tokenizer_class") if file else None
+        if saved_as != _PLAIN_CLASS:
+            resolved_vocab_files["frame_file"] = kwargs["reference_frame"] = None
+        return super()._from_pretrained(resolved_vocab_files, *args, **kwargs)
+
+    @classmethod
     def convert_to_native_format(cls, trust_remote_code: bool = False, **kwargs: Any) -> dict[str, Any]:
         """All is in `tokenizer.json`, which the constructor reads; the base class would take it apart."""
         return kwargs
@@ -113,6 +121,8 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
 
     @frame.setter
     def frame(self, frame: ReferenceFrame | None) -> None:
+        if frame is not None and not isinstance(self.backend_tokenizer.model, models.WordLevel):
+            raise ValueError("a reference frame has slots for k-mers; expected a tokenizer of k-mers")
         self._frame = frame
         names = [name for name in self.model_input_names if name != "position_ids"]
         self.model_input_names = names if frame is None else [*names, "position_ids"]
@@ -196,21 +206,16 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
 
     def _token_numbers(self, reading: _Reading, offsets: list[tuple[int, int]], attended: list[int]) -> list[int]:
         """Which token of the whole reading each token of a window is; -1 for padding."""
-        if reading.spans is None:
-            first_of = [begin // self._k for (begin, _), is_token in zip(offsets, attended, strict=True) if is_token][:1]
-        else:
-            words = np.diff(reading.spans, axis=1)[:, 0]
-            is_mask = [reading.text.startswith(MASK_TOKEN)]
-            del words, is_mask
-            begins = [match.start() for match in re.finditer(f"{re.escape(MASK_TOKEN)}|.{{{self._k}}}", reading.text)]
-            first_of = [
-                bisect_left(begins, begin) for (begin, _), is_token in zip(offsets, attended, strict=True) if is_token
-            ][:1]
-        first = first_of[0] if first_of else 0
-        numbers, count = [], 0
+        begins = [begin for (begin, _), is_token in zip(offsets, attended, strict=True) if is_token]
+        number = 0
+        if begins and reading.spans is None:
+            number = begins[0] // self._k
+        elif begins:
+            number = len(re.findall(f"{re.escape(MASK_TOKEN)}|.{{{self._k}}}", reading.text[: begins[0]]))
+        numbers = []
         for is_token in attended:
-            numbers.append(first + count if is_token else -1)
-            count += is_token
+            numbers.append(number if is_token else -1)
+            number += is_token
         return numbers
 
     def _offsets(self, sequence: str, reading: _Reading, tokens: list[int]) -> list[tuple[int, int]]:
@@ -257,7 +262,8 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         config = json.loads(file.read_text(encoding="utf-8"))
         # The class that whoever does not trust this code gets, and other languages know.
         config["tokenizer_class"] = _PLAIN_CLASS
-        for note in ("is_local", "local_files_only"):
+        config["model_input_names"] = [name for name in self.model_input_names if name != "position_ids"]
+        for note in ("is_local", "local_files_only"):  # where this one was
             config.pop(note, None)
         if self.frame is not None:
             config["reference_frame"] = self.frame.checksum()

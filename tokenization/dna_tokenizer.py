@@ -1,12 +1,8 @@
-"""What the tokenizers share: special tokens, normalisation of DNA, the class they are handed out in."""
+"""What the tokenizers share: special tokens, and normalisation of DNA."""
 
 import string
-from typing import TYPE_CHECKING
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 MASK_TOKEN = "[MASK]"
 UNK_TOKEN = "[UNK]"
@@ -29,23 +25,3 @@ def dna_tokenizer(model: models.Model, pre_tokenizer: pre_tokenizers.PreTokenize
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.Fuse()
     return tokenizer
-
-
-def wrap_tokenizer(tokenizer: Tokenizer, model_max_length: int) -> "PreTrainedTokenizerFast":
-    """The tokenizer as a plain `transformers` class: a saved one loads with `AutoTokenizer`, no remote code.
-
-    Special tokens that the vocabulary lacks get the next ids.
-    """
-    from transformers import PreTrainedTokenizerFast  # slow to import, and few need it
-
-    specials = [MASK_TOKEN, UNK_TOKEN, PAD_TOKEN]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        mask_token=MASK_TOKEN,
-        unk_token=UNK_TOKEN,
-        pad_token=PAD_TOKEN,
-        model_max_length=model_max_length,
-        model_input_names=["input_ids", "attention_mask"],
-        clean_up_tokenization_spaces=False,
-    )

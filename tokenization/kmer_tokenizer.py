@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Regex, models, pre_tokenizers
 
-from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN, dna_tokenizer, wrap_tokenizer
+from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN, dna_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from .barcode_tokenizer import BarcodeTokenizer
 
 MAX_K = 8
 # With N a size of 6 has 15,625 k-mers; 7 would have more than the plain 8-mers.
@@ -39,7 +39,7 @@ def kmer_vocabulary(k: int = 6, with_n: bool = False) -> dict[str, int]:
     return {token: i for i, token in enumerate([MASK_TOKEN, UNK_TOKEN, *kmers, PAD_TOKEN])}
 
 
-def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int = 512) -> "PreTrainedTokenizerFast":
+def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int = 512) -> "BarcodeTokenizer":
     """Make the tokenizer that cuts DNA into k-mers side by side; no tokens are added at the ends.
 
     Lower case, RNA, gaps (`-`, `.`) and ASCII white space are normalised. A k-mer with any other letter is
@@ -52,12 +52,14 @@ def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int
         model_max_length: tokens to which `truncation=True` cuts.
 
     Returns:
-        A plain `transformers` fast tokenizer; what it saves loads with `AutoTokenizer`, without remote code.
+        A fast tokenizer, whose `frame` can be set; what it saves loads with `AutoTokenizer`, plain without remote code.
 
     Raises:
         ValueError: k is out of range.
     """
+    from .barcode_tokenizer import BarcodeTokenizer  # imports transformers, which is slow, and few need it
+
     model = models.WordLevel(kmer_vocabulary(k, with_n), unk_token=UNK_TOKEN)
     # FixedLength would keep a short tail and call it [UNK].
     kmers = pre_tokenizers.Split(Regex(f".{{{k}}}"), "removed", invert=True)
-    return wrap_tokenizer(dna_tokenizer(model, kmers), model_max_length)
+    return BarcodeTokenizer.wrap(dna_tokenizer(model, kmers), model_max_length)

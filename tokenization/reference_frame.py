@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+try:
+    from scipy.fft import irfft, next_fast_len, rfft
+except ImportError:  # whoever loads a tokenizer from the Hub need not have it; the sums below come out the same
+    from numpy.fft import irfft, rfft
+
+    def next_fast_len(target: int, real: bool = False) -> int:
+        return 1 << (target - 1).bit_length()
+
 
 from .sequences import UNKNOWN, SequenceReader, Sequences, letter_codes
 
@@ -215,16 +223,16 @@ class ReferenceFrame:
             allowed: for each strand, the least and the greatest start that is looked at, of signals of one length.
         """
         lengths = np.array([signal.shape[1] for signal in signals])
-        size = scipy.fft.next_fast_len(int(lengths.max()) + self.length - 1, real=True)
+        size = next_fast_len(int(lengths.max()) + self.length - 1, real=True)
         padded = np.zeros((len(signals), 3, size), np.float32)
         for row, signal in zip(padded, signals, strict=True):
             row[:, : signal.shape[1]] = signal
-        spectra = scipy.fft.rfft(padded)
-        profile = scipy.fft.rfft(self._signal, size)
+        spectra = rfft(padded)
+        profile = rfft(self._signal, size)
         # Correlating the reverse complement is convolving the sequence itself, but for the signs.
         strands = np.stack([profile.conj(), profile * _COMPLEMENT_SIGNS[:, None]])
         products = sum(spectra[:, None, channel] * strands[:, channel] for channel in range(3))
-        totals = scipy.fft.irfft(products, size)
+        totals = irfft(products, size)
         np.rint(totals, out=totals)
         for strand, (least, greatest) in enumerate(allowed or ()):
             starts = _starts(np.arange(size), lengths[0], size)[strand]

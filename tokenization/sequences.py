@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import pyarrow as pa
+
+try:
+    import pyarrow as pa
+except ImportError:  # whoever loads a tokenizer from the Hub need not have it
+    pa = None
 
 from .dna_tokenizer import REMOVED_LETTERS, REPLACED_LETTERS
 
-Sequences: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
+Sequences: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
 
 UNKNOWN = 0x80
 _REMOVED = 0xFF
@@ -28,6 +32,11 @@ def letter_codes(alphabet: str) -> bytes:
     for byte in (*REMOVED_LETTERS.encode(), *range(0x80, 0xC0)):
         table[byte] = _REMOVED
     return bytes(table)
+
+
+def is_arrow(sequences: Sequences) -> bool:
+    """Whether these are an Arrow column."""
+    return pa is not None and isinstance(sequences, pa.Array | pa.ChunkedArray)
 
 
 class Block(NamedTuple):
@@ -81,10 +90,10 @@ class SequenceReader:
                 first = rows.stop
 
 
-def _as_columns(sequences: Sequences) -> list[Sequence[str] | pa.Array]:
+def _as_columns(sequences: Sequences) -> "list[Sequence[str] | pa.Array]":
     if isinstance(sequences, str):
         raise ValueError("expected several sequences, a list or an Arrow column, not a single string")
-    if not isinstance(sequences, pa.Array | pa.ChunkedArray):
+    if not is_arrow(sequences):
         return [sequences]
     try:
         texts = sequences.cast(pa.large_string())
@@ -94,20 +103,20 @@ def _as_columns(sequences: Sequences) -> list[Sequence[str] | pa.Array]:
     return [chunk.fill_null("") if chunk.null_count else chunk for chunk in chunks]
 
 
-def _arrow_bounds(column: pa.Array) -> np.ndarray:
+def _arrow_bounds(column: "pa.Array") -> np.ndarray:
     return np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
 
 
-def _lengths(column: Sequence[str] | pa.Array) -> np.ndarray:
+def _lengths(column: "Sequence[str] | pa.Array") -> np.ndarray:
     if len(column) == 0:
         return np.zeros(0, np.int64)
-    if isinstance(column, pa.Array):
+    if is_arrow(column):
         return np.diff(_arrow_bounds(column))
     return np.fromiter(map(len, column), np.int64, len(column))
 
 
-def _text(column: Sequence[str] | pa.Array) -> bytes:
-    if isinstance(column, pa.Array):
+def _text(column: "Sequence[str] | pa.Array") -> bytes:
+    if is_arrow(column):
         bounds, data = _arrow_bounds(column), column.buffers()[2]
         return data[int(bounds[0]) : int(bounds[-1])].to_pybytes() if data else b""
     return "".join(column).encode("ascii", "replace")

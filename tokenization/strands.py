@@ -1,9 +1,8 @@
 """The two strands of DNA."""
 
 import numpy as np
-import pyarrow as pa
 
-from .sequences import Sequences
+from .sequences import Sequences, is_arrow
 
 _LETTERS, _COMPLEMENTS = "ACGTURYKMBVDH", "TGCAAYRMKVBHD"
 _COMPLEMENT = str.maketrans(_LETTERS + _LETTERS.lower(), _COMPLEMENTS + _COMPLEMENTS.lower())
@@ -24,7 +23,7 @@ def orient(sequences: Sequences, strands: np.ndarray) -> list[str]:
     Raises:
         ValueError: there is not one strand per sequence.
     """
-    if isinstance(sequences, pa.Array | pa.ChunkedArray):
+    if is_arrow(sequences):
         sequences = sequences.fill_null("").to_pylist()
     texts = list(sequences)
     if len(texts) != len(strands):

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from safetensors import safe_open
 
 import modeling_barcodemae
+import tokenization_barcodemae
 from barcodemae import checkpoints
 from barcodemae.checkpoints.loading import WEIGHTS_FILE
 from barcodemae.cli.command import run_command
@@ -78,11 +79,16 @@ def ship(run: Path, name: str, repository: str) -> None:
 
 
 def _write_references(folder: Path) -> None:
-    """A file for each module that `auto_map` names, which takes its classes from the package."""
-    classes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["auto_map"].values()
-    for module in {name.partition(".")[0] for name in classes}:
-        reference = _REFERENCE.format(module=modeling_barcodemae.__name__)
-        (folder / f"{module}.py").write_text(reference, encoding="utf-8")
+    """A file for each module that an `auto_map` names, which takes its classes from the package."""
+    of_model, of_tokenizer = (
+        json.loads((folder / file).read_text(encoding="utf-8"))["auto_map"]
+        for file in ("config.json", "tokenizer_config.json")
+    )
+    modules = {name.partition(".")[0]: modeling_barcodemae for name in of_model.values()}
+    modules[of_tokenizer["AutoTokenizer"][0].partition(".")[0]] = tokenization_barcodemae
+    for name, package in modules.items():
+        reference = _REFERENCE.format(module=package.__name__)
+        (folder / f"{name}.py").write_text(reference, encoding="utf-8")
 
 
 def _read_manifest(room: Path) -> Manifest:

@@ -1,5 +1,6 @@
 """A checkpoint: one folder, or Hub repository, with model, tokenizer, reference frame and model code."""
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.checkpoints.files import (
@@ -25,7 +26,7 @@ from barcodemae.checkpoints.sentence_transformers import write_sentence_transfor
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_whole
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
-from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, build_kmer_tokenizer, encoder_of
+from tokenization_barcodemae import BarcodeEncoder, BarcodeTokenizer, ReferenceFrame, build_kmer_tokenizer, encoder_of
 
 __all__ = [
     "FRAME_FILE",
@@ -46,13 +47,13 @@ class Checkpoint:
 
     Attributes:
         model: in evaluation mode.
-        tokenizer: as saved.
+        tokenizer: with the frame.
         encoder: does the same for many barcodes at once.
         frame: the marker's reference frame, or None where the model was trained without.
     """
 
     model: BarcodeMAEModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: BarcodeTokenizer
     encoder: BarcodeEncoder
     frame: ReferenceFrame | None
 
@@ -61,26 +62,28 @@ def save_checkpoint(
     folder: Path,
     model: PreTrainedModel,
     frame: ReferenceFrame | None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
+    tokenizer: BarcodeTokenizer | None = None,
 ) -> None:
     """Write a checkpoint that loads anywhere: each file is complete when its name appears.
 
     Args:
         folder: is made where it does not exist; what else lies in it stays.
         model: any of the family.
-        frame: stored beside the model.
-        tokenizer: by default the plain k-mer tokenizer of the model's k.
+        frame: which its barcodes are placed on, or None. It is stored beside the model, whose configuration says so.
+        tokenizer: by default the k-mer tokenizer of the model's k; it is saved with the frame.
     """
     config: Any = model.config
     if tokenizer is None:
         tokenizer = build_kmer_tokenizer(config.k, model_max_length=config.max_position_embeddings)
+    tokenizer = copy(tokenizer)
+    tokenizer.frame = frame
+    if hasattr(config, "reference_frame"):  # a Mamba-2's configuration is not ours
+        config.reference_frame = None if frame is None else frame.checksum()
     with written_whole(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        width = getattr(config, "pooled_size", config.hidden_size)  # a Mamba-2's configuration is not ours
+        width = getattr(config, "pooled_size", config.hidden_size)
         write_sentence_transformers_files(scratch, width, tokenizer.model_max_length)
-        if frame is not None:
-            frame.save(scratch / FRAME_FILE)
 
 
 def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
@@ -92,7 +95,8 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         use_frame: false leaves the reference frame out.
 
     Raises:
-        CheckpointError: it is missing, incomplete, broken, or no BarcodeMAE checkpoint.
+        CheckpointError: it is missing, incomplete, broken, or no BarcodeMAE checkpoint; its reference frame, which it
+            was trained with, is not there, and `use_frame` is not false.
     """
     place = find_checkpoint(name)
     if "/" not in str(place) and not Path(place).is_dir():
@@ -117,6 +121,15 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
             f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as config.json has it, "
             f"got one of {encoder.vocab_size} with k = {encoder.k}"
         )
+    found = None if frame is None else frame.checksum()
+    is_needed = config.reference_frame is not None or config.frame_slots > 0
+    if use_frame and is_needed and (frame is None or config.reference_frame not in (None, found)):
+        raise CheckpointError(
+            f"{name}: expected the reference frame that it was trained with, found "
+            f"{'another one' if frame else 'none'} as {FRAME_FILE}: copy that file from the checkpoint that this one "
+            "was made of, or set use_frame=False to read barcodes from their first nucleotide"
+        )
+    tokenizer.frame = frame
     return Checkpoint(model.eval(), tokenizer, encoder, frame)
 
 
@@ -175,18 +188,12 @@ def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights:
             raise ValueError(f"expected {name} of {tuple(value.shape)}, as {CONFIG_FILE} has it, got {found}")
 
 
-def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> Any:
-    """A tokenizer of a folder or a Hub repository, as it can be saved again: without a note of where it was.
+def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> BarcodeTokenizer:
+    """A tokenizer of a folder or a Hub repository, without a reference frame. No code of it is run.
 
     Raises:
-        OSError, ValueError: there is none, it is broken, or it needs code of its own.
+        OSError, ValueError: a file is missing or broken.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        raise ValueError("the tokenizer needs code of its own, which is never run") from error
-    for note in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(note, None)
+    tokenizer = BarcodeTokenizer.from_pretrained(name, revision=revision, reference_frame=None)
+    tokenizer.frame = None
     return tokenizer

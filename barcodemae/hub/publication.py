@@ -1,30 +1,25 @@
 """What a Hub repository receives of a checkpoint: chosen by name, and searched for what is nobody else's business."""
 
 import importlib.metadata
-import json
 import re
 import shutil
 from pathlib import Path
 
-from transformers.dynamic_module_utils import get_relative_imports
+from transformers.dynamic_module_utils import get_relative_import_files
 
-import modeling_barcodemae
 import tokenization_barcodemae
-from barcodemae.checkpoints import is_shipped
 from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
-from barcodemae.checkpoints.loading import WEIGHTS_FILE, load_checkpoint
+from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint
 from barcodemae.errors import CheckpointError
 from barcodemae.hub import handler
 from barcodemae.hub.card import render_card
 from barcodemae.hub.private import refuse_links, refuse_private
-from tokenization_barcodemae import KmerEncoder
+from modeling_barcodemae import BarcodeMAEConfig, modeling_barcodemae
+from tokenization_barcodemae import KmerEncoder, barcode_tokenizer
 
 # As patterns of `Path.glob`. Whatever else lies in the folder (states to resume from, TensorBoard files, run.yaml with
 # its paths) stays at home.
 _NEEDED = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
@@ -33,7 +28,6 @@ _NEEDED = (
 # One file, or as many as `transformers` wrote of a large model, with their index.
 _WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
 _OPTIONAL = (
-    "reference_frame.safetensors",
     "training.json",
     "tuning.json",
     "metrics.jsonl",
@@ -44,13 +38,25 @@ _OPTIONAL = (
     "onnx/export.json",
 )
 
-# Of these, those that the classes of a checkpoint need, which the other two name.
-_CODE = "*_barcodemae.py"
-_CODE_NAMED_IN = ("config.json", "tokenizer_config.json")
 _HANDLER, _REQUIREMENTS, _CARD = "handler.py", "requirements.txt", "README.md"
 _PACKAGE = f"{tokenization_barcodemae.__name__}/*.py"
 
-PUBLISHED = (*_NEEDED, *_WEIGHTS, *_OPTIONAL, _CODE, _HANDLER, _REQUIREMENTS, _CARD, _PACKAGE)
+# What is loaded, and saved again with the code of this package.
+_SAVED_AGAIN = ("config.json", "tokenizer.json", "tokenizer_config.json", FRAME_FILE)
+
+
+def _with_imports(module: str | None) -> list[Path]:
+    """The file of a module, and those that it imports, as `transformers` follows them."""
+    return [Path(file) for file in (module, *get_relative_import_files(module)) if file]
+
+
+_CODE = sorted({*_with_imports(modeling_barcodemae.__file__), *_with_imports(barcode_tokenizer.__file__)})
+
+PUBLISHED = (
+    *(*_NEEDED, *_WEIGHTS, *_OPTIONAL, *_SAVED_AGAIN),
+    *("*_barcodemae.py", *(file.name for file in _CODE)),
+    *(_HANDLER, _REQUIREMENTS, _CARD, _PACKAGE),
+)
 """All that a push writes or once wrote; of it, what a new push lacks is removed from the repository."""
 
 # What handler.py and the tokenization package import; torch is an endpoint's own.
@@ -72,11 +78,11 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """
     if not checkpoint.is_dir():  # else it would be looked for on the Hub
         raise CheckpointError(f"{checkpoint}: expected the folder of a checkpoint")
-    chosen = [file for pattern in (*_NEEDED, *_WEIGHTS, *_OPTIONAL, _CODE) for file in sorted(checkpoint.glob(pattern))]
+    patterns = (*_NEEDED, *_WEIGHTS, *_OPTIONAL, *_SAVED_AGAIN)
+    chosen = [file for pattern in patterns for file in sorted(checkpoint.glob(pattern))]
     refuse_links(checkpoint, chosen)
-    _refuse_others(checkpoint)
-    # A checkpoint that comes with the package has its code there.
-    code = Path(modeling_barcodemae.__file__).parent if is_shipped(checkpoint) else checkpoint
+    loaded = load_checkpoint(checkpoint)
+    _refuse_others(checkpoint, loaded)
     for pattern in _NEEDED + _OPTIONAL:
         files = sorted(checkpoint.glob(pattern))
         if not files and pattern not in _OPTIONAL:
@@ -87,40 +93,21 @@ def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     index = [checkpoint / WEIGHTS_INDEX_FILE] if len(weights) > 1 else []
     for file in [*weights, *index]:
         _copy(file, folder / file.name)
-    for name in _code_files(checkpoint, code):
-        _copy(code / name, folder / name)
+    # The code is that which the checkpoint was loaded with here, whatever it was trained with.
+    config = BarcodeMAEConfig.from_pretrained(checkpoint)
+    config.reference_frame = None if loaded.frame is None else loaded.frame.checksum()
+    config.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)  # with the reference frame
+    for file in _CODE:
+        _copy(file, folder / file.name)
     (folder / _CARD).write_text(render_card(checkpoint, repository), encoding="utf-8")
     _add_handler(folder)
     published = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     refuse_private(published, checkpoint, "checkpoint")
 
 
-def _code_files(checkpoint: Path, code: Path) -> list[str]:
-    """The modules that the checkpoint's files name, and those that these import, as `transformers` follows them.
-
-    Raises:
-        CheckpointError: one is missing.
-    """
-    described = (json.loads((checkpoint / file).read_text(encoding="utf-8")) for file in _CODE_NAMED_IN)
-    classes = [named for one in described for entry in one.get("auto_map", {}).values() for named in _each(entry)]
-    found: set[str] = set()
-    expected = {named.rpartition("--")[2].partition(".")[0] for named in classes}
-    while expected:
-        module = expected.pop()
-        if not (module.isidentifier() and (code / f"{module}.py").is_file()):
-            raise CheckpointError(f"{checkpoint}: expected {module}.py in it, found none")
-        found.add(module)
-        expected |= set(get_relative_imports(code / f"{module}.py")) - found
-    return sorted(f"{module}.py" for module in found)
-
-
-def _each(entry: str | list[str | None]) -> list[str]:
-    return [entry] if isinstance(entry, str) else [named for named in entry if named]
-
-
-def _refuse_others(checkpoint: Path) -> None:
+def _refuse_others(checkpoint: Path, loaded: Checkpoint) -> None:
     """What is published is a masked autoencoder of k-mers: card and handler speak of nothing else."""
-    loaded = load_checkpoint(checkpoint)
     config = loaded.model.config
     if config.objective != "mae" or config.label_ranks is not None or not isinstance(loaded.encoder, KmerEncoder):
         kind = "classification" if config.label_ranks is not None else config.objective
