@@ -6,6 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
 
 MASK_ID = 0
+UNKNOWN_ID = 1
 FIRST_KMER_ID = 2  # `[MASK]` is 0 and `[UNK]` is 1, as published; `[PAD]` is the last id
 NUM_SPECIAL_TOKENS = 3
 
@@ -81,6 +82,8 @@ class BarcodeMAEConfig(BertConfig):
         pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
             as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
         label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
+        attends_unknown: whether `[UNK]` is attended to, as in published checkpoints, which were trained with it; others
+            leave unknown k-mers out.
         reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
             None where it is to read them from their first nucleotide.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
@@ -114,6 +117,7 @@ class BarcodeMAEConfig(BertConfig):
     pooled_decoder_coordinates: int = 660
     pooled_decoder_prefixes: list[int] | None = None
     label_ranks: dict[str, int] | None = None
+    attends_unknown: bool = False
     reference_frame: str | None = None
     embedding_size: int = 0
     frame_slots: int = 0

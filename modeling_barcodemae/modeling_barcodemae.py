@@ -5,6 +5,8 @@ kept, the decoder, the objective; and, for a tuned model, the map by which the c
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +20,9 @@ from transformers.modeling_outputs import (
 )
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.hub import cached_file
 
-from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, BarcodeMAEConfig
+from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, UNKNOWN_ID, BarcodeMAEConfig
 from .masking_barcodemae import (
     Partition,
     choose_places,
@@ -28,6 +31,10 @@ from .masking_barcodemae import (
     take_places,
 )
 from .pooled_decoder_barcodemae import BarcodeMAEPooledDecoder, BarcodeMAEZeroLinear
+
+_FRAME_FILE = "reference_frame.safetensors"
+_TOKENIZER_CODE = ("barcode_tokenizer.py", "dna_tokenizer.py", "reference_frame.py", "sequences.py", "strands.py")
+_TOKENIZER_PACKAGE = "tokenization_barcodemae"
 
 
 @dataclass
@@ -130,6 +137,7 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
     config: BarcodeMAEConfig
     # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^pooled_decoder\.", r"^head\."]  # noqa: RUF012
+    _companions: dict[str, bytes] = {}  # noqa: RUF012
     # Losses are means over a batch: Trainer has to divide them by the number of accumulated batches itself.
     accepts_loss_kwargs = False
 
@@ -138,6 +146,30 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
             initialization.zeros_(module.weight)
         else:
             super()._init_weights(module)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As of any model; what lies beside the weights and belongs to them is remembered, for `save_pretrained`."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if pretrained_model_name_or_path is not None:
+            model._companions = _read_companions(pretrained_model_name_or_path, kwargs)
+        return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """As of any model, and the reference frame and the tokenizer's code with it.
+
+        A tokenizer that was loaded without trust saves neither, and the model would be left without its frame.
+        """
+        super().save_pretrained(save_directory, *args, **kwargs)
+        has_frame = self.config.reference_frame is not None or self.config.frame_slots > 0
+        if has_frame and kwargs.get("is_main_process", True):
+            for name, content in self._companions.items():
+                (Path(save_directory) / name).write_bytes(content)
+        if push_to_hub:
+            names = ("token", "private", "revision", "create_pr", "commit_message", "tags")
+            options = {name: kwargs[name] for name in names if name in kwargs}
+            self.push_to_hub(kwargs.get("repo_id", Path(save_directory).name), **options)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Embedding:
         """For those who ask for the size that there is: tokens are the k-mers, and no other size has a meaning.
@@ -184,8 +216,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     ) -> BaseModelOutputWithPooling:
         """Embed barcodes.
 
-        Attention and mean leave out what pretraining never showed to the encoder: padding, unknown k-mers and, but for
-        a model of the objective `mlm`, `[MASK]`, whatever the attention mask says of them.
+        Attention and mean leave out what pretraining never showed to the encoder, whatever the attention mask says of
+        it: padding, `[UNK]` (but with `config.attends_unknown`) and `[MASK]` (but with the objective `mlm`).
 
         Args:
             input_ids: `[batch, tokens]`.
@@ -237,13 +269,11 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             return outputs
         if input_ids is None:
             known = torch.ones(given.shape[:2], dtype=torch.bool, device=given.device)
-            known = known if attention_mask is None else known & attention_mask.bool()
         else:
-            known = known_places(input_ids, attention_mask, self.config.pad_token_id)
-            if self.config.objective == "mlm":
-                is_mask = input_ids.eq(MASK_ID)
-                known = known | (is_mask if attention_mask is None else is_mask & attention_mask.bool())
+            known = self._readable(input_ids)
             read["position_ids"] = counted_positions(input_ids, position_ids, self.config.pad_token_id)
+        if attention_mask is not None:
+            known = known & attention_mask.bool()
         read["attention_mask"] = known
         if self.relatives is None:
             outputs = super().forward(**read, **kwargs)
@@ -265,6 +295,15 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _readable(self, input_ids: Tensor) -> Tensor:
+        """`[batch, tokens]`, true at tokens that the encoder was trained to read."""
+        readable = known_places(input_ids, None, self.config.pad_token_id)
+        if self.config.attends_unknown:
+            readable = readable | input_ids.eq(UNKNOWN_ID)
+        if self.config.objective == "mlm":
+            readable = readable | input_ids.eq(MASK_ID)
+        return readable
 
 
 class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
@@ -543,6 +582,22 @@ class BarcodeMAEForTokenClassification(BarcodeMAEPreTrainedModel):
         )
 
 
+def _read_companions(place: Any, options: dict[str, Any]) -> dict[str, bytes]:
+    """The reference frame and the code of the tokenizer, by name, of a folder or a Hub repository."""
+    hub_options = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+    options = {name: options[name] for name in hub_options if options.get(name) is not None}
+    options |= {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    frame_file = cached_file(place, _FRAME_FILE, **options)
+    if frame_file is None:
+        return {}
+    files = {_FRAME_FILE: frame_file}
+    # Where our packages are installed, it is their code that a model is saved with.
+    package = find_spec(_TOKENIZER_PACKAGE) if __name__.startswith("modeling_barcodemae.") else None
+    for name in _TOKENIZER_CODE:
+        files[name] = cached_file(place, name, **options) if package is None else Path(package.origin).parent / name
+    return {name: Path(file).read_bytes() for name, file in files.items() if file is not None}
+
+
 def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Mean of `hidden [batch, tokens, hidden]` over attended places; zero where a row has none."""
     if attention_mask is None:
@@ -667,7 +722,7 @@ def cross_entropy_of_ranks(logits: Tensor, labels: Tensor, counts: list[int]) ->
 
 
 def log_odds(scores: Tensor) -> Tensor:
-    """Of each class against all others: its sigmoid is the soft-max of `scores [n, classes]`. In float32, and finite."""
+    """Of each class against all others, float32 and finite: its sigmoid is the soft-max of `scores [n, classes]`."""
     of_class = scores.float().log_softmax(1)
     return of_class - torch.log(-torch.expm1(of_class.clamp(max=-torch.finfo(torch.float32).eps)))
 

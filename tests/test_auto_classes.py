@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     BertModel,
 )
@@ -24,6 +25,7 @@ from modeling_barcodemae import (
     BarcodeMAEForMaskedLM,
     BarcodeMAEForPreTraining,
     BarcodeMAEForSequenceClassification,
+    BarcodeMAEForTokenClassification,
     BarcodeMAEModel,
 )
 from tokenization_barcodemae import build_kmer_tokenizer
@@ -33,6 +35,7 @@ AUTO_CLASSES = {
     AutoModelForPreTraining: BarcodeMAEForPreTraining,
     AutoModelForMaskedLM: BarcodeMAEForMaskedLM,
     AutoModelForSequenceClassification: BarcodeMAEForSequenceClassification,
+    AutoModelForTokenClassification: BarcodeMAEForTokenClassification,
 }
 
 

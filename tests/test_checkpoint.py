@@ -36,8 +36,19 @@ def test_files_are_replaced_whole_and_nothing_is_left_beside_them(copy):
 
 def test_frame_can_be_left_out(checkpoint, copy):
     assert load_checkpoint(checkpoint, use_frame=False).frame is None
+    save_checkpoint(copy / "another", load_checkpoint(copy).model, None)
+    assert load_checkpoint(copy / "another").frame is None
+
+
+def test_a_frame_that_was_lost_or_exchanged_is_told(copy):
+    another = ReferenceFrame(ReferenceFrame.coi().profile[1:], 10)
+    another.save(copy / FRAME_FILE)
+    with pytest.raises(CheckpointError, match="expected the reference frame that it was trained with, found another"):
+        load_checkpoint(copy)
     (copy / FRAME_FILE).unlink()
-    assert load_checkpoint(copy).frame is None
+    with pytest.raises(CheckpointError, match="expected the reference frame that it was trained with, found none"):
+        load_checkpoint(copy)
+    assert load_checkpoint(copy, use_frame=False).frame is None
 
 
 def edit_config(folder, **values):

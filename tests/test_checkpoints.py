@@ -177,7 +177,8 @@ def test_a_folder_goes_before_a_shipped_name_but_not_before_the_default(shipped,
     assert weights_sha256(DEFAULT) == sha256(shipped / DEFAULT / WEIGHTS_FILE)
     place = shutil.copytree(shipped / DEFAULT, tmp_path / DEFAULT)
     (place / FRAME_FILE).unlink()
-    assert BarcodeEmbedder.from_pretrained(DEFAULT).frame is None
+    with pytest.raises(CheckpointError, match="expected the reference frame that it was trained with, found none"):
+        BarcodeEmbedder.from_pretrained(DEFAULT)
     assert BarcodeEmbedder.from_pretrained().frame is not None
     (place / WEIGHTS_FILE).unlink()
     with pytest.raises(CheckpointError, match="found none"):
@@ -265,10 +266,14 @@ def test_shipping_copies_all_but_code_and_plots(run, room):
     left_out = {"run.yaml", "onnx/model.onnx", "evaluation/report.md"}
     copied = {name for name in files_in(run) if not name.endswith(".py")} - left_out
     found = files_in(room / "small")
-    references = {"configuration_barcodemae.py", "modeling_barcodemae.py"}
-    assert found.keys() == copied | references | {"README.md"}
-    for name in references:
-        assert "import modeling_barcodemae" in found[name].read_text()
+    references = {
+        "configuration_barcodemae.py": "modeling_barcodemae",
+        "modeling_barcodemae.py": "modeling_barcodemae",
+        "barcode_tokenizer.py": "tokenization_barcodemae",
+    }
+    assert found.keys() == copied | references.keys() | {"README.md"}
+    for name, package in references.items():
+        assert f"import {package}" in found[name].read_text()
     assert all(found[name].read_bytes() == (run / name).read_bytes() for name in copied)
     assert files_in(room).keys() == {f"small/{name}" for name in found} | {MANIFEST_FILE}
     assert found["README.md"].read_text() == render_card(room / "small", REPOSITORY)
@@ -290,10 +295,10 @@ def test_shipping_again_replaces_one_and_keeps_the_others(run, room):
         shipping.ship(run, name, REPOSITORY)
     before = json.loads((room / MANIFEST_FILE).read_text())
     assert before["one"][WEIGHTS_FILE] == {"bytes": (run / WEIGHTS_FILE).stat().st_size, "sha256": weights_sha256(run)}
-    (run / FRAME_FILE).unlink()
+    (run / "metrics.jsonl").unlink()
     shipping.ship(run, "one", REPOSITORY)
     manifest = json.loads((room / MANIFEST_FILE).read_text())
-    assert before["one"].keys() - manifest["one"].keys() == {FRAME_FILE}
+    assert before["one"].keys() - manifest["one"].keys() == {"metrics.jsonl"}
     assert manifest["two"] == before["two"]
     assert files_in(room / "one").keys() == manifest["one"].keys()
 

@@ -17,7 +17,7 @@ from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.publication import assemble
-from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEModel
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import reverse_complement
 
 # Loads the handler as the toolkit of Inference Endpoints does (huggingface-inference-toolkit 0.5.6, utils.py and
@@ -183,10 +183,16 @@ def test_without_the_frame_sequences_are_read_from_their_first_nucleotide(handle
 
 
 def test_a_repository_without_a_frame(checkpoint, barcodes, tmp_path):
-    shutil.copytree(checkpoint, tmp_path / "copy", ignore=shutil.ignore_patterns("reference_frame.safetensors"))
+    save_checkpoint(tmp_path / "copy", BarcodeMAEForPreTraining.from_pretrained(checkpoint), None)
     embedder = BarcodeEmbedder.from_pretrained(tmp_path / "copy", device="cpu", dtype=torch.float32)
     got = EndpointHandler(str(tmp_path / "copy"))({"inputs": barcodes[:3]})
     np.testing.assert_allclose(got, embedder.encode(barcodes[:3]), atol=1e-5)
+
+
+def test_a_repository_that_lost_its_frame_is_refused(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "copy", ignore=shutil.ignore_patterns("reference_frame.safetensors"))
+    with pytest.raises(ValueError, match=r"expected reference_frame\.safetensors, .* found none"):
+        EndpointHandler(str(tmp_path / "copy"))
 
 
 def test_guesses_are_those_of_the_fill_mask_pipeline(handler, checkpoint, barcodes):

@@ -16,7 +16,7 @@ from modeling_barcodemae import (
     BarcodeMAEForSequenceClassification,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks
+from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks, log_odds
 
 UNK, FIRST = 1, 2
 
@@ -463,4 +463,19 @@ class TestRanks:
         model = BarcodeMAEForSequenceClassification(config).eval()
         ids, labels = torch.tensor([[3, 4, 5], [6, 7, 8]]), torch.tensor([[0, 2], [1, -100]])
         outputs = model(ids, labels=labels)
-        torch.testing.assert_close(outputs.loss, cross_entropy_of_ranks(outputs.logits, labels, [2, 3]))
+        scores = model.classifier(model.bert(ids).pooler_output)
+        torch.testing.assert_close(outputs.loss, cross_entropy_of_ranks(scores, labels, [2, 3]))
+        # As a pipeline reads them: the sigmoid of a label's score is its probability within its rank.
+        of_ranks = torch.cat([of_rank.softmax(1) for of_rank in scores.split([2, 3], 1)], 1)
+        torch.testing.assert_close(outputs.logits.sigmoid(), of_ranks)
+        assert model.config.problem_type == "multi_label_classification"
+
+    def test_log_odds_by_hand_and_where_one_class_has_all(self):
+        found = log_odds(torch.tensor([[0.0, 2.0], [200.0, -200.0]]))
+        torch.testing.assert_close(found[0], torch.tensor([-2.0, 2.0]))
+        assert found.isfinite().all()
+
+    def test_ranks_share_out_all_labels(self):
+        config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=6)
+        with pytest.raises(ValueError, match=r"its share of the 6 labels; got \[2, 3\]"):
+            BarcodeMAEForSequenceClassification(config)

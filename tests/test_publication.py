@@ -30,6 +30,11 @@ ALWAYS = {
     "modules.json",
     "pooled_decoder_barcodemae.py",
     "reference_frame.safetensors",
+    "barcode_tokenizer.py",
+    "dna_tokenizer.py",
+    "reference_frame.py",
+    "sequences.py",
+    "strands.py",
     "requirements.txt",
     "sentence_bert_config.json",
     "tokenizer.json",
@@ -82,7 +87,7 @@ def test_an_endpoint_installs_what_the_handler_imports(run, repository):
 
 
 @pytest.mark.parametrize(
-    "name", ["modules.json", "1_Pooling/config.json", "masking_barcodemae.py", "modeling_barcodemae.py"]
+    "name", ["modules.json", "1_Pooling/config.json", "model.safetensors", "reference_frame.safetensors"]
 )
 def test_an_incomplete_checkpoint_is_refused(run, repository, name):
     (run / name).unlink()

@@ -124,6 +124,8 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         if frame is not None and not isinstance(self.backend_tokenizer.model, models.WordLevel):
             raise ValueError("a reference frame has slots for k-mers; expected a tokenizer of k-mers")
         self._frame = frame
+        # Without one, there is nothing that a plain fast tokenizer would not do as well: no code is saved.
+        self._auto_class = None if frame is None else "AutoTokenizer"
         names = [name for name in self.model_input_names if name != "position_ids"]
         self.model_input_names = names if frame is None else [*names, "position_ids"]
         # The k-mer of all A is the longest such token.
@@ -265,7 +267,10 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         config["model_input_names"] = [name for name in self.model_input_names if name != "position_ids"]
         for note in ("is_local", "local_files_only"):  # where this one was
             config.pop(note, None)
-        if self.frame is not None:
+        if self.frame is None:
+            for name in ("auto_map", "reference_frame"):
+                config.pop(name, None)
+        else:
             config["reference_frame"] = self.frame.checksum()
             frame_file = Path(save_directory) / FRAME_FILE
             self.frame.save(frame_file)
@@ -273,7 +278,5 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         file.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return saved
 
-
-BarcodeTokenizer.register_for_auto_class()
 
 __all__ = ["FRAME_FILE", "BarcodeTokenizer"]

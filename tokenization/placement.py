@@ -62,6 +62,7 @@ def encode_barcodes(
     max_tokens: int | None,
     free: np.ndarray | None = None,
     offsets: np.ndarray | None = None,
+    keep_unknown: bool = False,
 ) -> dict[str, np.ndarray]:
     """Known k-mers and their positions: what the encoder may see, with nothing between.
 
@@ -72,6 +73,7 @@ def encode_barcodes(
         free: `[n]`, barcodes to read freely although they are placed: k-mers are cut, and positions counted, from the
             first nucleotide. Barcodes that are not placed are always read so.
         offsets: `[n]` nucleotides to cut off the front of those that are read freely.
+        keep_unknown: keep the k-mers with an unknown letter where a barcode has others, for a model that reads them.
 
     Returns:
         `input_ids`, `attention_mask`, `position_ids`, each int64 `[n, tokens]`. Each row's known k-mers stand first;
@@ -89,7 +91,7 @@ def encode_barcodes(
                 starts=chosen.starts if placed else None,
                 max_length=chosen.num_slots if placed else max_tokens,
             )
-            parts.append((rows, _known_places_first(encoding, encoder)))
+            parts.append((rows, _known_places_first(encoding, encoder, keep_unknown)))
     width = max((part["input_ids"].shape[1] for _, part in parts), default=0)
     merged = {
         name: np.full((len(barcodes), width), filler, np.int64)
@@ -101,9 +103,13 @@ def encode_barcodes(
     return merged
 
 
-def _known_places_first(encoding: dict[str, np.ndarray], encoder: BarcodeEncoder) -> dict[str, np.ndarray]:
+def _known_places_first(
+    encoding: dict[str, np.ndarray], encoder: BarcodeEncoder, keep_unknown: bool
+) -> dict[str, np.ndarray]:
     ids = encoding["input_ids"]
     known = (encoding["attention_mask"] == 1) & (ids != encoder.unk_token_id) & (ids != encoder.pad_token_id)
+    if keep_unknown:
+        known |= known.any(1, keepdims=True) & (ids == encoder.unk_token_id)
     counts = known.sum(1)
     width = int(counts.max(initial=0))
     order = np.argsort(~known, axis=1, kind="stable")[:, :width]

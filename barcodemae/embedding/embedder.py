@@ -197,12 +197,14 @@ class BarcodeEmbedder:
         return group_by_length(lengths, self._max_tokens * self.k, _LONG_LETTERS)
 
     def _readings(self, barcodes: PlacedBarcodes, average_offsets: bool) -> Iterator[dict[str, np.ndarray]]:
+        attends_unknown = self.model.config.attends_unknown
         if not average_offsets:
-            yield encode_barcodes(self.encoder, barcodes, None)
+            yield encode_barcodes(self.encoder, barcodes, None, keep_unknown=attends_unknown)
             return
         free = np.ones(len(barcodes), bool)
         for offset in range(self.k):
-            yield encode_barcodes(self.encoder, barcodes, None, free, np.full(len(barcodes), offset))
+            offsets = np.full(len(barcodes), offset)
+            yield encode_barcodes(self.encoder, barcodes, None, free, offsets, attends_unknown)
 
     @torch.inference_mode()
     def _pool(

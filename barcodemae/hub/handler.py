@@ -82,6 +82,8 @@ class EndpointHandler:
         self.encoder = encoder_of(self.tokenizer)
         frame_file = folder / "reference_frame.safetensors"
         self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None
+        if self.frame is None and (model.config.reference_frame or model.config.frame_slots):
+            raise ValueError(f"{folder}: expected {frame_file.name}, which the model was trained with, found none")
 
     def __call__(self, data: dict[str, Any]) -> list[Any]:
         """Answer a request.
@@ -122,7 +124,9 @@ class EndpointHandler:
     def _embed(self, names: list[str], sequences: list[str], frame: ReferenceFrame | None) -> np.ndarray:
         config = self.model.config
         barcodes = place_barcodes(sequences, frame, self.encoder.k)
-        encoding = encode_barcodes(self.encoder, barcodes, config.max_position_embeddings)
+        encoding = encode_barcodes(
+            self.encoder, barcodes, config.max_position_embeddings, keep_unknown=config.attends_unknown
+        )
         lengths = encoding["attention_mask"].sum(1)
         if (lengths == 0).any():
             raise ValueError(

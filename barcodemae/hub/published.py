@@ -65,7 +65,7 @@ def _to_ours(published: PublishedModel) -> BarcodeMAEModel:
     words = state["embeddings.word_embeddings.weight"]
     unknown = published.first_kmer - 1
     words = torch.cat([words[:1], words[unknown:], torch.zeros_like(words[:1])])
-    model = BarcodeMAEModel(BarcodeMAEConfig(k=published.k, vocab_size=len(words), **kept))
+    model = BarcodeMAEModel(BarcodeMAEConfig(k=published.k, vocab_size=len(words), attends_unknown=True, **kept))
     model.load_state_dict(state | {"embeddings.word_embeddings.weight": words})
     return model
 

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from barcodemae.data.randomness import Stream, uniform
@@ -145,13 +144,12 @@ class Classification:
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         taxa = batch.pop("taxa")
-        scores = model(**batch).logits.float().split([len(names) for names in self.names.values()], dim=1)
         known = taxa >= 0
-        loss = sum(
-            F.cross_entropy(of_rank, taxa[:, i], ignore_index=-1, reduction="sum") for i, of_rank in enumerate(scores)
-        )
+        output = model(**batch, labels=taxa.masked_fill(~known, -100))
+        scores = output.logits.split([len(names) for names in self.names.values()], dim=1)
         right = torch.stack([of_rank.argmax(1) for of_rank in scores], dim=1) == taxa
-        return {"count": known.sum(), "loss": torch.as_tensor(loss), "accuracy": (right & known).sum()}
+        count = known.sum()
+        return {"count": count, "loss": output.loss * count, "accuracy": (right & known).sum()}
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
