@@ -39,19 +39,18 @@ from transformers import BertConfig, BertForMaskedLM
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-import micro_train
+import micro_train  # noqa: F401 (knows the size `micro`)
 from killed_children import Watch, append_to, kill_at, start
 
-import evaluate_embeddings
 from barcodemae import cli
 from barcodemae.checkpoints import shipped_folder
-from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.data.schema import RANKS
 from barcodemae.files import written_whole
 from barcodemae.provenance import describe_machine, describe_versions
 
 MODEL = "nano_coi"
+
 # What a file of text says of the hour, of how quick the machine was, and of being repeated.
 _PASSING = re.compile(
     rb'\d{4}-\d\d-\d\dT[\d:]+(\+00:00|Z)?|"barcodes_per_second": [\d.e+]+|time of the steps: .*|resume: \w+'
@@ -113,14 +112,8 @@ def run(words: str, folder: Path) -> None:
     os.chdir(folder)
     huggingface_hub.constants.HF_HOME = str(folder / "home")  # where what takes long to make is kept
     tempfile.tempdir = str(folder.with_suffix(".tmp"))
-    verb, *options = words.split()
-    sys.argv = ["barcodemae", verb, *options]
-    main = {"train": micro_train.main, "evaluate": evaluate_embeddings.main}.get(verb)
-    if main is None:
-        cli.main()
-    else:
-        sys.argv = [f"{verb}.py", *options]
-        run_command(main)
+    sys.argv = ["barcodemae", *words.split()]
+    cli.main()
 
 
 def run_and_list(words: str, folder: Path) -> None:

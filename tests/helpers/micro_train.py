@@ -6,10 +6,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from barcodemae.cli.command import run_command
+from barcodemae.cli.train import train
 from modeling_barcodemae import SIZES
-from train import main
 
 SIZES["micro"] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: train(sys.argv[1:]))
