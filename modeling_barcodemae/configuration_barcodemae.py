@@ -81,7 +81,8 @@ class BarcodeMAEConfig(BertConfig):
             without one counted from the first base.
         pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
             as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
-        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order.
+        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order. The file has pairs,
+            as the keys of its objects are sorted.
         attends_unknown: whether `[UNK]` is attended to, as in published checkpoints, which were trained with it; others
             leave unknown k-mers out.
         reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
@@ -116,7 +117,7 @@ class BarcodeMAEConfig(BertConfig):
     pooled_decoder_weight: float = 0.0
     pooled_decoder_coordinates: int = 660
     pooled_decoder_prefixes: list[int] | None = None
-    label_ranks: dict[str, int] | None = None
+    label_ranks: dict[str, int] | list[list[Any]] | None = None
     attends_unknown: bool = False
     reference_frame: str | None = None
     embedding_size: int = 0
@@ -129,6 +130,7 @@ class BarcodeMAEConfig(BertConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vocab_size = self.vocab_size or 4**self.k + NUM_SPECIAL_TOKENS
+        self.label_ranks = None if self.label_ranks is None else dict(self.label_ranks)
         if self.objective == "causal":
             self.is_decoder, self.use_cache = True, False
         if self.pad_token_id < 0:
@@ -203,7 +205,8 @@ class BarcodeMAEConfig(BertConfig):
         if self.objective != "mae":
             del auto_map["AutoModelForMaskedLM"]  # there is no decoder that could fill in what is missing
         model_type = BertConfig.model_type if self._is_plain_bert() else self.model_type
-        return super().to_dict() | {"model_type": model_type, "auto_map": auto_map}
+        ranks = None if self.label_ranks is None else [list(pair) for pair in dict(self.label_ranks).items()]
+        return super().to_dict() | {"model_type": model_type, "auto_map": auto_map, "label_ranks": ranks}
 
     def _is_plain_bert(self) -> bool:
         has_head = bool(self.embedding_size or self.label_ranks)

@@ -56,7 +56,8 @@ with torch.no_grad():
 
     bert = AutoModel.from_pretrained(name, trust_remote_code=False)
     assert type(bert).__name__ == "BertModel"
-    found["bert"] = bert(**batch).last_hidden_state
+    hidden = bert(**batch).last_hidden_state * batch["attention_mask"][..., None]
+    found["bert"] = hidden.sum(1) / batch["attention_mask"].sum(1, keepdim=True)
 
 for trust in (True, False):
     features = pipeline("feature-extraction", model=name, trust_remote_code=trust)
@@ -144,7 +145,7 @@ def test_every_class_and_pipeline_gives_the_local_numbers(hub, checkpoint, barco
             "model": encoded.last_hidden_state,
             "pooled": encoded.pooler_output,
             "classifier": encoded.last_hidden_state,
-            "bert": encoded.last_hidden_state,
+            "bert": encoded.pooler_output,
             "features_True": alone.last_hidden_state,
             "features_False": alone.last_hidden_state,
             "pretraining": BarcodeMAEForPreTraining.from_pretrained(checkpoint)(**batch, noise=noise).logits,
