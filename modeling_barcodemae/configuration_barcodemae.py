@@ -81,8 +81,8 @@ class BarcodeMAEConfig(BertConfig):
             without one counted from the first base.
         pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
             as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
-        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order. The file has pairs,
-            as the keys of its objects are sorted.
+        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order. In the file these
+            are pairs, for keys of an object are sorted there.
         attends_unknown: whether `[UNK]` is attended to, as in published checkpoints, which were trained with it; others
             leave unknown k-mers out.
         reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
