@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, weights_sha256
@@ -152,8 +153,9 @@ def test_the_folder_holds_what_other_runtimes_read(checkpoint, exported):
     config = json.loads((exported / "config.json").read_text())
     assert config["model_type"] == "bert"
     assert "auto_map" not in config
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (exported / name).read_bytes() == (checkpoint / name).read_bytes()
+    assert (exported / "tokenizer.json").read_bytes() == (checkpoint / "tokenizer.json").read_bytes()
+    tokenizer = AutoTokenizer.from_pretrained(exported, trust_remote_code=False)
+    assert set(tokenizer("ACGT" * 9)) == {"input_ids", "attention_mask"}
 
 
 @pytest.mark.slow

@@ -68,12 +68,15 @@ def texts(full_length_barcodes):
 
 
 @pytest.mark.parametrize(("dtype", "file"), [("fp32", "model.onnx"), ("q8", "model_quantized.onnx")])
-def test_ids_and_embeddings_are_ours(dtype, file, checkpoint, exported, embed_in_node, texts):
+@pytest.mark.parametrize(("kind", "width"), [("", 32), ("_tuned", 24)])
+def test_ids_and_embeddings_are_ours(dtype, file, kind, width, request, embed_in_node, texts):
+    checkpoint = request.getfixturevalue("tuned_checkpoint" if kind else "checkpoint")
+    exported = request.getfixturevalue(f"exported{kind}")
     answer = embed_in_node(exported, dtype, texts)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     assert answer["ids"] == tokenizer(texts, truncation=True)["input_ids"]
     batch = dict(tokenizer(texts, padding=True, truncation=True, return_tensors="np"))
-    assert answer["shape"] == [len(texts), 512, 32]
+    assert answer["shape"] == [len(texts), 512, width]
     # What 8 bits differ from ours by is measured in test_onnx.py; here, Node is to give what Python does.
     encode = (
         torch_encoder(load_checkpoint(checkpoint).model) if dtype == "fp32" else onnx_encoder(exported / "onnx" / file)

@@ -25,6 +25,7 @@ from barcodemae.files import written_whole
 from barcodemae.hub.onnx_parity import Parity, measure_parity
 from barcodemae.provenance import describe_versions
 from modeling_barcodemae import BarcodeMAEModel
+from modeling_barcodemae.configuration_barcodemae import UNKNOWN_ID
 
 ONNX_FOLDER = "onnx"
 MODEL_FILE = "model.onnx"
@@ -47,7 +48,13 @@ class _Encoder(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        # A slot that a barcode lacks at its beginning is no padding on the left, after which the model would begin to
+        # count: it is a token that says nothing.
+        is_padding = input_ids == self.model.config.pad_token_id
+        outputs = self.model(
+            input_ids=input_ids.masked_fill(is_padding, UNKNOWN_ID),
+            attention_mask=attention_mask.masked_fill(is_padding, 0),
+        )
         return outputs.last_hidden_state, outputs.pooler_output
 
 
@@ -145,6 +152,8 @@ def _write_config_and_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
     config = json.loads(checkpoint.model.config.to_json_string())
     del config["auto_map"]  # the model code does not travel along
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    # Nothing there reads barcodes on the reference frame, or takes positions.
+    checkpoint.tokenizer.frame = None  # type: ignore[attr-defined]
     checkpoint.tokenizer.save_pretrained(folder)
 
 

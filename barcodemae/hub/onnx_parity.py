@@ -79,11 +79,12 @@ def measure_parity(checkpoint: Checkpoint, float32_file: Path, quantized_file: P
 
 
 def torch_encoder(model: BarcodeMAEModel) -> Encoder:
-    """Our model, arrays in and out."""
+    """Our model, arrays in and out; positions are the numbers of the columns, as in the ONNX files."""
 
     @torch.inference_mode()
     def encode(encoding: Encoding) -> Encoded:
-        outputs = model(**{name: torch.from_numpy(values) for name, values in encoding.items()})
+        tensors = {name: torch.from_numpy(values) for name, values in encoding.items()}
+        outputs = model(**tensors, position_ids=torch.arange(tensors["input_ids"].shape[1])[None])
         return Encoded(outputs.last_hidden_state.numpy(), outputs.pooler_output.numpy())
 
     return encode
