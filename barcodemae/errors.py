@@ -1,6 +1,7 @@
 """What can be wrong with what a user hands in: one small tree, so that a command can answer each with one line."""
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -71,13 +72,20 @@ def printable_lines(text: str) -> str:
 
 
 def system_refusal(error: BaseException) -> str | None:
-    """What the system refused (a file, disk space, memory) as one line; None where an error is something else."""
+    """What the system refused (a file, disk space, memory, a name) as one line; None where an error is something else.
+
+    A name that is not UTF-8 is refused where libraries take paths as text; Python itself opens such files.
+    """
+    code = why_not_written(error)
+    if isinstance(error, UnicodeEncodeError) and _SURROGATE.search(error.object):
+        return f"{error.object}: expected a name that is UTF-8"
     if isinstance(error, OSError):
         named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([*named, error.strerror or str(error) or type(error).__name__])
+        reason = error.strerror if code is None else os.strerror(code)  # some libraries make it long
+        return ": ".join([*named, reason or str(error) or type(error).__name__])
     if is_out_of_memory(error):
         return f"out of memory: {error}" if str(error) else "out of memory"
-    return why_not_written(error)
+    return None if code is None else os.strerror(code)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -89,21 +97,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def why_not_written(error: BaseException | None) -> str | None:
-    """Why the system took no more content, as one line; None where that is not what was wrong.
+def why_not_written(error: BaseException | None) -> int | None:
+    """The system's number (`errno`) for why it took no more content; None where that is not what was wrong.
 
     torch and libraries that write from Rust hide it, in the context or in the words of errors of their own.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in NOT_WRITTEN:
-            return system_refusal(error)
-        if any(f"(os error {number})" in str(error) for number in NOT_WRITTEN):
-            return str(error)
+            return error.errno
+        for code in NOT_WRITTEN:
+            if f"(os error {code})" in str(error):
+                return code
         error = error.__cause__ or error.__context__
     return None
 
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_PRINTABLE_IN_LINES = re.compile(f"[{_CONTROLS}]")
 _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}\u2028\u2029]")
 

@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import os
 import re
 import shutil
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from barcodemae.errors import NOT_WRITTEN, ConfigurationError
+from barcodemae.errors import BarcodeMAEError, ConfigurationError, why_not_written
 from barcodemae.locks import BusyError, locked
 
 SCRATCH_PREFIX = ".saving-"
@@ -35,8 +36,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         ConfigurationError: a device, a pipe or a folder stands in the place of a file, or a file in that of a folder.
         OSError: the system refuses; it names a file.
     """
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder), _made(folder):
         clear_abandoned(folder)
         scratch, lock = _make_scratch(folder)
         try:
@@ -55,11 +55,30 @@ def naming(path: str | Path) -> Iterator[None]:
     """Have an error of the system name what could not be written: it may know no name, or that of a scratch file."""
     try:
         yield
-    except OSError as error:
-        is_nameless = error.filename is None and error.errno in NOT_WRITTEN
-        if is_nameless or SCRATCH_PREFIX in str(error.filename):
-            error.filename = str(path)
-            error.filename2 = None
+    except BarcodeMAEError:  # says itself what was wrong
+        raise
+    except Exception as error:
+        code = why_not_written(error)
+        if isinstance(error, OSError):
+            names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+            if (code and not names) or any(SCRATCH_PREFIX in name for name in names):
+                raise OSError(error.errno, error.strerror, str(path)) from error
+        elif code is not None:
+            raise OSError(code, os.strerror(code), str(path)) from error
+        raise
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder that is there; what had to be made of it goes again where nothing comes into it."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # others may have put something there
+            for path in new:
+                path.rmdir()
         raise
 
 

@@ -70,6 +70,7 @@ def check_output_folder(folder: str | Path) -> None:
         ConfigurationError: they can't.
     """
     with _named(folder):
+        str(folder).encode()  # libraries that write in other languages take names as UTF-8
         _check_folder(Path(folder).resolve())
 
 
@@ -120,6 +121,8 @@ def _named(name: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigurationError(f"{name}: can't be written: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{name}: expected a name that is UTF-8") from error
 
 
 def _locate(name: str | Path) -> int | Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from barcodemae.errors import printable_lines
+from barcodemae.files import naming
 
 # What progress bars do: they begin their line anew, and where several stand below each other they go up.
 _MOVES = re.compile(r"(\r|\x1b\[A)")
@@ -46,12 +47,8 @@ def flush_output() -> None:
     Raises:
         OSError: it can't be.
     """
-    try:
+    with naming("standard output"):
         sys.stdout.flush()
-    except OSError as error:
-        if error.filename is None:
-            error.filename = "standard output"
-        raise
 
 
 def drop_output(*streams: TextIO) -> None:
@@ -78,7 +75,8 @@ class _Printed:
     def write(self, text: str) -> int:
         parts = _MOVES.split(text) if self._may_move else [text]
         parts[::2] = map(printable_lines, parts[::2])
-        self._stream.write("".join(parts))
+        with naming("standard error" if self._may_move else "standard output"):
+            self._stream.write("".join(parts))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

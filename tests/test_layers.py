@@ -18,9 +18,9 @@ LAYERS = (
     ("embedding",),
     ("checkpoints",),
     ("data",),
-    ("outputs", "plotting", "provenance", "repositories"),
+    ("outputs", "plotting", "provenance", "repositories", "terminal"),
     ("files",),
-    ("locks", "terminal"),
+    ("locks",),
     ("errors", "lazy"),
     ("modeling_barcodemae", "tokenization_barcodemae"),
 )

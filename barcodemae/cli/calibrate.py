@@ -57,9 +57,10 @@ def calibrate(arguments: list[str]) -> None:
     from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
     from barcodemae.library.models import open_with_model
     from barcodemae.library.store.manifest import read_manifest
-    from barcodemae.outputs import check_outputs, open_output
+    from barcodemae.outputs import check_output_folder, check_outputs, open_output
 
     read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
+    check_output_folder(args.library)
     check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
     if args.plot is not None and Path(args.plot).suffix not in _PLOTS:
         raise ConfigurationError(f"--plot {args.plot}: expected a name that ends with {', '.join(_PLOTS)}")

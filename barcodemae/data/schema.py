@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.errors import UnreadableFileError
+from barcodemae.errors import UnreadableFileError, printable_lines
 
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
 COLUMNS = ("id", "nucleotides", *RANKS, "bin", "split", "country", "source")
@@ -146,7 +146,8 @@ def conform(
     for column in list(texts):
         texts, problem = _without_long(texts, column, problem, max_length)
     arrays = [texts.get(column, nothing) for column in COLUMNS]
-    arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [file]))
+    # A file's name need not be UTF-8.
+    arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [printable_lines(file)]))
     arrays.append(pa.array(lines, pa.int64()))
     arrays.append(problem)
     records = pa.table(arrays, schema=SCHEMA)

@@ -6,6 +6,7 @@ package, and the second takes checksums, of which our files are full, for secret
 """
 
 import mmap
+import os
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,13 +80,13 @@ def refuse_private(files: Mapping[str, Path], origin: Path, called: str) -> None
     """
     own = {
         "your Hub token": get_token(),
-        "the path of your home folder": _as_folder(Path.home()),
+        "the path of your home folder": _home_folder(),
         "the path of the working directory": _as_folder(Path.cwd()),
         f"the path of the {called}": _as_folder(origin.resolve().parent),
         "the path of installed packages": _as_folder(Path(sysconfig.get_paths()["purelib"])),
         "the path of this package": _as_folder(Path(barcodemae.__file__).parent.parent),
     }
-    secrets = {what: text.encode() for what, text in own.items() if text}
+    secrets = {what: os.fsencode(text) for what, text in own.items() if text}
     for name, file in files.items():
         if file.stat().st_size == 0:
             continue  # can't be mapped, and holds nothing
@@ -161,6 +162,14 @@ def _text_of(suffix: str, name: str, content: mmap.mmap) -> bytes:
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
     return match[2] or bytes([int(match[1], 16)])
+
+
+def _home_folder() -> str | None:
+    """None for a user whom the system does not know, as containers run them, and who has no variable HOME."""
+    try:
+        return _as_folder(Path.home())
+    except RuntimeError:
+        return None
 
 
 def _as_folder(path: Path) -> str | None:

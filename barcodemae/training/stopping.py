@@ -1,5 +1,6 @@
 """What ends a run before its last step: a signal, or bad luck that the user can do something about."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -49,8 +50,8 @@ def shortage_told(folder: Path, batch_size: int) -> Iterator[None]:
                 f"out of memory: lower --batch_size, now {batch_size}, and raise --accumulation by the same factor "
                 "(what is learnt stays the same), or lower --size or --max_nucleotides"
             ) from error
-        if (reason := why_not_written(error)) is not None:
+        if (code := why_not_written(error)) is not None:
             step = newest_step(folder)
             rest = "no state was saved" if step is None else f"the last good state is that of step {step}"
-            raise CheckpointError(f"{folder} can't be written to: {reason}; {rest}") from error
+            raise CheckpointError(f"{folder} can't be written to: {os.strerror(code)}; {rest}") from error
         raise
