@@ -63,12 +63,19 @@ def check_output(name: str | Path) -> None:
             _check_folder(target.parent)
 
 
-def check_output_folder(folder: str | Path) -> None:
+def check_output_folder(folder: str | Path, without: Iterable[str] = ()) -> None:
     """See to it, before any work is done, that files can be written to a folder, which need not exist.
 
+    Args:
+        folder: its name.
+        without: names of files by which it is known to hold something else, which must not be written over.
+
     Raises:
-        ConfigurationError: they can't.
+        ConfigurationError: they can't, or one of these files is there.
     """
+    for name in without:
+        if (Path(folder) / name).exists():
+            raise ConfigurationError(f"{folder}: expected a new folder or another one, as {name} lies there")
     with _named(folder):
         str(folder).encode()  # libraries that write in other languages take names as UTF-8
         _check_folder(Path(folder).resolve())

@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import signal
 import stat
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, UnreadableFileError, system_refusal
 from barcodemae.files import written_whole
 from barcodemae.locks import BusyError, locked
 
@@ -84,6 +85,88 @@ def test_a_new_folder_appears_with_all_that_it_holds(tmp_path, monkeypatch):
             (scratch / "inner" / name).touch()
     assert renamed == [tmp_path / "inner"]
     assert {file.name for file in tmp_path.rglob("*")} == {"inner", "a", "b"}
+
+
+def test_permissions_stay_or_are_what_the_umask_leaves(tmp_path):
+    """Also where a library asks for fewer, in folders too."""
+    write(tmp_path, "old")
+    (tmp_path / "old").chmod(0o640)
+    with written_whole(tmp_path) as scratch:
+        (scratch / "new").mkdir()
+        for name in ("old", "a", "new/b"):
+            (scratch / name).touch(0o600)
+    umask = os.umask(0o022)
+    os.umask(umask)
+    modes = {str(file.relative_to(tmp_path)): stat.S_IMODE(file.stat().st_mode) for file in tmp_path.rglob("*")}
+    assert modes == {"old": 0o640, "a": 0o666 & ~umask, "new": 0o777 & ~umask, "new/b": 0o666 & ~umask}
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").symlink_to("../disk/b")
+    for text in ("1", "2"):
+        write(tmp_path / "folder", text=text)
+        assert (tmp_path / "folder" / "a").is_symlink()
+        assert [(file.name, file.read_text()) for file in (tmp_path / "disk").iterdir()] == [("b", text)]
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir])
+def test_before_anything_is_moved_the_rest_is_refused(put, tmp_path):
+    put(tmp_path / "b")
+
+    def move_both():
+        with written_whole(tmp_path) as scratch:
+            for name in "ab":
+                (scratch / name).touch()
+
+    with pytest.raises(ConfigurationError, match="b: expected a file, got something else"):
+        move_both()
+    assert [file.name for file in tmp_path.iterdir()] == ["b"]
+    assert not (tmp_path / "b").is_file()
+
+
+class TestRefusals:
+    """What the system says names a file of the user's, and what had been made for it goes again."""
+
+    ERRORS = (
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.ENOSPC, "in the words of a library. Detail: [errno 28]"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    )
+
+    @pytest.mark.parametrize("error", ERRORS, ids=str)
+    def test_a_full_disk(self, tmp_path, error):
+        with (
+            pytest.raises(OSError, match=r"No space|Detail") as caught,
+            written_whole(tmp_path / "new" / "folder"),
+        ):
+            raise error
+        assert system_refusal(caught.value) == f"{tmp_path}/new/folder: No space left on device"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_about_a_scratch_file_names_the_folder(self, tmp_path):
+        with pytest.raises(PermissionError) as caught, written_whole(tmp_path / "a") as scratch:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source", None, str(scratch / "b"))
+        assert system_refusal(caught.value) == f"{tmp_path}/a: Permission denied"
+
+    def test_one_about_another_file_stays(self, tmp_path):
+        with pytest.raises(FileNotFoundError) as caught, written_whole(tmp_path):
+            (tmp_path / "absent").read_text()
+        assert system_refusal(caught.value) == f"{tmp_path}/absent: No such file or directory"
+
+    def test_bad_input_and_defects_stay_what_they_are(self, tmp_path):
+        for error in (UnreadableFileError("a.fasta", "expected a readable file"), ZeroDivisionError("by nothing")):
+            error.__cause__ = OSError(errno.EIO, "in what was read") if isinstance(error, UnreadableFileError) else None
+            with pytest.raises(type(error)) as caught, written_whole(tmp_path):
+                raise error
+            assert caught.value is error
+
+    def test_a_folder_that_was_there_stays(self, tmp_path):
+        (tmp_path / "mine").mkdir()
+        with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "mine" / "new"):
+            raise KeyboardInterrupt
+        assert [file.name for file in tmp_path.rglob("*")] == ["mine"]
 
 
 class TestScratchFolders:

@@ -232,8 +232,16 @@ def test_a_missing_package_is_named_with_the_cure(checkpoint, tmp_path, monkeypa
 def test_a_file_in_the_place_of_the_folder(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     (tmp_path / "out").write_text("")
-    with pytest.raises(ConfigurationError, match="expected a folder, found a file"):
+    with pytest.raises(ConfigurationError, match="out: expected a folder, got a file"):
         export_onnx(checkpoint, tmp_path / "out")
+
+
+def test_the_folder_of_another_checkpoint_is_not_written_to(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
+    (tmp_path / "model.safetensors").write_text("another's")
+    with pytest.raises(ConfigurationError, match=r"expected a new folder or another one, as model\.safetensors lies"):
+        export_onnx(checkpoint, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_no_checkpoint(tmp_path, monkeypatch):

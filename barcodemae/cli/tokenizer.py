@@ -40,7 +40,7 @@ def tokenizer(arguments: list[str]) -> None:
     from barcodemae.outputs import check_output_folder
     from tokenization_barcodemae import train_bpe_tokenizer
 
-    check_output_folder(args.output)
+    check_output_folder(args.output, without=["config.json"])  # of a checkpoint, whose tokenizer is its own
     records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
     tell(report)
     rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)

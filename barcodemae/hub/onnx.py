@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_whole
 from barcodemae.hub.onnx_parity import Parity, measure_parity
+from barcodemae.outputs import check_output_folder
 from barcodemae.provenance import describe_versions
 from modeling_barcodemae import BarcodeMAEModel
 from modeling_barcodemae.configuration_barcodemae import UNKNOWN_ID
@@ -74,12 +76,12 @@ def export_onnx(checkpoint: str | Path, folder: Path) -> Parity:
 
     Raises:
         CheckpointError: the checkpoint is missing or broken, or the exported model differs from it by more than 1e-4.
-        ConfigurationError: a package is missing, or `folder` is a file.
+        ConfigurationError: a package is missing, or `folder` can't be written to or is that of another checkpoint.
     """
     if missing := [package for package in _PACKAGES if find_spec(package) is None]:
         raise ConfigurationError(f"expected the package {missing[0]}, found none: pip install 'barcodemae[onnx]'")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder}: expected a folder, found a file")
+    is_own = folder.resolve() == Path(checkpoint).resolve()
+    check_output_folder(folder, without=[] if is_own else [WEIGHTS_FILE, WEIGHTS_INDEX_FILE])
     loaded = load_checkpoint(checkpoint)
     with written_whole(folder) as scratch:
         place = scratch / ONNX_FOLDER
@@ -100,7 +102,7 @@ def export_onnx(checkpoint: str | Path, folder: Path) -> Parity:
             "parity": dataclasses.asdict(parity),
         }
         (place / EXPORT_FILE).write_text(json.dumps(description, indent=2) + "\n")
-        if folder.resolve() != Path(checkpoint).resolve():
+        if not is_own:
             _write_config_and_tokenizer(loaded, scratch)
     return parity
 
