@@ -4,6 +4,10 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
+from transformers.utils.versions import require_version
+
+# Of what these files build on, older versions lack a part or more; from this one to 5.24, numbers are the same.
+require_version("transformers>=5.5")
 
 MASK_ID = 0
 UNKNOWN_ID = 1

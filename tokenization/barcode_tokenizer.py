@@ -11,10 +11,15 @@ from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer, models
 from transformers import BatchEncoding, PreTrainedTokenizerFast
+from transformers.utils.versions import require_version
 
-from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, REMOVED_LETTERS, REPLACED_LETTERS, UNK_TOKEN
+from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
 from .reference_frame import ReferenceFrame
+from .sequences import NORMALIZATION
 from .strands import reverse_complement
+
+# This class overrides methods that older versions do not have.
+require_version("transformers>=5.5")
 
 FRAME_FILE = "reference_frame.safetensors"
 """Beside `tokenizer.json`: the marker's reference frame."""
@@ -22,7 +27,6 @@ FRAME_FILE = "reference_frame.safetensors"
 # In `tokenizer_config.json`, the class for whoever does not trust this code. One that they save goes by its new name,
 # and tells in this way that it read all sequences from their first nucleotide: it goes on to do so.
 _PLAIN_CLASS = "PreTrainedTokenizerFast"
-_NORMALIZED = str.maketrans(REPLACED_LETTERS | dict.fromkeys(REMOVED_LETTERS))
 # Stands for a masked nucleotide while a sequence is placed and turned: no text has this character.
 _MASKED = "\ue000"
 
@@ -176,7 +180,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
     def _read(self, sequences: list[str]) -> list[_Reading]:
         """Place sequences, turn them, and cut away what lies outside of the frame's slots."""
         normalized = [
-            (_MASKED * self._k).join(part.translate(_NORMALIZED) for part in sequence.split(MASK_TOKEN))
+            (_MASKED * self._k).join(part.translate(NORMALIZATION) for part in sequence.split(MASK_TOKEN))
             for sequence in sequences
         ]
         placement = self.frame.place(normalized)  # type: ignore[union-attr]
@@ -226,7 +230,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         for piece in re.finditer(f"{re.escape(MASK_TOKEN)}|.", sequence, re.DOTALL):
             if piece[0] == MASK_TOKEN:
                 borders += [piece.span()] * self._k
-            elif piece[0].translate(_NORMALIZED):
+            elif piece[0].translate(NORMALIZATION):
                 borders.append(piece.span())
         if reading.is_reverse:
             borders.reverse()

@@ -14,6 +14,9 @@ from .dna_tokenizer import REMOVED_LETTERS, REPLACED_LETTERS
 
 Sequences: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
 
+NORMALIZATION = str.maketrans(REPLACED_LETTERS | dict.fromkeys(REMOVED_LETTERS))
+"""The table for `str.translate` that normalises text as the tokenizers do it."""
+
 UNKNOWN = 0x80
 _REMOVED = 0xFF
 
