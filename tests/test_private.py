@@ -110,6 +110,13 @@ def test_random_bytes_pass_and_what_stands_among_them_does_not(suffix, tmp_path)
         search(content + SECRETS["Hub token"].encode() + content, tmp_path, f"model.{suffix}")
 
 
+def test_nothing_is_lost_between_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("barcodemae.hub.private._BLOCK_BYTES", 100)
+    for begin in range(60, 110):
+        with pytest.raises(ConfigurationError, match="holds what looks like a Hub token"):
+            search(bytes(begin) + SECRETS["Hub token"].encode() + bytes(300), tmp_path, "a.npy")
+
+
 def test_what_is_published_of_ours_passes(tmp_path):
     folders = [Path(module.__file__).parent for module in (modeling_barcodemae, tokenization_barcodemae)]
     folders.append(Path(barcodemae.__file__).parent / "hub")
@@ -122,6 +129,16 @@ def test_what_is_published_of_ours_passes(tmp_path):
 
 def test_ids_of_records_may_be_checksums(tmp_path):
     search("0123456789abcdef0123456789abcdef01234567", tmp_path, "part-00000.arrow")
+
+
+def test_a_user_without_a_home_folder_has_none_to_hide(tmp_path, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    search("{}", tmp_path)
+    with pytest.raises(ConfigurationError, match="holds"):
+        search(SECRETS["home folder"], tmp_path)
 
 
 # Links

@@ -17,24 +17,34 @@ from huggingface_hub import get_token
 import barcodemae
 from barcodemae.errors import ConfigurationError
 
-# Each begins with fixed bytes, for which gigabytes are searched soon, and has so many of them that no weights match.
+# Fixed bytes, and a pattern of what follows them: gigabytes are searched soon for the former, and both together have so
+# many bytes that no weights match.
 _ANYWHERE = {
-    "what looks like a Hub token": (rb"hf_[A-Za-z0-9]{20}", rb"api_org_[A-Za-z0-9]{20}"),
-    "what looks like an AWS key": (rb"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])", rb"ASIA[A-Z0-9]{16}(?![A-Za-z0-9])"),
-    "what looks like a GitHub token": (rb"gh[opsur]_[A-Za-z0-9]{36}", rb"github_pat_[A-Za-z0-9_]{36}"),
-    "what looks like a GitLab token": (rb"glpat-[A-Za-z0-9_-]{20}",),
-    "what looks like a Slack token": (rb"xox[a-z]-[A-Za-z0-9-]{10}", rb"hooks\.slack\.com/services/T"),
-    "what looks like a Google key": (rb"AIza[A-Za-z0-9_-]{35}", rb"GOCSPX-[A-Za-z0-9_-]{20}"),
-    "what looks like a key of OpenAI or Anthropic": (
-        rb"sk-(?:proj|svcacct|admin|ant|or)-[A-Za-z0-9_-]{20}",
-        rb"sk-[A-Za-z0-9]{32}",
+    "what looks like a Hub token": ((b"hf_", rb"[A-Za-z0-9]{20}"), (b"api_org_", rb"[A-Za-z0-9]{20}")),
+    "what looks like an AWS key": tuple((kind, rb"[A-Z0-9]{16}(?![A-Za-z0-9])") for kind in (b"AKIA", b"ASIA")),
+    "what looks like a GitHub token": (
+        *((kind, rb"[A-Za-z0-9]{36}") for kind in (b"ghp_", b"gho_", b"ghs_", b"ghu_", b"ghr_")),
+        (b"github_pat_", rb"[A-Za-z0-9_]{36}"),
     ),
-    "what looks like a key of wandb": (rb"wandb_v\d_[A-Za-z0-9_]{20}", rb"local-[0-9a-f]{40}"),
-    "what looks like a token of a package index": (rb"pypi-AgE[A-Za-z0-9_-]{40}", rb"npm_[A-Za-z0-9]{36}"),
-    "what looks like a JSON web token": (rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10}",),
-    "a private key": (rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY",),
-    "the path of a home folder": (rb"/home/[A-Za-z0-9._-]+", rb"/Users/[A-Za-z0-9._-]+"),
+    "what looks like a GitLab token": ((b"glpat-", rb"[A-Za-z0-9_-]{20}"),),
+    "what looks like a Slack token": ((b"xox", rb"[a-z]-[A-Za-z0-9-]{10}"), (b"hooks.slack.com/services/", rb"T")),
+    "what looks like a Google key": ((b"AIza", rb"[A-Za-z0-9_-]{35}"), (b"GOCSPX-", rb"[A-Za-z0-9_-]{20}")),
+    "what looks like a key of OpenAI or Anthropic": (
+        (b"sk-", rb"(?:(?:proj|svcacct|admin|ant|or)-[A-Za-z0-9_-]{20}|[A-Za-z0-9]{32})"),
+    ),
+    "what looks like a key of wandb": ((b"wandb_v", rb"\d_[A-Za-z0-9_]{20}"), (b"local-", rb"[0-9a-f]{40}")),
+    "what looks like a token of a package index": (
+        (b"pypi-AgE", rb"[A-Za-z0-9_-]{40}"),
+        (b"npm_", rb"[A-Za-z0-9]{36}"),
+    ),
+    "what looks like a JSON web token": (
+        (b"eyJ", rb"[A-Za-z0-9_-]{10,999}\.eyJ[A-Za-z0-9_-]{10,2999}\.[A-Za-z0-9_-]{10}"),
+    ),
+    "a private key": ((b"-----BEGIN ", rb"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY"),),
+    "the path of a home folder": ((b"/home/", rb"[A-Za-z0-9._-]+"), (b"/Users/", rb"[A-Za-z0-9._-]+")),
 }
+# Files are searched so many bytes at a time; nothing that is looked for is longer than what they overlap by.
+_BLOCK_BYTES, _OVERLAP_BYTES = 1 << 24, 1 << 12
 
 # What random bytes may hold: looked for in text alone.
 _IN_TEXT = {
@@ -91,7 +101,7 @@ def refuse_private(files: Mapping[str, Path], origin: Path, called: str) -> None
         if file.stat().st_size == 0:
             continue  # can't be mapped, and holds nothing
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            found = next(_found(content, _text_of(file.suffix, name, content), secrets), None)
+            found = next(_found(content, _text_of(file.suffix, content), secrets), None)
         if found:
             raise ConfigurationError(f"{name}: must not be published, for it holds {found}")
 
@@ -111,28 +121,41 @@ def refuse_links(folder: Path, files: Iterable[Path]) -> None:
     cache = folder.absolute().parent
     blobs = (cache.parent / "blobs").resolve() if cache.name == "snapshots" else None
     for file in files:
-        within = [
-            folder / Path(*file.relative_to(folder).parts[:n]) for n in range(1, len(file.relative_to(folder).parts))
-        ]
-        if any(map(Path.is_symlink, within)) or (file.is_symlink() and file.resolve().parent != blobs):
+        folders = file.relative_to(folder).parents
+        if any((folder / one).is_symlink() for one in list(folders)[:-1]) or (
+            file.is_symlink() and file.resolve().parent != blobs
+        ):
             raise ConfigurationError(f"{file}: expected a file, got a link, and links are not published: copy it there")
 
 
 def _found(content: mmap.mmap, text: bytes, secrets: Mapping[str, bytes]) -> Iterator[str]:
-    for what, secret in secrets.items():
-        if content.find(secret) >= 0 or secret in text:
-            yield what
-    for searched, kinds in ((content, _ANYWHERE), (text, _ANYWHERE | _IN_TEXT)):
-        for what, patterns in kinds.items():
-            for match in (match for pattern in patterns for match in re.finditer(pattern, searched)):
-                if not _goes_on(what, searched, match.start()):
-                    yield f"{what} ({_shown(match)})"
+    for begin in range(0, len(content), _BLOCK_BYTES):
+        yield from _found_anywhere(content[begin : begin + _BLOCK_BYTES + _OVERLAP_BYTES], secrets)
+    yield from _found_anywhere(text, secrets)
+    for what, patterns in _IN_TEXT.items():
+        for match in (match for pattern in patterns for match in re.finditer(pattern, text)):
+            if not _goes_on(what, text, match.start()):
+                yield f"{what} ({_shown(match[0])})"
     for match in _HEXADECIMAL.finditer(text):
         if not _COMMIT.search(text, max(0, match.start() - 60), match.start()):
-            yield f"what looks like a key of wandb ({_shown(match)})"
+            yield f"what looks like a key of wandb ({_shown(match[0])})"
 
 
-def _goes_on(what: str, content: mmap.mmap | bytes, begin: int) -> bool:
+def _found_anywhere(content: bytes, secrets: Mapping[str, bytes]) -> Iterator[str]:
+    for what, secret in secrets.items():
+        if secret in content:
+            yield what
+    for what, kinds in _ANYWHERE.items():
+        for fixed, rest in kinds:
+            begin = content.find(fixed)
+            while begin >= 0:
+                follows = re.compile(rest).match(content, begin + len(fixed))
+                if follows and not _goes_on(what, content, begin):
+                    yield f"{what} ({_shown(fixed + follows[0])})"
+                begin = content.find(fixed, begin + 1)
+
+
+def _goes_on(what: str, content: bytes, begin: int) -> bool:
     """Whether a match is but the end of a word or address (`task-force_..`, `example.org/data/x`)."""
     before = content[begin - 1 : begin] if begin else b""
     if what.startswith("an address"):
@@ -144,12 +167,12 @@ def _goes_on(what: str, content: mmap.mmap | bytes, begin: int) -> bool:
     return bool(re.match(rb"[\w.~%})>-]" if content[begin : begin + 1] == b"/" else rb"[A-Za-z0-9]", before))
 
 
-def _shown(match: re.Match[bytes]) -> str:
+def _shown(secret: bytes) -> str:
     """Enough to find it by, and too little to use it."""
-    return match[0][:6].decode("ascii", "replace") + ".."
+    return secret[:6].decode("ascii", "replace") + ".."
 
 
-def _text_of(suffix: str, name: str, content: mmap.mmap) -> bytes:
+def _text_of(suffix: str, content: mmap.mmap) -> bytes:
     if suffix in _TEXT_SUFFIXES:
         return _ESCAPED.sub(_unescaped, content[:_MOST_TEXT])
     if suffix == ".safetensors":
