@@ -269,17 +269,16 @@ class Trial:
 
     def _repeat(self, where: str) -> None:
         words = f"{self._command.words} {self._command.again}"
-        outcome = "repeated"
+        outcome, said = "repeated", ""
         try:
             self._finish(self._start(words, self._folder), self._folder)
         except RuntimeError as error:
-            outcome = "refused"
-            said = str(error).strip().splitlines()
-            if not any("error: " in line for line in said):
-                self.wrong.append(f"{where}: repeated, it failed: {said[-1]}")
-        if changed := different(files_in(self._folder), self.expected):
+            lines = str(error).strip().splitlines()
+            outcome, said = "refused", next((line for line in lines if line.startswith("error: ")), lines[-1])
+        changed = different(files_in(self._folder), self.expected)
+        if changed or (said and not said.startswith("error: ")):
             outcome = "wrong"
-            self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed)}")
+            self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed) or 'none'}. {said}")
         self.outcomes[outcome] += 1
 
 

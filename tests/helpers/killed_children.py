@@ -42,9 +42,9 @@ def start(step: Callable[[], None], folder: Path, watch: Watch | None = None) ->
 
 def _report(event: str, details: tuple, folder: Path, watch: Watch) -> None:
     is_reading = event == "open" and not (details[2] or 0) & (os.O_WRONLY | os.O_RDWR)
-    if event in OPERATIONS and not is_reading and Path(str(details[0])).is_relative_to(folder):
+    if event in OPERATIONS and not is_reading and Path(str(details[0])).absolute().is_relative_to(folder):
         where = details[1] if event == "os.rename" else details[0]
-        watch(f"{event} {Path(where).relative_to(folder)}")
+        watch(f"{event} {Path(where).absolute().relative_to(folder)}")
 
 
 def finish(child: int, folder: Path) -> bool:
