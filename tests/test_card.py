@@ -431,7 +431,7 @@ def snippets(folder, language):
 def test_the_python_snippets_run_in_a_process_without_our_packages(hub, tmp_path):
     server, folder = hub
     ours = [code for code in snippets(folder, "python") if "from barcodemae" not in code]
-    assert len(ours) == 5
+    assert len(ours) == 6
     script = tmp_path / "snippets.py"
     script.write_text("\n".join([BARRED, *ours, CHECKS]).replace('"embeddings.pt"', f'r"{tmp_path}/embeddings.pt"'))
     done = server.run(tmp_path / "home", script)

@@ -14,6 +14,7 @@ from modeling_barcodemae import (
     BarcodeMAEForMaskedLM,
     BarcodeMAEForPreTraining,
     BarcodeMAEForSequenceClassification,
+    BarcodeMAEForTokenClassification,
     BarcodeMAEModel,
 )
 from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks, log_odds
@@ -479,3 +480,102 @@ class TestRanks:
         config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=6)
         with pytest.raises(ValueError, match=r"its share of the 6 labels; got \[2, 3\]"):
             BarcodeMAEForSequenceClassification(config)
+
+
+class TestAsUsersOfTheHubCallIt:
+    """Whatever the attention mask says, and on whichever side there is padding."""
+
+    @pytest.fixture(params=["untuned", "tuned"])
+    def model(self, request, config):
+        head = {"embedding_size": 7, "frame_slots": 20, "encoder_stride": 3} if request.param == "tuned" else {}
+        return build(BarcodeMAEModel, BarcodeMAEConfig(**(config.to_dict() | head | {"model_type": "barcodemae"})))
+
+    def test_unknown_tokens_and_padding_say_nothing(self, model, config):
+        ids = barcodes(config, tokens=9)
+        positions = torch.arange(9)[None].repeat(3, 1)
+        pad = torch.full((3, 2), config.pad_token_id)
+        ids[0, 3] = ids[1, 0] = UNK
+        ids[2, 4] = 0  # [MASK]
+        for row in range(3):
+            known = ids[row] >= FIRST
+            alone = model(ids[row : row + 1, known], position_ids=positions[row : row + 1, known]).pooler_output
+            for mask in (None, torch.ones(3, 11)):
+                outputs = model(torch.cat([ids, pad], 1), mask)
+                torch.testing.assert_close(outputs.pooler_output[row : row + 1], alone)
+                # Over the tokenizer's mask, in which [UNK] is attended, or over all: the mean is the same.
+                torch.testing.assert_close(outputs.last_hidden_state[row].mean(0, keepdim=True), alone)
+                torch.testing.assert_close(outputs.last_hidden_state[row, :9].mean(0, keepdim=True), alone)
+
+    def test_padding_on_the_left_moves_no_position(self, model, config):
+        ids = barcodes(config, tokens=9)
+        pad = torch.full((3, 4), config.pad_token_id)
+        left, right = (model(torch.cat(parts, 1)).pooler_output for parts in ((pad, ids), (ids, pad)))
+        torch.testing.assert_close(left, right)
+
+    def test_too_many_tokens(self, model, config):
+        with pytest.raises(RuntimeError, match="expected at most 32 tokens, got 33"):
+            model(barcodes(config, tokens=33))
+
+    def test_a_batch_without_tokens(self, model, config):
+        outputs = model(torch.zeros(2, 0), torch.zeros(2, 0))  # as torch makes them of empty lists
+        assert outputs.last_hidden_state.shape == (2, 0, config.hidden_size if model.relatives is None else 7)
+        assert not outputs.pooler_output.any()
+
+    def test_no_known_token_has_a_gradient_without_nan(self, model, config):
+        ids = torch.cat([barcodes(config, rows=1, tokens=5), torch.full((1, 5), UNK)])
+        model(ids).pooler_output.sum().backward()
+        assert not any(weight.grad.isnan().any() for weight in model.parameters() if weight.grad is not None)
+
+    def test_the_vocabulary_has_the_size_that_it_has(self, model, config):
+        assert model.resize_token_embeddings(config.vocab_size) is model.get_input_embeddings()
+        with pytest.raises(ValueError, match="can't be resized; got 20"):
+            model.resize_token_embeddings(20)
+
+    def test_embeddings_of_tokens_take_gradients(self, config):
+        model = build(BarcodeMAEModel, config)
+        ids, mask = barcodes(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
+        embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+        pooled = model(inputs_embeds=embedded, attention_mask=mask).pooler_output
+        torch.testing.assert_close(pooled, model(ids, mask).pooler_output)
+        pooled.sum().backward()
+        assert embedded.grad.abs().sum(2).ne(0).equal(mask.bool())
+
+    def test_published_models_attend_to_unknown_tokens(self, config):
+        model = build(BarcodeMAEModel, config)
+        ids = barcodes(config)
+        ids[0, 3] = UNK
+        left_out = model(ids).pooler_output
+        model.config.attends_unknown = True
+        found = model(ids)
+        assert not torch.allclose(found.pooler_output[0], left_out[0])
+        torch.testing.assert_close(found.pooler_output, found.last_hidden_state.mean(1))
+
+
+class TestLossesOfTrainer:
+    def test_only_what_is_reconstructed_counts(self, config):
+        model = build(BarcodeMAEForMaskedLM, config)
+        ids = barcodes(config)
+        labels = ids.clone()  # as a collator that asks for known tokens too
+        masked = ids.clone()
+        masked[:, 2:5] = 0
+        labels[0, 2] = UNK
+        labels[1, 2] = -100
+        outputs = model(masked, labels=labels)
+        counted = masked.eq(0) & labels.ge(FIRST)
+        scores = outputs.logits[counted][:, FIRST:-1]
+        expected = nn.functional.cross_entropy(scores, labels[counted] - FIRST)
+        torch.testing.assert_close(outputs.loss, expected)
+
+    def test_nothing_to_find_costs_nothing(self, config):
+        model = build(BarcodeMAEForMaskedLM, config)
+        ids = barcodes(config)
+        assert model(ids, labels=ids).loss.item() == 0
+
+    def test_tokens_are_classified(self, config):
+        model = build(BarcodeMAEForTokenClassification, BarcodeMAEConfig(**(config.to_dict() | {"num_labels": 4})))
+        ids, labels = barcodes(config), torch.arange(36).reshape(3, 12) % 4
+        labels[0, 3:] = -100
+        outputs = model(ids, labels=labels)
+        assert outputs.logits.shape == (3, 12, 4)
+        expected = nn.functional.cross_entropy(outputs.logits.flatten(0, 1), labels.flatten())
+        torch.testing.assert_close(outputs.loss, expected)
