@@ -46,8 +46,10 @@ def ours(checkpoint):
 @pytest.fixture
 def without_frame(checkpoint, tmp_path):
     """The checkpoint as of a model that was trained without a frame."""
-    shutil.copytree(checkpoint, tmp_path / "frameless", ignore=shutil.ignore_patterns(FRAME_FILE))
-    return str(tmp_path / "frameless")
+    folder = shutil.copytree(checkpoint, tmp_path / "frameless", ignore=shutil.ignore_patterns(FRAME_FILE))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"reference_frame": None}))
+    return str(folder)
 
 
 def load(name, **options):
