@@ -493,7 +493,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config)
         if config.label_ranks is not None:
-            counts = list(config.label_ranks.values())
+            counts = list(dict(config.label_ranks).values())
             if min(counts, default=0) < 1 or sum(counts) != config.num_labels:
                 raise ValueError(
                     f"label_ranks must give each rank its share of the {config.num_labels} labels; got {counts}"
@@ -532,7 +532,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         logits = self.classifier(self.dropout(encoded.pooler_output))
         loss = None
         if self.config.label_ranks is not None:
-            counts = list(self.config.label_ranks.values())
+            counts = list(dict(self.config.label_ranks).values())
             loss = None if labels is None else cross_entropy_of_ranks(logits, labels, counts)
             logits = torch.cat([log_odds(scores) for scores in logits.split(counts, dim=1)], dim=1)
         elif labels is not None:
@@ -590,9 +590,9 @@ def _read_companions(place: Any, options: dict[str, Any]) -> dict[str, bytes]:
     frame_file = cached_file(place, _FRAME_FILE, **options)
     if frame_file is None:
         return {}
-    files = {_FRAME_FILE: frame_file}
+    files: dict[str, Any] = {_FRAME_FILE: frame_file}
     # Where our packages are installed, it is their code that a model is saved with.
-    package = find_spec(_TOKENIZER_PACKAGE) if __name__.startswith("modeling_barcodemae.") else None
+    package: Any = find_spec(_TOKENIZER_PACKAGE) if __name__.startswith("modeling_barcodemae.") else None
     for name in _TOKENIZER_CODE:
         files[name] = cached_file(place, name, **options) if package is None else Path(package.origin).parent / name
     return {name: Path(file).read_bytes() for name, file in files.items() if file is not None}

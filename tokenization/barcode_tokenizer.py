@@ -135,7 +135,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         # The k-mer of all A is the longest such token.
         self._k = max((len(token) for token in self.get_vocab() if set(token) == {"A"}), default=0)
 
-    def _encode_plus(
+    def _encode_plus(  # type: ignore[override]
         self,
         text: Any,
         text_pair: Any = None,
@@ -166,7 +166,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         data = dict(encoding)
         rows = data.get("overflow_to_sample_mapping", range(len(readings)))
         data["position_ids"], offsets = [], []
-        for window, row in zip(encoding.encodings, rows, strict=True):
+        for window, row in zip(encoding.encodings or [], rows, strict=True):
             tokens = self._token_numbers(readings[row], window.offsets, window.attention_mask)
             data["position_ids"].append([0 if n < 0 else readings[row].first_slot + n for n in tokens])
             if return_offsets_mapping:

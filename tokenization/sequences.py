@@ -99,9 +99,9 @@ def _as_columns(sequences: Sequences) -> "list[Sequence[str] | pa.Array]":
     if not is_arrow(sequences):
         return [sequences]
     try:
-        texts = sequences.cast(pa.large_string())
+        texts = sequences.cast(pa.large_string())  # type: ignore[union-attr]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise ValueError(f"expected an Arrow column of strings, not of {sequences.type}") from None
+        raise ValueError(f"expected an Arrow column of strings, not of {sequences.type}") from None  # type: ignore[union-attr]
     chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
     return [chunk.fill_null("") if chunk.null_count else chunk for chunk in chunks]
 
@@ -120,6 +120,6 @@ def _lengths(column: "Sequence[str] | pa.Array") -> np.ndarray:
 
 def _text(column: "Sequence[str] | pa.Array") -> bytes:
     if is_arrow(column):
-        bounds, data = _arrow_bounds(column), column.buffers()[2]
+        bounds, data = _arrow_bounds(column), column.buffers()[2]  # type: ignore[union-attr]
         return data[int(bounds[0]) : int(bounds[-1])].to_pybytes() if data else b""
     return "".join(column).encode("ascii", "replace")

@@ -24,7 +24,7 @@ def orient(sequences: Sequences, strands: np.ndarray) -> list[str]:
         ValueError: there is not one strand per sequence.
     """
     if is_arrow(sequences):
-        sequences = sequences.fill_null("").to_pylist()
+        sequences = sequences.fill_null("").to_pylist()  # type: ignore[union-attr]
     texts = list(sequences)
     if len(texts) != len(strands):
         raise ValueError(f"expected one strand for each of {len(texts)} sequences, not {len(strands)}")

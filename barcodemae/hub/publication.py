@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from transformers.dynamic_module_utils import get_relative_import_files
 
@@ -45,7 +46,7 @@ _PACKAGE = f"{tokenization_barcodemae.__name__}/*.py"
 _SAVED_AGAIN = ("config.json", "tokenizer.json", "tokenizer_config.json", FRAME_FILE)
 
 
-def _with_imports(module: str | None) -> list[Path]:
+def _with_imports(module: Any) -> list[Path]:
     """The file of a module, and those that it imports, as `transformers` follows them."""
     return [Path(file) for file in (module, *get_relative_import_files(module)) if file]
 
