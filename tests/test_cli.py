@@ -81,7 +81,7 @@ def test_verbs_work_without_extras_or_say_what_they_need(checkpoint, fasta, samp
     pq.write_table(sample.slice(0, 3000), records)
     done = barcodemae_without_extras("split", "--data", records, "--output", tmp_path / "split.parquet")
     assert done.returncode == 0, done.stderr
-    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "results.json").write_text('{"schema_version": 3}')
     done = barcodemae_without_extras("leaderboard", "--results", tmp_path, "--output", tmp_path / "board.md")
     assert done.returncode == 2
     assert "pip install 'barcodemae[evaluate]'" in done.stderr

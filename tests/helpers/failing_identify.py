@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 
-from barcodemae.cli import identify as identify_module
 from barcodemae.cli.command import run_command
+from barcodemae.cli.identify import identify
 from barcodemae.errors import LibraryError
+from barcodemae.library import identification, models
 from barcodemae.library.identification import Identifier
 
 
@@ -36,7 +37,7 @@ class FailingIdentifier(Identifier):
 how, when, *arguments = sys.argv[1:]
 when = int(when)
 if os.environ["RANK"] == "1":
-    identify_module.Identifier = FailingIdentifier
+    identification.Identifier = FailingIdentifier
     if when < 0:
-        identify_module.open_with_model = lambda *given: fail(how)
-run_command(lambda: identify_module.identify(arguments))
+        models.open_with_model = lambda *given: fail(how)
+run_command(lambda: identify(arguments))
