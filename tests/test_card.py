@@ -282,7 +282,9 @@ def test_the_commands_of_the_card_run(folder, sample, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, split in (("references.fasta", "train"), ("queries.fasta", "test")):
         rows = sample.filter(pc.equal(sample["split"], split)).slice(0, 200).to_pylist()
-        Path(name).write_text("".join(f">{row['id']};tax=g:{row['genus']},s:{row['species']}\n{row['nucleotides']}\n" for row in rows))
+        headers = [f">{row['id']};tax=g:{row['genus']},s:{row['species']}" for row in rows]
+        texts = (f"{header}\n{row['nucleotides']}\n" for header, row in zip(headers, rows, strict=True))
+        Path(name).write_text("".join(texts))
     for place in (shipped_folder(DEFAULT), folder):
         (code,) = re.findall(r"```console\n(.*?)```", render_card(place, REPOSITORY), re.DOTALL)
         for line in code.replace(REPOSITORY, str(place)).splitlines()[1:]:
