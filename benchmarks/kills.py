@@ -40,7 +40,7 @@ from transformers import BertConfig, BertForMaskedLM
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
 import micro_train  # noqa: F401 (knows the size `micro`)
-from killed_children import Watch, append_to, kill_at, start
+from killed_children import Watch, append_to, finish, kill_at, start
 
 from barcodemae import cli
 from barcodemae.checkpoints import shipped_folder
@@ -197,7 +197,7 @@ class Trial:
             place.with_suffix(".tmp").mkdir(exist_ok=True)
         (self._before / "inputs").symlink_to(root / "inputs")
         for words in command.before:
-            self._finish(self._start(words, self._before), self._before)
+            finish(self._start(words, self._before), self._before)
         self.expected, self.seconds = self._measured()
         self.num_killed = 0
         self.outcomes: Counter[str] = Counter()
@@ -207,13 +207,13 @@ class Trial:
     def _measured(self) -> tuple[dict[str, str], float]:
         """What comes out, each time the same, and how long it takes."""
         self._begin()
-        self._finish(start(lambda: run_and_list(self._command.words, self._folder), self._folder), self._folder)
+        finish(start(lambda: run_and_list(self._command.words, self._folder), self._folder), self._folder)
         import_listed(self._folder)
         outcomes, seconds = [files_in(self._folder)], []
         for _ in range(2):
             self._begin()
             begin = time.perf_counter()
-            self._finish(self._start(self._command.words, self._folder), self._folder)
+            finish(self._start(self._command.words, self._folder), self._folder)
             seconds.append(time.perf_counter() - begin)
             outcomes.append(files_in(self._folder))
         if changing := different(outcomes[0], outcomes[1]) + different(outcomes[1], outcomes[2]):
@@ -230,7 +230,7 @@ class Trial:
             time.sleep(moment)
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            if self._finish(child, self._folder):
+            if finish(child, self._folder):
                 self.num_killed += 1
                 self._repeat(f"after {moment:.2f} of {self.seconds:.2f} s")
             else:  # over by then: a run takes less than it took
@@ -241,14 +241,14 @@ class Trial:
         self._begin()
         listed = self._folder.with_suffix(".operations")
         listed.unlink(missing_ok=True)
-        self._finish(self._start(self._command.words, self._folder, append_to(listed)), self._folder)
+        finish(self._start(self._command.words, self._folder, append_to(listed)), self._folder)
         self.operations = listed.read_text().splitlines() if listed.exists() else []
         end = time.perf_counter() + seconds
         for number, operation in enumerate(self.operations):
             if time.perf_counter() > end:
                 break
             self._begin()
-            if self._finish(self._start(self._command.words, self._folder, kill_at(number)), self._folder):
+            if finish(self._start(self._command.words, self._folder, kill_at(number)), self._folder):
                 self.num_killed += 1
                 self._repeat(f"before {number}: {operation}")
 
@@ -260,23 +260,16 @@ class Trial:
     def _start(self, words: str, folder: Path, watch: Watch | None = None) -> int:
         return start(lambda: run(words, folder), folder, watch)
 
-    def _finish(self, child: int, folder: Path) -> bool:
-        """Wait for a child: whether it was killed. It must not have failed otherwise."""
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code not in (0, -signal.SIGKILL):
-            raise RuntimeError(folder.with_suffix(".log").read_text())
-        return code != 0
-
     def _repeat(self, where: str) -> None:
         words = f"{self._command.words} {self._command.again}"
         outcome, said = "repeated", ""
         try:
-            self._finish(self._start(words, self._folder), self._folder)
+            finish(self._start(words, self._folder), self._folder)
         except RuntimeError as error:
             lines = str(error).strip().splitlines()
-            outcome, said = "refused", next((line for line in lines if line.startswith("error: ")), lines[-1])
+            outcome, said = "refused", next((line for line in lines if "error: " in line), lines[-1])
         changed = different(files_in(self._folder), self.expected)
-        if changed or (said and not said.startswith("error: ")):
+        if changed or (said and "error: " not in said):
             outcome = "wrong"
             self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed) or 'none'}. {said}")
         self.outcomes[outcome] += 1
@@ -294,15 +287,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="Of each command, at random moments.")
     parser.add_argument("--seconds", type=float, default=600, help="For each command.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="A .json file.")
+    parser.add_argument("--output", type=Path, help="A .json file; of other commands it keeps what it holds.")
     args = parser.parse_args()
-    torch.set_num_threads(1)  # threads do not outlive a fork
     generator = random.Random(args.seed)
     moments = iter(lambda: generator.uniform(0, 1), None)
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         root = Path(scratch).resolve()
-        write_inputs(root / "inputs")
+        # In a child: threads that torch has begun do not outlive a fork.
+        finish(start(lambda: write_inputs(root / "inputs"), root / "inputs"), root / "inputs")
         for name in args.commands:
             trial = Trial(COMMANDS[name], root)
             if args.at == "moments":
@@ -326,6 +319,8 @@ def main() -> None:
             "machine": describe_machine(),
             "versions": describe_versions(("barcodemae", "filelock", "pyarrow", "faiss-cpu", "torch")),
         }
+        if args.output.exists():
+            rows = json.loads(args.output.read_text())["commands"] | rows
         with written_whole(args.output.parent) as folder:
             (folder / args.output.name).write_text(json.dumps({"commands": rows} | about, indent=2) + "\n")
 
