@@ -508,6 +508,14 @@ def test_of_several_sources_those_that_are_new_are_added(folder, records, embedd
     assert len(StoredLibrary.open(folder).live) == 200
 
 
+def test_of_two_sources_that_hold_the_same_one_is_read(records, embedder, tmp_path, caplog):
+    source = write_fasta(records.slice(0, 60), tmp_path / "a.fasta")
+    (tmp_path / "b.fasta").write_bytes(Path(source).read_bytes())
+    added = build_library(tmp_path / "library", [source, str(tmp_path / "b.fasta"), source], embedder, MODEL)
+    assert added.num_records == 60
+    assert "b.fasta: holds the same as" in caplog.text
+
+
 def test_ids_that_are_there_already_are_told(folder, records, embedder, tmp_path):
     ids = records["id"].to_pylist()
     remove_records(folder, [ids[117]])

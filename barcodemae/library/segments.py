@@ -49,13 +49,22 @@ class Input:
 
     @classmethod
     def of(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Input":
-        """What these files are now.
+        """What these files are now; of two that hold the same, the first.
 
         Raises:
             UnreadableFileError: there is no such file or data set.
             ConfigurationError: it is standard input, which can't be read again.
         """
-        return cls(tuple(names), tuple(map(_source, names)), on_error, taxonomy, max_length)
+        given: dict[Source, str] = {}
+        first_of: dict[str, str] = {}
+        for name in names:
+            source = _source(name)
+            first = first_of.setdefault(source.version, name)
+            if first == name:
+                given[source] = name
+            else:
+                logger.warning("%s: holds the same as %s; it is read once", name, first)
+        return cls(tuple(given.values()), tuple(given), on_error, taxonomy, max_length)
 
     @cached_property
     def taxonomy_digest(self) -> str:
