@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from barcodemae.errors import printable_lines
-from barcodemae.files import naming
 
 # What progress bars do: they begin their line anew, and where several stand below each other they go up.
 _MOVES = re.compile(r"(\r|\x1b\[A)")
@@ -47,7 +46,7 @@ def flush_output() -> None:
     Raises:
         OSError: it can't be.
     """
-    with naming("standard output"):
+    with _naming("standard output"):
         sys.stdout.flush()
 
 
@@ -56,6 +55,14 @@ def drop_output(*streams: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nowhere, stream.fileno())
+
+
+@contextmanager
+def _naming(stream: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, stream) from error
 
 
 class _Printed:
@@ -75,7 +82,7 @@ class _Printed:
     def write(self, text: str) -> int:
         parts = _MOVES.split(text) if self._may_move else [text]
         parts[::2] = map(printable_lines, parts[::2])
-        with naming("standard error" if self._may_move else "standard output"):
+        with _naming("standard error" if self._may_move else "standard output"):
             self._stream.write("".join(parts))
         return len(text)
 

@@ -18,9 +18,9 @@ LAYERS = (
     ("embedding",),
     ("checkpoints",),
     ("data",),
-    ("outputs", "plotting", "provenance", "repositories", "terminal"),
+    ("outputs", "plotting", "provenance", "repositories"),
     ("files",),
-    ("locks",),
+    ("locks", "terminal"),
     ("errors", "lazy"),
     ("modeling_barcodemae", "tokenization_barcodemae"),
 )
