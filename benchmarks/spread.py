@@ -25,7 +25,7 @@ from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.evaluation.benchmark import answerable, build_benchmark, labels, read_usable_records
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.provenance import describe_machine, without_folder
-from modeling_barcodemae.modeling_barcodemae import masked_mean
+from modeling_barcodemae.tokens_barcodemae import masked_mean
 from tokenization_barcodemae import encode_barcodes, place_barcodes
 
 _BATCH = 128

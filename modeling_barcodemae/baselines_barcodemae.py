@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, BarcodeMAEConfig
+from .losses_barcodemae import summed_cross_entropy
 from .masking_barcodemae import choose_places, put_places
 from .modeling_barcodemae import (
     BarcodeMAEForPreTrainingOutput,
     BarcodeMAEModel,
     BarcodeMAEPreTrainedModel,
-    known_places,
-    summed_cross_entropy,
 )
+from .tokens_barcodemae import known_places
 
 
 class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):

@@ -17,7 +17,7 @@ from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import Classification
 from barcodemae.training.pretrain import pretrain
 from modeling_barcodemae import BarcodeMAEModel
-from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks
+from modeling_barcodemae.losses_barcodemae import cross_entropy_of_ranks
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 

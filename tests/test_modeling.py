@@ -17,7 +17,7 @@ from modeling_barcodemae import (
     BarcodeMAEForTokenClassification,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.modeling_barcodemae import cross_entropy_of_ranks, log_odds
+from modeling_barcodemae.losses_barcodemae import cross_entropy_of_ranks, log_odds
 
 UNK, FIRST = 1, 2
 

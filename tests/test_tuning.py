@@ -38,7 +38,7 @@ from modeling_barcodemae import (
     BarcodeMAEForPreTraining,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.modeling_barcodemae import every_nth_slot, letter_columns
+from modeling_barcodemae.tokens_barcodemae import every_nth_slot, letter_columns
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 

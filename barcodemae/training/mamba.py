@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import Mamba2Config, Mamba2ForCausalLM
 
 from modeling_barcodemae import BarcodeMAEForPreTrainingOutput
-from modeling_barcodemae.modeling_barcodemae import known_places, summed_cross_entropy
+from modeling_barcodemae.losses_barcodemae import summed_cross_entropy
+from modeling_barcodemae.tokens_barcodemae import known_places
 from tokenization_barcodemae import BarcodeEncoder
 
 _EXPANSION, _HEAD_WIDTH = 2, 64

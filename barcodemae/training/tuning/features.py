@@ -12,7 +12,8 @@ from tqdm import tqdm
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
 from barcodemae.embedding.singular import LinearMap, fit_one_hot_map, map_one_hot
-from modeling_barcodemae.modeling_barcodemae import BarcodeMAEModel, every_nth_slot, letter_columns
+from modeling_barcodemae import BarcodeMAEModel
+from modeling_barcodemae.tokens_barcodemae import every_nth_slot, letter_columns
 from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes
 
 _BLOCK_ROWS = 4096

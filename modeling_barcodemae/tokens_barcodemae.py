@@ -1,0 +1,116 @@
+"""What ids and positions of tokens say: pure functions on tensors."""
+
+import torch
+from torch import Tensor
+
+from .configuration_barcodemae import FIRST_KMER_ID, BarcodeMAEConfig
+
+
+def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean of `hidden [batch, tokens, hidden]` over attended places; zero where a row has none."""
+    if attention_mask is None:
+        return hidden.mean(1)
+    weights = attention_mask.to(hidden.dtype)[..., None]
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:
+    """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
+    known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(pad_token_id)  # type: ignore[arg-type]
+    return known if attention_mask is None else known & attention_mask.bool()
+
+
+def counted_positions(input_ids: Tensor, position_ids: Tensor | None, pad_token_id: int | None) -> Tensor:
+    """`[batch, tokens]`: `position_ids`, by default counted from 0 at the first token that is no padding."""
+    if position_ids is None:
+        columns = torch.arange(input_ids.shape[1], device=input_ids.device)
+        position_ids = (columns - padding_on_the_left(input_ids, pad_token_id)).clamp(min=0)
+    return position_ids.expand_as(input_ids)
+
+
+def padding_on_the_left(input_ids: Tensor, pad_token_id: int | None) -> Tensor:
+    """`[batch, 1]`: how many `[PAD]` stand before each row's first other token."""
+    return input_ids.ne(pad_token_id).cumsum(1).eq(0).sum(1, keepdim=True)  # type: ignore[arg-type]
+
+
+def every_nth_slot(
+    tokens: dict[str, Tensor | None], stride: int, num_padding: Tensor | None = None
+) -> dict[str, Tensor | None]:
+    """The tokens at the slots 0, `stride`, 2 `stride` and so on, whichever column they stand in.
+
+    Args:
+        tokens: `input_ids`, and `attention_mask`, `position_ids` and the like where there are any, each `[batch,
+            tokens]` or None. Slots are `position_ids`, by default counted from 0 after the padding on the left.
+        stride: 1 or more.
+        num_padding: `[batch, 1]`, columns of padding on the left; by default there is none.
+
+    Returns:
+        The same, `[batch, read]`, each row's tokens in their order. Where rows have different numbers of tokens to
+        read, there is an attention mask.
+    """
+    if stride == 1:
+        return tokens
+    slots, attended = tokens.get("position_ids"), tokens.get("attention_mask")
+    if slots is None:  # here no shape depends on the data, which is what an exporter can follow
+        shape, device = tokens["input_ids"].shape, tokens["input_ids"].device  # type: ignore[union-attr]
+        slots = torch.arange(0, shape[1], stride, device=device).expand(shape[0], -1)
+        columns, mask = slots, attended
+        if num_padding is not None:
+            columns = slots + num_padding
+            is_inside = columns < shape[1]
+            columns = columns.clamp(max=shape[1] - 1)
+            mask = is_inside if attended is None else attended.gather(1, columns).bool() & is_inside
+        elif attended is not None:
+            mask = attended.gather(1, columns)
+        others = {name: values for name, values in tokens.items() if name not in ("attention_mask", "position_ids")}
+        read = {name: None if values is None else values.gather(1, columns) for name, values in others.items()}
+        return read | {"attention_mask": mask, "position_ids": slots}
+    slots = slots.expand_as(tokens["input_ids"])  # type: ignore[arg-type]
+    is_read = slots % stride == 0
+    if attended is not None:
+        is_read = is_read & attended.bool()
+    counts = is_read.sum(1)
+    # One column at least: a batch in which no row has a token to read still has a shape.
+    columns = (~is_read).long().argsort(dim=1, stable=True)[:, : max(1, int(counts.max()))]
+    mask = None if bool((counts == columns.shape[1]).all()) else is_read.long()
+    tokens = tokens | {"position_ids": slots, "attention_mask": mask}
+    return {name: None if values is None else values.gather(1, columns) for name, values in tokens.items()}
+
+
+def letter_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
+    """Which letter stands where on the reference frame.
+
+    Args:
+        input_ids: `[batch, tokens]`, ids of k-mers.
+        position_ids: `[batch, tokens]` or `[1, tokens]`, their slots.
+        k: letters in a k-mer.
+
+    Returns:
+        `[batch, tokens, k]`: four times the letter's coordinate on the frame, and 0 to 3 for A, C, G, T; -1 for the
+        letters of a token that is no known k-mer.
+    """
+    places = torch.arange(k, device=input_ids.device)
+    kmers = (input_ids - FIRST_KMER_ID)[..., None]
+    letters = kmers // 4 ** (k - 1 - places) % 4
+    columns = (position_ids[..., None] * k + places) * 4 + letters
+    return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
+
+
+def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
+    """The bases that known k-mers stand for.
+
+    Args:
+        input_ids: `[batch, tokens]`.
+        position_ids: `[batch, tokens]`; the k-mer at position 1 begins at coordinate k.
+        known: `[batch, tokens]`, true where a k-mer counts.
+        config: the model's.
+
+    Returns:
+        int64 `[batch, config.pooled_decoder_coordinates]`, 0 to 3 for A, C, G and T, -1 where there is no known k-mer.
+    """
+    columns = letter_columns(input_ids, position_ids, config.k).masked_fill(~known[..., None], -1).flatten(1)
+    # One more coordinate takes what lies beyond the others.
+    bases = torch.full((len(input_ids), config.pooled_decoder_coordinates + 1), -1, device=input_ids.device)
+    coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)
+    coordinates = coordinates.masked_fill(columns < 0, config.pooled_decoder_coordinates)
+    return bases.scatter(1, coordinates, columns % 4)[:, :-1]
