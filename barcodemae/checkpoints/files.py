@@ -34,6 +34,9 @@ _LEADS_ELSEWHERE = (
     "per_layer_config",
 )
 
+# An untuned encoder is a plain BERT, and says so.
+_MODEL_TYPES = ("barcodemae", "bert")
+
 
 def find_checkpoint(name: str | Path) -> str | Path:
     """What the name of a checkpoint stands for, wherever one is asked for.
@@ -129,7 +132,8 @@ def read_config(file: Path) -> dict[str, Any]:
 
     Raises:
         OSError: it can't be read.
-        ValueError: it is no JSON object, its `k` is no number of nucleotides, or it leads to other files or code.
+        ValueError: it is not a JSON object, it is of another kind of model, its `k` is not a number of nucleotides, or
+            it leads to other files or code.
     """
     config = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
@@ -137,6 +141,11 @@ def read_config(file: Path) -> dict[str, Any]:
     for key in _LEADS_ELSEWHERE:
         if config.get(key) is not None:
             raise ValueError(f"{CONFIG_FILE}: expected no {key}, got {config[key]!r}")
+    if config.get("model_type") not in _MODEL_TYPES:
+        raise ValueError(
+            f"{CONFIG_FILE}: expected model_type {' or '.join(_MODEL_TYPES)}, got {config.get('model_type')!r}: a model "
+            "with code of its own is never run"
+        )
     k = config.get("k", 1)
     if type(k) is not int or not 1 <= k <= MAX_K:
         raise ValueError(f"{CONFIG_FILE}: expected k, a whole number from 1 to {MAX_K}, got {k!r}")
