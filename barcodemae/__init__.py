@@ -7,11 +7,11 @@ from barcodemae.lazy import lazy_names
 
 if TYPE_CHECKING:
     from barcodemae.clustering.grouping import cluster
+    from barcodemae.embedding.base_map import BaseMapEmbedder
     from barcodemae.embedding.embedder import BarcodeEmbedder
-    from barcodemae.embedding.letters import LetterEmbedder
     from barcodemae.library.library import Library
 
-__all__ = ["BarcodeEmbedder", "LetterEmbedder", "Library", "cluster"]
+__all__ = ["BarcodeEmbedder", "BaseMapEmbedder", "Library", "cluster"]
 
 __version__ = version("barcodemae")
 
@@ -19,7 +19,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "BarcodeEmbedder": "embedding.embedder",
-        "LetterEmbedder": "embedding.letters",
+        "BaseMapEmbedder": "embedding.base_map",
         "Library": "library.library",
         "cluster": "clustering.grouping",
     },

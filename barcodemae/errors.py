@@ -44,7 +44,7 @@ class UnreadableFileError(BarcodeMAEError):
 
 
 class BadRecordError(BarcodeMAEError):
-    """One record that is no usable barcode: too short, no DNA, nothing but unknown letters.
+    """One record that is no usable barcode: too short, no DNA, nothing but unknown bases.
 
     Args:
         path: the file it came from.

@@ -22,7 +22,7 @@ _LOCK, _FILES = "lock", "files"
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def written_atomically(folder: Path) -> Iterator[Path]:
     """A scratch folder whose files take their place in `folder` when all of them are written, and else are dropped.
 
     What a killed process left of its own scratch folder is removed.
@@ -132,7 +132,7 @@ def _move(source: Path, folder: Path, mode: int) -> None:
             entry.replace(place)
         elif place.is_symlink():  # what it leads to may be on another disk
             target = place.resolve()
-            with written_whole(target.parent) as scratch:
+            with written_atomically(target.parent) as scratch:
                 shutil.copyfile(entry, scratch / target.name)
         else:
             _allow(entry, stat.S_IMODE(place.stat().st_mode) if place.exists() else mode)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import naming, written_whole
+from barcodemae.files import naming, written_atomically
 
 STANDARD_OUTPUT = "-"
 """As the name of an output."""
 
 _STDOUT = 1
-_MOST_LINKS = 40  # as many as Linux follows
+_MAX_LINKS = 40  # as many as Linux follows
 
 
 def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path] = ()) -> None:
@@ -113,7 +113,7 @@ def open_output(name: str | Path) -> Iterator[BinaryIO]:
     """
     target = _locate(name)
     if isinstance(target, Path) and not _is_special(target):
-        with written_whole(target.parent) as scratch, naming(name), (scratch / target.name).open("wb") as file:
+        with written_atomically(target.parent) as scratch, naming(name), (scratch / target.name).open("wb") as file:
             yield file
         return
     sys.stdout.flush()  # what was printed before comes first
@@ -157,7 +157,7 @@ def _descriptor(name: str | Path) -> int | None:
     if str(name) == STANDARD_OUTPUT:
         return _STDOUT
     path = Path(name)
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         path = path.parent.resolve() / path.name
         if match := re.fullmatch(rf"(?:/dev/fd|/proc/{os.getpid()}(?:/task/\d+)?/fd)/(\d+)", str(path)):
             return int(match[1])

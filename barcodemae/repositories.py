@@ -13,7 +13,7 @@ def check_name(repository: str) -> None:
     """Refuse what can't be a repository's name.
 
     Raises:
-        ConfigurationError: it is not of the form `ORG/NAME`, or has letters that the Hub does not allow.
+        ConfigurationError: it is not of the form `ORG/NAME`, or has bases that the Hub does not allow.
     """
     try:
         validate_repo_id(repository)

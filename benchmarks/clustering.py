@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from barcodemae.cli.command import run_command
 from barcodemae.clustering.grouping import group
 from barcodemae.data import normalise_nucleotides, read_records
-from barcodemae.embedding import LetterEmbedder
+from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.evaluation.baselines.aligner_programs import run_program
 from barcodemae.evaluation.baselines.aligners import write_numbered
 from barcodemae.evaluation.benchmark import labels
@@ -30,13 +30,13 @@ SPLITS = ("train", "val", "val_unseen", "test+test_unseen", "test_unseen")
 PARTED = SPLITS[:3]
 DRAWN = (50, 100, 300, 1000)
 NUM_DRAWS = 8
-MIN_OF_TAXON = 60
+MIN_PER_TAXON = 60
 IDENTITIES = tuple(round(0.95 + 0.005 * step, 3) for step in range(9))
 
 _VSEARCH = "vsearch --cluster_fast queries.fasta --id {identity} --uc clusters.tsv --quiet"
 
 
-def bin_ami(bases: np.ndarray, bins: np.ndarray, embedder: LetterEmbedder) -> tuple[dict[str, float], int]:
+def bin_ami(bases: np.ndarray, bins: np.ndarray, embedder: BaseMapEmbedder) -> tuple[dict[str, float], int]:
     """Adjusted mutual information of clusters and BINs, and clusters at the default.
 
     Returns:
@@ -79,7 +79,7 @@ def parts(records: pa.Table, rng: np.random.Generator) -> Iterator[tuple[str, np
     for rank in ("family", "genus"):
         names = labels(records, rank)
         for name, count in zip(*np.unique(names[names != ""], return_counts=True), strict=True):
-            if count >= MIN_OF_TAXON:
+            if count >= MIN_PER_TAXON:
                 yield rank, np.flatnonzero(names == name)
 
 
@@ -88,11 +88,11 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="Barcodes with the columns bin, split, family and genus.")
     parser.add_argument("--seed", type=int, default=0, help="Of the draws.")
     args = parser.parse_args()
-    embedder = LetterEmbedder.from_pretrained()
+    embedder = BaseMapEmbedder.from_pretrained()
     records = read_records(args.data)
     records = records.filter(pc.not_equal(records["bin"], ""))
     read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), embedder.frame)
-    bases, records = read.letters[read.fits], records.filter(pa.array(read.fits))
+    bases, records = read.bases[read.fits], records.filter(pa.array(read.fits))
     splits, bins, nucleotides = (labels(records, name) for name in ("split", "bin", "nucleotides"))
 
     print("| barcodes | BINs | default | clusters | automatic threshold | automatic | VSEARCH |")

@@ -2,7 +2,7 @@
 
 `python benchmarks/data_scale.py --barcodes FILE.parquet [--records 5000000] [--format tsv] [--folder SCRATCH]`
 
-Rows of a real file, over and over, one letter in a hundred replaced, become a file of so many records; each tenth row
+Rows of a real file, over and over, one base in a hundred replaced, become a file of so many records; each tenth row
 stays as it is, and so is a duplicate from its second time on. Then fresh processes read, judge, de-duplicate and place
 them (first start), start again from what was kept (later start), and make the arrays of training steps in the order of
 training, from all over the file. Memory is the peak of the whole process, libraries included (`VmHWM` of Linux). The
@@ -89,13 +89,13 @@ def open_writer(handle: BinaryIO, suffix: str, schema: pa.Schema) -> pq.ParquetW
 
 
 def mutate(sequences: list[str], is_mutated: np.ndarray, rng: np.random.Generator) -> pa.Array:
-    """Replace letters by random ones."""
+    """Replace bases by random ones."""
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    letters = np.frombuffer("".join(sequences).encode(), np.uint8).copy()
-    chosen = (rng.random(len(letters), np.float32) < MUTATED_SHARE) & np.repeat(is_mutated, lengths)
-    letters[chosen] = rng.choice(np.frombuffer(b"ACGT", np.uint8), int(chosen.sum()))
+    bases = np.frombuffer("".join(sequences).encode(), np.uint8).copy()
+    chosen = (rng.random(len(bases), np.float32) < MUTATED_SHARE) & np.repeat(is_mutated, lengths)
+    bases[chosen] = rng.choice(np.frombuffer(b"ACGT", np.uint8), int(chosen.sum()))
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.StringArray.from_buffers(len(lengths), pa.py_buffer(bounds), pa.py_buffer(letters))
+    return pa.StringArray.from_buffers(len(lengths), pa.py_buffer(bounds), pa.py_buffer(bases))
 
 
 def in_fresh_process(args: argparse.Namespace, file: Path, cache: Path, steps: int) -> dict:
@@ -126,7 +126,7 @@ def measure(file: str, cache: str, steps: int) -> dict:
     if not steps:
         return found
     wall = time.perf_counter()
-    order = epoch_steps(training.num_places, STEP_SIZE, 0, 0)[:steps]
+    order = epoch_steps(training.num_tokens, STEP_SIZE, 0, 0)[:steps]
     found["order_seconds"] = time.perf_counter() - wall
     wall, cpu = time.perf_counter(), time.process_time()
     for rows in order:

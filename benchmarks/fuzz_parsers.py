@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from fuzz_readers import TOKENS, outcome, read, real_files
 
     from barcodemae.data.standard_input import STANDARD_INPUT
-    from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, OWN, Calibration, Probability
+    from barcodemae.library.calibration.probability import LENGTHS, OWN, PREDICTED, Calibration, Probability
     from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.library.store.records import NAMES, write_part
     from barcodemae.library.store.stored import StoredLibrary
@@ -32,7 +32,7 @@ MANIFEST, CALIBRATION, REMOVED = MANIFEST_FILE, "calibration-00000.json", "remov
 HANG_SECONDS = 5
 LONGEST_INPUT = 20_000
 
-_LETTERS, _DIMENSION, _RECORDS = 8, 4, 5
+_BASES, _DIMENSION, _RECORDS = 8, 4, 5
 _UNSEEN = Fingerprint(0, "")
 
 
@@ -42,14 +42,14 @@ def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
     place.mkdir(exist_ok=True)
     text = pa.array([str(row) for row in range(_RECORDS)], pa.large_string())
     records = pa.table(dict.fromkeys((*NAMES, "nucleotides"), text))
-    letters, vectors = np.zeros((_RECORDS, _LETTERS), np.int8), np.full((_RECORDS, _DIMENSION), 0.5)
-    write_part(place / "part-00000.arrow", records, letters, vectors)
+    bases, vectors = np.zeros((_RECORDS, _BASES), np.int8), np.full((_RECORDS, _DIMENSION), 0.5)
+    write_part(place / "part-00000.arrow", records, bases, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
     probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
-    calibration = Calibration(dict.fromkeys(FORETOLD, (probability,) * len(LENGTHS)), OWN)
+    calibration = Calibration(dict.fromkeys(PREDICTED, (probability,) * len(LENGTHS)), OWN)
     segment = Segment(place.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
-    manifest = Manifest(model, _DIMENSION, _LETTERS, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})
+    manifest = Manifest(model, _DIMENSION, _BASES, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})
     contents = {
         MANIFEST: manifest.as_text().encode(),
         CALIBRATION: json.dumps(calibration.as_json()).encode(),

@@ -26,7 +26,7 @@ from torch.optim import AdamW
 from tqdm import tqdm
 
 from barcodemae.embedding import fastest_dtype
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.plotting import PlainFigure
 from barcodemae.provenance import describe_machine, describe_versions
 from barcodemae.training.objectives import MaskedReconstruction
@@ -162,7 +162,7 @@ def main() -> None:
     machine, date = describe_machine(), datetime.now(timezone.utc).date().isoformat()
     versions = describe_versions(["torch", "transformers", "accelerate"])
     page = {"unit": "barcodes/s", "machine": machine, "date": date, "versions": versions, "points": points}
-    with written_whole(args.output_dir) as scratch:
+    with written_atomically(args.output_dir) as scratch:
         (scratch / "growth.json").write_text(json.dumps(page, indent=2) + "\n")
         draw(points, f"{machine}, {date}").savefig(scratch / "growth.png", dpi=150)
     print(f"{'size':<8}{'nucleotides':>12}{'batch':>8}{'processes':>11}{'training':>12}{'embedding':>12}")

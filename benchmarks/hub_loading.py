@@ -22,7 +22,7 @@ from barcodemae.data import sample_path
 from barcodemae.hub.publication import assemble
 from tokenization_barcodemae import ReferenceFrame
 
-ROADS = {
+WORKFLOWS = {
     "AutoModel, remote code": """
 from transformers import AutoModel, AutoTokenizer
 
@@ -53,7 +53,7 @@ session = onnxruntime.InferenceSession(f"{folder}/onnx/model.onnx")
 embedding = session.run(["pooler_output"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
 """,
 }
-ROADS["ONNX, int8"] = ROADS["ONNX, fp32"].replace("model.onnx", "model_quantized.onnx")
+WORKFLOWS["ONNX, int8"] = WORKFLOWS["ONNX, fp32"].replace("model.onnx", "model_quantized.onnx")
 
 BEGIN = """
 import time
@@ -81,7 +81,7 @@ def canonical_barcode() -> str:
 
 def walk(road: str, folder: Path, barcode: str, home: Path) -> dict:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home)}
-    command = [sys.executable, "-c", BEGIN + ROADS[road] + END, str(folder), barcode]
+    command = [sys.executable, "-c", BEGIN + WORKFLOWS[road] + END, str(folder), barcode]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{road}: {done.stderr}")
@@ -108,9 +108,11 @@ def main() -> None:
         for file in files[:6]:
             print(f"{megabytes(file):10.2f} MiB  {file.relative_to(folder)}")
 
-        runs: dict[str, list[dict]] = {road: [walk(road, folder, barcode, home)] for road in ROADS}  # warms the caches
+        runs: dict[str, list[dict]] = {
+            road: [walk(road, folder, barcode, home)] for road in WORKFLOWS
+        }  # warms the caches
         for _ in tqdm(range(args.repeats), desc="repeat"):
-            for road in ROADS:
+            for road in WORKFLOWS:
                 runs[road].append(walk(road, folder, barcode, home))
 
     first = np.array(runs["AutoModel, remote code"][0]["embedding"])

@@ -29,9 +29,9 @@ from barcodemae.embedding.engines import ENGINES, FRAME
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_version
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores, paired_comparison
-from barcodemae.files import written_whole
-from barcodemae.library.calibration.fitting import CUT_LENGTHS, calibrate, foretell
-from barcodemae.library.calibration.named_queries import NamedQueries, ask_named, ask_own
+from barcodemae.files import written_atomically
+from barcodemae.library.calibration.fitting import CUT_LENGTHS, calibrate, predict
+from barcodemae.library.calibration.named_queries import NamedQueries, search_named, search_own
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
 from barcodemae.library.calibration.reliability_plot import draw_reliability
 from barcodemae.library.models import open_with_model
@@ -107,29 +107,29 @@ def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> 
     """How well probabilities hold for `asked`, learnt from the library's own records and from `named`.
 
     Returns:
-        by -> what -> kind -> scores; and what the second foretells.
+        by -> what -> kind -> scores; and what the second predicts.
     """
     opened, embedder = open_with_model(library)
-    queries = ask_named(opened, embedder, asked)
+    queries = search_named(opened, embedder, asked)
     sources: dict[str, NamedQueries] = {
-        OWN: ask_own(opened, embedder, CUT_LENGTHS),
-        QUERIES: ask_named(opened, embedder, named, CUT_LENGTHS),
+        OWN: search_own(opened, embedder, CUT_LENGTHS),
+        QUERIES: search_named(opened, embedder, named, CUT_LENGTHS),
     }
     scores: dict[str, Any] = {}
     for by, source in sources.items():
-        foretold = foretell(queries, calibrate(source, by))
+        predicted = predict(queries, calibrate(source, by))
         scores[by] = {
             what: {
                 kind: probability_scores(
-                    foretold[what].take(foretold[what].is_new == is_new),
-                    queries.species[queries.counts(what)][foretold[what].is_new == is_new],
+                    predicted[what].take(predicted[what].is_new == is_new),
+                    queries.species[queries.counts(what)][predicted[what].is_new == is_new],
                     seed,
                 )
                 for kind, is_new in (("known", False), ("new", True))
             }
             for what in JUDGED
         }
-    return scores, foretold
+    return scores, predicted
 
 
 def main() -> None:
@@ -189,7 +189,7 @@ def main() -> None:
     }
     report = write_report(results)
     print(report)
-    with written_whole(args.output_dir) as scratch_folder:
+    with written_atomically(args.output_dir) as scratch_folder:
         (scratch_folder / "identification.md").write_text(report)
         (scratch_folder / "identification.json").write_text(json.dumps(results, indent=2) + "\n")
         draw_frontier(results).savefig(scratch_folder / "identification.png", dpi=150)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.evaluation.scores import draw_species, percentile_interval
-from barcodemae.library.calibration.fitting import Foretold
+from barcodemae.library.calibration.fitting import Predictions
 from barcodemae.library.calibration.reliability import brier_score, expected_calibration_error
 
 PRECISION = 0.95
@@ -34,7 +34,7 @@ def balanced_weights(is_new: np.ndarray) -> np.ndarray:
     return 1 / counts[is_new.astype(int)]
 
 
-def probability_scores(found: Foretold, species: np.ndarray, seed: int) -> dict[str, Any]:
+def probability_scores(found: Predictions, species: np.ndarray, seed: int) -> dict[str, Any]:
     """For queries of one kind: mean prediction, observed share, both errors, and the interval of the first.
 
     Args:
@@ -43,16 +43,16 @@ def probability_scores(found: Foretold, species: np.ndarray, seed: int) -> dict[
         seed: random seed of the bootstrap.
 
     Returns:
-        `predicted, observed, calibration_error, calibration_error_interval, brier, n_rows`.
+        `predicted, observed, calibration_error, calibration_error_interval, brier, num_rows`.
     """
     _, group = np.unique(species, return_inverse=True)
     drawn = draw_species(np.random.default_rng(seed), group.max() + 1, _NUM_RESAMPLES)
-    errors = [expected_calibration_error(found.probabilities, found.happened, times[group]) for times in drawn]
+    errors = [expected_calibration_error(found.probabilities, found.observed, times[group]) for times in drawn]
     return {
         "predicted": float(found.probabilities.mean()),
-        "observed": float(found.happened.mean()),
-        "calibration_error": expected_calibration_error(found.probabilities, found.happened),
+        "observed": float(found.observed.mean()),
+        "calibration_error": expected_calibration_error(found.probabilities, found.observed),
         "calibration_error_interval": list(percentile_interval(np.array(errors))),
-        "brier": brier_score(found.probabilities, found.happened),
+        "brier": brier_score(found.probabilities, found.observed),
         "n_rows": len(species),
     }

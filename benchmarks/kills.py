@@ -46,7 +46,7 @@ from barcodemae import cli
 from barcodemae.checkpoints import shipped_folder
 from barcodemae.data import sample_path
 from barcodemae.data.schema import RANKS
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.provenance import describe_machine, describe_versions
 
 MODEL = "nano_coi"
@@ -321,7 +321,7 @@ def main() -> None:
         }
         if args.output.exists():
             rows = json.loads(args.output.read_text())["commands"] | rows
-        with written_whole(args.output.parent) as folder:
+        with written_atomically(args.output.parent) as folder:
             (folder / args.output.name).write_text(json.dumps({"commands": rows} | about, indent=2) + "\n")
 
 

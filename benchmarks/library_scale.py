@@ -2,8 +2,8 @@
 
 `python benchmarks/library_scale.py --data coi_arthropods.parquet [--references 1000000] [--queries 1000000]`
 
-References are rows of a real file over and over, each time as another species: 3 to 12 % of its letters are replaced;
-barcodes of that species differ from each other by up to 1 %. Queries are references of which up to 5 % of the letters
+References are rows of a real file over and over, each time as another species: 3 to 12 % of its bases are replaced;
+barcodes of that species differ from each other by up to 1 %. Queries are references of which up to 5 % of the bases
 are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is that of the process
 (`VmHWM` of Linux's accounting). Recall is the share of a thousand queries for which the library finds a
 reference as near as the nearest one by exact search. The library takes about 2 kB a record; everything is deleted.
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.library.models import open_with_model
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
@@ -38,15 +38,15 @@ ROWS = 20_000
 ASKED = 1000
 ROUNDING = 2e-4  # of vectors in half precision
 NAMES = ("phylum", "class", "order", "family", "genus")
-_LETTERS = np.frombuffer(b"ACGT", np.uint8)
+_BASES = np.frombuffer(b"ACGT", np.uint8)
 
 
 def replaced(text: str, share: float, rng: np.random.Generator) -> str:
-    """A sequence in which a share of the letters is drawn anew."""
-    letters = np.frombuffer(text.encode(), np.uint8).copy()
-    places = rng.random(len(letters)) < share
-    letters[places] = _LETTERS[rng.integers(0, 4, places.sum())]
-    return letters.tobytes().decode()
+    """A sequence in which a share of the bases is drawn anew."""
+    bases = np.frombuffer(text.encode(), np.uint8).copy()
+    places = rng.random(len(bases)) < share
+    bases[places] = _BASES[rng.integers(0, 4, places.sum())]
+    return bases.tobytes().decode()
 
 
 def write_references(source: pa.Table, file: Path, num_references: int, rng: np.random.Generator) -> None:
@@ -130,20 +130,20 @@ def main() -> None:
         size = sum(file.stat().st_size for file in (folder / "library").rglob("*") if file.is_file())
         manifest = StoredLibrary.open(folder / "library").manifest
         identify = command(folder, "identify", "queries.fasta", "--library", "library", "--output", "answers.parquet")
-        num_answers = pq.ParquetFile(folder / "answers.parquet").metadata.num_rows
+        num_results = pq.ParquetFile(folder / "answers.parquet").metadata.num_rows
         results: dict[str, Any] = {
             "references": args.references,
-            "queries": num_answers,
+            "queries": num_results,
             "engine": args.engine,
             "index": index | {"gb": size / 1e9, "kind": [segment.index for segment in manifest.segments]},
-            "identify": identify | {"per_second": num_answers / identify["seconds"]},
+            "identify": identify | {"per_second": num_results / identify["seconds"]},
             "search": recall(folder / "library", asked),
             "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
             "machine": describe_machine(),
             "date": datetime.now(timezone.utc).date().isoformat(),
         }
     print(json.dumps(results, indent=2))
-    with written_whole(args.output.parent) as scratch_folder:
+    with written_atomically(args.output.parent) as scratch_folder:
         (scratch_folder / args.output.name).write_text(json.dumps(results, indent=2) + "\n")
 
 

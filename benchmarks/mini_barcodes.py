@@ -19,8 +19,8 @@ from barcodemae.embedding.engines import FRAME, load_engine
 from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.library.building import build_library
-from barcodemae.library.calibration.fitting import Foretold, foretell
-from barcodemae.library.calibration.named_queries import ask_named
+from barcodemae.library.calibration.fitting import Predictions, predict
+from barcodemae.library.calibration.named_queries import search_named
 from barcodemae.library.calibration.probability import NOVELTY
 from barcodemae.library.calibration.reliability import expected_calibration_error
 from barcodemae.library.models import describe_model
@@ -40,10 +40,10 @@ def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
     return queries.set_column(position, "nucleotides", pa.array(parts, pa.large_string()))
 
 
-def right_and_error(found: Foretold, is_new: bool) -> str:
+def right_and_error(found: Predictions, is_new: bool) -> str:
     kind = found.take(found.is_new == is_new)
-    error = expected_calibration_error(kind.probabilities, kind.happened)
-    return f"{100 * kind.happened.mean():.1f}, {100 * error:.1f}"
+    error = expected_calibration_error(kind.probabilities, kind.observed)
+    return f"{100 * kind.observed.mean():.1f}, {100 * error:.1f}"
 
 
 def main() -> None:
@@ -67,15 +67,15 @@ def main() -> None:
         rows = []
         for length in (*LENGTHS, WHOLE):
             asked = queries if length == WHOLE else cut(queries, int(length), rng)
-            named = ask_named(library, embedder, asked)
-            found = foretell(named, calibration)
+            named = search_named(library, embedder, asked)
+            found = predict(named, calibration)
             answered = f"{100 * len(named.species) / len(asked):.1f}"
             of_new = right_and_error(found["genus"], is_new=True)
             of_known = right_and_error(found["species"], is_new=False)
             novelty = [f"{found[NOVELTY].probabilities[named.is_new == is_new].mean():.2f}" for is_new in (False, True)]
             rows.append([str(length), answered, of_new, of_known, *novelty])
     columns = [
-        "letters",
+        "bases",
         "answered, %",
         "genus of new species: right, error",
         "species of known ones: right, error",

@@ -34,9 +34,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from barcodemae.data import RANKS, read_records, sample_path
-from barcodemae.embedding.letters import LetterEmbedder
+from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.errors import BarcodeMAEError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.library import segments
 from barcodemae.library.building import append_records, build_library, remove_records
 from barcodemae.library.identification import Identifier
@@ -70,7 +70,7 @@ def make_library(folder: Path) -> Path:
         pq.write_table(rows, folder / name)
     queries = table.slice(RECORDS - QUERIES // 2, QUERIES).to_pylist()
     (folder / "q.fasta").write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in queries))
-    embedder, model = LetterEmbedder.from_pretrained(), describe_model("nano_coi", "frame")
+    embedder, model = BaseMapEmbedder.from_pretrained(), describe_model("nano_coi", "frame")
     segments.EXACT_RECORDS = 100  # so that the first segment has lists
     library = folder / "library"
     build_library(library, [str(folder / "references.parquet")], embedder, model)
@@ -214,7 +214,7 @@ def main() -> int:
             print(f"{kind:12}", dict(counts[kind]), flush=True)
         shutil.rmtree(library)
     if args.output:
-        with written_whole(args.output.parent) as folder:
+        with written_atomically(args.output.parent) as folder:
             (folder / args.output.name).write_text(json.dumps(counts, indent=2, sort_keys=True) + "\n")
     return int(any(count[how] for count in counts.values() for how in BAD))
 

@@ -53,12 +53,12 @@ class Questions:
 
     def __init__(self, benchmark: Benchmark):
         genera, asked = labels(benchmark.train, "genus"), labels(benchmark.unseen, "genus")
-        can_be_answered = answerable(asked, genera)
-        self.genera, self.asked = genera, asked[can_be_answered]
+        is_answerable = answerable(asked, genera)
+        self.genera, self.asked = genera, asked[is_answerable]
         self.keys = benchmark.train["nucleotides"].to_pylist()
         sequences = benchmark.unseen["nucleotides"].to_pylist()
-        self.queries = [sequences[row] for row in np.flatnonzero(can_be_answered)]
-        self.species = species_of_rows(benchmark.unseen)[can_be_answered]
+        self.queries = [sequences[row] for row in np.flatnonzero(is_answerable)]
+        self.species = species_of_rows(benchmark.unseen)[is_answerable]
 
     def right(self, keys: np.ndarray, queries: np.ndarray) -> np.ndarray:
         """Which queries the nearest key names rightly, 0 or 1."""

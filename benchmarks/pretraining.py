@@ -75,7 +75,7 @@ class Row:
 
 
 def barcodes(batch_size: int) -> Tensor:
-    """`[batch, 109]` token ids of real barcodes that are whole and without unknown letters, repeated where need be."""
+    """`[batch, 109]` token ids of real barcodes that are whole and without unknown bases, repeated where need be."""
     sequences = pq.read_table(sample_path())["nucleotides"].to_pylist()
     whole = [text for text in sequences if len(text) >= NUM_TOKENS * K and set(text) <= set("ACGT")]
     encoded = KmerEncoder(K)(whole[:batch_size], max_length=NUM_TOKENS)["input_ids"]
@@ -228,7 +228,7 @@ def input_rate() -> float:
     """Barcodes per second of one core, from the records to the arrays of a step, in the order of training."""
     data, _ = load_training_data(DataArguments(), ReferenceFrame.coi(), KmerEncoder(K), seed=0)
     size = RECIPE["batch_size"]
-    steps = list(epoch_steps(data.num_places, size, seed=0, epoch=0))[: INPUT_BARCODES // size]
+    steps = list(epoch_steps(data.num_tokens, size, seed=0, epoch=0))[: INPUT_BARCODES // size]
     objective = MaskedReconstruction(0, MASK_RATIO)
     begin = time.process_time()
     for records in steps:

@@ -1,7 +1,7 @@
 """How well and how fast the COI reference frame places barcodes, whole and cut short.
 
 `python benchmarks/reference_frame.py --coi FILE [FILE ...] --its FILE`, Parquet files with a column
-`nucleotides`. COI barcodes should be accepted, fungal ITS and COI with its letters shuffled refused. A cut
+`nucleotides`. COI barcodes should be accepted, fungal ITS and COI with its bases shuffled refused. A cut
 is placed right if start and strand agree with those of the whole barcode; counted are cuts that lie on the
 frame, of whole barcodes that are accepted. Every other cut is turned round.
 """

@@ -79,11 +79,11 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(benchmark.train))[: args.keys]
     train = benchmark.train.take(pa.array(np.sort(rows)))
     genera, asked = labels(train, "genus"), labels(benchmark.unseen, "genus")
-    can_be_answered = answerable(asked, genera)
+    is_answerable = answerable(asked, genera)
 
     def accuracy(keys: np.ndarray, queries: np.ndarray) -> float:
         given = genera[nearest_by_cosine(keys, queries).rows[:, 0]]
-        return float(np.mean((given == asked)[can_be_answered]))
+        return float(np.mean((given == asked)[is_answerable]))
 
     found = []
     for name in args.models:
@@ -112,7 +112,7 @@ def main() -> None:
         for one in found
     ]
     print(as_markdown(Table(["", "genus, unseen", "whitened", "participation ratio"], cells)))
-    print(f"\n{can_be_answered.sum():,} queries of {args.query_split}, {len(train):,} keys; {describe_machine()}")
+    print(f"\n{is_answerable.sum():,} queries of {args.query_split}, {len(train):,} keys; {describe_machine()}")
     if args.output is not None:
         Path(args.output).write_text(json.dumps({"machine": describe_machine(), "layers": found}, indent=2) + "\n")
 

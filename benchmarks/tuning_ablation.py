@@ -30,10 +30,10 @@ from barcodemae.embedding.nearest import nearest_by_cosine, unit_length
 from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.folds import fold_of_train
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.training.tuning.features import Reading, read_barcodes
-from barcodemae.training.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.training.tuning.head import HeadSettings, find_base_features, fit_head, join_features
 from barcodemae.training.tuning.tune import TuneArguments
 from tokenization_barcodemae import place_barcodes
 
@@ -130,7 +130,7 @@ def clusters_at_gap(vectors: np.ndarray) -> np.ndarray:
     unit = unit_length(np.asarray(vectors, np.float32))
 
     def link(threshold: float) -> AgglomerativeClustering:
-        return AgglomerativeClustering(n_clusters=None, distance_threshold=threshold, linkage="single").fit(unit)
+        return AgglomerativeClustering(num_clusters=None, distance_threshold=threshold, linkage="single").fit(unit)
 
     # Of unit vectors, half the squared distance is 1 - cosine.
     threshold = gap_threshold(link(0).distances_ ** 2 / 2)
@@ -157,19 +157,19 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
         for trial in asked:
             rows = trial.fitted_on
             own = reading.take(rows)
-            of_letters = find_letter_features(own, FINAL)
+            of_bases = find_base_features(own, FINAL)
             for name, changes in HEADS.items():
                 of_head = dict(changes)
                 all_read = readings[of_head.pop("encoder_stride", TuneArguments.encoder_stride)]
                 settings = dataclasses.replace(FINAL, **of_head)
-                features = join_features(all_read.take(rows), of_letters, settings)
+                features = join_features(all_read.take(rows), of_bases, settings)
                 head = fit_head(features, genera[rows], units[rows], settings)
                 table.setdefault(name, {})[trial.name] = measure(records, all_read, trial, head.embed)
                 progress.update()
             for share in ROW_SHARES:
                 rows = np.random.default_rng(0).permutation(trial.fitted_on)[: int(share * len(trial.fitted_on))]
                 own = reading.take(rows)
-                features = join_features(own, find_letter_features(own, FINAL), FINAL)
+                features = join_features(own, find_base_features(own, FINAL), FINAL)
                 head = fit_head(features, genera[rows], units[rows], FINAL)
                 table.setdefault(f"{share:.0%} of the barcodes", {})[trial.name] = measure(
                     records, reading, trial, head.embed
@@ -199,7 +199,7 @@ def save(folder: Path, table: dict[str, dict[str, Any]], checkpoint: str, data: 
         own = found["val_unseen"]
         mean = f"{np.mean(folds):.1f}" if folds else ""
         lines.append(f"| {name} | {mean} | {own['genus']:.1f} | {own['species']:.2f} | {own['bins']:.1f} |")
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         (scratch / "tuning_ablation.json").write_text(json.dumps(described, indent=2) + "\n")
         (scratch / "tuning_ablation.md").write_text("\n".join(lines) + "\n")
 

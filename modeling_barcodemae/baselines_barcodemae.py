@@ -12,13 +12,13 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, BarcodeMAEConfig
 from .losses_barcodemae import summed_cross_entropy
-from .masking_barcodemae import choose_places, put_places
+from .masking_barcodemae import choose_positions, put_positions
 from .modeling_barcodemae import (
     BarcodeMAEForPreTrainingOutput,
     BarcodeMAEModel,
     BarcodeMAEPreTrainedModel,
 )
-from .tokens_barcodemae import known_places
+from .tokens_barcodemae import known_positions
 
 
 class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):
@@ -66,9 +66,9 @@ class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
         Returns:
             `logits` `[masked, targets]` and `labels` `[masked]` of all masked places of the batch, row by row.
         """
-        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
-        partition = choose_places(self.config, known, noise, num_kept)
-        masked = put_places(partition.masked(), partition.order, torch.zeros_like(known))
+        known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
+        partition = choose_positions(self.config, known, noise, num_kept)
+        masked = put_positions(partition.masked(), partition.order, torch.zeros_like(known))
         hidden = self.bert(
             input_ids=input_ids.masked_fill(masked, MASK_ID),
             attention_mask=attention_mask,
@@ -97,7 +97,7 @@ class BarcodeMAEForCausalPreTraining(BarcodeMAETokenPredictionModel):
             `logits` `[followed, targets]` and `labels` `[followed]` of all places that a known k-mer follows, row by
             row; `mask` `[batch, tokens - 1]`, true at those places.
         """
-        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
+        known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         hidden = self.bert(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, **kwargs
         ).last_hidden_state

@@ -92,8 +92,8 @@ class BarcodeMAEConfig(BertConfig):
         reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
             None where it is to read them from their first nucleotide.
         embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
-        frame_slots: of a tuned model, the slots of the marker's reference frame whose letters it reads.
-        encoder_stride: of a tuned model, the encoder reads every n-th slot; letters are read at all of them.
+        frame_slots: of a tuned model, the slots of the marker's reference frame whose bases it reads.
+        encoder_stride: of a tuned model, the encoder reads every n-th slot; bases are read at all of them.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
         decoder_num_attention_heads: by default the encoder's.

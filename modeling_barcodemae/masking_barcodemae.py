@@ -17,7 +17,7 @@ class Partition(NamedTuple):
 
     Attributes:
         order: `[batch, places]`, indices of places.
-        kept_counts: `[batch]`, how many of them the encoder sees.
+        cached_counts: `[batch]`, how many of them the encoder sees.
         present_counts: `[batch]`, how many of them are kept or masked.
         num_kept: columns of `order` that hold a kept place in some row.
         first_masked: first column of `order` that holds a place which is not kept in some row. Equal to `num_kept`
@@ -25,14 +25,14 @@ class Partition(NamedTuple):
     """
 
     order: Tensor
-    kept_counts: Tensor
+    cached_counts: Tensor
     present_counts: Tensor
     num_kept: int
     first_masked: int
 
     def kept(self) -> Tensor:
         """`[batch, places]`, in the order of `order`: true where the place is kept."""
-        return self._ranks() < self.kept_counts[:, None]
+        return self._ranks() < self.cached_counts[:, None]
 
     def masked(self) -> Tensor:
         """`[batch, places]`, in the order of `order`: true where the place is masked."""
@@ -57,12 +57,12 @@ def partition_equally(noise: Tensor, known: Tensor, mask_ratio: float, num_kept:
         num_kept: the number to keep, where the caller knows it; no row may have fewer places to keep. Then nothing is
             read back from the device, and no shape depends on the data.
     """
-    order, present_counts = _order_places(noise, known), known.sum(1)
+    order, present_counts = _order_positions(noise, known), known.sum(1)
     if num_kept is not None:
         return Partition(order, torch.full_like(present_counts, num_kept), present_counts, num_kept, num_kept)
     num_kept = count_kept(int(present_counts.min()), mask_ratio)
-    kept_counts = (known & noise.isfinite()).sum(1).clamp(max=num_kept)
-    return _partition(order, kept_counts, present_counts)
+    cached_counts = (known & noise.isfinite()).sum(1).clamp(max=num_kept)
+    return _partition(order, cached_counts, present_counts)
 
 
 def partition_by_chance(noise: Tensor, known: Tensor, mask_ratio: float) -> Partition:
@@ -78,11 +78,11 @@ def partition_by_chance(noise: Tensor, known: Tensor, mask_ratio: float) -> Part
     """
     present_counts = known.sum(1)
     drawn = (known & (noise < 1 - mask_ratio)).sum(1)
-    kept_counts = drawn.minimum(present_counts - 1).clamp(min=1).minimum(present_counts)
-    return _partition(_order_places(noise, known), kept_counts, present_counts)
+    cached_counts = drawn.minimum(present_counts - 1).clamp(min=1).minimum(present_counts)
+    return _partition(_order_positions(noise, known), cached_counts, present_counts)
 
 
-def choose_places(
+def choose_positions(
     config: BarcodeMAEConfig, known: Tensor, noise: Tensor | None = None, num_kept: int | None = None
 ) -> Partition:
     """Keep and mask places as the model's configuration says.
@@ -107,33 +107,33 @@ def partition_unknown(known: Tensor, unknown: Tensor) -> Partition:
         known: `[batch, places]`.
         unknown: `[batch, places]`, places of the barcode whose k-mer is to be found.
     """
-    kept_counts = known.sum(1)
-    return _partition(_order_places(unknown.float(), known | unknown), kept_counts, kept_counts + unknown.sum(1))
+    cached_counts = known.sum(1)
+    return _partition(_order_positions(unknown.float(), known | unknown), cached_counts, cached_counts + unknown.sum(1))
 
 
-def count_kept(num_places: int, mask_ratio: float) -> int:
-    """How many of `num_places` stay when `mask_ratio` of them are masked: at least one, and not all of two."""
-    return max(1, min(num_places - 1, round(num_places * (1 - mask_ratio))))
+def count_kept(num_tokens: int, mask_ratio: float) -> int:
+    """How many of `num_tokens` stay when `mask_ratio` of them are masked: at least one, and not all of two."""
+    return max(1, min(num_tokens - 1, round(num_tokens * (1 - mask_ratio))))
 
 
-def take_places(values: Tensor, places: Tensor) -> Tensor:
+def take_positions(values: Tensor, places: Tensor) -> Tensor:
     """Gather places of each row: `values [batch, all, ...]`, `places [batch, some]` to `[batch, some, ...]`."""
     return values[torch.arange(len(values), device=values.device)[:, None], places]
 
 
-def put_places(values: Tensor, places: Tensor, into: Tensor) -> Tensor:
-    """The reverse of `take_places`: a copy of `into [batch, all, ...]` with `values` at `places`."""
+def put_positions(values: Tensor, places: Tensor, into: Tensor) -> Tensor:
+    """The reverse of `take_positions`: a copy of `into [batch, all, ...]` with `values` at `places`."""
     rows = torch.arange(len(into), device=into.device)[:, None].expand_as(places)
     return into.index_put((rows, places), values)
 
 
-def _order_places(noise: Tensor, present: Tensor) -> Tensor:
+def _order_positions(noise: Tensor, present: Tensor) -> Tensor:
     # Infinite noise ranks before what is absent.
     ranks = noise.clamp(max=torch.finfo(noise.dtype).max).masked_fill(~present, float("inf"))
     return ranks.argsort(dim=1, stable=True)
 
 
-def _partition(order: Tensor, kept_counts: Tensor, present_counts: Tensor) -> Partition:
+def _partition(order: Tensor, cached_counts: Tensor, present_counts: Tensor) -> Partition:
     # One column at least: a batch in which no barcode has a known place still has a shape.
-    widest, most = (max(1, int(counts.max())) for counts in (present_counts, kept_counts))
-    return Partition(order[:, :widest], kept_counts, present_counts, most, int(kept_counts.min()))
+    widest, most = (max(1, int(counts.max())) for counts in (present_counts, cached_counts))
+    return Partition(order[:, :widest], cached_counts, present_counts, most, int(cached_counts.min()))

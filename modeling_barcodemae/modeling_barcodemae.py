@@ -25,18 +25,18 @@ from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, UNKNOWN_ID, Barcod
 from .losses_barcodemae import cross_entropy_of_ranks, log_odds, summed_cross_entropy
 from .masking_barcodemae import (
     Partition,
-    choose_places,
+    choose_positions,
     partition_unknown,
-    put_places,
-    take_places,
+    put_positions,
+    take_positions,
 )
 from .pooled_decoder_barcodemae import BarcodeMAEPooledDecoder, BarcodeMAEZeroLinear
 from .tokens_barcodemae import (
+    base_columns,
     bases_of_kmers,
     counted_positions,
     every_nth_slot,
-    known_places,
-    letter_columns,
+    known_positions,
     masked_mean,
     padding_on_the_left,
 )
@@ -105,10 +105,10 @@ class BarcodeMAEDecoder(nn.Module):
         return self.head(self.dropout(decoded[:, partition.first_masked :]))
 
 
-class BarcodeMAERelativesHead(nn.Module):
-    """Maps a barcode to a tuned model's embedding: what the encoder made of it, and its letters, each by a linear map.
+class BarcodeMAEProjectionHead(nn.Module):
+    """Maps a barcode to a tuned model's embedding: what the encoder made of it, and its bases, each by a linear map.
 
-    The letters have a path of their own, for a transformer as small as a laptop wants it loses the fine differences
+    The bases have a path of their own, for a transformer as small as a laptop wants it loses the fine differences
     between close relatives.
     """
 
@@ -118,22 +118,22 @@ class BarcodeMAERelativesHead(nn.Module):
         self.network = nn.Linear(config.hidden_size, config.embedding_size)
         # The last row is of what says nothing, and stays zero: unknown k-mers, and places beyond the frame.
         self.silent = config.frame_slots * config.k * 4
-        self.letters = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
+        self.bases = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
 
     def forward(self, pooled: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """`[batch, tokens, embedding_size]`: at each place its letters, and the encoder's mean.
+        """`[batch, tokens, embedding_size]`: at each place its bases, and the encoder's mean.
 
         `pooled [batch, hidden]`, that mean, says the same at all places: the mean over any of them counts it once.
         """
-        columns = letter_columns(input_ids, position_ids, self.k)
+        columns = base_columns(input_ids, position_ids, self.k)
         columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
         # A sum of look-ups: an `embedding_bag` becomes a loop over all tokens in ONNX.
-        of_letters = self.letters(columns[..., 0])
+        of_bases = self.bases(columns[..., 0])
         for i in range(1, self.k):
-            of_letters = of_letters + self.letters(columns[..., i])
+            of_bases = of_bases + self.bases(columns[..., i])
         # The head may be kept in a higher precision than the encoder: fine differences are its business. Quantised, a
         # linear map has no `weight.dtype`.
-        return of_letters + self.network(pooled.to(of_letters.dtype))[:, None]
+        return of_bases + self.network(pooled.to(of_bases.dtype))[:, None]
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
@@ -193,8 +193,8 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     """The encoder: `BertModel` with a mean over the known tokens where BERT has its pooler.
 
-    Of a tuned model (`config.embedding_size`), `relatives` maps that mean and the letters to an embedding. The encoder
-    then reads every `config.encoder_stride`-th slot; in pretraining too it saw but a part of them.
+    In a tuned model (`config.embedding_size`), `projection_head` maps that mean and the bases to an embedding. The
+    encoder then reads every `config.encoder_stride`-th slot; in pretraining too it saw but a part of them.
 
     Args:
         config: the model's.
@@ -203,9 +203,9 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
 
     def __init__(self, config: BarcodeMAEConfig, add_pooling_layer: bool = False):
         super().__init__(config, add_pooling_layer=False)
-        self.relatives = None
+        self.projection_head = None
         if config.embedding_size:
-            self.relatives = BarcodeMAERelativesHead(config)
+            self.projection_head = BarcodeMAEProjectionHead(config)
             self.post_init()
 
     @can_return_tuple
@@ -243,7 +243,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             again. Of a tuned model, `hidden_states` and `attentions` are those of the tokens that the encoder read.
 
         Raises:
-            ValueError: a tuned model got no `input_ids`: embeddings of tokens have no letters.
+            ValueError: a tuned model got no `input_ids`: embeddings of tokens have no bases.
             RuntimeError: there are more tokens than the model has positions.
         """
         read: dict[str, Tensor | None] = {
@@ -280,17 +280,17 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         if attention_mask is not None:
             known = known & attention_mask.bool()
         read["attention_mask"] = known
-        if self.relatives is None:
+        if self.projection_head is None:
             outputs = super().forward(**read, **kwargs)
             places = outputs.last_hidden_state
         else:
             if input_ids is None:
-                raise ValueError("a tuned model reads letters: expected input_ids, got none")
+                raise ValueError("a tuned model reads bases: expected input_ids, got none")
             positions = read["position_ids"]
             padding = padding_on_the_left(input_ids, self.config.pad_token_id)
             read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, padding)
             outputs = super().forward(**read, **kwargs)
-            places = self.relatives(
+            places = self.projection_head(
                 masked_mean(outputs.last_hidden_state, read["attention_mask"]), input_ids, positions
             )
         pooled = masked_mean(places, known)
@@ -303,7 +303,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
 
     def _readable(self, input_ids: Tensor) -> Tensor:
         """`[batch, tokens]`, true at tokens that the encoder was trained to read."""
-        readable = known_places(input_ids, None, self.config.pad_token_id)
+        readable = known_positions(input_ids, None, self.config.pad_token_id)
         if self.config.attends_unknown:
             readable = readable | input_ids.eq(UNKNOWN_ID)
         if self.config.objective == "mlm":
@@ -330,10 +330,12 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
         self, input_ids: Tensor, position_ids: Tensor | None, partition: Partition, **kwargs: Any
     ) -> tuple[BaseModelOutputWithPooling, Tensor]:
         """Encode the kept places: the encoder's output, and `[batch, places]` positions in the order of `partition`."""
-        positions = take_places(counted_positions(input_ids, position_ids, self.config.pad_token_id), partition.order)
+        positions = take_positions(
+            counted_positions(input_ids, position_ids, self.config.pad_token_id), partition.order
+        )
         kept = slice(0, partition.num_kept)
         encoded = self.bert(
-            input_ids=take_places(input_ids, partition.order[:, kept]),
+            input_ids=take_positions(input_ids, partition.order[:, kept]),
             attention_mask=partition.kept()[:, kept] if partition.first_masked < partition.num_kept else None,
             position_ids=positions[:, kept],
             for_decoder=True,
@@ -390,8 +392,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             **kwargs: passed to the encoder.
         """
         config = self.config
-        known = known_places(input_ids, attention_mask, config.pad_token_id)
-        partition = choose_places(config, known, noise, num_kept)
+        known = known_positions(input_ids, attention_mask, config.pad_token_id)
+        partition = choose_positions(config, known, noise, num_kept)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
         logits = labels = base_logits = base_labels = None
@@ -399,7 +401,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         if self.decoder is not None:
             logits = self.decoder(encoded.last_hidden_state, positions, partition)
             places = partition.order[:, partition.first_masked :]
-            labels = take_places(input_ids, places) - FIRST_KMER_ID
+            labels = take_positions(input_ids, places) - FIRST_KMER_ID
             labels = labels.masked_fill(~masked[:, partition.first_masked :], -100)
             loss = config.token_decoder_weight * summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
         if self.pooled_decoder is not None:
@@ -424,7 +426,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             loss=loss / num_items_in_batch,
             logits=logits,
             labels=labels,
-            mask=put_places(masked, partition.order, torch.zeros_like(known)),
+            mask=put_positions(masked, partition.order, torch.zeros_like(known)),
             base_logits=base_logits,
             base_labels=base_labels,
             hidden_states=encoded.hidden_states,
@@ -462,7 +464,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
             inside = inside & attention_mask.bool()
-        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
+        known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         if self.decoder is None:
@@ -473,7 +475,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         masked = partition.masked()[:, partition.first_masked :]
         loss = None
         if labels is not None:
-            wanted = take_places(labels, places) - FIRST_KMER_ID
+            wanted = take_positions(labels, places) - FIRST_KMER_ID
             wanted = wanted.masked_fill(~masked | (wanted < 0) | (wanted >= self.config.num_targets), -100)
             loss = summed_cross_entropy(scores.flatten(0, 1), wanted.flatten()) / wanted.ge(0).sum().clamp(min=1)
 
@@ -481,7 +483,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         logits = torch.full((*input_ids.shape, self.config.vocab_size), never, dtype=scores.dtype, device=scores.device)
         logits = logits.scatter(2, input_ids[..., None], 0.0)
         scores = nn.functional.pad(scores, (FIRST_KMER_ID, 1), value=never)
-        logits = put_places(torch.where(masked[..., None], scores, take_places(logits, places)), places, logits)
+        logits = put_positions(torch.where(masked[..., None], scores, take_positions(logits, places)), places, logits)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )

@@ -14,7 +14,7 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def known_places(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:
+def known_positions(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:
     """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
     known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(pad_token_id)  # type: ignore[arg-type]
     return known if attention_mask is None else known & attention_mask.bool()
@@ -77,22 +77,22 @@ def every_nth_slot(
     return {name: None if values is None else values.gather(1, columns) for name, values in tokens.items()}
 
 
-def letter_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
-    """Which letter stands where on the reference frame.
+def base_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
+    """Which base stands where on the reference frame.
 
     Args:
         input_ids: `[batch, tokens]`, ids of k-mers.
         position_ids: `[batch, tokens]` or `[1, tokens]`, their slots.
-        k: letters in a k-mer.
+        k: bases in a k-mer.
 
     Returns:
-        `[batch, tokens, k]`: four times the letter's coordinate on the frame, and 0 to 3 for A, C, G, T; -1 for the
-        letters of a token that is no known k-mer.
+        `[batch, tokens, k]`: four times the base's coordinate on the frame, and 0 to 3 for A, C, G, T; -1 for the
+        bases of a token that is no known k-mer.
     """
     places = torch.arange(k, device=input_ids.device)
     kmers = (input_ids - FIRST_KMER_ID)[..., None]
-    letters = kmers // 4 ** (k - 1 - places) % 4
-    columns = (position_ids[..., None] * k + places) * 4 + letters
+    bases = kmers // 4 ** (k - 1 - places) % 4
+    columns = (position_ids[..., None] * k + places) * 4 + bases
     return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
 
 
@@ -108,7 +108,7 @@ def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, confi
     Returns:
         int64 `[batch, config.pooled_decoder_coordinates]`, 0 to 3 for A, C, G and T, -1 where there is no known k-mer.
     """
-    columns = letter_columns(input_ids, position_ids, config.k).masked_fill(~known[..., None], -1).flatten(1)
+    columns = base_columns(input_ids, position_ids, config.k).masked_fill(~known[..., None], -1).flatten(1)
     # One more coordinate takes what lies beyond the others.
     bases = torch.full((len(input_ids), config.pooled_decoder_coordinates + 1), -1, device=input_ids.device)
     coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)

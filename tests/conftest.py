@@ -31,7 +31,7 @@ def sample():
 
 @pytest.fixture(scope="session")
 def full_length_barcodes(sample):
-    """Barcodes of just the canonical region, all letters known, as a list."""
+    """Barcodes of just the canonical region, all bases known, as a list."""
     nucleotides = sample["nucleotides"]
     whole = pc.and_(
         pc.equal(pc.utf8_length(nucleotides), 658), pc.invert(pc.match_substring_regex(nucleotides, "[^ACGT]"))

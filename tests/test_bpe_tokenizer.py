@@ -1,4 +1,4 @@
-"""Byte-pair encoding: size, layout of the ids, determinism, unknown letters, reload."""
+"""Byte-pair encoding: size, layout of the ids, determinism, unknown bases, reload."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""From evidence to probability: foretold as often as it comes."""
+"""From evidence to probability: predicted as often as it comes."""
 
 import json
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.library.calibration.fitting import Foretold
+from barcodemae.library.calibration.fitting import Predictions
 from barcodemae.library.calibration.probability import (
-    FORETOLD,
     LENGTHS,
     OWN,
+    PREDICTED,
     QUERIES,
     Calibration,
     Probability,
@@ -40,10 +40,10 @@ def drawn(n, seed=0):
 
 def test_what_is_foretold_comes():
     probability = fit_probability(*drawn(4000))
-    vote, happened, _ = drawn(4000, seed=1)
-    foretold = probability(vote)
-    assert expected_calibration_error(foretold, happened) < 0.03
-    assert np.abs(foretold - np.clip((vote.similarities - 0.4) * 2, 0, 1)).mean() < 0.05
+    vote, observed, _ = drawn(4000, seed=1)
+    predicted = probability(vote)
+    assert expected_calibration_error(predicted, observed) < 0.03
+    assert np.abs(predicted - np.clip((vote.similarities - 0.4) * 2, 0, 1)).mean() < 0.05
 
 
 def test_more_evidence_is_always_more_likely():
@@ -53,16 +53,16 @@ def test_more_evidence_is_always_more_likely():
 
 def test_a_query_counts_by_its_weight():
     # Right in all of 900 and none of 100 queries that look the same; both sums of weights are equal: one in two.
-    happened = np.arange(1000) < 900
+    observed = np.arange(1000) < 900
     evidence = votes(np.full(1000, 0.8))
-    assert fit_probability(evidence, happened, np.where(happened, 1, 9))(evidence)[0] == pytest.approx(0.5, abs=0.01)
+    assert fit_probability(evidence, observed, np.where(observed, 1, 9))(evidence)[0] == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("happened", [True, False])
-def test_what_always_or_never_happened(happened):
+@pytest.mark.parametrize("observed", [True, False])
+def test_what_always_or_never_happened(observed):
     evidence = votes(np.linspace(0, 1, 60))
-    probability = fit_probability(evidence, np.full(60, happened), np.ones(60))
-    np.testing.assert_allclose(probability(evidence), happened, atol=1e-6)
+    probability = fit_probability(evidence, np.full(60, observed), np.ones(60))
+    np.testing.assert_allclose(probability(evidence), observed, atol=1e-6)
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=20))
@@ -76,13 +76,13 @@ PROBABILITY = fit_probability(*drawn(200))
 
 def test_a_calibration_is_what_was_written():
     each = (PROBABILITY, *(fit_probability(*drawn(300, seed)) for seed in range(1, len(LENGTHS))))
-    written = Calibration(dict.fromkeys(FORETOLD, each), QUERIES)
+    written = Calibration(dict.fromkeys(PREDICTED, each), QUERIES)
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
     evidence = drawn(50, seed=2)[0]
-    num_letters = np.linspace(100, 658, 50).astype(int)
-    for what in FORETOLD:
-        found = read(what, evidence, num_letters)
-        np.testing.assert_array_equal(found, written(what, evidence, num_letters))
+    num_bases = np.linspace(100, 658, 50).astype(int)
+    for what in PREDICTED:
+        found = read(what, evidence, num_bases)
+        np.testing.assert_array_equal(found, written(what, evidence, num_bases))
         np.testing.assert_array_equal(found[:3], each[0](evidence)[:3])
         np.testing.assert_array_equal(found[-3:], each[-1](evidence)[-3:])
     assert read.by == QUERIES
@@ -101,15 +101,15 @@ def test_probabilities_lie_between_knots():
 
 
 def test_calibration_error_by_hand():
-    # Two bins of 15 hold queries: 0.1 foretold of four, of which one came; 0.9 of one, which came.
+    # Two bins of 15 hold queries: 0.1 predicted of four, of which one came; 0.9 of one, which came.
     error = expected_calibration_error(np.array([0.1, 0.1, 0.1, 0.1, 0.9]), np.array([True, False, False, False, True]))
     assert error == pytest.approx((4 * 0.15 + 0.1) / 5)
 
 
 def test_a_query_of_twice_the_weight_is_two_queries():
-    foretold, came = np.array([0.1, 0.1, 0.9]), np.array([True, False, True])
-    twice = expected_calibration_error(np.append(foretold, 0.1), np.append(came, False))
-    assert expected_calibration_error(foretold, came, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
+    predicted, came = np.array([0.1, 0.1, 0.9]), np.array([True, False, True])
+    twice = expected_calibration_error(np.append(predicted, 0.1), np.append(came, False))
+    assert expected_calibration_error(predicted, came, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
 
 
 def test_brier_score_by_hand():
@@ -118,8 +118,8 @@ def test_brier_score_by_hand():
 
 def test_the_plot_has_a_panel_for_each_rank_and_points_of_both_kinds():
     rng = np.random.default_rng(0)
-    foretold = rng.random(200)
-    found = Foretold(foretold, rng.random(200) < foretold, np.arange(200) < 100, np.ones(200), np.zeros(200, int))
+    predicted = rng.random(200)
+    found = Predictions(predicted, rng.random(200) < predicted, np.arange(200) < 100, np.ones(200), np.zeros(200, int))
     figure = draw_reliability({"genus": found, "species": found.take(~found.is_new)})
     drawn = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in drawn] == ["genus", "species"]

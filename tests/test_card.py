@@ -39,7 +39,7 @@ TRAINING = {
         "mask_ratio": 0.5,
         "train_splits": ["pretrain", "train"],
         "val_split": "val",
-        "free_share": 0.25,
+        "unaligned_share": 0.25,
         "min_nucleotides": 100,
         "max_unknown_share": 0.5,
         "seed": 0,

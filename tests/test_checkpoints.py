@@ -140,7 +140,7 @@ def room(tmp_path, monkeypatch):
     """A room for checkpoints that is empty yet."""
     folder = tmp_path / "room"
     folder.mkdir()
-    monkeypatch.setattr(checkpoints, "_ROOM", folder)
+    monkeypatch.setattr(checkpoints, "_FOLDER", folder)
     return folder
 
 
@@ -321,12 +321,12 @@ def test_results_of_the_weights_before_they_were_halved_are_refused(checkpoint, 
 
 
 def test_a_name_that_is_a_path_is_refused(run, shipped):
-    refused("expected a name of letters", run, shipped, ConfigurationError, "../small")
+    refused("expected a name of bases", run, shipped, ConfigurationError, "../small")
 
 
 def test_too_many_weights_together_are_refused(run, room, monkeypatch):
     one = sum(file.stat().st_size for file in run.glob("*.safetensors"))
-    monkeypatch.setattr(shipping, "MOST_BYTES", 2 * one)
+    monkeypatch.setattr(shipping, "MAX_BYTES", 2 * one)
     for name in ("one", "two", "two"):
         shipping.ship(run, name, REPOSITORY)
     refused("expected at most .* MiB of weights", run, room, ConfigurationError, "three")

@@ -18,7 +18,7 @@ from barcodemae.clustering.clusters import describe
 from barcodemae.clustering.grouping import group
 from barcodemae.clustering.representatives import representative
 from barcodemae.data import stream_records
-from barcodemae.embedding import LetterEmbedder
+from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.errors import ConfigurationError
 from helpers.reference_records import write_fasta
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
@@ -29,26 +29,26 @@ def numbers(row):
 
 
 def test_the_representative_agrees_with_the_most_letters():
-    letters = numbers([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 2, 0]])
-    assert representative(letters, np.array([1, 1, 1])) == 1
-    assert representative(letters, np.array([3, 1, 1])) == 0  # copies count
+    bases = numbers([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 2, 0]])
+    assert representative(bases, np.array([1, 1, 1])) == 1
+    assert representative(bases, np.array([3, 1, 1])) == 0  # copies count
 
 
 def test_a_short_barcode_represents_only_what_is_no_longer():
-    letters = numbers([[0, 0, -1, -1], [0, 0, 0, 1], [0, 0, 0, 1]])
-    assert representative(letters, np.array([1, 1, 1])) == 1
+    bases = numbers([[0, 0, -1, -1], [0, 0, 0, 1], [0, 0, 0, 1]])
+    assert representative(bases, np.array([1, 1, 1])) == 1
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=12))
 def test_of_whole_barcodes_the_representative_is_the_medoid(rows):
-    letters = numbers(rows)
-    to_all = (letters[:, None] != letters).sum(axis=(1, 2))
-    assert representative(letters, np.ones(len(letters), int)) == to_all.argmin()
+    bases = numbers(rows)
+    to_all = (bases[:, None] != bases).sum(axis=(1, 2))
+    assert representative(bases, np.ones(len(bases), int)) == to_all.argmin()
 
 
 def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
-    letters = numbers([[0] * 5, [1] * 5, [2] * 5, [2, 2, 2, 2, 3]])
-    found = describe(np.array([7, 3, 5, 5]), letters, np.array([1, 0, 3, 2, 1, 3]))
+    bases = numbers([[0] * 5, [1] * 5, [2] * 5, [2, 2, 2, 2, 3]])
+    found = describe(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]))
     assert found.numbers.tolist() == [2, 3, 1, 1, 2, 1]
     assert found.sizes.tolist() == [2, 1, 3, 3, 2, 3]
     assert found.is_representative.tolist() == [True, True, True, False, False, False]
@@ -98,7 +98,7 @@ def test_every_record_has_a_cluster_or_a_reason(barcodes, tmp_path, capsys):
     ]
     told = capsys.readouterr().out
     assert "Barcodes: 5; left out: 3 (1 not the marker, 1 no DNA, 1 too short)." in told
-    assert "Clusters: 3, 1 of one barcode; the largest has 2.\nThreshold: 2.0% of letters" in told
+    assert "Clusters: 3, 1 of one barcode; the largest has 2.\nThreshold: 2.0% of bases" in told
     assert told.endswith(f"Results are in {tmp_path / 'out.parquet'}, {tmp_path / 'out.fasta'}.\n")
 
 
@@ -150,20 +150,20 @@ def test_clusters_follow_bins(several_species, tmp_path):
 
 def test_a_grouping_tells_the_gap(several_species, tmp_path):
     file = write_fasta(several_species, tmp_path / "named.fasta")
-    embedder = LetterEmbedder.from_pretrained()
-    letters = read_barcodes(stream_records(file, on_error="skip"), embedder.frame).letters
-    at_gap, at_default = group(letters, embedder, None), group(letters, embedder)
+    embedder = BaseMapEmbedder.from_pretrained()
+    bases = read_barcodes(stream_records(file, on_error="skip"), embedder.frame).bases
+    at_gap, at_default = group(bases, embedder, None), group(bases, embedder)
     assert 0.015 < at_gap.threshold < 0.04
     assert at_gap.threshold == at_gap.gap == at_default.gap
     assert at_default.threshold == 0.02
 
 
 def test_without_a_gap_the_guide_is_not_followed(barcodes, tmp_path):
-    embedder = LetterEmbedder.from_pretrained()
-    letters = read_barcodes(stream_records(barcodes, on_error="skip"), embedder.frame).letters[:1]
-    assert group(letters, embedder).gap is None
+    embedder = BaseMapEmbedder.from_pretrained()
+    bases = read_barcodes(stream_records(barcodes, on_error="skip"), embedder.frame).bases[:1]
+    assert group(bases, embedder).gap is None
     with pytest.raises(ConfigurationError, match="expected barcodes that differ"):
-        group(letters, embedder, None)
+        group(bases, embedder, None)
 
 
 def test_damaged_records_are_told(tmp_path):
@@ -177,9 +177,9 @@ def test_damaged_records_are_told(tmp_path):
     ("options", "message"),
     [
         (["--output", "out.xlsx"], "out.xlsx: expected a name that ends with .tsv or .parquet"),
-        (["--threshold", "much"], "--threshold much: expected a share of letters such as 0.02, or auto"),
-        (["--threshold", "2"], "threshold 2: expected a share of letters, from 0 to less than 1"),
-        (["--threshold", "nan"], "threshold nan: expected a share of letters"),
+        (["--threshold", "much"], "--threshold much: expected a share of bases such as 0.02, or auto"),
+        (["--threshold", "2"], "threshold 2: expected a share of bases, from 0 to less than 1"),
+        (["--threshold", "nan"], "threshold nan: expected a share of bases"),
         (["--plot", "gap.pdf"], "--plot gap.pdf: expected a name that ends with .png"),
     ],
 )

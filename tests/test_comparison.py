@@ -107,7 +107,7 @@ def test_no_rows_are_refused():
         paired_comparison(np.array([], bool), np.array([], bool), np.array([], str))
 
 
-ANSWERS = pa.table(
+RESULTS = pa.table(
     {
         "id": ["1", "2", "3", "3"],
         "species": ["Aus a", "Aus a", "Bus b", ""],
@@ -119,7 +119,7 @@ ANSWERS = pa.table(
 
 
 def test_two_columns_of_one_table():
-    scores = compare_assignments(ANSWERS, "tiny", ANSWERS, "kmer_6")
+    scores = compare_assignments(RESULTS, "tiny", RESULTS, "kmer_6")
     assert (scores["n_rows"], scores["n_species"]) == (4, 3)
     assert scores["difference"] == pytest.approx(1 / 4)
     # Species Aus a 1/2, Bus b -1, and the row of unknown species 1.
@@ -127,21 +127,21 @@ def test_two_columns_of_one_table():
 
 
 def test_two_tables_in_another_order():
-    other = ANSWERS.take([2, 0, 3, 1]).rename_columns({"kmer_6": "blast"}).drop_columns("tiny")
+    other = RESULTS.take([2, 0, 3, 1]).rename_columns({"kmer_6": "blast"}).drop_columns("tiny")
     other = other.set_column(0, "id", other["id"].cast(pa.large_string()))
-    assert compare_assignments(ANSWERS, "tiny", other, "blast") == compare_assignments(
-        ANSWERS, "tiny", ANSWERS, "kmer_6"
+    assert compare_assignments(RESULTS, "tiny", other, "blast") == compare_assignments(
+        RESULTS, "tiny", RESULTS, "kmer_6"
     )
 
 
 def test_other_barcodes_are_refused():
     with pytest.raises(ConfigurationError, match="got 4 and 3 rows; 3 ids are in both"):
-        compare_assignments(ANSWERS, "tiny", ANSWERS.slice(0, 3), "kmer_6")
-    relabelled = ANSWERS.set_column(2, "genus", pa.array(["Aus", "Aus", "Dus", "Cus"]))
+        compare_assignments(RESULTS, "tiny", RESULTS.slice(0, 3), "kmer_6")
+    relabelled = RESULTS.set_column(2, "genus", pa.array(["Aus", "Aus", "Dus", "Cus"]))
     with pytest.raises(ConfigurationError, match="the same barcodes with the same labels"):
-        compare_assignments(ANSWERS, "tiny", relabelled, "kmer_6")
+        compare_assignments(RESULTS, "tiny", relabelled, "kmer_6")
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(ConfigurationError, match="expected the columns blast, got id, species, genus, tiny, kmer_6"):
-        compare_assignments(ANSWERS, "tiny", ANSWERS, "blast")
+        compare_assignments(RESULTS, "tiny", RESULTS, "blast")

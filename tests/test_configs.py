@@ -49,7 +49,7 @@ def test_published_recipe_is_one_adamw_under_one_cycle():
     config = build_config(model_args, KmerEncoder(model_args.k), 660)
     assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.1, 0.1)
     assert config.mask_by_chance
-    assert (data_args.frame, data_args.free_share, data_args.max_nucleotides) == ("none", 1.0, 660)
+    assert (data_args.frame, data_args.unaligned_share, data_args.max_nucleotides) == ("none", 1.0, 660)
     assert (args.mixed_precision, args.max_grad_norm, args.epochs, args.accumulation) == ("no", 0, 45, 1)
 
     small = BarcodeMAEConfig(k=1, hidden_size=4, num_attention_heads=1, num_hidden_layers=1, intermediate_size=4)

@@ -16,7 +16,7 @@ from barcodemae.library.search.inverted_file import Lists
 from barcodemae.library.store.manifest import fingerprint, read_manifest
 from barcodemae.library.store.records import map_part, write_part
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import MODEL, LettersEmbedder, write_fasta
+from helpers.reference_records import MODEL, OneHotEmbedder, write_fasta
 
 PARTS = ("segment-00000/part-00000.arrow", "segment-00000/part-00001.arrow", "segment-00001/part-00000.arrow")
 INDEX, REMOVED, CALIBRATION = "segment-00000/index.safetensors", "removed-00000.npy", "calibration-00001.json"
@@ -38,8 +38,8 @@ def libraries(sample, tmp_path_factory):
             these = records.slice(200 * number, 200)
             first = write_fasta(these.slice(0, 110), folder / "first.fasta")
             more = write_fasta(these.slice(110, 60), folder / "more.fasta")
-            build_library(folder / name, [first], LettersEmbedder(), MODEL)
-            append_records(folder / name, [more], LettersEmbedder(), MODEL)
+            build_library(folder / name, [first], OneHotEmbedder(), MODEL)
+            append_records(folder / name, [more], OneHotEmbedder(), MODEL)
             remove_records(folder / name, these["id"].to_pylist()[10 * number : 10 * number + 3])
     return folder
 
@@ -164,7 +164,7 @@ def test_records_of_other_sizes_are_told(folder):
     part = map_part(folder / PARTS[0], 658, 32)
     write_part(folder / PARTS[0], part, np.zeros((60, 7), np.int8), np.zeros((60, 32)))
     written_anew(folder, PARTS[0])
-    assert "expected records of 658 letters and a vector of 32 numbers, got the columns id" in refusal(folder)
+    assert "expected records of 658 bases and a vector of 32 numbers, got the columns id" in refusal(folder)
 
 
 @pytest.mark.parametrize(

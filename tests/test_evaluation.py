@@ -302,8 +302,8 @@ def test_barcodes_that_lose_what_can_be_read_are_answered_wrongly(tmp_path, tiny
     results = run_evaluation(
         arguments(str(checkpoint), tmp_path / "out", data=str(data), tasks=["robustness"], baselines=[])
     )
-    num_asked = {entry["change"]: entry["n_answerable"] for entry in results["robustness"]}
-    assert num_asked["mini_barcode"] == num_asked["unchanged"] > 0
+    num_queried = {entry["change"]: entry["n_answerable"] for entry in results["robustness"]}
+    assert num_queried["mini_barcode"] == num_queried["unchanged"] > 0
 
 
 def test_a_fine_tuned_model_of_another_origin_is_not_taken_for_this_one(tmp_path, small_file, counting, monkeypatch):

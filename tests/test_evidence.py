@@ -1,23 +1,23 @@
-"""Evidence by hand: letters that are compared, voters that are chosen, votes that are counted."""
+"""Evidence by hand: bases that are compared, voters that are chosen, votes that are counted."""
 
 import numpy as np
 import pytest
 
 from barcodemae.embedding.nearest import Hits
-from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_letters, vote
+from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_bases, vote
 from barcodemae.library.settings import NUM_VOTERS
 
 
 def test_letters_count_where_both_are_known():
     query = np.array([[0, 1, 2, 3, -1]], np.int8)
     references = np.array([[[0, 1, 2, 0, 0], [0, -1, -1, -1, 2], [-1, -1, -1, -1, 3]]], np.int8)
-    assert compare_letters(query, references).tolist() == [[0.75, 1, 0]]
+    assert compare_bases(query, references).tolist() == [[0.75, 1, 0]]
 
 
 def test_voters_are_ordered_by_cosine_and_half_the_identity():
-    letters_of = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]], np.int8)
+    bases_of = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]], np.int8)
     hits = Hits(np.array([[2, 1, 0]]), np.array([[0.9, 0.8, 0.6]], np.float32))
-    found = choose_voters(hits, np.zeros((1, 4), np.int8), letters_of.__getitem__)
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__)
     # 0.9 + 0.25, 0.8 + 0.375, 0.6 + 0.5
     assert found.records.tolist() == [[1, 2, 0]]
     np.testing.assert_allclose(found.scores, [[1.175, 1.15, 1.1]], rtol=1e-6)

@@ -11,7 +11,7 @@ from helpers.evaluation_records import make_records
 
 
 def clouds(num_rows, spread=0.1, seed=0, dimensions=12):
-    """Points about one centre per species, `n_rows` of each, and their species."""
+    """Points about one centre per species, `num_rows` of each, and their species."""
     centres = np.random.default_rng(1).normal(size=(len(num_rows), dimensions))
     rng = np.random.default_rng(seed)
     species = np.repeat([f"species {number:02}" for number in range(len(num_rows))], num_rows)

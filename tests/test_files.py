@@ -10,14 +10,14 @@ import sys
 import pytest
 
 from barcodemae.errors import ConfigurationError, UnreadableFileError, system_refusal
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.locks import BusyError, locked
 
 WRITE = """
 import os, sys, time
 from pathlib import Path
-from barcodemae.files import written_whole
-with written_whole(Path(sys.argv[1])) as scratch:
+from barcodemae.files import written_atomically
+with written_atomically(Path(sys.argv[1])) as scratch:
     (scratch / "half").write_text("x")
     print("writing", flush=True)
     sys.stdin.read()
@@ -34,14 +34,14 @@ def start_writing(folder):
 
 
 def write(folder, name="a", text="1"):
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         (scratch / name).write_text(text)
 
 
 def test_files_take_their_place_and_others_stay(tmp_path):
     folder = tmp_path / "new" / "folder"
     for content in ({"a": "1", "b": "2"}, {"a": "3"}):
-        with written_whole(folder) as scratch:
+        with written_atomically(folder) as scratch:
             for name, text in content.items():
                 (scratch / name).write_text(text)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "3", "b": "2"}
@@ -49,7 +49,7 @@ def test_files_take_their_place_and_others_stay(tmp_path):
 
 def test_files_in_folders_take_their_place_too(tmp_path):
     for text in ("1", "2"):
-        with written_whole(tmp_path) as scratch:
+        with written_atomically(tmp_path) as scratch:
             (scratch / "inner" / "most").mkdir(parents=True)
             (scratch / "inner" / "most" / "a").write_text(text)
     (tmp_path / "inner" / "b").write_text("mine")
@@ -66,7 +66,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     (tmp_path / "a").write_text("old")
 
     def fail():
-        with written_whole(tmp_path) as scratch:
+        with written_atomically(tmp_path) as scratch:
             (scratch / "a").write_text("new")
             raise KeyboardInterrupt
 
@@ -79,7 +79,7 @@ def test_a_new_folder_appears_with_all_that_it_holds(tmp_path, monkeypatch):
     """One renaming: a kill leaves all of it or nothing."""
     renamed = []
     monkeypatch.setattr("pathlib.Path.replace", lambda source, place: renamed.append(source.rename(place)))
-    with written_whole(tmp_path) as scratch:
+    with written_atomically(tmp_path) as scratch:
         (scratch / "inner").mkdir()
         for name in "ab":
             (scratch / "inner" / name).touch()
@@ -91,7 +91,7 @@ def test_permissions_stay_or_are_what_the_umask_leaves(tmp_path):
     """Also where a library asks for fewer, in folders too."""
     write(tmp_path, "old")
     (tmp_path / "old").chmod(0o640)
-    with written_whole(tmp_path) as scratch:
+    with written_atomically(tmp_path) as scratch:
         (scratch / "new").mkdir()
         for name in ("old", "a", "new/b"):
             (scratch / name).touch(0o600)
@@ -116,7 +116,7 @@ def test_before_anything_is_moved_the_rest_is_refused(put, tmp_path):
     put(tmp_path / "b")
 
     def move_both():
-        with written_whole(tmp_path) as scratch:
+        with written_atomically(tmp_path) as scratch:
             for name in "ab":
                 (scratch / name).touch()
 
@@ -139,32 +139,32 @@ class TestRefusals:
     def test_a_full_disk(self, tmp_path, error):
         with (
             pytest.raises(OSError, match=r"No space|Detail") as caught,
-            written_whole(tmp_path / "new" / "folder"),
+            written_atomically(tmp_path / "new" / "folder"),
         ):
             raise error
         assert system_refusal(caught.value) == f"{tmp_path}/new/folder: No space left on device"
         assert list(tmp_path.iterdir()) == []
 
     def test_one_about_a_scratch_file_names_the_folder(self, tmp_path):
-        with pytest.raises(PermissionError) as caught, written_whole(tmp_path / "a") as scratch:
+        with pytest.raises(PermissionError) as caught, written_atomically(tmp_path / "a") as scratch:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source", None, str(scratch / "b"))
         assert system_refusal(caught.value) == f"{tmp_path}/a: Permission denied"
 
     def test_one_about_another_file_stays(self, tmp_path):
-        with pytest.raises(FileNotFoundError) as caught, written_whole(tmp_path):
+        with pytest.raises(FileNotFoundError) as caught, written_atomically(tmp_path):
             (tmp_path / "absent").read_text()
         assert system_refusal(caught.value) == f"{tmp_path}/absent: No such file or directory"
 
     def test_bad_input_and_defects_stay_what_they_are(self, tmp_path):
         for error in (UnreadableFileError("a.fasta", "expected a readable file"), ZeroDivisionError("by nothing")):
             error.__cause__ = OSError(errno.EIO, "in what was read") if isinstance(error, UnreadableFileError) else None
-            with pytest.raises(type(error)) as caught, written_whole(tmp_path):
+            with pytest.raises(type(error)) as caught, written_atomically(tmp_path):
                 raise error
             assert caught.value is error
 
     def test_a_folder_that_was_there_stays(self, tmp_path):
         (tmp_path / "mine").mkdir()
-        with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "mine" / "new"):
+        with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "mine" / "new"):
             raise KeyboardInterrupt
         assert [file.name for file in tmp_path.rglob("*")] == ["mine"]
 
@@ -238,7 +238,7 @@ class TestLocks:
 
 
 def test_files_of_a_save_have_the_mode_of_any_new_file(tmp_path):
-    with written_whole(tmp_path) as scratch:
+    with written_atomically(tmp_path) as scratch:
         (scratch / "deep").mkdir()
         for name in ("a", "deep/b"):
             (scratch / name).write_text("x")

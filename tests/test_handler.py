@@ -222,7 +222,7 @@ def test_all_guesses_together_are_certain(tmp_path):
 
 
 def test_a_gap_is_found_where_it_lies_on_the_strand_that_is_read(handler, barcodes):
-    """Unknown letters at 40 to 43 fill slot 10 of a barcode that begins with the frame."""
+    """Unknown bases at 40 to 43 fill slot 10 of a barcode that begins with the frame."""
     barcode = barcodes[0][:40] + "NNNN" + barcodes[0][44:]
     cases = {
         barcode: (1, 40),
@@ -265,16 +265,16 @@ def test_an_encoder_alone_embeds_and_does_not_guess(checkpoint, embedder, barcod
         (["ACGTACGT", " \n"], "sequence 1: expected DNA, got nothing"),
         ("ACG", "sequence 0: expected a known 4-mer, got none"),
         ("NNNNNNNN", "sequence 0: expected a known 4-mer, got none"),
-        ("ACGTACGT[MASK]", "sequence 0: expected letters of DNA, got '['"),
-        ("MKVLAAGIVG", "sequence 0: expected letters of DNA, got 'L'"),
-        ("ACGT\n>late\nACGT", "sequence 0: expected letters of DNA, got '>'"),
+        ("ACGTACGT[MASK]", "sequence 0: expected bases of DNA, got '['"),
+        ("MKVLAAGIVG", "sequence 0: expected bases of DNA, got 'L'"),
+        ("ACGT\n>late\nACGT", "sequence 0: expected bases of DNA, got '>'"),
         (">\nACGTACGT", "line 1: expected an id after >, got none"),
         (">a\nACGTACGT\n>  \nACGT", "line 3: expected an id after >, got none"),
         (">a\n>b\nACGTACGT", "sequence a: expected DNA, got nothing"),
         (">a", "sequence a: expected DNA, got nothing"),
         (["ACGT"] * 1025, "expected 1 to 1024 sequences, got 1025"),
-        (["ACGT", "A" * 10_001], "sequence 1: expected at most 10000 letters, got 10001"),
-        (["A" * 10_000] * 101, "expected at most 1000000 letters in all, got 1010000"),
+        (["ACGT", "A" * 10_001], "sequence 1: expected at most 10000 bases, got 10001"),
+        (["A" * 10_000] * 101, "expected at most 1000000 bases in all, got 1010000"),
     ],
 )
 def test_bad_inputs_are_told(inputs, message, handler):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from barcodemae.errors import ConfigurationError
 from barcodemae.library import alignment
 from barcodemae.library.alignment import (
-    GAP_LETTER,
+    GAP_EXTENSION,
     GAP_OPENING,
     MATCH,
     MISMATCH,
@@ -40,10 +40,10 @@ def aligned(query, reference):
 
 
 def changed(text, *places):
-    letters = list(text)
+    bases = list(text)
     for place in places:
-        letters[place] = {"A": "C", "C": "A", "G": "T", "T": "G"}[letters[place]]
-    return "".join(letters)
+        bases[place] = {"A": "C", "C": "A", "G": "T", "T": "G"}[bases[place]]
+    return "".join(bases)
 
 
 def test_equal_sequences_are_identical():
@@ -70,9 +70,9 @@ def test_ends_that_differ_are_left_out():
     assert aligned(changed(DNA, 1, 50), DNA) == Alignment(1, 48, 0, 0, 3, 50, 3, 50)
 
 
-@pytest.mark.parametrize("letter", ["N", "R", "-"])
-def test_a_letter_that_is_not_known_is_a_mismatch(letter):
-    unknown = DNA[:25] + letter + DNA[26:]
+@pytest.mark.parametrize("base", ["N", "R", "-"])
+def test_a_letter_that_is_not_known_is_a_mismatch(base):
+    unknown = DNA[:25] + base + DNA[26:]
     expected = Alignment(50 / 51, 51, 1, 0, 1, 51, 1, 51)
     assert aligned(unknown, DNA) == aligned(DNA, unknown) == aligned(unknown, unknown) == expected
 
@@ -85,14 +85,14 @@ def test_without_a_common_letter_there_is_no_alignment(query, reference):
 @pytest.mark.parametrize("query_strand", [1, -1])
 @pytest.mark.parametrize("reference_strand", [1, -1])
 def test_positions_are_those_of_the_sequences_as_given(query_strand, reference_strand):
-    """Both have two letters after the frame; the reference has four before it, the query lacks its first three."""
+    """Both have two bases after the frame; the reference has four before it, the query lacks its first three."""
     given = [DNA[3:] + "CC", "TTTT" + DNA + "AA"]
     strands = [query_strand, reference_strand]
     turned = [text if strand > 0 else reverse_complement(text) for text, strand in zip(given, strands, strict=True)]
     placement = Placement(np.array([3, -4]), np.array(strands, np.int8), np.zeros(2, np.float32))
     query, reference = cut_to_frame(turned, placement, len(DNA))
     assert (query.text, reference.text) == (DNA[3:], DNA)
-    # Where in the given texts the 48 letters stand that both have, counted by hand.
+    # Where in the given texts the 48 bases stand that both have, counted by hand.
     query_ends = (1, 48) if query_strand > 0 else (3, 50)
     reference_ends = (8, 55) if reference_strand > 0 else (3, 50)
     if query_strand != reference_strand:
@@ -113,12 +113,12 @@ def best_score(query, reference):
     nothing = -(10**6)
     row, query_gaps = [0] * (len(reference) + 1), [nothing] * (len(reference) + 1)
     best = 0
-    for letter in query:
+    for base in query:
         diagonal, reference_gap = row[0], nothing
         for j, other in enumerate(reference, 1):
-            query_gaps[j] = max(query_gaps[j], row[j] - GAP_OPENING) - GAP_LETTER
-            reference_gap = max(reference_gap, row[j - 1] - GAP_OPENING) - GAP_LETTER
-            here = max(0, diagonal + (MATCH if letter == other else MISMATCH), query_gaps[j], reference_gap)
+            query_gaps[j] = max(query_gaps[j], row[j] - GAP_OPENING) - GAP_EXTENSION
+            reference_gap = max(reference_gap, row[j - 1] - GAP_OPENING) - GAP_EXTENSION
+            here = max(0, diagonal + (MATCH if base == other else MISMATCH), query_gaps[j], reference_gap)
             diagonal, row[j] = row[j], here
             best = max(best, here)
     return best
@@ -132,7 +132,7 @@ def test_no_alignment_scores_higher(query, reference):
     if found is not None:
         equal = round(found.identity * found.columns)
         gaps = found.columns - equal - found.mismatches
-        scored = equal * MATCH + found.mismatches * MISMATCH - found.gap_openings * GAP_OPENING - gaps * GAP_LETTER
+        scored = equal * MATCH + found.mismatches * MISMATCH - found.gap_openings * GAP_OPENING - gaps * GAP_EXTENSION
         assert scored == best
         lengths = found.query_end - found.query_start + 1 + found.reference_end - found.reference_start + 1
         assert lengths == 2 * found.columns - gaps

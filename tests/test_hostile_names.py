@@ -94,7 +94,7 @@ def test_no_value_of_tsv_is_a_formula(answers):
         limit = csv.field_size_limit(100_000_000)
         rows = list(csv.DictReader(file, delimiter="\t", strict=True))
         csv.field_size_limit(limit)
-    numbers = {name for name in rows[0] if name.endswith("_confidence")} | {"novelty", "start", "letters", "strand"}
+    numbers = {name for name in rows[0] if name.endswith("_confidence")} | {"novelty", "start", "bases", "strand"}
     for row in rows:
         assert row["genus"].startswith(f"'{FORMULA}")
         texts = [value for name, value in row.items() if name not in numbers]

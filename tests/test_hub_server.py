@@ -169,7 +169,7 @@ def test_who_may_not_write(token, status, hub, filled):
 def test_a_commit_upon_an_old_one_is_refused(api, filled):
     addition = CommitOperationAdd("new.txt", b"new")
     api.create_commit(REPOSITORY, [addition], commit_message="First")
-    with pytest.raises(HfHubHTTPError, match="A commit has happened since"):
+    with pytest.raises(HfHubHTTPError, match="A commit has observed since"):
         api.create_commit(
             REPOSITORY,
             [CommitOperationAdd("other.txt", b"other")],

@@ -16,7 +16,7 @@ from barcodemae.library.summary import page as summary
 from barcodemae.library.summary.counts import BINS, OTHER_REASONS, SummaryCounts
 from barcodemae.library.summary.figures import confidence_histogram, novelty_histogram, sunburst
 from barcodemae.library.summary.page import open_summary
-from helpers.answer_records import MOTH, answer, hit, moth, table, tables
+from helpers.result_records import MOTH, answer, hit, moth, table, tables
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>{{ 7 * 7 }}"
 

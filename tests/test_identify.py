@@ -17,14 +17,14 @@ from barcodemae.cli.index import index as index_command
 from barcodemae.data import RANKS, read_records
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.library.alignment import Alignment
-from barcodemae.library.building import keep_calibration, remove_records
+from barcodemae.library.building import remove_records, save_calibration
 from barcodemae.library.calibration.fitting import calibrate
-from barcodemae.library.calibration.named_queries import ask_named
+from barcodemae.library.calibration.named_queries import search_named
 from barcodemae.library.calibration.probability import OWN, QUERIES
 from barcodemae.library.identification import Identifier
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
+from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 from tokenization_barcodemae import reverse_complement
 
 
@@ -45,12 +45,12 @@ def folder(splits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(folder, splits):
-    return calibrate(ask_named(StoredLibrary.open(folder), LettersEmbedder(), pa.concat_tables(splits[1:])), QUERIES)
+    return calibrate(search_named(StoredLibrary.open(folder), OneHotEmbedder(), pa.concat_tables(splits[1:])), QUERIES)
 
 
 @pytest.fixture(scope="module")
 def identifier(folder, calibration):
-    return Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration)
+    return Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration)
 
 
 def read(texts, tmp_path):
@@ -67,7 +67,7 @@ def test_a_reference_is_named_as_itself(identifier, splits, tmp_path):
     assert answer["hits"][0]["identity"] is None
     assert all(answer[rank] == row[rank] for rank in RANKS if row[rank])
     assert answer["strand"] == "+"
-    assert answer["letters"] >= 100
+    assert answer["bases"] >= 100
 
 
 def test_strand_start_and_primers_change_no_name(identifier, splits, tmp_path):
@@ -78,7 +78,7 @@ def test_strand_start_and_primers_change_no_name(identifier, splits, tmp_path):
     assert (whole["strand"], other["strand"]) == ("+", "-")
     assert part["genus"] == whole["genus"]
     assert part["start"] == whole["start"] + 90
-    assert part["letters"] == 310
+    assert part["bases"] == 310
 
 
 def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibration, splits, tmp_path):
@@ -86,7 +86,7 @@ def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibrat
     codon_lost = text[:300] + text[303:]
     queries = read({"whole": text, "turned": reverse_complement(text), "codon": codon_lost, "none": "NN"}, tmp_path)
     plain, aligned = (
-        Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration, num_aligned=number)(queries)
+        Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration, num_aligned=number)(queries)
         for number in (0, 2)
     )
     assert plain.drop_columns("hits").equals(aligned.drop_columns("hits"))
@@ -96,7 +96,7 @@ def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibrat
     names = [field.name for field in fields(Alignment)]
     assert [whole[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 1, 658]
     assert [turned[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 658, 1]
-    # Less than half of the letters lie where the reference has them, and yet but one gap parts the two.
+    # Less than half of the bases lie where the reference has them, and yet but one gap parts the two.
     assert codon[0]["frame_identity"] < 0.8
     assert (codon[0]["identity"] > 0.95, codon[0]["gap_openings"]) == (True, 1)
 
@@ -105,7 +105,7 @@ def test_what_is_no_barcode_is_told_with_the_reason(identifier, splits, tmp_path
     text = splits[0]["nucleotides"][7].as_py()
     queries = read({"none": "NNNN", "other": "ACGGT" * 100, "short": text[:60], "good": text}, tmp_path)
     answers = identifier(queries)
-    assert answers.schema == ANSWERS
+    assert answers.schema == RESULTS
     assert answers["call"].to_pylist()[:3] == ["unreliable"] * 3
     assert answers["reason"].to_pylist() == ["no DNA", "not the marker", "too short", ""]
     assert answers["id"].to_pylist() == ["none", "other", "short", "good"]
@@ -119,7 +119,7 @@ def test_no_queries_give_no_answers(identifier, splits, tmp_path):
 
 
 def test_new_species_are_seen_as_new(folder, calibration, splits):
-    identifier = Identifier(StoredLibrary.open(folder), LettersEmbedder(), calibration)
+    identifier = Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration)
     known, new = (
         identifier(with_reading(split))["novelty"].to_numpy(zero_copy_only=False).mean() for split in splits[1:]
     )
@@ -140,14 +140,14 @@ def test_probabilities_are_those_of_other_queries(folder, splits):
         species = np.array(split["species"].to_pylist())
         first = np.isin(species, np.unique(species)[::2])
         halves.append([split.filter(pa.array(first)), split.filter(pa.array(~first))])
-    library, embedder = StoredLibrary.open(folder), LettersEmbedder()
-    fitted = calibrate(ask_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
-    asked = ask_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
-    foretold = fitted("species", asked.votes["species"], asked.num_letters)
+    library, embedder = StoredLibrary.open(folder), OneHotEmbedder()
+    fitted = calibrate(search_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
+    asked = search_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
+    predicted = fitted("species", asked.votes["species"], asked.num_bases)
     assert asked.is_new.any()
     assert not asked.is_new.all()
-    assert foretold[asked.right["species"]].mean() > 0.7
-    assert foretold[asked.is_new].mean() < 0.3
+    assert predicted[asked.right["species"]].mean() > 0.7
+    assert predicted[asked.is_new].mean() < 0.3
 
 
 def test_queries_without_a_species_do_not_calibrate(folder, splits):
@@ -155,14 +155,14 @@ def test_queries_without_a_species_do_not_calibrate(folder, splits):
         splits[1].column_names.index("species"), "species", pa.array([""] * len(splits[1]), pa.large_string())
     )
     with pytest.raises(ConfigurationError, match="with a species to calibrate with, got none"):
-        ask_named(StoredLibrary.open(folder), LettersEmbedder(), nameless)
+        search_named(StoredLibrary.open(folder), OneHotEmbedder(), nameless)
 
 
 def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
     folder = library_of(splits[0].slice(0, 50), tmp_path)
     assert StoredLibrary.open(folder).calibration().by == OWN
     for _ in range(2):
-        keep_calibration(StoredLibrary.open(folder), calibration)
+        save_calibration(StoredLibrary.open(folder), calibration)
     assert [file.name for file in folder.glob("calibration-*")] == ["calibration-00001.json"]
     remove_records(folder, [splits[0]["id"][0].as_py()])
     assert StoredLibrary.open(folder).calibration().as_json() == calibration.as_json()

@@ -104,7 +104,7 @@ def test_offsets_cut_letters_of_the_normalised_sequence(rows):
 def test_slots_by_hand():
     # Coordinates   0  1  2 |  3  4  5 |  6  7  8
     # row 0         A  C  G |  T  T  T |  A             whole from coordinate 0, its last slot cut short
-    # row 1   A  A  A  C  G |  T  T  N                  two letters before the frame, an unknown one
+    # row 1   A  A  A  C  G |  T  T  N                  two bases before the frame, an unknown one
     # row 2            G    |  T  T  T |  A  C  G       begins inside slot 0
     # row 3                                             beyond the frame's three slots
     encoded = THREE(["ACGTTTA", "aaacgt-tn", "GTTTACG", "ACG"], starts=[0, -2, 2, 9], max_length=3)
@@ -131,8 +131,8 @@ def test_slots_equal_an_independent_count(rows, max_length):
     texts, starts, offsets = zip(*rows, strict=True)
     encoded = THREE(list(texts), offsets=list(offsets), starts=list(starts), max_length=max_length)
     for row, (text, start, offset) in enumerate(rows):
-        letters = text.upper().replace("-", "")
-        at = {start + i: letter for i, letter in enumerate(letters) if i >= offset}
+        bases = text.upper().replace("-", "")
+        at = {start + i: base for i, base in enumerate(bases) if i >= offset}
         for slot in range(max_length):
             kmer = [at.get(slot * 3 + i) for i in range(3)]
             expected = PAD if None in kmer else THREE(["".join(kmer)])["input_ids"][0, 0]

@@ -88,7 +88,7 @@ def test_decoding_gives_the_dna_back(dna):
 @settings(max_examples=50)
 @given(st.text("ACGTN", max_size=60))
 def test_ids_equal_an_independent_count(dna):
-    kmers = ["".join(letters) for letters in itertools.product("ACGT", repeat=3)]
+    kmers = ["".join(bases) for bases in itertools.product("ACGT", repeat=3)]
     words = [dna[i : i + 3] for i in range(0, len(dna) - 2, 3)]
     assert THREE(dna)["input_ids"] == [kmers.index(word) + 2 if word in kmers else 1 for word in words]
 

@@ -1,4 +1,4 @@
-"""Reference libraries: built, opened, searched, added to, taken from; whole, or as if nothing had happened."""
+"""Reference libraries: built, opened, searched, added to, taken from; whole, or as if nothing had observed."""
 
 import json
 import os
@@ -18,15 +18,15 @@ from barcodemae.library.building import (
     append_records,
     build_library,
     check_model,
-    keep_calibration,
     remove_records,
+    save_calibration,
 )
 from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.search import indexing
 from barcodemae.library.search.indexing import learn_index
 from barcodemae.library.store.manifest import fingerprint, read_manifest
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
+from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def records(sample):
 
 @pytest.fixture
 def embedder():
-    return LettersEmbedder()
+    return OneHotEmbedder()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_records_keep_names_sequences_and_letters(folder, records):
     for column in ("id", "family", "genus", "species"):
         assert opened.names()[column].to_pylist() == records[column].to_pylist()[:120]
     assert opened.nucleotides(np.array([7, 3])) == [records["nucleotides"][row].as_py() for row in (7, 3)]
-    assert (opened.letters(np.arange(120)) >= 0).sum(axis=1).min() >= 100
+    assert (opened.bases(np.arange(120)) >= 0).sum(axis=1).min() >= 100
 
 
 def test_datasets_read_the_records_too(folder, records):
@@ -218,7 +218,7 @@ def test_another_model_is_refused(folder, records, embedder, tmp_path):
     before = files_in(folder)
     other = MODEL | {"weights_sha256": "1" * 64, "name": "other"}
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
-    with pytest.raises(LibraryError, match=r"made with letters .* got other \(111111111111\)"):
+    with pytest.raises(LibraryError, match=r"made with bases .* got other \(111111111111\)"):
         append_records(folder, [source], embedder, other)
     assert files_in(folder) == before
     with pytest.raises(LibraryError, match="engine"):
@@ -232,7 +232,7 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
-            lambda: keep_calibration(StoredLibrary.open(folder), Calibration({}, OWN)),
+            lambda: save_calibration(StoredLibrary.open(folder), Calibration({}, OWN)),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()
@@ -407,7 +407,7 @@ def test_files_of_the_user_stay(folder, records, embedder, calibration, tmp_path
     (tmp_path / "elsewhere").mkdir()
     (folder / ".saving-abcdefgh").symlink_to(tmp_path / "elsewhere")
     remove_records(folder, [records["id"][0].as_py()])
-    keep_calibration(StoredLibrary.open(folder), calibration)
+    save_calibration(StoredLibrary.open(folder), calibration)
     for name in USERS:
         assert (folder / name).read_text() == "x"
     assert (folder / ".saving-abcdefgh").is_symlink()
@@ -472,7 +472,7 @@ def test_links_are_not_written_through(name, folder, records, embedder, calibrat
     if name.count("/") == 0:
         writers += [
             lambda: remove_records(folder, [records["id"][0].as_py()]),
-            lambda: keep_calibration(StoredLibrary.open(folder), calibration),
+            lambda: save_calibration(StoredLibrary.open(folder), calibration),
         ]
     for write in writers:
         with pytest.raises((LibraryError, ConfigurationError), match=f"{name}: expected"):
@@ -541,14 +541,14 @@ def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embed
         change()
         before = files_in(folder)
         with pytest.raises(LibraryError, match="records were added or removed while it was calibrated"):
-            keep_calibration(calibrated, calibration)
+            save_calibration(calibrated, calibration)
         assert files_in(folder) == before
 
 
 def test_a_calibration_that_is_kept_twice_is_kept_once(folder, calibration):
-    keep_calibration(StoredLibrary.open(folder), calibration)
+    save_calibration(StoredLibrary.open(folder), calibration)
     before = files_in(folder)
-    keep_calibration(StoredLibrary.open(folder), calibration)
+    save_calibration(StoredLibrary.open(folder), calibration)
     assert files_in(folder) == before
 
 

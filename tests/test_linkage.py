@@ -1,4 +1,4 @@
-"""Single linkage by the letters that differ, of barcodes that are near by cosine."""
+"""Single linkage by the bases that differ, of barcodes that are near by cosine."""
 
 import numpy as np
 import pytest
@@ -12,77 +12,77 @@ from barcodemae.clustering.copies import distinct
 from barcodemae.clustering.differences import compare
 from barcodemae.clustering.linkage import Linkage
 
-LETTERS = 200
+BASES = 200
 
 
 def changed(base, *changes):
-    """Copies of a barcode, each with the next letter of the alphabet at some coordinates."""
-    letters = np.tile(np.asarray(base, np.int8), (len(changes), 1))
-    for row, places in zip(letters, changes, strict=True):
+    """Copies of a barcode, each with the next base of the alphabet at some coordinates."""
+    bases = np.tile(np.asarray(base, np.int8), (len(changes), 1))
+    for row, places in zip(bases, changes, strict=True):
         row[list(places)] = (row[list(places)] + 1) % 4
-    return letters
+    return bases
 
 
-def vectors_of(letters):
-    """One-hot letters, centred: the cosine falls with the letters that differ."""
-    one_hot = (letters[..., None] == np.arange(4)) - 0.25 * (letters >= 0)[..., None]
-    vectors = one_hot.reshape(len(letters), -1).astype(np.float32)
+def vectors_of(bases):
+    """One-hot bases, centred: the cosine falls with the bases that differ."""
+    one_hot = (bases[..., None] == np.arange(4)) - 0.25 * (bases >= 0)[..., None]
+    vectors = one_hot.reshape(len(bases), -1).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def linkage_of(letters):
-    return Linkage(vectors_of(letters), letters)
+def linkage_of(bases):
+    return Linkage(vectors_of(bases), bases)
 
 
 def test_pairs_have_the_share_of_the_letters_that_both_know():
-    letters = changed(np.zeros(LETTERS), [], [0, 1, 2, 3])
-    letters[1, 160:] = -1
-    letters[0, :2] = -1
-    pairs = compare(letters, np.array([0, 1]), np.array([[0, 1], [-1, 0]]))
+    bases = changed(np.zeros(BASES), [], [0, 1, 2, 3])
+    bases[1, 160:] = -1
+    bases[0, :2] = -1
+    pairs = compare(bases, np.array([0, 1]), np.array([[0, 1], [-1, 0]]))
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 1], [1, 0])
     assert pairs.differences == pytest.approx(2 / 158)
 
 
 def test_barcodes_that_share_too_few_letters_are_not_compared():
-    letters = changed(np.zeros(LETTERS), [], [])
-    letters[0, :50], letters[1, 149:] = -1, -1  # 99 letters are left
-    assert not len(compare(letters, np.array([0]), np.array([[1]])).first)
-    letters[1, 149] = 0
-    assert len(compare(letters, np.array([0]), np.array([[1]])).first) == 1
+    bases = changed(np.zeros(BASES), [], [])
+    bases[0, :50], bases[1, 149:] = -1, -1  # 99 bases are left
+    assert not len(compare(bases, np.array([0]), np.array([[1]])).first)
+    bases[1, 149] = 0
+    assert len(compare(bases, np.array([0]), np.array([[1]])).first) == 1
 
 
 def test_a_chain_of_neighbours_is_one_cluster():
-    # 4 letters of 200 apart from one to the next, but for the last, 5 letters from the one before.
-    letters = changed(np.zeros(LETTERS), [], range(4), range(8), range(13))
-    assert linkage_of(letters).cut(0.02).tolist() == [0, 0, 0, 1]
-    assert linkage_of(letters).cut(0.0249).tolist() == [0, 0, 0, 1]
-    assert linkage_of(letters).cut(0.025).tolist() == [0, 0, 0, 0]
+    # 4 bases of 200 apart from one to the next, but for the last, 5 bases from the one before.
+    bases = changed(np.zeros(BASES), [], range(4), range(8), range(13))
+    assert linkage_of(bases).cut(0.02).tolist() == [0, 0, 0, 1]
+    assert linkage_of(bases).cut(0.0249).tolist() == [0, 0, 0, 1]
+    assert linkage_of(bases).cut(0.025).tolist() == [0, 0, 0, 0]
 
 
 def test_joins_are_those_of_single_linkage():
-    letters = changed(np.zeros(LETTERS), [], range(4), range(8), range(13))
-    distances, num_left = linkage_of(letters).joins()
+    bases = changed(np.zeros(BASES), [], range(4), range(8), range(13))
+    distances, num_left = linkage_of(bases).joins()
     assert distances == pytest.approx([0.02, 0.02, 0.025])
     assert num_left == 1
 
 
 def test_barcodes_that_differ_in_nothing_that_both_know_join_at_zero():
-    letters = changed(np.zeros(LETTERS), [], [])
-    letters[1, 150:] = -1
-    distances, num_left = linkage_of(letters).joins()
+    bases = changed(np.zeros(BASES), [], [])
+    bases[1, 150:] = -1
+    distances, num_left = linkage_of(bases).joins()
     assert (distances.tolist(), num_left) == ([0], 1)
-    assert linkage_of(letters).cut(0).tolist() == [0, 0]
+    assert linkage_of(bases).cut(0).tolist() == [0, 0]
 
 
 def test_one_barcode_is_one_cluster():
-    linkage = linkage_of(np.zeros((1, LETTERS), np.int8))
+    linkage = linkage_of(np.zeros((1, BASES), np.int8))
     assert linkage.cut(0.02).tolist() == [0]
     assert linkage.joins()[1] == 1
 
 
 def knots(n):
-    """Two knots of `n` barcodes: 2 letters of 200 differ within each, and 6 from one to the other."""
-    return changed(np.zeros(LETTERS), *([p] for p in range(4, 4 + n)), *([0, 1, 2, 3, p] for p in range(100, 100 + n)))
+    """Two knots of `n` barcodes: 2 bases of 200 differ within each, and 6 from one to the other."""
+    return changed(np.zeros(BASES), *([p] for p in range(4, 4 + n)), *([0, 1, 2, 3, p] for p in range(100, 100 + n)))
 
 
 def test_relatives_hide_no_relatives():
@@ -96,7 +96,7 @@ def test_relatives_hide_no_relatives():
 
 def test_an_inverted_file_finds_the_same(monkeypatch):
     rng = np.random.default_rng(0)
-    families = [changed(rng.integers(0, 4, LETTERS), *rng.integers(0, LETTERS, (10, 2))) for _ in range(40)]
+    families = [changed(rng.integers(0, 4, BASES), *rng.integers(0, BASES, (10, 2))) for _ in range(40)]
     exact = linkage_of(np.concatenate(families))
     monkeypatch.setattr(candidates, "EXACT_BARCODES", 100)
     asked = linkage_of(np.concatenate(families))
@@ -112,8 +112,8 @@ def test_candidates_are_the_nearest_of_those_that_are_asked_for():
 
 
 def test_copies_are_found():
-    letters = np.array([[0, 1], [2, -1], [0, 1], [1, 0], [2, -1]], np.int8)
-    first, kinds = distinct(letters)
+    bases = np.array([[0, 1], [2, -1], [0, 1], [1, 0], [2, -1]], np.int8)
+    first, kinds = distinct(bases)
     assert first.tolist() == [0, 1, 3]
     assert kinds.tolist() == [0, 1, 0, 2, 1]
 
@@ -124,8 +124,8 @@ def test_copies_are_found():
 )
 def test_clusters_are_those_of_all_pairs(changes, most):
     """With fewer barcodes than candidates, it is plain single linkage."""
-    letters, _ = np.unique(changed(np.zeros(LETTERS), *changes), axis=0, return_index=True)
-    differing = (letters[:, None] != letters).sum(axis=2)
+    bases, _ = np.unique(changed(np.zeros(BASES), *changes), axis=0, return_index=True)
+    differing = (bases[:, None] != bases).sum(axis=2)
     _, expected = connected_components(differing <= most)
-    found = linkage_of(letters).cut(most / LETTERS)
+    found = linkage_of(bases).cut(most / BASES)
     assert len(set(zip(expected, found, strict=True))) == len(set(expected)) == len(set(found))

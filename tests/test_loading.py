@@ -2,7 +2,7 @@
 
 Kinds of checkpoints, where they lie, and how they were saved again are tried by each of the tools that people use, in
 processes that can import none of our packages. The inputs are on either strand, begin anywhere, have primers, unknown
-letters, or are no barcodes at all.
+bases, or are no barcodes at all.
 """
 
 import json

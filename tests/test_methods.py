@@ -19,7 +19,7 @@ BENCHMARK = Benchmark(
 )
 
 
-class Letters:
+class Bases:
     """Vectors (number of A, number of C), NaN where there is an N; remembers what it was given."""
 
     def __init__(self):
@@ -36,12 +36,12 @@ class Letters:
         return counts
 
 
-class KnownLetters(Letters):
+class KnownBases(Bases):
     def identity(self):
-        return {"letters": "AC"}
+        return {"bases": "AC"}
 
 
-class FirstKeys:
+class FirstReferences:
     """Finds the first references, whatever is asked; remembers what it was given."""
 
     def __init__(self):
@@ -53,7 +53,7 @@ class FirstKeys:
 
 
 def test_vectors_and_nearest_keys_by_hand():
-    bases = Letters()
+    bases = Bases()
     output = run_representation(bases, BENCHMARK, num_neighbours=2)
     assert bases.fitted == (["AA", "CC", "AC"], ["Aus", "Cus", "Bus"])
     assert output.vectors.train.tolist() == [[2, 0], [0, 2], [1, 1]]
@@ -66,29 +66,29 @@ def test_vectors_and_nearest_keys_by_hand():
 
 
 def test_without_extra_queries_there_are_none():
-    for make, method in ((run_representation, Letters()), (run_searcher, FirstKeys())):
+    for make, method in ((run_representation, Bases()), (run_searcher, FirstReferences())):
         assert make(method, replace(BENCHMARK, extra=None)).extra is None
 
 
 def test_cached_vectors_are_not_computed_again(tmp_path):
-    first = run_representation(KnownLetters(), BENCHMARK, cache=tmp_path)
-    bases = KnownLetters()
+    first = run_representation(KnownBases(), BENCHMARK, cache=tmp_path)
+    bases = KnownBases()
     again = run_representation(bases, BENCHMARK, cache=tmp_path)
     assert bases.asked == []
     for table in ("train", "seen", "unseen", "extra"):
         np.testing.assert_array_equal(getattr(again.vectors, table), getattr(first.vectors, table))
         np.testing.assert_array_equal(
-            getattr(first.vectors, table), getattr(run_representation(Letters(), BENCHMARK).vectors, table)
+            getattr(first.vectors, table), getattr(run_representation(Bases(), BENCHMARK).vectors, table)
         )
 
 
 def test_vectors_of_what_learns_here_are_not_kept(tmp_path):
-    run_representation(Letters(), BENCHMARK, cache=tmp_path / "cache")
+    run_representation(Bases(), BENCHMARK, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("table", ["train", "unseen", "extra"])
-@pytest.mark.parametrize("bases", [Letters, KnownLetters])
+@pytest.mark.parametrize("bases", [Bases, KnownBases])
 def test_vectors_that_are_not_finite_are_refused(bases, table, tmp_path):
     benchmark = replace(BENCHMARK, **{table: make_records(nucleotides=["AC", "AN"], genus=["Aus", "Bus"])})
     with pytest.raises(ConfigurationError, match="NaN or infinity in 1 of 2"):
@@ -96,12 +96,12 @@ def test_vectors_that_are_not_finite_are_refused(bases, table, tmp_path):
 
 
 def test_nothing_is_found_for_a_later_query_that_cannot_be_read():
-    hits = run_representation(Letters(), BENCHMARK, num_neighbours=2).search(["CN", "C"])
+    hits = run_representation(Bases(), BENCHMARK, num_neighbours=2).search(["CN", "C"])
     assert hits.rows.tolist() == [[-1, -1], [1, 2]]
     assert hits.similarities[0].tolist() == [-np.inf, -np.inf]
 
 
-@pytest.mark.parametrize(("make", "method"), [(run_representation, Letters()), (run_searcher, FirstKeys())])
+@pytest.mark.parametrize(("make", "method"), [(run_representation, Bases()), (run_searcher, FirstReferences())])
 def test_more_neighbours_than_keys_are_refused_before_anything_is_computed(make, method):
     with pytest.raises(ConfigurationError, match="expected at most 3 neighbours, the rows of train, got 4"):
         make(method, BENCHMARK, 4)
@@ -109,7 +109,7 @@ def test_more_neighbours_than_keys_are_refused_before_anything_is_computed(make,
 
 
 def test_a_searcher_is_asked_for_every_table():
-    searcher = FirstKeys()
+    searcher = FirstReferences()
     output = run_searcher(searcher, BENCHMARK, num_neighbours=2)
     keys = ["AA", "CC", "AC"]
     assert searcher.asked == [(keys, ["AAAA"], 2), (keys, ["CCCCA", "AAC"], 2), (keys, ["CA"], 2)]

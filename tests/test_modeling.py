@@ -518,7 +518,7 @@ class TestAsUsersOfTheHubCallIt:
 
     def test_a_batch_without_tokens(self, model, config):
         outputs = model(torch.zeros(2, 0), torch.zeros(2, 0))  # as torch makes them of empty lists
-        assert outputs.last_hidden_state.shape == (2, 0, config.hidden_size if model.relatives is None else 7)
+        assert outputs.last_hidden_state.shape == (2, 0, config.hidden_size if model.projection_head is None else 7)
         assert not outputs.pooler_output.any()
 
     def test_no_known_token_has_a_gradient_without_nan(self, model, config):

@@ -8,12 +8,12 @@ import pytest
 
 from barcodemae.data import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.building import append_records, build_library, keep_calibration, remove_records
-from barcodemae.library.calibration.fitting import calibrate, foretell, foretell_others
-from barcodemae.library.calibration.named_queries import ABSENT_GENERA, MOST_OF_SPECIES, ask_named, ask_own
+from barcodemae.library.building import append_records, build_library, remove_records, save_calibration
+from barcodemae.library.calibration.fitting import calibrate, predict, predict_others
+from barcodemae.library.calibration.named_queries import ABSENT_GENERA, MAX_PER_SPECIES, search_named, search_own
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import MODEL, LettersEmbedder, library_of, write_fasta
+from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def folder(named, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(folder):
-    return ask_own(StoredLibrary.open(folder), LettersEmbedder())
+    return search_own(StoredLibrary.open(folder), OneHotEmbedder())
 
 
 def test_a_record_held_out_is_named_by_others(folder, own):
@@ -50,7 +50,7 @@ def test_a_species_held_out_is_never_named(own):
 def test_a_species_counts_as_ten_at_most_and_both_kinds_alike(own):
     for kind in (own.is_new, ~own.is_new):
         _, counts = np.unique(own.species[kind], return_counts=True)
-        assert counts.max() <= MOST_OF_SPECIES
+        assert counts.max() <= MAX_PER_SPECIES
         assert own.weights[kind].sum() == pytest.approx(len(own.weights) / 2)
 
 
@@ -68,14 +68,14 @@ def test_absent_genera_have_their_share_of_what_is_new(folder, own):
 def test_own_records_are_those_that_a_search_without_them_finds(named, tmp_path):
     """By hand: the nearest other record of each, in a library that fits into one matrix."""
     library = StoredLibrary.open(library_of(named.slice(0, 200), tmp_path))
-    own = ask_own(library, LettersEmbedder())
+    own = search_own(library, OneHotEmbedder())
     vectors = library.vectors(np.arange(200)).astype(np.float32)
     species = np.array(library.names()["species"].to_pylist())
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -1)
     for_species = np.where(species[:, None] == species[None], cosines, -1).max(axis=1)
     nearest = cosines.max(axis=1)
-    sure = for_species > nearest - 1e-3  # the nearest is of its species, whatever the letters say
+    sure = for_species > nearest - 1e-3  # the nearest is of its species, whatever the bases say
     assert sure.any()
     held = own.votes["species"].similarities[~own.is_new]
     assert np.isin(np.round(held[own.right["species"][~own.is_new]], 3), np.round(for_species, 3)).mean() > 0.9
@@ -86,8 +86,8 @@ def test_a_removed_record_is_neither_asked_nor_found(named, tmp_path):
     gone = named["species"][0].as_py()
     remove_records(folder, [one["id"] for one in named.slice(0, 300).to_pylist() if one["species"] == gone])
     library = StoredLibrary.open(folder)
-    assert gone not in ask_own(library, LettersEmbedder()).species
-    asked = ask_named(library, LettersEmbedder(), named.slice(0, 1))
+    assert gone not in search_own(library, OneHotEmbedder()).species
+    asked = search_named(library, OneHotEmbedder(), named.slice(0, 1))
     assert asked.is_new.all()
     assert not asked.right["species"].any()
 
@@ -96,18 +96,18 @@ def test_queries_off_the_marker_do_not_count(folder, named):
     bad = pa.array(["ACGGT" * 100] * 3, pa.large_string())
     table = named.slice(0, 3).set_column(named.column_names.index("nucleotides"), "nucleotides", bad)
     with pytest.raises(ConfigurationError, match="expected barcodes of the marker"):
-        ask_named(StoredLibrary.open(folder), LettersEmbedder(), table)
+        search_named(StoredLibrary.open(folder), OneHotEmbedder(), table)
 
 
 def test_what_is_foretold_of_a_species_was_learnt_from_others(own):
-    found = foretell_others(own)
+    found = predict_others(own)
     assert list(found) == [*RANKS, NOVELTY]
     for one in found.values():
         assert ((one.probabilities >= 0) & (one.probabilities <= 1)).all()
     assert (
         found[NOVELTY].probabilities[~own.is_new].mean() < 0.3 < 0.7 < found[NOVELTY].probabilities[own.is_new].mean()
     )
-    learnt = foretell(own, calibrate(own, OWN))
+    learnt = predict(own, calibrate(own, OWN))
     assert not np.array_equal(learnt["genus"].probabilities, found["genus"].probabilities)
 
 
@@ -116,20 +116,20 @@ def test_a_library_calibrates_itself_unless_queries_have(named, tmp_path):
     first = StoredLibrary.open(folder).calibration()
     assert first.by == OWN
     more = [write_fasta(named.slice(begin, 50), tmp_path / f"{begin}.fasta") for begin in (300, 350)]
-    append_records(folder, [more[0]], LettersEmbedder(), MODEL)
+    append_records(folder, [more[0]], OneHotEmbedder(), MODEL)
     second = StoredLibrary.open(folder).calibration()
     assert second.by == OWN
     assert second.as_json() != first.as_json()
-    by_queries = calibrate(ask_own(StoredLibrary.open(folder), LettersEmbedder(), seed=1), QUERIES)
-    keep_calibration(StoredLibrary.open(folder), by_queries)
-    append_records(folder, [more[1]], LettersEmbedder(), MODEL)
+    by_queries = calibrate(search_own(StoredLibrary.open(folder), OneHotEmbedder(), seed=1), QUERIES)
+    save_calibration(StoredLibrary.open(folder), by_queries)
+    append_records(folder, [more[1]], OneHotEmbedder(), MODEL)
     assert StoredLibrary.open(folder).calibration().as_json() == by_queries.as_json()
 
 
 def test_few_records_do_not_calibrate(named, tmp_path):
     folder = library_of(named.slice(0, 10), tmp_path)
     with pytest.raises(ConfigurationError, match="expected 50 named queries or more to calibrate, got "):
-        calibrate(ask_own(StoredLibrary.open(folder), LettersEmbedder()), OWN)
+        calibrate(search_own(StoredLibrary.open(folder), OneHotEmbedder()), OWN)
     assert StoredLibrary.open(folder).calibration() is None
 
 
@@ -138,11 +138,11 @@ def test_names_of_some_ranks_are_enough(named, tmp_path):
     for rank in ("phylum", "class", "order", "family"):
         named = named.set_column(named.column_names.index(rank), rank, pa.array([""] * len(named), pa.large_string()))
     folder = library_of(named.slice(0, 400), tmp_path)
-    own = ask_own(StoredLibrary.open(folder), LettersEmbedder())
+    own = search_own(StoredLibrary.open(folder), OneHotEmbedder())
     calibration = StoredLibrary.open(folder).calibration()
-    assert calibration("family", own.votes["family"], own.num_letters).max() < 1e-6
-    assert calibration("species", own.votes["species"], own.num_letters).max() > 0.5
-    assert list(foretell_others(own)) == ["genus", "species", NOVELTY]
+    assert calibration("family", own.votes["family"], own.num_bases).max() < 1e-6
+    assert calibration("species", own.votes["species"], own.num_bases).max() > 0.5
+    assert list(predict_others(own)) == ["genus", "species", NOVELTY]
 
 
 def test_species_without_a_genus_are_enough(named, tmp_path):
@@ -151,8 +151,8 @@ def test_species_without_a_genus_are_enough(named, tmp_path):
         if rank != "species":
             place = bare.schema.get_field_index(rank)
             bare = bare.set_column(place, rank, pa.array([""] * len(bare), bare.schema.field(rank).type))
-    build_library(tmp_path / "library", [_parquet(bare, tmp_path)], LettersEmbedder(), MODEL)
-    own = ask_own(StoredLibrary.open(tmp_path / "library"), LettersEmbedder())
+    build_library(tmp_path / "library", [_parquet(bare, tmp_path)], OneHotEmbedder(), MODEL)
+    own = search_own(StoredLibrary.open(tmp_path / "library"), OneHotEmbedder())
     assert own.right["species"].any()
     assert not own.named["genus"].any()
 
@@ -164,20 +164,20 @@ def _parquet(records, folder):
 
 
 def test_barcodes_are_asked_cut_too(folder, own):
-    cut = ask_own(StoredLibrary.open(folder), LettersEmbedder(), lengths=(130, 300))
+    cut = search_own(StoredLibrary.open(folder), OneHotEmbedder(), lengths=(130, 300))
     assert len(cut.species) > 2 * len(own.species)
-    counts = np.bincount(np.abs(cut.num_letters[:, None] - np.array([130, 300, 650])).argmin(axis=1))
+    counts = np.bincount(np.abs(cut.num_bases[:, None] - np.array([130, 300, 650])).argmin(axis=1))
     assert (counts > 100).all()
-    for what, found in foretell_others(cut).items():
+    for what, found in predict_others(cut).items():
         assert set(found.length) == {0, 2, 3}, what
-    short = cut.num_letters < 140
+    short = cut.num_bases < 140
     assert cut.right["species"][short & ~cut.is_new].mean() < own.right["species"][~own.is_new].mean()
 
 
 def test_named_queries_are_cut_where_they_are_longer(folder, named):
-    library, embedder = StoredLibrary.open(folder), LettersEmbedder()
-    whole = ask_named(library, embedder, named.slice(0, 60))
-    cut = ask_named(library, embedder, named.slice(0, 60), lengths=(200, 5000))
+    library, embedder = StoredLibrary.open(folder), OneHotEmbedder()
+    whole = search_named(library, embedder, named.slice(0, 60))
+    cut = search_named(library, embedder, named.slice(0, 60), lengths=(200, 5000))
     assert len(whole.species) < len(cut.species) <= 120
-    assert (cut.num_letters <= 658).all()
-    assert cut.num_letters[len(whole.species) :].max() <= 200
+    assert (cut.num_bases <= 658).all()
+    assert cut.num_bases[len(whole.species) :].max() <= 200

@@ -27,7 +27,7 @@ def test_small_blocks_find_the_same(monkeypatch):
 
 
 def test_the_first_of_equal_keys_is_taken():
-    # Four letters of ten in each: length 2, so that cosines are exact.
+    # Four bases of ten in each: length 2, so that cosines are exact.
     distinct = np.array([np.isin(range(10), four) for four in combinations(range(10), 4)], np.float32)
     keys = np.concatenate([distinct, 4 * distinct[::-1], distinct])
     np.testing.assert_array_equal(nearest_by_cosine(keys, 2 * distinct).rows[:, 0], np.arange(len(distinct)))
@@ -45,11 +45,11 @@ def test_no_queries_and_no_keys():
 
 
 @pytest.mark.parametrize("n_neighbours", [2, 7, 50])
-def test_more_neighbours_equal_those_of_scikit_learn(n_neighbours):
-    rng = np.random.default_rng(n_neighbours)
+def test_more_neighbours_equal_those_of_scikit_learn(num_neighbours):
+    rng = np.random.default_rng(num_neighbours)
     keys, queries = rng.normal(size=(2, 50, 8)).astype(np.float32)
-    distances, rows = NearestNeighbors(n_neighbors=n_neighbours, metric="cosine").fit(keys).kneighbors(queries)
-    hits = nearest_by_cosine(keys, queries, n_neighbours)
+    distances, rows = NearestNeighbors(n_neighbors=num_neighbours, metric="cosine").fit(keys).kneighbors(queries)
+    hits = nearest_by_cosine(keys, queries, num_neighbours)
     np.testing.assert_array_equal(hits.rows, rows)
     np.testing.assert_allclose(hits.similarities, 1 - distances, atol=1e-6)
 

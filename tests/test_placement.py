@@ -6,9 +6,9 @@ import pytest
 from tokenization_barcodemae import (
     KmerEncoder,
     ReferenceFrame,
+    bases_on_frame,
     build_kmer_tokenizer,
     encode_barcodes,
-    letters_on_frame,
     place_barcodes,
     reverse_complement,
 )
@@ -86,9 +86,9 @@ def test_nothing_known_at_all(kmers, frame):
 
 
 def test_letters_stand_at_their_coordinates(frame, barcode):
-    whole = ["ACGT".index(letter) for letter in barcode]
+    whole = ["ACGT".index(base) for base in barcode]
     cut = barcode[100:250] + "N" + barcode[251:400].lower()
-    found = letters_on_frame([barcode, cut, reverse_complement(cut), "GGTTCATGGTT" + barcode + "TTA"], frame)
+    found = bases_on_frame([barcode, cut, reverse_complement(cut), "GGTTCATGGTT" + barcode + "TTA"], frame)
     assert found.dtype == np.int8
     assert found[0].tolist() == found[3].tolist() == whole
     expected = np.full(658, -1)
@@ -98,4 +98,4 @@ def test_letters_stand_at_their_coordinates(frame, barcode):
 
 
 def test_letters_of_no_barcodes(frame):
-    assert letters_on_frame([], frame).shape == (0, 658)
+    assert bases_on_frame([], frame).shape == (0, 658)

@@ -17,7 +17,7 @@ import pytest
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data import cache, judge, read_records
-from barcodemae.data.cache import MANIFEST_FILE, kept_folder
+from barcodemae.data.cache import MANIFEST_FILE, cached_folder
 from barcodemae.data.schema import conform
 from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
@@ -67,9 +67,9 @@ def plainly(file, k):
     for is_validation in (False, True):
         part = usable.filter(pc.equal(pc.equal(usable["split"], "val"), is_validation))
         barcodes = place_barcodes(part["nucleotides"].to_pylist(), FRAME, k)
-        num_places = encode_barcodes(KmerEncoder(k), barcodes, 660 // k)["attention_mask"].sum(1)
-        readable = np.flatnonzero(num_places >= 8)
-        yield barcodes.take(readable), num_places[readable]
+        num_tokens = encode_barcodes(KmerEncoder(k), barcodes, 660 // k)["attention_mask"].sum(1)
+        readable = np.flatnonzero(num_tokens >= 8)
+        yield barcodes.take(readable), num_tokens[readable]
 
 
 def folder_of(args):
@@ -88,13 +88,13 @@ def texts(barcodes):
 def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
     monkeypatch.setattr("barcodemae.data.text.BATCH_ROWS", batch_rows)
     stored = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
-    for data, (barcodes, num_places) in zip(stored, plainly(file, 6), strict=True):
+    for data, (barcodes, num_tokens) in zip(stored, plainly(file, 6), strict=True):
         everything = data.barcodes.take(np.arange(len(data)))
         assert texts(everything) == texts(barcodes)
         for name in ("starts", "is_placed"):
             assert np.array_equal(getattr(everything, name), getattr(barcodes, name))
         assert everything.num_slots == barcodes.num_slots
-        assert np.array_equal(data.num_places, num_places)
+        assert np.array_equal(data.num_tokens, num_tokens)
         digest = hashlib.sha256("".join(texts(barcodes)).encode()).hexdigest()
         assert data.fingerprint() == f"{len(barcodes)} records, sha256 {digest[:16]}"
     assert [len(data) for data in stored] == [90, 12]
@@ -109,8 +109,8 @@ def test_report_adds_up_and_is_the_same_at_the_next_start(file, args, caplog):
     assert caplog.messages == told
     report = second.report
     assert report.counts == {"damaged": 1, "too short": 1, "duplicate": 1, "too few known k-mers": 1}
-    assert report.n_read == report.n_dropped + len(second) + len(validation) == 106
-    assert (report.n_read, report.counts) == (first.report.n_read, first.report.counts)
+    assert report.num_read == report.num_dropped + len(second) + len(validation) == 106
+    assert (report.num_read, report.counts) == (first.report.num_read, first.report.counts)
     assert report.dropped.to_pylist() == first.report.dropped.to_pylist()
     assert [(row["line"], row["why"]) for row in report.dropped.to_pylist()] == [
         (43, "too short"),
@@ -207,7 +207,7 @@ def test_hub_source_is_known_again_and_told_when_changed(args, rows, tmp_path, m
     assert "changed since" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["training.letters", "validation.arrow", "report.json", MANIFEST_FILE])
+@pytest.mark.parametrize("name", ["training.bases", "validation.arrow", "report.json", MANIFEST_FILE])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
     whole = [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)]
@@ -297,20 +297,20 @@ def test_kept_folder_is_made_once_and_tells_checksums(tmp_path):
         (folder / "a.txt").write_text("abc")
 
     for _ in range(2):
-        assert kept_folder(tmp_path / "kept", {"k": [1, None]}, make) == {"a.txt": hashlib.sha256(b"abc").hexdigest()}
+        assert cached_folder(tmp_path / "kept", {"k": [1, None]}, make) == {"a.txt": hashlib.sha256(b"abc").hexdigest()}
     assert len(made) == 1
     assert (tmp_path / "kept" / "a.txt").read_text() == "abc"
 
 
 def test_what_fails_leaves_the_old_one_in_place(tmp_path):
-    kept_folder(tmp_path / "kept", {"version": 1}, lambda folder: (folder / "a").write_text("old"))
+    cached_folder(tmp_path / "kept", {"version": 1}, lambda folder: (folder / "a").write_text("old"))
 
     def full(folder):
         (folder / "a").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(ConfigurationError, match="kept: expected a place to write to, got: No space left on device"):
-        kept_folder(tmp_path / "kept", {"version": 2}, full)
+        cached_folder(tmp_path / "kept", {"version": 2}, full)
     assert (tmp_path / "kept" / "a").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.lock"]
 
@@ -324,7 +324,7 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(name, tmp_path):
         (tmp_path / "kept").mkdir()
     (tmp_path / name).symlink_to(precious / "file" if name in ("kept.lock", "kept/a") else precious)
     with pytest.raises(ConfigurationError, match=f"{name}: expected a file or folder, got a link"):
-        kept_folder(tmp_path / "kept", {}, lambda folder: (folder / "a").write_text("new"))
+        cached_folder(tmp_path / "kept", {}, lambda folder: (folder / "a").write_text("new"))
     assert [file.read_text() for file in precious.iterdir()] == ["precious"]
 
 
@@ -337,7 +337,7 @@ def test_who_waits_takes_what_the_other_made(tmp_path, monkeypatch):
         assert may_go_on.wait(10)
         (folder / "a").touch()
 
-    threads = [threading.Thread(target=kept_folder, args=(tmp_path / "kept", {}, make)) for _ in range(2)]
+    threads = [threading.Thread(target=cached_folder, args=(tmp_path / "kept", {}, make)) for _ in range(2)]
     threads[0].start()
     assert is_making.wait(10)
     waiting = threading.Event()
@@ -382,7 +382,7 @@ def test_stored_barcodes_are_taken_in_any_order(tmp_path):
     assert taken.starts.tolist() == [-1, -1, 1, -1, 0]
     assert taken.is_placed.tolist() == [True, True, True, True, False]
     assert taken.num_slots == 109
-    assert stored.num_places.tolist() == [3, 0, 2, 9]
+    assert stored.num_tokens.tolist() == [3, 0, 2, 9]
     assert len(stored.take(np.zeros(0, int))) == 0
 
 
@@ -390,7 +390,7 @@ def test_stored_barcodes_that_were_cut_meanwhile(tmp_path):
     with BarcodeWriter(tmp_path, "x", 0) as writer:
         writer.write(placed("ACGT", "CCCC"), np.array([1, 1]), records_of(2))
     stored = StoredBarcodes(tmp_path, "x")
-    os.truncate(tmp_path / "x.letters", 6)
+    os.truncate(tmp_path / "x.bases", 6)
     assert texts(stored.take(np.array([0]))) == ["ACGT"]
-    with pytest.raises(UnreadableFileError, match=r"x.letters: expected 8 letters of 2 barcodes"):
+    with pytest.raises(UnreadableFileError, match=r"x.bases: expected 8 bases of 2 barcodes"):
         stored.take(np.array([1, 0]))

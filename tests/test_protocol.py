@@ -24,7 +24,7 @@ SEEN = make_hits([[0], [0], [2]], [[1.0], [0.9], [0.2]])
 UNSEEN = make_hits([[1], [0]], [[0.1], [0.95]])
 
 
-class EqualKeys:
+class EqualReferences:
     """Finds a key that is equal to the query, or nothing."""
 
     def search(self, keys, queries, num_neighbours=1):
@@ -105,7 +105,7 @@ def test_only_species_of_train_are_known_ones():
 
 
 def test_damaged_queries_are_searched_again():
-    entries = score(run_searcher(EqualKeys(), BENCHMARK), BENCHMARK, ["robustness"])["robustness"]
+    entries = score(run_searcher(EqualReferences(), BENCHMARK), BENCHMARK, ["robustness"])["robustness"]
     accuracy = {(entry["change"], entry["amount"]): entry["genus_accuracy"] for entry in entries}
     assert accuracy["unchanged", None] == 1
     assert accuracy["mini_barcode", 100] == 1  # they are shorter than that
@@ -118,7 +118,7 @@ def test_a_searcher_is_asked_fewer_damaged_queries(monkeypatch):
     n = 150
     unseen = make_records(nucleotides=["AAGG"] * n, genus=["Aus"] * n, species=[f"Aus {i}" for i in range(n)])
     benchmark = Benchmark(BENCHMARK.train, BENCHMARK.seen, unseen)
-    found = run_searcher(EqualKeys(), benchmark)
+    found = run_searcher(EqualReferences(), benchmark)
     with_vectors = MethodOutput(found.search, found.seen, found.unseen, None, Vectors(*np.zeros((3, 1, 1), np.float32)))
     for one, expected in ((found, 100), (with_vectors, n)):
         assert {entry["n_answerable"] for entry in score(one, benchmark, ["robustness"])["robustness"]} == {expected}

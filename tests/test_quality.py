@@ -52,7 +52,7 @@ def test_judge_keeps_good_records_normalised():
     kept, report = judge(records_of("acgt--acgt", "NNGGCC"))
     assert kept.schema == SCHEMA
     assert kept["nucleotides"].to_pylist() == ["ACGTACGT", "GGCC"]
-    assert (report.n_read, report.counts, len(report.dropped)) == (2, {}, 0)
+    assert (report.num_read, report.counts, len(report.dropped)) == (2, {}, 0)
     assert str(report) == "read 2 records"
 
 
@@ -93,7 +93,7 @@ def test_tables_one_after_another_are_judged_like_one():
     judge_part = Judge(on_error="skip")
     parts = [judge_part(records.slice(begin, 3)) for begin in (0, 3, 6)]
     assert pa.concat_tables(parts).equals(whole)
-    assert (judge_part.report.n_read, judge_part.report.counts) == (report.n_read, report.counts)
+    assert (judge_part.report.num_read, judge_part.report.counts) == (report.num_read, report.counts)
     assert judge_part.report.dropped.equals(report.dropped)
     assert report.counts == {"all N": 1, "without DNA": 1, "duplicate": 3}
 
@@ -131,7 +131,7 @@ def test_limits_are_inclusive():
         ("NNN", "expected DNA, got nothing but N"),
         ("", "expected DNA, got no A, C, G or T"),
         ("RYRYRYRY", "expected DNA, got no A, C, G or T"),
-        ("ACGTNRNA", "expected at most 10% of letters other than A, C, G and T, got 3 of 8"),
+        ("ACGTNRNA", "expected at most 10% of bases other than A, C, G and T, got 3 of 8"),
     ],
 )
 def test_raise_names_the_first_bad_record(sequence, problem):
@@ -170,8 +170,8 @@ def test_judge_equals_a_plain_loop(sequences, cut):
             seen.add(dna)
             expected.append((record, dna))
     assert list(zip(ids(kept), kept["nucleotides"].to_pylist(), strict=True)) == expected
-    assert report.n_dropped == sum(report.counts.values()) == len(sequences) - len(kept)
-    assert len(report.dropped) == report.n_dropped - report.counts.get("duplicate", 0)
+    assert report.num_dropped == sum(report.counts.values()) == len(sequences) - len(kept)
+    assert len(report.dropped) == report.num_dropped - report.counts.get("duplicate", 0)
 
 
 def test_nothing_at_all():

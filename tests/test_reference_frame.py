@@ -19,9 +19,9 @@ BARCODES = [
     text for text in pq.read_table(SAMPLE, columns=["nucleotides"])["nucleotides"].to_pylist() if len(text) == 658
 ][:200]
 
-# A region of 24 letters that is no repeat, its own reverse complement or shift.
+# A region of 24 bases that is no repeat, its own reverse complement or shift.
 REGION = "ACGTTGCAAGGCTATTCGAACTGC"
-ONE_HOT = np.array([[letter == base for base in "ACGT"] for letter in REGION], np.float32)
+ONE_HOT = np.array([[base == base for base in "ACGT"] for base in REGION], np.float32)
 FRAME = ReferenceFrame(ONE_HOT, min_score=4, marker="toy")
 
 
@@ -36,7 +36,7 @@ def brute_force(frame: ReferenceFrame, sequence: str) -> float:
 
 
 def agreement(centred: np.ndarray, text: str, start: int) -> float:
-    columns = [(start + i, "ACGT".find(letter)) for i, letter in enumerate(text)]
+    columns = [(start + i, "ACGT".find(base)) for i, base in enumerate(text)]
     return sum(centred[j, base] for j, base in columns if base >= 0 and 0 <= j < len(centred))
 
 
@@ -50,7 +50,7 @@ def agreement(centred: np.ndarray, text: str, start: int) -> float:
         ("TTTT" + REGION[:14], -4, 1),
         (REGION[10:] + "AAAAAA", 10, 1),
         (reverse_complement(REGION), 0, -1),
-        # Read on the other strand: 3 letters, then the region from coordinate 6 on.
+        # Read on the other strand: 3 bases, then the region from coordinate 6 on.
         (reverse_complement("CAT" + REGION[6:]), 3, -1),
         (REGION.lower().replace("t", "u"), 0, 1),
         ("-" + REGION[4:10] + "-.- \n" + REGION[10:], 4, 1),
@@ -64,14 +64,14 @@ def test_places_by_hand(sequence, start, strand):
 
 
 def test_score_by_hand():
-    # Centred one-hot: 3/4 for the right letter, -1/4 for another. "AC" on A, C: sum 3/2. Random letters, half
+    # Centred one-hot: 3/4 for the right base, -1/4 for another. "AC" on A, C: sum 3/2. Random bases, half
     # A and half C: mean 1/4 and variance 1/4 in each column, so (3/2 - 1/2) / sqrt(1/2).
     frame = ReferenceFrame(np.eye(4)[:2], min_score=0)
     placement = frame.place(["AC", "ACNNNN"])
     assert placement.start.tolist() == [0, 0]
     assert placement.strand.tolist() == [1, 1]
     assert placement.score[0] == pytest.approx(2**0.5, rel=1e-6)
-    # A third of the letters known, 1/6 of them A and 1/6 C: mean 1/12, mean square (9 + 1) / 16 / 6.
+    # A third of the bases known, 1/6 of them A and 1/6 C: mean 1/12, mean square (9 + 1) / 16 / 6.
     assert placement.score[1] == pytest.approx((3 / 2 - 1 / 6) / (2 * (10 / 96 - 1 / 144)) ** 0.5, rel=1e-6)
 
 
@@ -118,7 +118,7 @@ def test_no_other_place_on_coi_agrees_better(row):
     text = BARCODES[row][300:380]
     placement = COI.place([text])
     centred = COI.profile.astype(np.float64) - 0.25
-    # The frame rounds its weights, by less than 0.002 per letter.
+    # The frame rounds its weights, by less than 0.002 per base.
     assert agreement(centred, text, placement.start[0]) == pytest.approx(brute_force(COI, text), abs=0.2)
 
 
@@ -253,7 +253,7 @@ def test_orient():
 
 
 def test_a_long_sequence_lies_in_windows_where_it_lies_as_a_whole(full_length_barcodes, monkeypatch):
-    """Barcodes whole and cut, on both strands, before, between and after thousands of random letters."""
+    """Barcodes whole and cut, on both strands, before, between and after thousands of random bases."""
     rng = np.random.default_rng(0)
 
     def noise(count):
@@ -268,7 +268,7 @@ def test_a_long_sequence_lies_in_windows_where_it_lies_as_a_whole(full_length_ba
     sequences += [noise(5000), "N" * 5000, "", full_length_barcodes[0][200:], full_length_barcodes[0][:200]]
     whole = frame.place(sequences)
     for width in (1400, 2000, 1 << 16):
-        monkeypatch.setattr("tokenization_barcodemae.reference_frame._WINDOW_LETTERS", width)
+        monkeypatch.setattr("tokenization_barcodemae.reference_frame._WINDOW_BASES", width)
         for row, sequence in enumerate(sequences):
             placed = frame.place([sequence])
             assert (placed.start[0], placed.strand[0]) == (whole.start[row], whole.strand[row])

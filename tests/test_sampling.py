@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data.sampling import epoch_steps, free_rows_and_offsets, split_step, steps_in_epoch
+from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch, unaligned_rows_and_offsets
 
 
 @given(
@@ -16,8 +16,8 @@ from barcodemae.data.sampling import epoch_steps, free_rows_and_offsets, split_s
     world_size=st.integers(1, 4),
 )
 def test_every_record_just_once_over_steps_processes_and_batches(num_records, step_size, epoch, batch_size, world_size):
-    num_places = np.arange(num_records) % 17
-    steps = epoch_steps(num_places, step_size, 0, epoch)
+    num_tokens = np.arange(num_records) % 17
+    steps = epoch_steps(num_tokens, step_size, 0, epoch)
     assert len(steps) == steps_in_epoch(num_records, step_size)
     dealt = [
         record
@@ -30,15 +30,15 @@ def test_every_record_just_once_over_steps_processes_and_batches(num_records, st
 
 
 def test_epochs_differ_and_repeat():
-    num_places = np.zeros(100)
-    first, again, second = (np.concatenate(epoch_steps(num_places, 7, 0, epoch)) for epoch in (0, 0, 1))
+    num_tokens = np.zeros(100)
+    first, again, second = (np.concatenate(epoch_steps(num_tokens, 7, 0, epoch)) for epoch in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
 
 
 def test_barcodes_of_like_length_share_a_step():
-    num_places = np.random.default_rng(0).integers(60, 110, 6400)
-    spread = [np.ptp(num_places[rows]) for rows in epoch_steps(num_places, 64, 0, 0)]
+    num_tokens = np.random.default_rng(0).integers(60, 110, 6400)
+    spread = [np.ptp(num_tokens[rows]) for rows in epoch_steps(num_tokens, 64, 0, 0)]
     assert np.median(spread) <= 2
 
 
@@ -48,6 +48,6 @@ def test_processes_share_a_step_evenly():
 
 
 def test_share_of_free_rows_and_spread_of_offsets():
-    free, offsets = free_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
+    free, offsets = unaligned_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
     assert free.mean() == pytest.approx(0.25, abs=0.03)
     assert np.bincount(offsets, minlength=6) == pytest.approx(np.full(6, 1000), abs=150)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import AutoModel, AutoModelForPreTraining
 
-from barcodemae import BarcodeEmbedder, LetterEmbedder
+from barcodemae import BarcodeEmbedder, BaseMapEmbedder
 from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_files
 from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError
@@ -31,7 +31,7 @@ def copied(sharded, tmp_path):
     return shutil.copytree(sharded, tmp_path / "copied")
 
 
-@pytest.mark.parametrize("engine", [BarcodeEmbedder, LetterEmbedder])
+@pytest.mark.parametrize("engine", [BarcodeEmbedder, BaseMapEmbedder])
 def test_vectors_are_the_same(engine, sharded, tuned_checkpoint, full_length_barcodes):
     found, expected = (
         engine.from_pretrained(one).encode(full_length_barcodes[:3]) for one in (sharded, tuned_checkpoint)
@@ -81,7 +81,7 @@ def test_other_weights_have_another_checksum(copied):
 def test_a_missing_shard_is_named(copied):
     shard = weights_files(copied)[1]
     shard.unlink()
-    for load in (load_checkpoint, LetterEmbedder.from_pretrained, weights_sha256):
+    for load in (load_checkpoint, BaseMapEmbedder.from_pretrained, weights_sha256):
         with pytest.raises(CheckpointError, match=f"expected the shard {shard.name}"):
             load(copied)
 

@@ -12,14 +12,14 @@ import pytest
 
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library import segments
-from barcodemae.library.building import keep_calibration, remove_records
-from barcodemae.library.calibration.probability import FORETOLD, LENGTHS, NEVER, OWN, QUERIES, Calibration
+from barcodemae.library.building import remove_records, save_calibration
+from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, PREDICTED, QUERIES, Calibration
 from barcodemae.library.neighbours import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.records import map_part
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import LettersEmbedder, library_of
+from helpers.reference_records import OneHotEmbedder, library_of
 
 PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors"
 
@@ -95,13 +95,13 @@ def test_vectors_that_are_not_of_length_1_are_refused(change, row, folder):
     assert refusal(folder).endswith("expected records of a library, got vectors that are not of length 1")
 
 
-@pytest.mark.parametrize("letter", [-2, 4, 127, -128])
-def test_letters_that_are_none_are_refused(letter, folder):
+@pytest.mark.parametrize("base", [-2, 4, 127, -128])
+def test_letters_that_are_none_are_refused(base, folder):
     part = read(folder)
-    letters = np.stack(part["letters"].to_numpy())
-    letters[3, 5] = letter
-    write(folder, with_column(part, "letters", lists(pa.array(letters.ravel()), 658)))
-    assert refusal(folder).endswith("got letters that are not from -1 to 3")
+    bases = np.stack(part["bases"].to_numpy())
+    bases[3, 5] = base
+    write(folder, with_column(part, "bases", lists(pa.array(bases.ravel()), 658)))
+    assert refusal(folder).endswith("got bases that are not from -1 to 3")
 
 
 @pytest.mark.parametrize("name", ["id", "genus", "nucleotides", "bin"])
@@ -112,7 +112,7 @@ def test_missing_texts_are_refused(name, folder):
     assert refusal(folder).endswith("got values that are missing")
 
 
-@pytest.mark.parametrize(("name", "kind", "size"), [("letters", pa.int8(), 658), ("vector", pa.float16(), 32)])
+@pytest.mark.parametrize(("name", "kind", "size"), [("bases", pa.int8(), 658), ("vector", pa.float16(), 32)])
 @pytest.mark.parametrize("within", [False, True])
 def test_missing_numbers_are_refused(within, name, kind, size, folder):
     part = read(folder)
@@ -170,7 +170,7 @@ def test_an_index_of_faiss_is_not_read(folder, sample):
     (folder / "segment-00000" / "index.faiss").write_bytes(b"what crashes FAISS")
     files["index.faiss"] = vars(fingerprint(folder / "segment-00000" / "index.faiss"))
     (folder / "library.json").write_text(json.dumps(manifest))
-    queries = LettersEmbedder().encode(sample["nucleotides"].slice(0, 20).to_pylist())
+    queries = OneHotEmbedder().encode(sample["nucleotides"].slice(0, 20).to_pylist())
     found, before = (one.search(queries, 5) for one in (StoredLibrary.open(folder), expected))
     assert (found.rows[:, 0] == before.rows[:, 0]).mean() > 0.9
 
@@ -235,7 +235,7 @@ def test_a_pipe_is_not_waited_for(name, folder):
 
 
 def test_a_text_that_is_too_large_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr("barcodemae.library.store.manifest._MOST_TEXT_BYTES", 100)
+    monkeypatch.setattr("barcodemae.library.store.manifest._MAX_TEXT_BYTES", 100)
     assert refusal(folder).endswith("library.json: expected 100 bytes at most, got more")
 
 
@@ -253,12 +253,12 @@ def test_only_names_that_we_give_are_taken(name, folder):
 
 
 def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
-    class Broken(LettersEmbedder):
+    class Broken(OneHotEmbedder):
         def encode(self, *given, **more):
             return super().encode(*given, **more) * np.nan
 
-    queries = read_on_marker(sample["nucleotides"].slice(0, 3).to_pylist(), LettersEmbedder().frame)
-    with pytest.raises(CheckpointError, match="letters: expected finite vectors of barcodes of the marker, got others"):
+    queries = read_on_marker(sample["nucleotides"].slice(0, 3).to_pylist(), OneHotEmbedder().frame)
+    with pytest.raises(CheckpointError, match="bases: expected finite vectors of barcodes of the marker, got others"):
         find_neighbours(StoredLibrary.open(folder), Broken(), queries)
 
 
@@ -266,8 +266,8 @@ def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
 
 
 def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sample):
-    never = [Calibration(dict.fromkeys(FORETOLD, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
-    keep_calibration(StoredLibrary.open(folder), never[1])
+    never = [Calibration(dict.fromkeys(PREDICTED, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
+    save_calibration(StoredLibrary.open(folder), never[1])
     done, refused = threading.Event(), []
 
     def look():
@@ -282,7 +282,7 @@ def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sampl
         reader.start()
     try:
         for row in range(40):
-            keep_calibration(StoredLibrary.open(folder), never[row % 2])
+            save_calibration(StoredLibrary.open(folder), never[row % 2])
             if row % 4 == 0:
                 remove_records(folder, [sample["id"][row].as_py()])
     finally:

@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def summarise(folder):
-    report = Report(n_read=8000, counts={"all N": 3, "too short": 700}, dropped=pa.table({}))
+    report = Report(num_read=8000, counts={"all N": 3, "too short": 700}, dropped=pa.table({}))
     return write_summary(folder, report, 7200, 97, step_size=36)
 
 

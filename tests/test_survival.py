@@ -24,7 +24,7 @@ from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.run_folder import claimed
 from barcodemae.training.state import load_state, newest_step, save_state
-from barcodemae.training.stopping import shortage_told, stop_signals
+from barcodemae.training.stopping import shortage_explained, stop_signals
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
@@ -112,7 +112,7 @@ class TestNotFinite:
         good, last = _saved(tmp_path, 4), load_state(tmp_path)
         assert last["step"] == 7
         assert all(torch.equal(good["model"][name], last["model"][name]) for name in good["model"])
-        seventh = epoch_steps(data[0].num_places, 16, 0, epoch=1)[1]  # five steps are an epoch
+        seventh = epoch_steps(data[0].num_tokens, 16, 0, epoch=1)[1]  # five steps are an epoch
         assert str(caught.value).endswith(", ".join(data[0].barcodes.origins(seventh)))
 
 
@@ -221,7 +221,7 @@ class TestFullDisk:
 
         with (
             pytest.raises(CheckpointError, match=r"full can't be written to: .*File too large; .* is that of step 6$"),
-            shortage_told(folder, 16),
+            shortage_explained(folder, 16),
         ):
             run(folder, data, at_steps({7}, fill), save_every=3)
         resource.setrlimit(resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)[1:] * 2)
@@ -241,7 +241,7 @@ class TestFullDisk:
     def test_nothing_saved_yet(self, tmp_path):
         with (
             pytest.raises(CheckpointError, match="No space left on device; no state was saved"),
-            shortage_told(tmp_path, 16),
+            shortage_explained(tmp_path, 16),
         ):
             raise OSError(28, "No space left on device")
 
@@ -254,13 +254,13 @@ class TestMemory:
     def test_says_what_to_lower(self, exhaust, tmp_path):
         with (
             pytest.raises(ConfigurationError, match="out of memory: lower --batch_size, now 16, "),
-            shortage_told(tmp_path, 16),
+            shortage_explained(tmp_path, 16),
         ):
             exhaust()
 
     def test_other_errors_stay_what_they_are(self, tmp_path):
         for error in (RuntimeError("shapes"), OSError(2, "No such file")):
-            with pytest.raises(type(error)) as caught, shortage_told(tmp_path, 16):
+            with pytest.raises(type(error)) as caught, shortage_explained(tmp_path, 16):
                 raise error
             assert caught.value is error
 

@@ -75,7 +75,7 @@ class TestData:
         assert not np.array_equal(first["noise"][:, :50], other["noise"][:, :50])
 
     def test_free_rows_count_positions_from_their_first_kmer(self, data):
-        free = load_training_data(DataArguments(data=[], free_share=1.0), None, KmerEncoder(6), seed=0)[0]
+        free = load_training_data(DataArguments(data=[], unaligned_share=1.0), None, KmerEncoder(6), seed=0)[0]
         batch = free.arrays(np.arange(8), 0, MaskedReconstruction(0, 0.5))
         assert not free.barcodes.is_placed.any()
         assert (np.diff(batch["position_ids"][:, :20]) >= 1).all()
@@ -220,7 +220,7 @@ class _Interrupted:
     """Training data of which one step does not come."""
 
     def __init__(self, data, arrays):
-        self.arrays, self.num_places, self._data = arrays, data.num_places, data
+        self.arrays, self.num_tokens, self._data = arrays, data.num_tokens, data
 
     def __len__(self):
         return len(self._data)

@@ -52,7 +52,7 @@ def embed_in_node():
 
 @pytest.fixture(scope="module")
 def texts(full_length_barcodes):
-    """Whole and short, lower case, RNA, gaps and white space, unknown letters, a mask, longer than the model reads."""
+    """Whole and short, lower case, RNA, gaps and white space, unknown bases, a mask, longer than the model reads."""
     barcode = full_length_barcodes[0]
     return [
         barcode,

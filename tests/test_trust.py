@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import barcodemae
 from barcodemae.checkpoints.loading import load_checkpoint, load_saved_tokenizer
+from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.embedder import BarcodeEmbedder
-from barcodemae.embedding.letters import LetterEmbedder
 from barcodemae.errors import BarcodeMAEError, CheckpointError
 from barcodemae.library.building import build_library
 from barcodemae.library.models import describe_model, open_with_model
@@ -113,7 +113,7 @@ def evil(folder, mark, **config):
     return folder
 
 
-LOADS = [load_checkpoint, load_saved_tokenizer, LetterEmbedder.from_pretrained, BarcodeEmbedder.from_pretrained]
+LOADS = [load_checkpoint, load_saved_tokenizer, BaseMapEmbedder.from_pretrained, BarcodeEmbedder.from_pretrained]
 
 
 @pytest.mark.parametrize("model_type", ["bert", "evilmodel", "barcodemae", None, 3])
@@ -173,7 +173,7 @@ def test_standard_input_replies_to_no_question(verb, tuned_checkpoint, sample, t
 @pytest.mark.parametrize(
     "key", ["transformers_weights", "quantization_config", "attn_implementation", "_attn_implementation"]
 )
-@pytest.mark.parametrize("load", [load_checkpoint, LetterEmbedder.from_pretrained], ids=lambda load: load.__qualname__)
+@pytest.mark.parametrize("load", [load_checkpoint, BaseMapEmbedder.from_pretrained], ids=lambda load: load.__qualname__)
 def test_other_weights_and_kernels_are_refused(key, load, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     file = folder / "config.json"
@@ -183,7 +183,7 @@ def test_other_weights_and_kernels_are_refused(key, load, tuned_checkpoint, tmp_
 
 
 @pytest.mark.parametrize("k", [None, "6", 0, -1, 6.0, True, 10**9, [], {}])
-@pytest.mark.parametrize("load", [load_checkpoint, LetterEmbedder.from_pretrained], ids=lambda load: load.__qualname__)
+@pytest.mark.parametrize("load", [load_checkpoint, BaseMapEmbedder.from_pretrained], ids=lambda load: load.__qualname__)
 def test_what_is_no_k_is_told(k, load, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     file = folder / "config.json"
@@ -216,11 +216,11 @@ def test_other_sizes_than_those_of_the_weights_are_told(key, value, tuned_checkp
 def test_letters_that_are_no_numbers_are_told(value, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     weights = load_file(folder / "model.safetensors")
-    name = "bert.relatives.letters.weight"
+    name = "bert.projection_head.bases.weight"
     weights[name][3, 2] = value
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="expected finite numbers in bert"):
-        LetterEmbedder.from_pretrained(folder)
+        BaseMapEmbedder.from_pretrained(folder)
 
 
 def test_a_library_of_other_sizes_is_told(tuned_checkpoint, sample, tmp_path):
@@ -228,8 +228,8 @@ def test_a_library_of_other_sizes_is_told(tuned_checkpoint, sample, tmp_path):
     (tmp_path / "a.fasta").write_text(
         "".join(f">{row['id']}\n{row['nucleotides']}\n" for row in sample.slice(0, 20).to_pylist())
     )
-    engine = LetterEmbedder.from_pretrained(model)
-    wider = LetterEmbedder.from_pretrained(model)
+    engine = BaseMapEmbedder.from_pretrained(model)
+    wider = BaseMapEmbedder.from_pretrained(model)
     wider.dimension, wider.encode = 26, lambda *given, **more: with_two_more(engine.encode(*given, **more))
     build_library(tmp_path / "library", [str(tmp_path / "a.fasta")], wider, describe_model(str(model), "frame"))
     with pytest.raises(BarcodeMAEError, match=r"expected vectors of 24 numbers on a frame of 658 .* got 26 on 658"):

@@ -28,8 +28,8 @@ from barcodemae.training.tuning.discriminants import (
     scatter_of_names,
     scatter_within_clusters,
 )
-from barcodemae.training.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
-from barcodemae.training.tuning.head import HeadSettings, find_letter_features, fit_head, join_features
+from barcodemae.training.tuning.features import Reading, fit_base_map, fit_whitening, map_bases
+from barcodemae.training.tuning.head import HeadSettings, find_base_features, fit_head, join_features
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.training.tuning.tune import TuneArguments, tune
 from modeling_barcodemae import (
@@ -38,7 +38,7 @@ from modeling_barcodemae import (
     BarcodeMAEForPreTraining,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.tokens_barcodemae import every_nth_slot, letter_columns
+from modeling_barcodemae.tokens_barcodemae import base_columns, every_nth_slot
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 
@@ -137,9 +137,9 @@ def test_letters_of_kmers_by_hand():
     encoding = KmerEncoder(3)(["ACGTTT"])
     ids, positions = (torch.from_numpy(encoding[name]) for name in ("input_ids", "position_ids"))
     # A at 0, C at 1, G at 2, T at 3, 4, 5; four columns for each coordinate.
-    assert letter_columns(ids, positions, 3).tolist() == [[[0, 5, 10], [15, 19, 23]]]
+    assert base_columns(ids, positions, 3).tolist() == [[[0, 5, 10], [15, 19, 23]]]
     unknown = torch.tensor([[0, 1, 2 + 4**3, 2 + 4**3 - 1]])
-    assert letter_columns(unknown, torch.arange(4)[None], 3).tolist() == [[[-1] * 3] * 3 + [[39, 43, 47]]]
+    assert base_columns(unknown, torch.arange(4)[None], 3).tolist() == [[[-1] * 3] * 3 + [[39, 43, 47]]]
 
 
 class TestFeatures:
@@ -147,10 +147,10 @@ class TestFeatures:
         return Reading(np.array([[0, 1], [0, 2], [0, -1]], np.int8), np.array([2, 2, 1]), np.eye(3, dtype=np.float32))
 
     def test_letters_by_hand(self):
-        letter_map = fit_letter_map(self.reading(), 8)
-        assert letter_map.mean.tolist() == [1, 0, 0, 0, 0, 0.5, 0.5, 0]
+        base_map = fit_base_map(self.reading(), 8)
+        assert base_map.mean.tolist() == [1, 0, 0, 0, 0, 0.5, 0.5, 0]
         # All have A at the first place. C against G at the second is all that differs; the third barcode says nothing.
-        found = map_letters(self.reading(), letter_map)
+        found = map_bases(self.reading(), base_map)
         np.testing.assert_allclose(np.abs(found[:, 0]), [0.5**1.5, 0.5**1.5, 0], atol=1e-6)
         np.testing.assert_allclose(found[:, 1:], 0, atol=1e-6)
 
@@ -191,17 +191,17 @@ def tuned(checkpoint, barcodes_file, tmp_path_factory):
 class TestRoad:
     def test_embeddings_are_means_of_letters_and_encoder_outputs(self, tuned, checkpoint, full_length_barcodes):
         model = load_checkpoint(tuned).model
-        head = model.relatives
+        head = model.projection_head
         encoder = KmerEncoder(4)
         encoding = encode_barcodes(encoder, place_barcodes(full_length_barcodes[:3], ReferenceFrame.coi(), 4), 164)
         batch = {name: torch.from_numpy(values) for name, values in encoding.items()}
         found = model(**batch).pooler_output.detach()
         read = {name: values[:, ::3] for name, values in batch.items()}
         plain = load_checkpoint(checkpoint).model(**read).pooler_output
-        table = head.letters.weight.detach()
+        table = head.bases.weight.detach()
         for row, sequence in enumerate(full_length_barcodes[:3]):
-            letters = [table[4 * i + "ACGT".index(letter)] for i, letter in enumerate(sequence[:656])]
-            expected = head.network(plain[row]) + torch.stack(letters).sum(0) / 164
+            bases = [table[4 * i + "ACGT".index(base)] for i, base in enumerate(sequence[:656])]
+            expected = head.network(plain[row]) + torch.stack(bases).sum(0) / 164
             torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-4)
 
     def test_the_encoder_can_read_all_places(self, checkpoint, barcodes_file, tmp_path, full_length_barcodes):
@@ -210,9 +210,9 @@ class TestRoad:
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])
         outputs = model(ids, output_hidden_states=True)
         assert outputs.hidden_states[-1].shape[1] == ids.shape[1]
-        of_network = model.relatives.network(outputs.hidden_states[-1].mean(1))
-        of_letters = model.relatives(torch.zeros(2, 32), ids, torch.arange(ids.shape[1])[None]).mean(1)
-        expected = of_network + of_letters - model.relatives.network.bias
+        of_network = model.projection_head.network(outputs.hidden_states[-1].mean(1))
+        of_bases = model.projection_head(torch.zeros(2, 32), ids, torch.arange(ids.shape[1])[None]).mean(1)
+        expected = of_network + of_bases - model.projection_head.network.bias
         torch.testing.assert_close(outputs.pooler_output, expected, atol=1e-5, rtol=1e-4)
 
     def test_slots_are_read_and_not_columns(self, tuned, full_length_barcodes):
@@ -220,9 +220,9 @@ class TestRoad:
         model = load_checkpoint(tuned).model
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])[:, 1:8]
         slots = torch.arange(1, 8)[None]
-        network = model.relatives.network
+        network = model.projection_head.network
         encoded = model(input_ids=ids[:, [2, 5]], position_ids=slots[:, [2, 5]], for_decoder=True).pooler_output
-        of_bases = model.relatives(torch.zeros(2, 32), ids, slots).mean(1) - network.bias
+        of_bases = model.projection_head(torch.zeros(2, 32), ids, slots).mean(1) - network.bias
         found = model(input_ids=ids, position_ids=slots)
         torch.testing.assert_close(found.pooler_output, of_bases + network(encoded), atol=1e-5, rtol=1e-4)
         order = torch.tensor([4, 2, 0, 6, 5, 3, 1])
@@ -261,7 +261,7 @@ class TestRoad:
 
     def test_embeddings_of_tokens_are_refused(self, tuned):
         model = load_checkpoint(tuned).model
-        with pytest.raises(ValueError, match="a tuned model reads letters: expected input_ids, got none"):
+        with pytest.raises(ValueError, match="a tuned model reads bases: expected input_ids, got none"):
             model(inputs_embeds=torch.zeros(1, 4, 32))
 
     def test_padding_changes_nothing(self, tuned, full_length_barcodes):
@@ -283,7 +283,7 @@ class TestRoad:
         after = BarcodeMAEForPreTraining.from_pretrained(tuned).state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())
         assert set(after.keys() - before.keys()) == {
-            f"bert.relatives.{name}" for name in ("network.weight", "network.bias", "letters.weight")
+            f"bert.projection_head.{name}" for name in ("network.weight", "network.bias", "bases.weight")
         }
 
     def test_reconstruction_knows_nothing_of_the_head(self, tuned, checkpoint):
@@ -423,14 +423,14 @@ class TestEveryNthSlot:
 def test_the_network_can_be_left_out():
     rng = np.random.default_rng(0)
     ancestors = rng.integers(0, 4, (20, 30))
-    letters = np.where(rng.random((60, 30)) < 0.1, rng.integers(0, 4, (60, 30)), np.repeat(ancestors, 3, axis=0))
-    reading = Reading(letters.astype(np.int8), np.full(60, 5), rng.normal(size=(60, 4)).astype(np.float32))
+    bases = np.where(rng.random((60, 30)) < 0.1, rng.integers(0, 4, (60, 30)), np.repeat(ancestors, 3, axis=0))
+    reading = Reading(bases.astype(np.int8), np.full(60, 5), rng.normal(size=(60, 4)).astype(np.float32))
     settings = HeadSettings(embedding_size=8, label_share=0, network_share=0, relative_cosine=-1)
     nobody = np.full(60, -1)
-    features = join_features(reading, find_letter_features(reading, settings), settings)
+    features = join_features(reading, find_base_features(reading, settings), settings)
     fitted = fit_head(features, nobody, nobody, settings)
     assert not fitted.network.matrix.any()
-    assert fitted.letters.matrix.shape == (120, 8)
+    assert fitted.bases.matrix.shape == (120, 8)
     assert (fitted.num_barcodes, fitted.num_named) == (60, 0)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.cli.embed import embed
-from barcodemae.embedding import LetterEmbedder
+from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.embedding.writers import open_vectors
 from barcodemae.errors import BadRecordError
 
@@ -95,7 +95,7 @@ def test_a_record_with_nothing_to_embed_is_told_with_its_file_and_line(off_the_f
         embed(options)
     assert not (tmp_path / "vectors.npy").exists()
     embed([*options, "--on_error", "skip"])
-    assert np.load(tmp_path / "vectors.npy").shape == (1, LetterEmbedder.from_pretrained().dimension)
+    assert np.load(tmp_path / "vectors.npy").shape == (1, BaseMapEmbedder.from_pretrained().dimension)
 
 
 @pytest.mark.parametrize("name", ["vectors.npy", "vectors.parquet"])
@@ -103,7 +103,7 @@ def test_where_nothing_can_be_embedded_the_file_is_empty_and_valid(name, tmp_pat
     (tmp_path / "its.fasta").write_text(f">yeast\n{'ACGGT' * 100}\n")
     options = ["--engine", "frame", "--on_error", "skip"]
     embed([*options, "--data", str(tmp_path / "its.fasta"), "--output", str(tmp_path / name)])
-    assert read(tmp_path / name).shape == (0, LetterEmbedder.from_pretrained().dimension)
+    assert read(tmp_path / name).shape == (0, BaseMapEmbedder.from_pretrained().dimension)
 
 
 @pytest.mark.slow

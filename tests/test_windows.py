@@ -96,8 +96,8 @@ def test_long_and_short_in_one_call(unplaced, monkeypatch):
     sequences = [random_dna(length, seed) for seed, length in enumerate((30, 5000, 160, 164, 900, 4, 161))]
     sequences.append("N" * 400)
     alone = [unplaced.encode([sequence], on_error="skip")[0] for sequence in sequences]
-    for letters in (2**24, 1):
-        monkeypatch.setattr("barcodemae.embedding.embedder._LONG_LETTERS", letters)
+    for bases in (2**24, 1):
+        monkeypatch.setattr("barcodemae.embedding.embedder._LONG_BASES", bases)
         together = unplaced.encode(sequences, batch_size=3, on_error="skip")
         np.testing.assert_allclose(together, np.stack(alone), atol=1e-6)
     assert np.isnan(together).all(axis=1).tolist() == [False] * 7 + [True]
@@ -120,7 +120,7 @@ def test_a_barcode_within_a_mitogenome_is_found(strand, checkpoint, full_length_
 
 
 def test_words_of_any_length(tmp_path, full_length_barcodes):
-    """Of byte pairs, too, all are read: a barcode has fewer words than letters, and may have more than positions."""
+    """Of byte pairs, too, all are read: a barcode has fewer words than bases, and may have more than positions."""
     barcodes = full_length_barcodes[:300]
     tokenizer = train_bpe_tokenizer(barcodes, 128)
     config = BarcodeMAEConfig(vocab_size=len(tokenizer), max_position_embeddings=50, k=1, **SIZE)

@@ -16,11 +16,11 @@ from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.results.formats import FORMATS
 from barcodemae.library.results.json_lines import json_lines
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.library.results.taxonomies import qiime2_lines, sintax_lines
-from barcodemae.library.results.writers import answers_format, open_writer
-from helpers.answer_records import MOTH, answer, hit, moth, table, tables
+from barcodemae.library.results.writers import open_writer, results_format
+from helpers.result_records import MOTH, answer, hit, moth, table, tables
 
 ALIGNED = {
     "identity": 0.98764,
@@ -50,7 +50,7 @@ def read_tsv(lines: list[str]) -> list[dict[str, str]]:
     [("a.tsv", "tsv"), ("a.b.tsv.gz", "tsv"), ("a.parquet", "parquet"), ("a.jsonl", "jsonl"), ("a.jsonl.gz", "jsonl")],
 )
 def test_the_name_tells_the_format(name, format):
-    assert answers_format(Path(name)) == format
+    assert results_format(Path(name)) == format
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_a_line_of_tsv_says_what_the_answer_says():
         "0.9600",
         "0.9500",
     ]
-    assert (line["novelty"], line["strand"], line["start"], line["letters"]) == ("0.0500", "+", "1", "658")
+    assert (line["novelty"], line["strand"], line["start"], line["bases"]) == ("0.0500", "+", "1", "658")
     assert (line["hit_ids"], line["hit_names"]) == ("r1;r2;r3", "Agrotis ipsilon;Agrotis;")
     assert line["hit_similarities"] == "0.5000;0.2500;0.5000"
     assert (line["hit_frame_identities"], line["hit_identities"]) == ("0.7500;;", "0.9876;;")
 
 
 def test_null_is_empty_in_tsv():
-    (line,) = read_tsv(tsv_lines(table(answer(call="unreliable", strand="", start=None, letters=None, hits=None))))
+    (line,) = read_tsv(tsv_lines(table(answer(call="unreliable", strand="", start=None, bases=None, hits=None))))
     told = {name: value for name, value in line.items() if value}
     assert told == {"id": "q1", "call": "unreliable"}
 
@@ -212,7 +212,7 @@ def test_slices_and_pieces_are_written_as_one_table_is(lines):
 def test_no_answers_are_a_file_without_answers(tmp_path, format):
     path = write(tmp_path / "answers", table(), format=format)
     if format == "parquet":
-        assert pq.read_table(path).schema == ANSWERS
+        assert pq.read_table(path).schema == RESULTS
     else:
         header = {"tsv": TSV_HEADER + "\n", "qiime2": "Feature ID\tTaxon\tConfidence\n"}.get(format, "")
         assert path.read_text() == header == write(tmp_path / "none", format=format).read_text()

@@ -3,11 +3,11 @@
 from typing import Any
 
 from .barcode_encoder import BarcodeEncoder, encoder_of
+from .bases import bases_on_frame, lay_out
 from .bpe_encoder import BpeEncoder
 from .bpe_tokenizer import train_bpe_tokenizer
 from .kmer_encoder import KmerEncoder
 from .kmer_tokenizer import build_kmer_tokenizer
-from .letters import lay_out, letters_on_frame
 from .placement import PlacedBarcodes, encode_barcodes, place_barcodes
 from .reference_frame import Placement, ReferenceFrame
 from .strands import orient, reverse_complement
@@ -20,11 +20,11 @@ __all__ = [
     "PlacedBarcodes",
     "Placement",
     "ReferenceFrame",
+    "bases_on_frame",
     "build_kmer_tokenizer",
     "encode_barcodes",
     "encoder_of",
     "lay_out",
-    "letters_on_frame",
     "orient",
     "place_barcodes",
     "reverse_complement",

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class BpeEncoder:
     """Sequences to padded arrays of the ids of a tokenizer of `train_bpe_tokenizer`.
 
-    Words are of any length, so that they fit no slots of a reference frame: barcodes are read from their first letter,
+    Words are of any length, so that they fit no slots of a reference frame: barcodes are read from their first base,
     and positions are counted.
 
     Args:
         tokenizer: whose ids they are.
 
     Attributes:
-        k: 1, by how many letters reading can be shifted and still be another reading: not at all.
+        k: 1, by how many bases reading can be shifted and still be another reading: not at all.
         name: tells its ids from those of others.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
@@ -59,11 +59,11 @@ class BpeEncoder:
         starts: ArrayLike | None = None,
         max_length: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Encode sequences from their first letter.
+        """Encode sequences from their first base.
 
         Args:
             sequences: strings, or an Arrow column of strings, where null is empty.
-            offsets: `[n]`, letters to cut off the front of each sequence.
+            offsets: `[n]`, bases to cut off the front of each sequence.
             starts: not for words: None.
             max_length: tokens to keep.
 

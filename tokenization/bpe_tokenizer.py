@@ -16,7 +16,7 @@ MIN_VOCAB_SIZE, MAX_VOCAB_SIZE = 128, 4096
 def train_bpe_tokenizer(sequences: Iterable[str], vocab_size: int, model_max_length: int = 512) -> "BarcodeTokenizer":
     """Learn a byte-pair encoding of DNA; the same sequences give the same tokenizer.
 
-    Text is normalised as in `build_kmer_tokenizer`. Each letter other than A, C, G and T is an `[UNK]` of its
+    Text is normalised as in `build_kmer_tokenizer`. Each base other than A, C, G and T is an `[UNK]` of its
     own, and no word reaches across one. Ids: `[MASK]` 0, `[UNK]` 1, then the words, `[PAD]` last.
 
     Args:

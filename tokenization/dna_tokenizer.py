@@ -9,8 +9,8 @@ UNK_TOKEN = "[UNK]"
 PAD_TOKEN = "[PAD]"
 
 # Lower case is DNA too (soft-masked sequence), and RNA is DNA spelt with U.
-REPLACED_LETTERS = {"a": "A", "c": "C", "g": "G", "t": "T", "n": "N", "u": "T", "U": "T"}
-REMOVED_LETTERS = "-." + string.whitespace
+REPLACED_CHARACTERS = {"a": "A", "c": "C", "g": "G", "t": "T", "n": "N", "u": "T", "U": "T"}
+REMOVED_CHARACTERS = "-." + string.whitespace
 
 
 def dna_tokenizer(model: models.Model, pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
@@ -19,8 +19,8 @@ def dna_tokenizer(model: models.Model, pre_tokenizer: pre_tokenizers.PreTokenize
     Lower case becomes upper, U becomes T, gaps and ASCII white space go; any other character stays as it is.
     """
     tokenizer = Tokenizer(model)
-    removed = "".join(f"\\x{ord(letter):02x}" for letter in REMOVED_LETTERS)
-    replacements = [normalizers.Replace(old, new) for old, new in REPLACED_LETTERS.items()]
+    removed = "".join(f"\\x{ord(base):02x}" for base in REMOVED_CHARACTERS)
+    replacements = [normalizers.Replace(old, new) for old, new in REPLACED_CHARACTERS.items()]
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(f"[{removed}]"), ""), *replacements])
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.Fuse()

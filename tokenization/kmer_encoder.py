@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
 from .kmer_tokenizer import kmer_vocabulary
-from .sequences import UNKNOWN, SequenceReader, Sequences, letter_codes
+from .sequences import UNKNOWN, SequenceReader, Sequences, base_codes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # So many barcodes, their codes and their ids stay in the processor's second cache together.
 _BLOCK_ROWS = 256
 
-# A k-mer is computed on as one 64-bit word, a letter in each byte, the first letter lowest.
+# A k-mer is computed on as one 64-bit word, a base in each byte, the first base lowest.
 _WORD = np.dtype("<u8")
 _MISSING = 0x40
 
@@ -25,14 +25,14 @@ class KmerEncoder:
     """Sequences to padded arrays of k-mer ids, equal to those of `build_kmer_tokenizer(k, with_n)`.
 
     One difference: a special token that is written out in a text (`"[MASK]"`) is read by the tokenizer alone;
-    here it is so many unknown letters.
+    here it is so many unknown bases.
 
     Args:
-        k: letters per token, 1 to 8.
+        k: bases per token, 1 to 8.
         with_n: k-mers that contain `N` have ids of their own (k up to 6).
 
     Attributes:
-        k: letters per token.
+        k: bases per token.
         name: tells its ids from those of others.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
@@ -50,7 +50,7 @@ class KmerEncoder:
         self.mask_token_id = vocabulary[MASK_TOKEN]
         self.unk_token_id = vocabulary[UNK_TOKEN]
         self.pad_token_id = vocabulary[PAD_TOKEN]
-        self._letter_codes = letter_codes(alphabet)
+        self._base_codes = base_codes(alphabet)
         self._radix = len(alphabet)
         kmers = map("".join, itertools.product(alphabet, repeat=k))
         self._kmer_ids = np.fromiter(map(vocabulary.__getitem__, kmers), np.int64)
@@ -80,18 +80,18 @@ class KmerEncoder:
         starts: ArrayLike | None = None,
         max_length: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Encode sequences, cut into k-mers from their first letter, or at the slots of a reference frame.
+        """Encode sequences, cut into k-mers from their first base, or at the slots of a reference frame.
 
         Without `starts`, column j is the j-th k-mer, and `[UNK]` is attended, as the tokenizer has it.
         With `starts`, column j is slot j of the frame, coordinates `j * k` to `j * k + k - 1`; what lies
-        before coordinate 0 is left out. A slot of which a sequence lacks a letter is `[PAD]`, one with a
-        letter outside the alphabet is `[UNK]`, and neither is attended.
+        before coordinate 0 is left out. A slot of which a sequence lacks a base is `[PAD]`, one with a
+        base outside the alphabet is `[UNK]`, and neither is attended.
 
         Args:
             sequences: strings, or an Arrow column of strings, where null is empty. Lower case, RNA, gaps and
                 white space are normalised as the tokenizer does it.
-            offsets: `[n]`, letters to cut off the front of each normalised sequence.
-            starts: `[n]`, frame coordinate of the first letter of each normalised sequence (before `offsets`
+            offsets: `[n]`, bases to cut off the front of each normalised sequence.
+            starts: `[n]`, frame coordinate of the first base of each normalised sequence (before `offsets`
                 are cut); negative where something stands before the frame.
             max_length: columns to keep.
 
@@ -112,13 +112,13 @@ class KmerEncoder:
             raise ValueError(f"max_length must be 0 or more, not {max_length}")
         origin = cut if starts is None else -_one_per_row("starts", starts, n)
 
-        # Letters that will be removed still count in reader.lengths: this may be too wide, never too narrow.
+        # Bases that will be removed still count in reader.lengths: this may be too wide, never too narrow.
         width = int(_covered_columns(reader.lengths, cut, origin, self.k)[1].max(initial=0))
         width = width if max_length is None else min(width, max_length)
         input_ids = np.empty((n, width), np.int64)
         attention_mask = np.empty((n, width), np.int64)
         used = 0
-        for rows, codes, bounds in reader.blocks(self._letter_codes, _BLOCK_ROWS):
+        for rows, codes, bounds in reader.blocks(self._base_codes, _BLOCK_ROWS):
             first, stop = _covered_columns(np.diff(bounds), cut[rows], origin[rows], self.k)
             used = max(used, int(stop.max()))
             begins = bounds[:-1] + origin[rows]
@@ -132,11 +132,11 @@ class KmerEncoder:
     def _write_ids(self, words: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Write the id of each k-mer word into `ids`, and tell which k-mers are missing and which unknown."""
         bits = ids.view(_WORD)
-        # Letters after the k-th leave at the top; the zeros that come in before the first are worth nothing.
+        # Bases after the k-th leave at the top; the zeros that come in before the first are worth nothing.
         np.left_shift(words, 8 * (_WORD.itemsize - self.k), out=bits)
         missing, unknown = (bits & _flag_word(_MISSING)) != 0, (bits & _flag_word(UNKNOWN)) != 0
         bits[missing | unknown] = 0
-        # Horner's rule on all letters at once: neighbours join to pairs, pairs to fours, fours to eights.
+        # Horner's rule on all bases at once: neighbours join to pairs, pairs to fours, fours to eights.
         radix = self._radix
         for lane in (np.uint16, np.uint32, np.uint64):
             lanes, half = bits.view(lane), 4 * lane().itemsize
@@ -163,8 +163,8 @@ def _one_per_row(name: str, values: ArrayLike | None, n: int) -> np.ndarray:
 def _covered_columns(lengths: np.ndarray, cut: np.ndarray, origin: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """First column that each sequence fills, and the one after its last, which is 0 where there is none.
 
-    All arrays are `[n]`. Column 0 begins at the letter `origin` of a sequence, which may be negative; its
-    first letter that counts is `cut`.
+    All arrays are `[n]`. Column 0 begins at the base `origin` of a sequence, which may be negative; its
+    first base that counts is `cut`.
     """
     first = np.maximum(-((origin - cut) // k), 0)
     stop = (lengths - origin) // k
@@ -174,15 +174,15 @@ def _covered_columns(lengths: np.ndarray, cut: np.ndarray, origin: np.ndarray, k
 def _kmer_words(
     codes: bytes, begins: np.ndarray, first: np.ndarray, stop: np.ndarray, k: int, width: int
 ) -> np.ndarray:
-    """A word for each column, `[rows, width]`, that begins with its k letters.
+    """A word for each column, `[rows, width]`, that begins with its k bases.
 
     Column 0 of a row begins at `begins` in the codes. The row fills the columns from `first` to before
-    `stop`; the letters of the others are `_MISSING`.
+    `stop`; the bases of the others are `_MISSING`.
     """
-    n_rows = len(begins)
+    num_rows = len(begins)
     if width and (first == 0).all() and (stop == width).all() and not np.diff(begins, 2).any():
         # Rows equally far apart are a matrix as they stand.
-        offset, row_step = int(begins[0]), int(begins[-1] - begins[0]) // max(n_rows - 1, 1)
+        offset, row_step = int(begins[0]), int(begins[-1] - begins[0]) // max(num_rows - 1, 1)
     else:
         offset, row_step = 0, width * k
         tops = begins + k * first
@@ -192,5 +192,5 @@ def _kmer_words(
             codes[top:end].rjust(length, fill).ljust(row_step, fill)
             for top, end, length in zip(tops.tolist(), ends.tolist(), (k * stop).tolist(), strict=True)
         )
-    buffer = codes + bytes(_WORD.itemsize)  # the last word reaches beyond its k letters
-    return np.ndarray((n_rows, width), _WORD, buffer, offset, (row_step, k))
+    buffer = codes + bytes(_WORD.itemsize)  # the last word reaches beyond its k bases
+    return np.ndarray((num_rows, width), _WORD, buffer, offset, (row_step, k))

@@ -1,4 +1,4 @@
-"""The k-mer tokenizer: DNA cut into words of k letters that do not overlap."""
+"""The k-mer tokenizer: DNA cut into words of k bases that do not overlap."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def kmer_vocabulary(k: int = 6, with_n: bool = False) -> dict[str, int]:
     """Every token and its id, as published: `[MASK]` 0, `[UNK]` 1, k-mers from 2; and `[PAD]` last.
 
     Args:
-        k: letters per token, 1 to 8.
+        k: bases per token, 1 to 8.
         with_n: give the k-mers that contain `N` ids of their own, after the plain ones (k up to 6).
 
     Returns:
@@ -33,7 +33,7 @@ def kmer_vocabulary(k: int = 6, with_n: bool = False) -> dict[str, int]:
     largest = MAX_K_WITH_N if with_n else MAX_K
     if not 1 <= k <= largest:
         raise ValueError(f"k must be 1 to {largest}{' where N has tokens' if with_n else ''}, not {k}")
-    kmers = ["".join(letters) for letters in itertools.product("ACGT", repeat=k)]
+    kmers = ["".join(bases) for bases in itertools.product("ACGT", repeat=k)]
     if with_n:
         kmers += [kmer for kmer in map("".join, itertools.product("ACGTN", repeat=k)) if "N" in kmer]
     return {token: i for i, token in enumerate([MASK_TOKEN, UNK_TOKEN, *kmers, PAD_TOKEN])}
@@ -42,12 +42,12 @@ def kmer_vocabulary(k: int = 6, with_n: bool = False) -> dict[str, int]:
 def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int = 512) -> "BarcodeTokenizer":
     """Make the tokenizer that cuts DNA into k-mers side by side; no tokens are added at the ends.
 
-    Lower case, RNA, gaps (`-`, `.`) and ASCII white space are normalised. A k-mer with any other letter is
-    `[UNK]`; nothing raises. Letters at the end that fill no k-mer are dropped. Offsets point into the text as
+    Lower case, RNA, gaps (`-`, `.`) and ASCII white space are normalised. A k-mer with any other base is
+    `[UNK]`; nothing raises. Bases at the end that fill no k-mer are dropped. Offsets point into the text as
     it was given.
 
     Args:
-        k: letters per token, 1 to 8.
+        k: bases per token, 1 to 8.
         with_n: give the k-mers that contain `N` ids of their own (k up to 6).
         model_max_length: tokens to which `truncation=True` cuts.
 

@@ -43,7 +43,7 @@ def place_barcodes(
     Args:
         sequences: `[n]`.
         frame: the marker's.
-        k: letters in a k-mer.
+        k: bases in a k-mer.
         placement: where they lie on the frame, if that is known already.
     """
     if frame is None:
@@ -73,11 +73,11 @@ def encode_barcodes(
         free: `[n]`, barcodes to read freely although they are placed: k-mers are cut, and positions counted, from the
             first nucleotide. Barcodes that are not placed are always read so.
         offsets: `[n]` nucleotides to cut off the front of those that are read freely.
-        keep_unknown: keep the k-mers with an unknown letter where a barcode has others, for a model that reads them.
+        keep_unknown: keep the k-mers with an unknown base where a barcode has others, for a model that reads them.
 
     Returns:
         `input_ids`, `attention_mask`, `position_ids`, each int64 `[n, tokens]`. Each row's known k-mers stand first;
-        k-mers with an unknown letter and slots that a barcode lacks are left out.
+        k-mers with an unknown base and slots that a barcode lacks are left out.
     """
     on_frame = barcodes.is_placed if free is None else barcodes.is_placed & ~free
     parts = []
@@ -91,7 +91,7 @@ def encode_barcodes(
                 starts=chosen.starts if placed else None,
                 max_length=chosen.num_slots if placed else max_tokens,
             )
-            parts.append((rows, _known_places_first(encoding, encoder, keep_unknown)))
+            parts.append((rows, _known_positions_first(encoding, encoder, keep_unknown)))
     width = max((part["input_ids"].shape[1] for _, part in parts), default=0)
     merged = {
         name: np.full((len(barcodes), width), filler, np.int64)
@@ -103,7 +103,7 @@ def encode_barcodes(
     return merged
 
 
-def _known_places_first(
+def _known_positions_first(
     encoding: dict[str, np.ndarray], encoder: BarcodeEncoder, keep_unknown: bool
 ) -> dict[str, np.ndarray]:
     ids = encoding["input_ids"]

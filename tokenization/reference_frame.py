@@ -18,16 +18,16 @@ except ImportError:  # whoever loads a tokenizer from the Hub need not have it; 
         return 1 << (target - 1).bit_length()
 
 
-from .sequences import UNKNOWN, SequenceReader, Sequences, letter_codes
+from .sequences import UNKNOWN, SequenceReader, Sequences, base_codes
 
 _ALPHABET = "ACGT"
-_CODES = letter_codes(_ALPHABET)
+_CODES = base_codes(_ALPHABET)
 
-# A letter as three numbers, a corner of a tetrahedron: equal letters have inner product 3, different ones -1,
-# and an unknown letter, all zeros, has 0 with any. So three channels do what one-hot letters and a profile
+# A base as three numbers, a corner of a tetrahedron: equal bases have inner product 3, different ones -1,
+# and an unknown base, all zeros, has 0 with any. So three channels do what one-hot bases and a profile
 # centred over them do with four. Complements differ in the signs of the first two numbers.
 _TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.int8)
-_SIGNALS = [letter_signal.tobytes() + bytes(252) for letter_signal in _TETRAHEDRON.T]
+_SIGNALS = [base_signal.tobytes() + bytes(252) for base_signal in _TETRAHEDRON.T]
 _COMPLEMENT_SIGNS = np.array([-1, -1, 1], np.float32)
 
 # Profile weights are whole numbers, so a correlation is one too: rounding rids it of what the FFT gets wrong,
@@ -39,17 +39,17 @@ _CALIBRATION_LENGTH = 100
 _CALIBRATION_ROWS = 5000
 
 _READ_ROWS = 4096
-# So many letters, frame included, keep an FFT batch in the processor's cache.
-_BATCH_LETTERS = 1 << 16
+# So many bases, frame included, keep an FFT batch in the processor's cache.
+_BATCH_BASES = 1 << 16
 # A sequence that is longer is correlated piece by piece.
-_WINDOW_LETTERS = 1 << 16
+_WINDOW_BASES = 1 << 16
 
 
 class Placement(NamedTuple):
     """Where sequences lie on a reference frame.
 
     Attributes:
-        start: int64 `[n]`, frame coordinate of the first letter of the sequence as read on its strand, gaps
+        start: int64 `[n]`, frame coordinate of the first base of the sequence as read on its strand, gaps
             and white space removed; negative where something, such as a primer, stands before the frame.
         strand: int8 `[n]`, +1 as given, -1 reverse complement.
         score: float32 `[n]`, see `ReferenceFrame.place`.
@@ -93,8 +93,8 @@ class ReferenceFrame:
         self.marker = marker
         signal = np.rint(profile @ _TETRAHEDRON.astype(np.float32) * _WEIGHT_SCALE)
         self._signal = signal.T
-        # The weight of each letter at each coordinate. Sums of weights, and of their products, up to each
-        # coordinate give mean and variance for random letters on any stretch of the frame.
+        # The weight of each base at each coordinate. Sums of weights, and of their products, up to each
+        # coordinate give mean and variance for random bases on any stretch of the frame.
         weights = signal.astype(np.float64) @ _TETRAHEDRON.T
         products = np.einsum("la,lb->lab", weights, weights)
         self._weight_sums = [
@@ -106,8 +106,8 @@ class ReferenceFrame:
         """Build a frame from barcodes that all cover exactly the region of the marker, on the coding strand.
 
         The profile is the mean one-hot of the barcodes of one length; others are left out. `min_score` is
-        calibrated on cuts of these barcodes (100 letters, or all if they have fewer): halfway between the
-        score that 99.9 % of them exceed and the best score of the same cuts with their letters shuffled. The
+        calibrated on cuts of these barcodes (100 bases, or all if they have fewer): halfway between the
+        score that 99.9 % of them exceed and the best score of the same cuts with their bases shuffled. The
         same barcodes give the same frame.
 
         Args:
@@ -174,13 +174,13 @@ class ReferenceFrame:
 
         Args:
             sequences: strings, or an Arrow column of strings. Lower case, RNA, gaps and white space are
-                normalised; unknown letters count nothing.
+                normalised; unknown bases count nothing.
 
         Returns:
             Start, strand and score. The score is the number of standard deviations by which the agreement
-            with the profile is better than that of random letters of the same composition on the same stretch
+            with the profile is better than that of random bases of the same composition on the same stretch
             of the frame. It means the same at every length: a random sequence reaches 2 to 5 at its best
-            place, be it short or long. A sequence without known letters has start 0, strand +1 and score 0.
+            place, be it short or long. A sequence without known bases has start 0, strand +1 and score 0.
         """
         reader = SequenceReader(sequences)
         n = len(reader)
@@ -209,9 +209,9 @@ class ReferenceFrame:
         """Rows of about the same length, since the longest of a batch decides the size of its FFT."""
         order = np.argsort(-lengths, kind="stable")
         while len(order):
-            n_rows = max(1, _BATCH_LETTERS // int(lengths[order[0]] + self.length))
-            yield order[:n_rows]
-            order = order[n_rows:]
+            num_rows = max(1, _BATCH_BASES // int(lengths[order[0]] + self.length))
+            yield order[:num_rows]
+            order = order[num_rows:]
 
     def _correlate(
         self, signals: list[np.ndarray], allowed: list[tuple[float, float]] | None = None
@@ -248,15 +248,15 @@ class ReferenceFrame:
         Each window looks at the starts at which all that the frame covers lies within it.
         """
         (signal,) = signals
-        length, width = signal.shape[1], max(_WINDOW_LETTERS, 2 * self.length)
+        length, width = signal.shape[1], max(_WINDOW_BASES, 2 * self.length)
         starts, totals = np.zeros((1, 2), np.int64), np.full((1, 2), -np.inf, np.float32)
         for begin in range(0, max(length, 1), width - self.length + 1):
             end = min(begin + width, length)
             # What the signal has around the window, as it is read on each strand.
             before, after = (begin, length - end), (length - end, begin)
             allowed = [
-                (self.length - (end - begin) if letters_after else -np.inf, 0 if letters_before else np.inf)
-                for letters_before, letters_after in zip(before, after, strict=True)
+                (self.length - (end - begin) if bases_after else -np.inf, 0 if bases_before else np.inf)
+                for bases_before, bases_after in zip(before, after, strict=True)
             ]
             found, best, _ = self._correlate([signal[:, begin:end]], allowed)
             starts = np.where(best > totals, found - before, starts)
@@ -273,7 +273,7 @@ class ReferenceFrame:
         lengths: np.ndarray,
         counts: np.ndarray,
     ) -> np.ndarray:
-        """Totals in standard deviations from what letters drawn by `counts [n, 4]` would give there."""
+        """Totals in standard deviations from what bases drawn by `counts [n, 4]` would give there."""
         shares = counts / np.maximum(lengths, 1)[:, None]
         shares = np.where(strand[:, None] > 0, shares, shares[:, ::-1])
         begin, end = np.clip([start, start + lengths], 0, self.length)
@@ -286,13 +286,13 @@ class ReferenceFrame:
 
 
 def _starts(shifts: np.ndarray, lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frame coordinates of the first letter, forward and reverse, by shifts in a correlation of `size` numbers."""
+    """Frame coordinates of the first base, forward and reverse, by shifts in a correlation of `size` numbers."""
     # A positive start is wrapped around the end of the FFT; a convolution lags by the sequence's length.
     return np.where(shifts < lengths, -shifts, size - shifts), shifts - lengths + 1
 
 
 def _equally_long(reader: SequenceReader, length: int | None) -> np.ndarray:
-    """Letter codes `[n, length]` of the sequences of that length, by default of the most frequent one."""
+    """Base codes `[n, length]` of the sequences of that length, by default of the most frequent one."""
     blocks = list(reader.blocks(_CODES, _READ_ROWS))
     found = np.concatenate([np.zeros(0, np.int64), *(np.diff(block.bounds) for block in blocks)])
     if length is None:
@@ -307,5 +307,5 @@ def _equally_long(reader: SequenceReader, length: int | None) -> np.ndarray:
 
 
 def _as_text(codes: np.ndarray) -> list[str]:
-    letters = np.frombuffer(b"ACGTN", np.uint8)[np.minimum(codes, 4)]
-    return [row.tobytes().decode() for row in letters]
+    bases = np.frombuffer(b"ACGTN", np.uint8)[np.minimum(codes, 4)]
+    return [row.tobytes().decode() for row in bases]

@@ -1,4 +1,4 @@
-"""DNA text as bytes of letter codes, block by block: what the encoder and the reference frame compute on."""
+"""DNA text as bytes of base codes, block by block: what the encoder and the reference frame compute on."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -10,29 +10,29 @@ try:
 except ImportError:  # whoever loads a tokenizer from the Hub need not have it
     pa = None
 
-from .dna_tokenizer import REMOVED_LETTERS, REPLACED_LETTERS
+from .dna_tokenizer import REMOVED_CHARACTERS, REPLACED_CHARACTERS
 
 Sequences: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
 
-NORMALIZATION = str.maketrans(REPLACED_LETTERS | dict.fromkeys(REMOVED_LETTERS))
+NORMALIZATION = str.maketrans(REPLACED_CHARACTERS | dict.fromkeys(REMOVED_CHARACTERS))
 """The table for `str.translate` that normalises text as the tokenizers do it."""
 
 UNKNOWN = 0x80
 _REMOVED = 0xFF
 
 
-def letter_codes(alphabet: str) -> bytes:
-    """The table for `bytes.translate` that gives each letter of UTF-8 text its place in the alphabet.
+def base_codes(alphabet: str) -> bytes:
+    """The table for `bytes.translate` that gives each base of UTF-8 text its place in the alphabet.
 
-    Letters are normalised as the tokenizers do it. Gaps, white space and the continuation bytes of UTF-8 are
+    Bases are normalised as the tokenizers do it. Gaps, white space and the continuation bytes of UTF-8 are
     `_REMOVED`, so that a character outside the alphabet is one `UNKNOWN` however many bytes it has.
     """
     table = bytearray([UNKNOWN]) * 256
-    for code, letter in enumerate(alphabet):
-        table[ord(letter)] = code
-    for letter, meant in REPLACED_LETTERS.items():
-        table[ord(letter)] = table[ord(meant)]
-    for byte in (*REMOVED_LETTERS.encode(), *range(0x80, 0xC0)):
+    for code, base in enumerate(alphabet):
+        table[ord(base)] = code
+    for base, meant in REPLACED_CHARACTERS.items():
+        table[ord(base)] = table[ord(meant)]
+    for byte in (*REMOVED_CHARACTERS.encode(), *range(0x80, 0xC0)):
         table[byte] = _REMOVED
     return bytes(table)
 
@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
     Attributes:
         rows: which of the sequences these are.
-        codes: their letters as codes; nothing in them is `_REMOVED`.
+        codes: their bases as codes; nothing in them is `_REMOVED`.
         bounds: `[rows + 1]`, where each begins in `codes`, and where the last ends.
     """
 
@@ -63,7 +63,7 @@ class SequenceReader:
         sequences: a list of strings, or an Arrow array or chunked array of strings, where null is empty.
 
     Attributes:
-        lengths: `[n]`, letters of each text before anything is removed (bytes, where it comes from Arrow).
+        lengths: `[n]`, bases of each text before anything is removed (bytes, where it comes from Arrow).
 
     Raises:
         ValueError: a single string, or an Arrow column that holds no text.
@@ -76,12 +76,12 @@ class SequenceReader:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def blocks(self, table: bytes, n_rows: int) -> Iterator[Block]:
-        """Normalised letter codes, by a table of `letter_codes`, of `n_rows` sequences at a time."""
+    def blocks(self, table: bytes, num_rows: int) -> Iterator[Block]:
+        """Normalised base codes, by a table of `base_codes`, of `num_rows` sequences at a time."""
         first = 0
         for column in self._columns:
-            for begin in range(0, len(column), n_rows):
-                piece = column[begin : begin + n_rows]
+            for begin in range(0, len(column), num_rows):
+                piece = column[begin : begin + num_rows]
                 rows = slice(first, first + len(piece))
                 bounds = np.concatenate([[0], np.cumsum(self.lengths[rows])])
                 codes = _text(piece).translate(table)

@@ -4,8 +4,8 @@ import numpy as np
 
 from .sequences import Sequences, is_arrow
 
-_LETTERS, _COMPLEMENTS = "ACGTURYKMBVDH", "TGCAAYRMKVBHD"
-_COMPLEMENT = str.maketrans(_LETTERS + _LETTERS.lower(), _COMPLEMENTS + _COMPLEMENTS.lower())
+_BASES, _COMPLEMENTS = "ACGTURYKMBVDH", "TGCAAYRMKVBHD"
+_COMPLEMENT = str.maketrans(_BASES + _BASES.lower(), _COMPLEMENTS + _COMPLEMENTS.lower())
 
 
 def reverse_complement(sequence: str) -> str:

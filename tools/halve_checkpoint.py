@@ -22,7 +22,7 @@ from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, wei
 from barcodemae.checkpoints.loading import WEIGHTS_FILE, load_checkpoint
 from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 
 # What was made from the weights as they were, and what a run needs to go on.
 _WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
@@ -49,7 +49,7 @@ def halve(run: Path, folder: Path) -> None:
     load_checkpoint(run)
     parts = [load_file(file) for file in weights_files(run)]
     weights = {name: _half(name, weight) for part in parts for name, weight in part.items()}
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_OF_FULL_WEIGHTS), dirs_exist_ok=True)
         save_file(weights, scratch / WEIGHTS_FILE, metadata={"format": "pt"})
 

@@ -22,8 +22,8 @@ UNLABELLED_SOURCE = "DMnBI/"  # MIT; the other sources of the first file may not
 
 CLOSED_WORLD = ["train", "test", "train", "val", "train"]  # rows of a species that training may see, in turn
 CANONICAL_LENGTH = 658  # of the COI barcode region, in nucleotides
-MOST_IDENTITY = 0.97  # between an unlabelled row and a species that training must not see
-LEAST_OVERLAP = 200  # nucleotides, for an identity to count
+MAX_IDENTITY = 0.97  # between an unlabelled row and a species that training must not see
+MIN_OVERLAP = 200  # nucleotides, for an identity to count
 
 
 def shuffled(names) -> list[str]:
@@ -59,10 +59,10 @@ def split_by_species(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_hot(sequences, width: int) -> np.ndarray:
-    """`[n, 4, width]`: 1 where the letter is A, C, G or T; longer sequences are cut."""
-    letters = np.array([sequence[:width].ljust(width, "N") for sequence in sequences], f"S{width}")
-    letters = letters.view(np.uint8).reshape(len(letters), 1, width)
-    return (letters == np.frombuffer(b"ACGT", np.uint8)[:, None]).astype(np.float32)
+    """`[n, 4, width]`: 1 where the base is A, C, G or T; longer sequences are cut."""
+    bases = np.array([sequence[:width].ljust(width, "N") for sequence in sequences], f"S{width}")
+    bases = bases.view(np.uint8).reshape(len(bases), 1, width)
+    return (bases == np.frombuffer(b"ACGT", np.uint8)[:, None]).astype(np.float32)
 
 
 def align(sequences, width: int = 1024) -> np.ndarray:
@@ -83,7 +83,7 @@ def near_identical(queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return aligned.reshape(len(aligned), 4, -1).sum(axis=1)
 
     matches, overlap = queries @ targets.T, known(queries) @ known(targets).T
-    return ((overlap >= LEAST_OVERLAP) & (matches >= MOST_IDENTITY * overlap)).any(axis=1)
+    return ((overlap >= MIN_OVERLAP) & (matches >= MAX_IDENTITY * overlap)).any(axis=1)
 
 
 def make_sample(arthropods: Path, canadian: Path) -> pd.DataFrame:

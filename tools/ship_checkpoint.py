@@ -21,12 +21,12 @@ from barcodemae import checkpoints
 from barcodemae.checkpoints.loading import WEIGHTS_FILE
 from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.hub.card import PLOT_FILE, render_card
 from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
 
-MOST_BYTES = 24 * 2**20
+MAX_BYTES = 24 * 2**20
 """Of all shipped weights together."""
 
 # Code that the package has already, and what is large beside the weights. The reports go with their plots, of which the
@@ -63,9 +63,9 @@ def ship(run: Path, name: str, repository: str) -> None:
         ConfigurationError: the name won't do, a file must not be published, or all weights together get too large.
     """
     if not name.isidentifier():
-        raise ConfigurationError(f"{name}: expected a name of letters, digits and underscores")
-    room = checkpoints._ROOM
-    with tempfile.TemporaryDirectory() as assembled, written_whole(room) as scratch:
+        raise ConfigurationError(f"{name}: expected a name of bases, digits and underscores")
+    room = checkpoints._FOLDER
+    with tempfile.TemporaryDirectory() as assembled, written_atomically(room) as scratch:
         assemble(run, repository, Path(assembled))
         folder = scratch / name
         shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
@@ -117,9 +117,9 @@ def _check_precision(file: Path, run: Path) -> None:
 def _check_size(manifest: Manifest) -> None:
     files = (file for folder in manifest.values() for file in folder.items())
     total = sum(facts["bytes"] for name, facts in files if name.endswith(_WEIGHTS))
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         raise ConfigurationError(
-            f"expected at most {MOST_BYTES / 2**20:g} MiB of weights in the package, got {total / 2**20:.1f} MiB"
+            f"expected at most {MAX_BYTES / 2**20:g} MiB of weights in the package, got {total / 2**20:.1f} MiB"
         )
 
 

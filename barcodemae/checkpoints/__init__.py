@@ -15,12 +15,12 @@ DEFAULT = "nano_coi"
 MANIFEST_FILE = "manifest.json"
 """Beside the folders: name -> file -> `bytes` and `sha256`."""
 
-_ROOM = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 def shipped_checkpoints() -> list[str]:
     """Their names, in alphabetical order."""
-    return sorted(config.parent.name for config in _ROOM.glob("*/config.json"))
+    return sorted(config.parent.name for config in _FOLDER.glob("*/config.json"))
 
 
 def shipped_folder(name: str) -> Path:
@@ -34,9 +34,9 @@ def shipped_folder(name: str) -> Path:
         raise CheckpointError(
             f"{name}: expected a checkpoint that comes with the package ({', '.join(names) or 'there is none'})"
         )
-    return _ROOM / name
+    return _FOLDER / name
 
 
 def is_shipped(folder: Path) -> bool:
     """Whether a folder is that of a shipped checkpoint."""
-    return folder.resolve().parent == _ROOM.resolve()
+    return folder.resolve().parent == _FOLDER.resolve()

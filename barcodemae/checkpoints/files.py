@@ -143,8 +143,8 @@ def read_config(file: Path) -> dict[str, Any]:
             raise ValueError(f"{CONFIG_FILE}: expected no {key}, got {config[key]!r}")
     if config.get("model_type") not in _MODEL_TYPES:
         raise ValueError(
-            f"{CONFIG_FILE}: expected model_type {' or '.join(_MODEL_TYPES)}, got {config.get('model_type')!r}: a model "
-            "with code of its own is never run"
+            f"{CONFIG_FILE}: expected model_type {' or '.join(_MODEL_TYPES)}, got {config.get('model_type')!r}: a "
+            "model with code of its own is never run"
         )
     k = config.get("k", 1)
     if type(k) is not int or not 1 <= k <= MAX_K:

@@ -24,7 +24,7 @@ from barcodemae.checkpoints.files import (
 )
 from barcodemae.checkpoints.sentence_transformers import write_sentence_transformers_files
 from barcodemae.errors import CheckpointError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import BarcodeEncoder, BarcodeTokenizer, ReferenceFrame, build_kmer_tokenizer, encoder_of
 
@@ -79,7 +79,7 @@ def save_checkpoint(
     tokenizer.frame = frame
     if hasattr(config, "reference_frame"):  # a Mamba-2's configuration is not ours
         config.reference_frame = None if frame is None else frame.checksum()
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
         width = getattr(config, "pooled_size", config.hidden_size)

@@ -9,7 +9,7 @@ from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from barcodemae.library.calibration.fitting import Foretold
+    from barcodemae.library.calibration.fitting import Predictions
 
 _PLOTS = (".png", ".svg", ".pdf")
 
@@ -50,10 +50,10 @@ def calibrate(arguments: list[str]) -> None:
     import numpy as np
 
     from barcodemae.data import judge, read_records, tell
-    from barcodemae.library.building import keep_calibration
-    from barcodemae.library.calibration.fitting import CUT_LENGTHS, foretell_others
+    from barcodemae.library.building import save_calibration
+    from barcodemae.library.calibration.fitting import CUT_LENGTHS, predict_others
     from barcodemae.library.calibration.fitting import calibrate as fit_calibration
-    from barcodemae.library.calibration.named_queries import ask_named, ask_own
+    from barcodemae.library.calibration.named_queries import search_named, search_own
     from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
     from barcodemae.library.models import open_with_model
     from barcodemae.library.store.manifest import read_manifest
@@ -68,20 +68,20 @@ def calibrate(arguments: list[str]) -> None:
     if args.queries:
         records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
         tell(report)
-        queries = ask_named(library, embedder, records, CUT_LENGTHS)
+        queries = search_named(library, embedder, records, CUT_LENGTHS)
     else:
-        queries = ask_own(library, embedder, CUT_LENGTHS)
+        queries = search_own(library, embedder, CUT_LENGTHS)
     calibration = fit_calibration(queries, QUERIES if args.queries else OWN)
-    foretold = foretell_others(queries)
+    predicted = predict_others(queries)
     if args.plot is not None:
         from barcodemae.library.calibration.reliability_plot import draw_reliability  # imports matplotlib
 
-        figure = draw_reliability(_of_length(foretold, foretold[NOVELTY].length.max()))
+        figure = draw_reliability(_of_length(predicted, predicted[NOVELTY].length.max()))
         with open_output(args.plot) as file:
             figure.savefig(file, format=Path(args.plot).suffix[1:], dpi=150)
-    keep_calibration(library, calibration)
-    for place in np.unique(foretold[NOVELTY].length)[::-1]:
-        _tell(foretold, place)
+    save_calibration(library, calibration)
+    for place in np.unique(predicted[NOVELTY].length)[::-1]:
+        _tell(predicted, place)
     print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")
     num_new = int(queries.is_new.sum())
     print(f"The calibration is kept in {args.library}: {len(queries.is_new):,} queries, {num_new:,} of new species.")
@@ -89,24 +89,24 @@ def calibrate(arguments: list[str]) -> None:
         print(f"The plot is in {args.plot}.")
 
 
-def _of_length(foretold: "Mapping[str, Foretold]", place: int) -> "dict[str, Foretold]":
-    of_length = {what: found.take(found.length == place) for what, found in foretold.items()}
+def _of_length(predicted: "Mapping[str, Predictions]", place: int) -> "dict[str, Predictions]":
+    of_length = {what: found.take(found.length == place) for what, found in predicted.items()}
     return {what: found for what, found in of_length.items() if len(found.weights)}
 
 
-def _tell(foretold: "Mapping[str, Foretold]", place: int) -> None:
+def _tell(predicted: "Mapping[str, Predictions]", place: int) -> None:
     import numpy as np
 
     from barcodemae.library.calibration.probability import LENGTHS
     from barcodemae.library.calibration.reliability import expected_calibration_error
 
     print(f"{f'{LENGTHS[place]} bases':12}{'known species: accuracy, calibration error':>34}{'new species':>34}")
-    for what, found in _of_length(foretold, place).items():
+    for what, found in _of_length(predicted, place).items():
         cells = ""
         for kind in (found.take(~found.is_new), found.take(found.is_new)):
             if len(kind.weights):
-                error = expected_calibration_error(kind.probabilities, kind.happened, kind.weights)
-                accuracy = np.average(kind.happened, weights=kind.weights)
+                error = expected_calibration_error(kind.probabilities, kind.observed, kind.weights)
+                accuracy = np.average(kind.observed, weights=kind.weights)
                 cells += f"{accuracy:16.1%} {error:16.1%}"
             else:
                 cells += f"{'no query':>32}"

@@ -44,7 +44,7 @@ class ClusterArguments:
     threshold: str = field(
         default=f"{THRESHOLD:g}",
         metadata={
-            "help": "Share of letters that differs at most between two barcodes that join; or auto: the gap that the "
+            "help": "Share of bases that differs at most between two barcodes that join; or auto: the gap that the "
             "label-free guide finds, good for some hundred barcodes or more of many genera."
         },
     )
@@ -80,7 +80,7 @@ def cluster(arguments: list[str]) -> None:
     from barcodemae.clustering.grouping import group
     from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
     from barcodemae.data import stream_records
-    from barcodemae.embedding import LetterEmbedder
+    from barcodemae.embedding import BaseMapEmbedder
     from barcodemae.outputs import check_outputs, message_stream, open_output
 
     output = Path(args.output)
@@ -90,15 +90,15 @@ def cluster(arguments: list[str]) -> None:
     messages = message_stream(*outputs.values())
     threshold = _share(args.threshold)
     draw_gap = None if args.plot is None else _plotter(Path(args.plot))
-    embedder = LetterEmbedder.from_pretrained(args.model)
+    embedder = BaseMapEmbedder.from_pretrained(args.model)
     records = stream_records(args.data, on_error="skip", max_length=args.max_length)
     barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True)
-    num_usable = len(barcodes.letters)
+    num_usable = len(barcodes.bases)
     if not num_usable:
         marker = embedder.frame.marker
         raise ConfigurationError(f"expected barcodes of the marker ({marker}), got none: {_left_out(barcodes)}")
     logger.info("comparing %s barcodes with their nearest ...", f"{num_usable:,}")
-    grouping = group(barcodes.letters, embedder, threshold)
+    grouping = group(barcodes.bases, embedder, threshold)
 
     table = as_table(barcodes, grouping.clusters)
     with ExitStack() as files:  # none takes its place before all of them are written
@@ -120,7 +120,7 @@ def _share(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigurationError(f"--threshold {text}: expected a share of letters such as 0.02, or {AUTO}") from error
+        raise ConfigurationError(f"--threshold {text}: expected a share of bases such as 0.02, or {AUTO}") from error
 
 
 def _plotter(path: Path) -> Callable[..., bytes]:
@@ -142,12 +142,12 @@ def _left_out(barcodes: "Barcodes") -> str:
 def _tell(barcodes: "Barcodes", grouping: "Grouping") -> None:
     """Print what was found."""
     clusters = grouping.clusters
-    num_usable, num_read = len(barcodes.letters), len(barcodes.reasons)
+    num_usable, num_read = len(barcodes.bases), len(barcodes.reasons)
     left_out = f"; left out: {num_read - num_usable:,} ({_left_out(barcodes)})" if num_usable < num_read else ""
     print(f"Barcodes: {num_usable:,}{left_out}.")
     single = int((clusters.sizes == 1).sum())
     print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one barcode; the largest has {clusters.sizes.max():,}.")
     found = "finds no gap" if grouping.gap is None else f"finds the gap at {grouping.gap:.1%}"
-    print(f"Threshold: {grouping.threshold:.1%} of letters; the label-free guide {found}.")
+    print(f"Threshold: {grouping.threshold:.1%} of bases; the label-free guide {found}.")
     if "recall" in grouping.search:
         print(f"Search: {grouping.search['kind']} ({grouping.search['recall']:.1%} of the nearest barcodes are found).")

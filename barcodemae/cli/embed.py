@@ -44,7 +44,7 @@ class EmbedArguments:
     engine: str = field(
         default=NETWORK,
         metadata={
-            "help": "network: the whole model; frame: what a tuned model adds up for the letters of a barcode on its "
+            "help": "network: the whole model; frame: what a tuned model adds up for the bases of a barcode on its "
             "reference frame, many times as fast and without torch.",
             "choices": list(ENGINES),
         },

@@ -36,7 +36,7 @@ class IndexArguments:
     engine: str = field(
         default=FRAME,
         metadata={
-            "help": "frame: a tuned model's letters alone, without torch; network: the whole model.",
+            "help": "frame: a tuned model's bases alone, without torch; network: the whole model.",
             "choices": list(ENGINES),
         },
     )

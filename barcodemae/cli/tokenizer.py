@@ -36,7 +36,7 @@ def tokenizer(arguments: list[str]) -> None:
         example="barcodemae tokenizer barcodes.parquet -o bpe --vocab-size 512",
     )
     from barcodemae.data import judge, read_records, tell
-    from barcodemae.files import written_whole
+    from barcodemae.files import written_atomically
     from barcodemae.outputs import check_output_folder
     from tokenization_barcodemae import train_bpe_tokenizer
 
@@ -51,6 +51,6 @@ def tokenizer(arguments: list[str]) -> None:
         learnt = train_bpe_tokenizer(sequences, args.vocab_size)
     except ValueError as error:
         raise ConfigurationError(f"--vocab_size {args.vocab_size}: {error}") from error
-    with written_whole(Path(args.output)) as scratch:
+    with written_atomically(Path(args.output)) as scratch:
         learnt.save_pretrained(scratch)
     print(f"A tokenizer of {len(learnt):,} words, learnt from {len(sequences):,} barcodes, is in {args.output}.")

@@ -1,4 +1,4 @@
-"""Sequences to letters on the reference frame, and the reason where a sequence is no barcode of the marker."""
+"""Sequences to bases on the reference frame, and the reason where a sequence is no barcode of the marker."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Barcodes:
         ids: text `[n]`.
         sequences: text `[n]`, in upper case and without gaps, as read: not turned, nothing cut off.
         reasons: `[n]`, why a record is no barcode of the marker; "" where it is one.
-        letters: int8 `[m, coordinates]`, of the barcodes of the marker alone, in their order; -1 where unknown.
+        bases: int8 `[m, coordinates]`, of the barcodes of the marker alone, in their order; -1 where unknown.
     """
 
     ids: pa.ChunkedArray
     sequences: pa.ChunkedArray
     reasons: np.ndarray
-    letters: np.ndarray
+    bases: np.ndarray
 
     @property
     def usable(self) -> np.ndarray:
@@ -45,7 +45,7 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
     """
     ids: list[pa.ChunkedArray] = []
     sequences: list[pa.ChunkedArray] = []
-    reasons, letters = [np.zeros(0, "U1")], [np.zeros((0, frame.length), np.int8)]
+    reasons, bases = [np.zeros(0, "U1")], [np.zeros((0, frame.length), np.int8)]
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
             nucleotides = normalise_nucleotides(records["nucleotides"])
@@ -55,9 +55,9 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
             ids.append(records["id"])
             sequences.append(nucleotides)
             reasons.append(why)
-            letters.append(read.letters[why == ""])
+            bases.append(read.bases[why == ""])
             progress.update(len(records))
-    return Barcodes(_joined(ids), _joined(sequences), np.concatenate(reasons), np.concatenate(letters))
+    return Barcodes(_joined(ids), _joined(sequences), np.concatenate(reasons), np.concatenate(bases))
 
 
 def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -1,4 +1,4 @@
-"""Letters to clusters: numbered by size, each with its representative."""
+"""Bases to clusters: numbered by size, each with its representative."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Clusters:
         numbers: int64 `[n]`, from 1: the largest cluster; of equally large ones, that of the first barcode.
         sizes: int64 `[n]`, barcodes in its cluster.
         is_representative: bool `[n]`, one barcode of each cluster.
-        differences: float64 `[n]`, share of letters that differ from the representative, of those that both have; NaN
+        differences: float64 `[n]`, share of bases that differ from the representative, of those that both have; NaN
             where they share none.
     """
 
@@ -31,13 +31,13 @@ class Clusters:
         return int(self.is_representative.sum())
 
 
-def describe(clusters: np.ndarray, letters: np.ndarray, kinds: np.ndarray) -> Clusters:
+def describe(clusters: np.ndarray, bases: np.ndarray, kinds: np.ndarray) -> Clusters:
     """Number clusters, and find their representatives.
 
     Args:
         clusters: int64 `[kinds]`, from 0.
-        letters: int8 `[kinds, coordinates]`, of barcodes that all differ.
-        kinds: int64 `[n]`, the row of `letters` of each barcode.
+        bases: int8 `[kinds, coordinates]`, of barcodes that all differ.
+        kinds: int64 `[n]`, the row of `bases` of each barcode.
     """
     copies = np.bincount(kinds, minlength=len(clusters))
     _, first, clusters = np.unique(clusters, return_index=True, return_inverse=True)
@@ -49,10 +49,10 @@ def describe(clusters: np.ndarray, letters: np.ndarray, kinds: np.ndarray) -> Cl
     members = np.split(np.argsort(clusters, kind="stable"), np.cumsum(np.bincount(clusters))[:-1])
     differences = np.empty(len(clusters))
     for cluster, rows in enumerate(members):
-        chosen[cluster] = rows[representative(letters[rows], copies[rows])]
-        n_differing, n_shared = differing(letters[rows], letters[chosen[cluster], None])
+        chosen[cluster] = rows[representative(bases[rows], copies[rows])]
+        num_differing, num_shared = differing(bases[rows], bases[chosen[cluster], None])
         with np.errstate(invalid="ignore"):
-            differences[rows] = n_differing / n_shared
+            differences[rows] = num_differing / num_shared
     is_representative = np.zeros(len(kinds), bool)
     is_representative[np.unique(kinds, return_index=True)[1][chosen]] = True
     return Clusters(numbers[clusters[kinds]], sizes[clusters[kinds]], is_representative, differences[kinds])

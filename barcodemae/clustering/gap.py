@@ -12,7 +12,7 @@ from barcodemae.errors import ConfigurationError
 # Width of the Gaussian that smooths the rate, in log(distance).
 BANDWIDTH = 0.3
 
-# Rounding of float32 cosines lies far below, one letter of 658 above, also as the cosine of a centred embedding.
+# Rounding of float32 cosines lies far below, one base of 658 above, also as the cosine of a centred embedding.
 _SMALLEST_DISTANCE = 1e-4
 _STEP = 0.02
 
@@ -30,12 +30,12 @@ def join_rate(distances: np.ndarray, num_left: int = 1) -> tuple[np.ndarray, np.
     Raises:
         ConfigurationError: no two barcodes lie apart.
     """
-    n_clusters = len(distances) + num_left - np.arange(len(distances))  # before each join
+    num_clusters = len(distances) + num_left - np.arange(len(distances))  # before each join
     apart = distances >= _SMALLEST_DISTANCE
     if not apart.any():
         raise ConfigurationError("expected barcodes that differ, to find a gap between them, got none")
     places = np.log(distances[apart])
-    steps = np.log(n_clusters / (n_clusters - 1))[apart]
+    steps = np.log(num_clusters / (num_clusters - 1))[apart]
     grid = np.arange(places.min(), places.max() + _STEP, _STEP)
     rate = np.zeros(len(grid))
     for place, step in zip(*_summed(places, steps), strict=True):
@@ -65,6 +65,6 @@ def gap_threshold(distances: np.ndarray, num_left: int = 1) -> float:
 
 
 def _summed(places: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each place once, with the sum of its steps: letters that differ can be counted, so that many joins are at one."""
+    """Each place once, with the sum of its steps: bases that differ can be counted, so that many joins are at one."""
     unique, row = np.unique(places, return_inverse=True)
     return unique, np.bincount(row, steps)

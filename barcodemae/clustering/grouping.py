@@ -1,4 +1,4 @@
-"""Letters to clusters, from vectors to representatives."""
+"""Bases to clusters, from vectors to representatives."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
 from barcodemae.clustering.tables import as_table
 from barcodemae.data.inputs import Source, stream_input
-from barcodemae.embedding import LetterEmbedder
+from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
 
@@ -26,9 +26,9 @@ class Grouping:
 
     Attributes:
         clusters: of the barcodes.
-        threshold: share of letters that differs at most between two barcodes that join.
+        threshold: share of bases that differs at most between two barcodes that join.
         gap: the threshold that the label-free guide finds; None where it finds none.
-        joins: `[joins]`, shares of letters at which clusters join, rising.
+        joins: `[joins]`, shares of bases at which clusters join, rising.
         num_left: clusters after the last join.
         search: how the barcodes to be compared were found, as `learn_index` describes it.
     """
@@ -62,29 +62,29 @@ def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Pa
         >>> barcodemae.cluster("sample").num_rows
         18104
     """
-    embedder = LetterEmbedder.from_pretrained(model)
+    embedder = BaseMapEmbedder.from_pretrained(model)
     barcodes = read_barcodes(stream_input(source), embedder.frame)
-    if not len(barcodes.letters):
+    if not len(barcodes.bases):
         raise ConfigurationError(f"expected barcodes of the marker ({embedder.frame.marker}), got none")
-    return as_table(barcodes, group(barcodes.letters, embedder, threshold).clusters)
+    return as_table(barcodes, group(barcodes.bases, embedder, threshold).clusters)
 
 
-def group(letters: np.ndarray, embedder: LetterEmbedder, threshold: float | None = THRESHOLD) -> Grouping:
-    """Put barcodes into clusters by single linkage of the letters that differ.
+def group(bases: np.ndarray, embedder: BaseMapEmbedder, threshold: float | None = THRESHOLD) -> Grouping:
+    """Put barcodes into clusters by single linkage of the bases that differ.
 
     Args:
-        letters: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` gives them.
+        bases: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` gives them.
         embedder: its vectors tell which barcodes are worth comparing, and no more.
-        threshold: share of letters; None takes the gap that the label-free guide finds.
+        threshold: share of bases; None takes the gap that the label-free guide finds.
 
     Raises:
         ConfigurationError: the threshold is no share, or the guide is asked and finds no gap.
     """
     if threshold is not None and not 0 <= threshold < 1:
-        raise ConfigurationError(f"threshold {threshold:g}: expected a share of letters, from 0 to less than 1")
-    first, kinds = distinct(letters)
-    letters = letters[first]
-    linkage = Linkage(unit_length(embedder.embed_letters(letters)), letters)
+        raise ConfigurationError(f"threshold {threshold:g}: expected a share of bases, from 0 to less than 1")
+    first, kinds = distinct(bases)
+    bases = bases[first]
+    linkage = Linkage(unit_length(embedder.embed_bases(bases)), bases)
     joins, num_left = linkage.joins()
     try:
         gap = gap_threshold(joins, num_left)
@@ -94,5 +94,5 @@ def group(letters: np.ndarray, embedder: LetterEmbedder, threshold: float | None
         gap = None
     taken = gap if threshold is None else threshold
     assert taken is not None
-    clusters = describe(linkage.cut(taken), letters, kinds)
+    clusters = describe(linkage.cut(taken), bases, kinds)
     return Grouping(clusters, taken, gap, joins, num_left, linkage.candidates.search)

@@ -1,4 +1,4 @@
-"""Single linkage of barcodes by the letters that differ, as the BINs themselves begin.
+"""Single linkage of barcodes by the bases that differ, as the BINs themselves begin.
 
 Ratnasingham and Hebert 2013, "A DNA-based registry for all animal species: the Barcode Index Number system".
 """
@@ -16,19 +16,19 @@ class Linkage:
 
     Args:
         vectors: float32 `[n, dimension]`, of length 1, whose cosine tells who may be near.
-        letters: int8 `[n, coordinates]`, -1 where unknown; no two rows the same, for copies of one barcode would fill
+        bases: int8 `[n, coordinates]`, -1 where unknown; no two rows the same, for copies of one barcode would fill
             the places of its other relatives.
 
     Attributes:
         candidates: what finds those that may be relatives.
     """
 
-    def __init__(self, vectors: np.ndarray, letters: np.ndarray):
-        self._letters = letters
+    def __init__(self, vectors: np.ndarray, bases: np.ndarray):
+        self._bases = bases
         self.candidates = Candidates(vectors)
-        everyone = np.arange(len(letters))
+        everyone = np.arange(len(bases))
         self._near = self.candidates.of(everyone, among=everyone)
-        self._pairs = compare(letters, everyone, self._near)
+        self._pairs = compare(bases, everyone, self._near)
 
     def joins(self) -> tuple[np.ndarray, int]:
         """What `clustering.gap` reads.
@@ -36,7 +36,7 @@ class Linkage:
         Returns:
             Differences at which clusters join, rising, those of 0 among them; and how many clusters are left then.
         """
-        n = len(self._letters)
+        n = len(self._bases)
         # A sparse matrix takes an entry of 0 for none.
         tree = minimum_spanning_tree(_graph(n, self._pairs, 1 + self._pairs.differences))
         return np.sort(tree.data - 1), n - tree.nnz
@@ -49,14 +49,14 @@ class Linkage:
         cluster, until no clusters join any more.
 
         Args:
-            threshold: share of letters that differ, itself included.
+            threshold: share of bases that differ, itself included.
         """
         near, pairs = self._near, _within(self._pairs, threshold)
         while True:
-            clusters = _components(len(self._letters), pairs)
+            clusters = _components(len(self._bases), pairs)
             hidden = np.flatnonzero(((clusters[near] == clusters[:, None]) | (near < 0)).all(axis=1))
             behind = self._behind(hidden, clusters)
-            new = _within(compare(self._letters, hidden, behind), threshold)
+            new = _within(compare(self._bases, hidden, behind), threshold)
             if not len(new.first):
                 return clusters
             pairs = Pairs(*map(np.concatenate, zip(pairs, new, strict=True)))

@@ -11,7 +11,7 @@ def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float 
     """How fast clusters join as the threshold grows, the threshold that was taken, and the gap.
 
     Args:
-        distances: `[joins]` of single linkage by shares of letters, rising.
+        distances: `[joins]` of single linkage by shares of bases, rising.
         num_left: clusters after the last join.
         threshold: that was taken.
         gap: that the label-free guide found, if it found one.
@@ -30,7 +30,7 @@ def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float 
     if gap is not None:
         axes.axvline(100 * gap, color=GREY, linestyle="--", label=f"gap that the guide finds: {gap:.1%}")
     axes.set_xscale("log")
-    axes.set_xlabel("letters that differ (%)")
+    axes.set_xlabel("bases that differ (%)")
     axes.set_ylabel("rate at which clusters join")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

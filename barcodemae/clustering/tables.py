@@ -15,7 +15,7 @@ from barcodemae.outputs import is_stream
 
 TABLE_SUFFIXES = (".tsv", ".parquet")
 
-_LINE_LETTERS = 80
+_LINE_BASES = 80
 _TEXTS = ("id", "reason")
 
 
@@ -87,5 +87,5 @@ def write_representatives(barcodes: Barcodes, clusters: Clusters, file: BinaryIO
     sequences = barcodes.sequences.take(rows).to_pylist()
     for id, sequence, row in zip(ids, sequences, chosen, strict=True):
         lines = [f">{id} cluster={clusters.numbers[row]} size={clusters.sizes[row]}"]
-        lines += [sequence[begin : begin + _LINE_LETTERS] for begin in range(0, len(sequence), _LINE_LETTERS)]
+        lines += [sequence[begin : begin + _LINE_BASES] for begin in range(0, len(sequence), _LINE_BASES)]
         file.write("".join(f"{line}\n" for line in lines).encode())

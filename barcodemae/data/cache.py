@@ -21,7 +21,7 @@ class _UnusableError(Exception):
     """What stands in a folder can't be used; the message says why."""
 
 
-def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
+def cached_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
     """See to it that a folder holds what `make` makes.
 
     What stands there is left if it is whole, by checksum, and made of the same key; else that is told, and it is made
@@ -44,7 +44,7 @@ def kept_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None])
         return _checked(folder, key)
     except _UnusableError:
         pass
-    with telling_unwritable(folder):
+    with explaining_unwritable(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f"{folder.name}.lock")):
             try:
@@ -67,7 +67,7 @@ def refuse_links(*folders: Path) -> None:
 
 
 @contextmanager
-def telling_unwritable(folder: Path) -> Iterator[None]:
+def explaining_unwritable(folder: Path) -> Iterator[None]:
     """What a file system refuses within, as one error of ours that names the folder.
 
     Raises:

@@ -19,7 +19,7 @@ def read_csv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
 
 
 def read_tsv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
-    """Read tab-separated text as BOLD writes it: a quotation mark is a letter like any other.
+    """Read tab-separated text as BOLD writes it: a quotation mark is a base like any other.
 
     Args:
         lines: the first one that isn't blank names the columns.
@@ -41,7 +41,7 @@ def csv_rows(lines: Lines) -> "Rows":
 
 
 def tsv_rows(lines: Lines) -> "Rows":
-    """The rows of tab-separated text, in which a quotation mark is a letter like any other."""
+    """The rows of tab-separated text, in which a quotation mark is a base like any other."""
     return Rows(lines, "TSV", delimiter="\t", quoting=csv.QUOTE_NONE)
 
 

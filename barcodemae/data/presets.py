@@ -15,14 +15,14 @@ class Preset:
         splits: the collection's word for a split -> ours; other words stay as they are.
         file_splits: stem of a file's name -> split, where a file holds one split each.
         marker: column and the word in it that the rows must have; rows of other markers are left out.
-        letters: so many letters of a sequence, as it stands in the file, are read; what follows is of low quality.
+        bases: so many bases of a sequence, as it stands in the file, are read; what follows is of low quality.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     file_splits: Mapping[str, str] = field(default_factory=dict)
     marker: tuple[str, str] | None = None
-    letters: int | None = None
+    bases: int | None = None
 
 
 # All is left to the names of the columns.
@@ -42,7 +42,7 @@ PRESETS: dict[str, Preset] = {
             "country": "country",
             "split": "split",
         },
-        letters=660,
+        bases=660,
     ),
     # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split_column takes another), each over a
     # part of the records; what belongs to none of its splits is free for pretraining.
@@ -55,13 +55,13 @@ PRESETS: dict[str, Preset] = {
             "split": "large_diptera_family",
         },
         splits={"validation": "val", "no_split": "pretrain"},
-        letters=660,
+        bases=660,
     ),
     # CanInv_metadata.csv
     "canadian-invertebrates": Preset(
         columns={"id": "processid", "nucleotides": "dna_barcode", **_RANKS, "bin": "dna_bin", "split": "split"},
         splits={"validation": "val"},
-        letters=660,
+        bases=660,
     ),
     # The older form: a CSV for each split.
     "canadian-invertebrates-files": Preset(
@@ -79,7 +79,7 @@ PRESETS: dict[str, Preset] = {
             "supervised_test": "test",
             "unseen": "test_unseen",
         },
-        letters=660,
+        bases=660,
     ),
     "bold-v3": Preset(
         columns={"id": "processid", "nucleotides": "nucleotides", **_RANK_NAMES, "bin": "bin_uri"},

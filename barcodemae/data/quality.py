@@ -28,7 +28,7 @@ USABLE = -1
 
 _DROPPED = pa.schema({"file": pa.dictionary(pa.int32(), pa.string()), "line": pa.int64(), "id": STRING, "why": STRING})
 
-_MOST_TOLD = 20
+_MAX_LISTED = 20
 
 logger = logging.getLogger(__name__)
 
@@ -38,36 +38,36 @@ class Report:
     """What was read and what was dropped; `str()` gives one line for the log.
 
     Attributes:
-        n_read: number of records judged.
+        num_read: number of records judged.
         counts: reason -> number of dropped records, for the reasons that came up, in the order of `REASONS`.
         dropped: columns `file, line, id, why`, one row per dropped record, in the order in which they were judged.
             Duplicates are no errors, and there can be millions of them: they are counted alone.
     """
 
-    n_read: int
+    num_read: int
     counts: dict[str, int]
     dropped: pa.Table
 
     @property
-    def n_dropped(self) -> int:
+    def num_dropped(self) -> int:
         """Number of dropped records, duplicates among them."""
         return sum(self.counts.values())
 
     def __str__(self) -> str:
-        text = f"read {self.n_read:,} records"
+        text = f"read {self.num_read:,} records"
         if not self.counts:
             return text
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
-        return f"{text}; dropped {self.n_dropped:,}: {reasons}"
+        return f"{text}; dropped {self.num_dropped:,}: {reasons}"
 
 
 def tell(report: Report) -> None:
     """Log what was read and dropped, and where the records stand that are no usable barcodes (the first 20 of them)."""
     logger.info("%s", report)
-    for row in report.dropped.slice(0, _MOST_TOLD).to_pylist():
+    for row in report.dropped.slice(0, _MAX_LISTED).to_pylist():
         logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["why"])
-    if len(report.dropped) > _MOST_TOLD:
-        logger.warning("and %d more", len(report.dropped) - _MOST_TOLD)
+    if len(report.dropped) > _MAX_LISTED:
+        logger.warning("and %d more", len(report.dropped) - _MAX_LISTED)
 
 
 class Judge:
@@ -78,7 +78,7 @@ class Judge:
 
     Args:
         min_length: fewest nucleotides.
-        max_ambiguous: largest share, 0 to 1, of letters other than A, C, G and T.
+        max_ambiguous: largest share, 0 to 1, of bases other than A, C, G and T.
         drop_duplicates: keep only the first record of each sequence; a duplicate is no error.
         on_error: "raise" to stop at a record that isn't usable, "skip" to drop it.
 
@@ -100,7 +100,7 @@ class Judge:
         self._max_ambiguous = max_ambiguous
         self._is_first = FirstSeen() if drop_duplicates else None
         self._on_error = on_error
-        self._n_read = 0
+        self._num_read = 0
         self._counts = np.zeros(len(REASONS), np.int64)
         self._dropped = [_DROPPED.empty_table()]
 
@@ -108,7 +108,7 @@ class Judge:
     def report(self) -> Report:
         """Of all tables so far."""
         counts = {reason: int(count) for reason, count in zip(REASONS, self._counts, strict=True) if count}
-        return Report(self._n_read, counts, pa.concat_tables(self._dropped).unify_dictionaries())
+        return Report(self._num_read, counts, pa.concat_tables(self._dropped).unify_dictionaries())
 
     def __call__(self, records: pa.Table) -> pa.Table:
         """The usable records of a table, in their order.
@@ -145,7 +145,7 @@ class Judge:
                 ALL_N: "expected DNA, got nothing but N",
                 WITHOUT_DNA: "expected DNA, got no A, C, G or T",
                 TOO_SHORT: f"expected at least {self._min_length} nucleotides, got {length[row]}",
-                TOO_AMBIGUOUS: f"expected at most {self._max_ambiguous:.0%} of letters other than A, C, G and T, "
+                TOO_AMBIGUOUS: f"expected at most {self._max_ambiguous:.0%} of bases other than A, C, G and T, "
                 f"got {ambiguous[row]} of {length[row]}",
             }
             file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
@@ -153,7 +153,7 @@ class Judge:
         if self._is_first is not None:
             verdict[usable[~self._is_first(nucleotides.take(usable).to_pylist())]] = DUPLICATE
 
-        self._n_read += len(records)
+        self._num_read += len(records)
         self.drop(records, verdict)
         column = records.column_names.index("nucleotides")
         return records.set_column(column, records.schema.field(column), nucleotides).filter(verdict == USABLE)

@@ -8,11 +8,11 @@ from barcodemae.data.randomness import Stream, generator_seed, uniform
 _WINDOW_STEPS = 64
 
 
-def epoch_steps(num_places: np.ndarray, step_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def epoch_steps(num_tokens: np.ndarray, step_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Cut one pass over the records into steps.
 
     Args:
-        num_places: `[n]`, how many tokens each record has.
+        num_tokens: `[n]`, how many tokens each record has.
         step_size: records in a step, over all processes and accumulated batches.
         seed: of the run.
         epoch: from 0.
@@ -21,12 +21,12 @@ def epoch_steps(num_places: np.ndarray, step_size: int, seed: int, epoch: int) -
         Indices of records, an array for each step. Every record stands in just one; the last to be cut may be short.
     """
     generator = np.random.default_rng(generator_seed(seed, Stream.ORDER, epoch))
-    order = generator.permutation(len(num_places))
+    order = generator.permutation(len(num_tokens))
     window = step_size * _WINDOW_STEPS
     steps: list[np.ndarray] = []
     for begin in range(0, len(order), window):
         rows = order[begin : begin + window]
-        rows = rows[np.argsort(num_places[rows], kind="stable")]
+        rows = rows[np.argsort(num_tokens[rows], kind="stable")]
         steps += [rows[i : i + step_size] for i in range(0, len(rows), step_size)]
     return [steps[i] for i in generator.permutation(len(steps))]
 
@@ -42,10 +42,10 @@ def split_step(rows: np.ndarray, batch_size: int, rank: int, world_size: int) ->
     return [own[i : i + batch_size] for i in range(0, len(own), batch_size)]
 
 
-def free_rows_and_offsets(
-    seed: int, epoch: int, records: np.ndarray, free_share: float, k: int
+def unaligned_rows_and_offsets(
+    seed: int, epoch: int, records: np.ndarray, unaligned_share: float, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which records an epoch reads freely, and how many nucleotides (0 to k - 1) it cuts off their front."""
-    free = uniform(seed, Stream.FREE, epoch, records, 1)[:, 0] < free_share
+    free = uniform(seed, Stream.FREE, epoch, records, 1)[:, 0] < unaligned_share
     offsets = (uniform(seed, Stream.OFFSET, epoch, records, 1)[:, 0] * k).astype(np.int64)
     return free, offsets

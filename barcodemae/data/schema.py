@@ -133,8 +133,8 @@ def conform(
     """
     found = recognise(table.column_names, file, preset)
     texts = {column: _text(table, name, file) for column, name in found.items()}
-    if preset.letters is not None:
-        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.letters)
+    if preset.bases is not None:
+        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.bases)
     if preset.file_splits:
         texts["split"] = pa.repeat(pa.scalar(_file_split(file, preset), STRING), len(table))
     for theirs, ours in preset.splits.items():

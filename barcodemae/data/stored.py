@@ -1,6 +1,6 @@
 """Placed barcodes on disk, taken a few at a time: millions of them need not be in memory.
 
-`NAME.letters` holds all sequences, one after another; `NAME.arrow` the length, start and number of tokens of each;
+`NAME.bases` holds all sequences, one after another; `NAME.arrow` the length, start and number of tokens of each;
 `NAME.records.parquet` what else is known of it: the file, line and id that it came from, and its taxa.
 """
 
@@ -17,7 +17,7 @@ from barcodemae.data.schema import RANKS, SCHEMA
 from barcodemae.errors import UnreadableFileError
 from tokenization_barcodemae import PlacedBarcodes
 
-_SCHEMA = pa.schema({"length": pa.int32(), "start": pa.int32(), "is_placed": pa.bool_(), "num_places": pa.int32()})
+_SCHEMA = pa.schema({"length": pa.int32(), "start": pa.int32(), "is_placed": pa.bool_(), "num_tokens": pa.int32()})
 _RECORDS = pa.schema([SCHEMA.field(column) for column in ("file", "line", "id", *RANKS, "bin")])
 
 
@@ -34,23 +34,23 @@ class BarcodeWriter:
     """
 
     def __init__(self, folder: Path, name: str, num_slots: int):
-        self._letters = (folder / f"{name}.letters").open("wb")
+        self._bases = (folder / f"{name}.bases").open("wb")
         schema = _SCHEMA.with_metadata({"num_slots": str(num_slots)})
         self._index = pa.ipc.new_file(folder / f"{name}.arrow", schema)
         self._records = pq.ParquetWriter(folder / f"{name}.records.parquet", _RECORDS)
         self.count = 0
 
-    def write(self, barcodes: PlacedBarcodes, num_places: np.ndarray, records: pa.Table) -> None:
+    def write(self, barcodes: PlacedBarcodes, num_tokens: np.ndarray, records: pa.Table) -> None:
         """Add barcodes.
 
         Args:
             barcodes: `[n]` of them.
-            num_places: `[n]`, known tokens of each.
+            num_tokens: `[n]`, known tokens of each.
             records: `[n]`, of `schema.SCHEMA`, that they are of.
         """
-        letters = [text.encode() for text in barcodes.nucleotides.to_pylist()]
-        self._letters.writelines(letters)
-        columns = [list(map(len, letters)), barcodes.starts, barcodes.is_placed, num_places]
+        bases = [text.encode() for text in barcodes.nucleotides.to_pylist()]
+        self._bases.writelines(bases)
+        columns = [list(map(len, bases)), barcodes.starts, barcodes.is_placed, num_tokens]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
         self._index.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
         self._records.write_table(records.select(_RECORDS.names))
@@ -62,7 +62,7 @@ class BarcodeWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._letters.close()
+        self._bases.close()
         self._index.close()
         self._records.close()
 
@@ -80,20 +80,20 @@ class StoredBarcodes:
     Attributes:
         starts: int32 `[n]`, frame coordinate of the first nucleotide; 0 where a barcode is not placed.
         is_placed: bool `[n]`, whether the reference frame accepted the barcode.
-        num_places: int32 `[n]`, known tokens.
+        num_tokens: int32 `[n]`, known tokens.
         num_slots: slots of the frame; 0 where there is none.
     """
 
     def __init__(self, folder: Path, name: str):
         with pa.OSFile(str(folder / f"{name}.arrow")) as file:
             index = pa.ipc.open_file(file).read_all()
-        self.starts, self.is_placed, self.num_places, lengths = (
-            index[column].to_numpy() for column in ("start", "is_placed", "num_places", "length")
+        self.starts, self.is_placed, self.num_tokens, lengths = (
+            index[column].to_numpy() for column in ("start", "is_placed", "num_tokens", "length")
         )
         self.num_slots = int(index.schema.metadata[b"num_slots"])
         self._lengths = lengths
         self._begins = np.cumsum(lengths, dtype=np.int64) - lengths
-        self._path = folder / f"{name}.letters"
+        self._path = folder / f"{name}.bases"
         self._records = folder / f"{name}.records.parquet"
         self._file = os.open(self._path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -113,13 +113,13 @@ class StoredBarcodes:
         lengths = self._lengths[rows]
         places = zip(lengths.tolist(), self._begins[rows].tolist(), strict=True)
         try:
-            letters = b"".join([os.pread(self._file, length, begin) for length, begin in places])
+            bases = b"".join([os.pread(self._file, length, begin) for length, begin in places])
         except OSError as error:
             raise UnreadableFileError(self._path, f"expected a readable file, got {error.strerror!r}") from error
         ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        if len(letters) != ends[-1]:
-            raise UnreadableFileError(self._path, f"expected {ends[-1]:,} letters of {len(rows)} barcodes, got fewer")
-        nucleotides = pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(letters))
+        if len(bases) != ends[-1]:
+            raise UnreadableFileError(self._path, f"expected {ends[-1]:,} bases of {len(rows)} barcodes, got fewer")
+        nucleotides = pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(bases))
         return PlacedBarcodes(nucleotides, self.starts[rows], self.is_placed[rows], self.num_slots)
 
     def origins(self, rows: np.ndarray) -> list[str]:

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 from barcodemae.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from barcodemae.embedding.base_map import BaseMapEmbedder
     from barcodemae.embedding.batches import batches_by_length
     from barcodemae.embedding.embedder import BarcodeEmbedder
-    from barcodemae.embedding.letters import LetterEmbedder
     from barcodemae.embedding.precision import fastest_dtype
 
-__all__ = ["BarcodeEmbedder", "LetterEmbedder", "batches_by_length", "fastest_dtype"]
+__all__ = ["BarcodeEmbedder", "BaseMapEmbedder", "batches_by_length", "fastest_dtype"]
 
 _MODULES = {
     "BarcodeEmbedder": "embedder",
-    "LetterEmbedder": "letters",
+    "BaseMapEmbedder": "base_map",
     "batches_by_length": "batches",
     "fastest_dtype": "precision",
 }

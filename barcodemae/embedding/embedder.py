@@ -28,8 +28,8 @@ from tokenization_barcodemae import (
 # are of nearly equal length.
 _CHUNK = 8192
 
-# Long sequences that are read in windows: letters of those that are encoded together.
-_LONG_LETTERS = 2**24
+# Long sequences that are read in windows: bases of those that are encoded together.
+_LONG_BASES = 2**24
 
 
 class BarcodeEmbedder:
@@ -46,7 +46,7 @@ class BarcodeEmbedder:
 
     Attributes:
         model, encoder, frame, device, dtype: as above.
-        k: letters in a word of the encoder.
+        k: bases in a word of the encoder.
         dimension: width of an embedding.
         unreadable: what is wrong with a sequence that has no embedding.
 
@@ -74,8 +74,8 @@ class BarcodeEmbedder:
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
         if self.device == "cpu":
             self.model.set_attn_implementation("eager")  # some 7 % faster than the fused kernel on so few tokens
-        if self.model.relatives is not None:
-            self.model.relatives.float()  # sums hundreds of letters, whose fine differences tell relatives
+        if self.model.projection_head is not None:
+            self.model.projection_head.float()  # sums hundreds of bases, whose fine differences tell relatives
         self.encoder = encoder
         self.k = encoder.k
         self.frame = frame
@@ -194,7 +194,7 @@ class BarcodeEmbedder:
         lengths = pc.binary_length(barcodes.nucleotides).to_numpy(zero_copy_only=False)
         if not average_offsets:
             lengths = np.where(barcodes.is_placed, 0, lengths)
-        return group_by_length(lengths, self._max_tokens * self.k, _LONG_LETTERS)
+        return group_by_length(lengths, self._max_tokens * self.k, _LONG_BASES)
 
     def _readings(self, barcodes: PlacedBarcodes, average_offsets: bool) -> Iterator[dict[str, np.ndarray]]:
         attends_unknown = self.model.config.attends_unknown

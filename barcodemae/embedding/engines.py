@@ -1,4 +1,4 @@
-"""What embeds: the whole model, or a tuned model's letters alone."""
+"""What embeds: the whole model, or a tuned model's bases alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from barcodemae.embedding.base_map import BaseMapEmbedder
     from barcodemae.embedding.embedder import BarcodeEmbedder
-    from barcodemae.embedding.letters import LetterEmbedder
 
 NETWORK, FRAME = "network", "frame"
 ENGINES = (NETWORK, FRAME)
@@ -18,11 +18,11 @@ PRECISIONS = (FLOAT32, BFLOAT16)
 
 def load_engine(
     engine: str, model: str | Path | None = None, use_frame: bool = True, precision: str = FLOAT32
-) -> "BarcodeEmbedder | LetterEmbedder":
+) -> "BarcodeEmbedder | BaseMapEmbedder":
     """Load a checkpoint into an engine.
 
     Args:
-        engine: "network", the whole model, or "frame", the letters of a tuned model alone, which needs no torch.
+        engine: "network", the whole model, or "frame", the bases of a tuned model alone, which needs no torch.
         model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`.
         use_frame: false reads all sequences from their first nucleotide.
         precision: of the network, one of `PRECISIONS`.
@@ -40,9 +40,9 @@ def load_engine(
             raise ConfigurationError(f"engine {FRAME}: expected use_frame true, for there is nothing else to read by")
         if precision != FLOAT32:
             raise ConfigurationError(f"engine {FRAME}: expected dtype {FLOAT32}, as it has no network; got {precision}")
-        from barcodemae.embedding.letters import LetterEmbedder
+        from barcodemae.embedding.base_map import BaseMapEmbedder
 
-        return LetterEmbedder.from_pretrained(model)
+        return BaseMapEmbedder.from_pretrained(model)
     import torch
 
     from barcodemae.embedding.embedder import BarcodeEmbedder

@@ -12,8 +12,8 @@ class Hits:
     """The nearest keys of each query, nearest first.
 
     Attributes:
-        rows: int64 `[n_queries, n_neighbours]`, rows of the keys; -1 where nothing was found.
-        similarities: float32 `[n_queries, n_neighbours]`, larger is nearer; -inf where nothing was found. Only those
+        rows: int64 `[n_queries, num_neighbours]`, rows of the keys; -1 where nothing was found.
+        similarities: float32 `[n_queries, num_neighbours]`, larger is nearer; -inf where nothing was found. Only those
             of one searcher can be compared.
     """
 
@@ -21,7 +21,7 @@ class Hits:
     similarities: np.ndarray
 
 
-def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, n_neighbours: int = 1) -> Hits:
+def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, num_neighbours: int = 1) -> Hits:
     """The keys with the largest cosine; of equal ones, the first.
 
     Vectors of length zero have cosine 0 with any other.
@@ -29,24 +29,24 @@ def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, n_neighbours: int =
     Args:
         keys: float32 `[n_keys, dimensions]`.
         queries: float32 `[n_queries, dimensions]`.
-        n_neighbours: how many, at most the number of keys.
+        num_neighbours: how many, at most the number of keys.
 
     Raises:
         ValueError: there are fewer keys than neighbours, or a value is not finite.
     """
-    if not 1 <= n_neighbours <= len(keys):
-        raise ValueError(f"expected {max(n_neighbours, 1)} keys or more, got {len(keys)}")
+    if not 1 <= num_neighbours <= len(keys):
+        raise ValueError(f"expected {max(num_neighbours, 1)} keys or more, got {len(keys)}")
     keys = unit_length(np.asarray(keys, np.float32))
-    rows = np.empty((len(queries), n_neighbours), np.int64)
-    similarities = np.empty((len(queries), n_neighbours), np.float32)
-    n_rows = max(1, _BLOCK_BYTES // (4 * len(keys)))
-    for begin in range(0, len(queries), n_rows):
-        block = slice(begin, begin + n_rows)
+    rows = np.empty((len(queries), num_neighbours), np.int64)
+    similarities = np.empty((len(queries), num_neighbours), np.float32)
+    num_rows = max(1, _BLOCK_BYTES // (4 * len(keys)))
+    for begin in range(0, len(queries), num_rows):
+        block = slice(begin, begin + num_rows)
         cosines = unit_length(np.asarray(queries[block], np.float32)) @ keys.T
-        if n_neighbours == 1:
+        if num_neighbours == 1:
             rows[block, 0] = cosines.argmax(axis=1)
         else:
-            rows[block] = _largest(cosines, n_neighbours)
+            rows[block] = _largest(cosines, num_neighbours)
         similarities[block] = np.take_along_axis(cosines, rows[block], axis=1)
     return Hits(rows, similarities)
 

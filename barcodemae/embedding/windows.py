@@ -35,7 +35,7 @@ def group_by_length(lengths: np.ndarray, max_length: int, budget: int) -> list[n
     """Rows to encode together, so that one long sequence does not make an array of all of them as wide as it is.
 
     Args:
-        lengths: `[n]`, letters of each sequence.
+        lengths: `[n]`, bases of each sequence.
         max_length: up to here, all sequences go together.
         budget: of longer ones, so many go together that their number times the longest length is at most this.
 

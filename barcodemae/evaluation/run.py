@@ -38,7 +38,7 @@ from barcodemae.evaluation.report.schema import VERSION, validate_results
 from barcodemae.evaluation.tasks.bin_clustering import reduce_dimensions
 from barcodemae.evaluation.tasks.fine_tuning import fine_tune, fine_tuning_scores
 from barcodemae.evaluation.vector_cache import texts_sha256
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.outputs import check_outputs
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
 from barcodemae.training.curve import draw_training
@@ -114,11 +114,11 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     results["provenance"] = describe_run(arguments, model.weights_sha256, model.identity)
     results["schema_version"] = VERSION
     validate_results(results)
-    with written_whole(folder) as scratch:  # before the plots, as the results may have taken hours
+    with written_atomically(folder) as scratch:  # before the plots, as the results may have taken hours
         (scratch / "results.json").write_text(json.dumps(results, indent=2) + "\n")
         pq.write_table(assignments, scratch / ASSIGNMENTS_FILE)
     pictures = _draw(results, output.vectors, benchmark, Path(arguments.model) / METRICS_FILE)
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         for name, picture in pictures.items():
             (scratch / name).write_bytes(picture)
         pages = render_report(results, list(pictures)), render_html(results, pictures)

@@ -156,7 +156,7 @@ def paired_comparison(model: np.ndarray, baseline: np.ndarray, species: np.ndarr
 
     Returns:
         `difference, interval` (`[low, high]`), `p_value`: of the share of correct rows; the same with `_by_species`:
-        of the mean over species of each one's share; `n_species, n_rows`.
+        of the mean over species of each one's share; `n_species, num_rows`.
 
     Raises:
         ConfigurationError: no rows.

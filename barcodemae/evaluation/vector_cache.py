@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from barcodemae.data.cache import refuse_links, telling_unwritable
+from barcodemae.data.cache import explaining_unwritable, refuse_links
 from barcodemae.errors import ConfigurationError
 from barcodemae.locks import locked
 
@@ -62,7 +62,7 @@ def cached_vectors(
         "block_rows": _BLOCK_ROWS,
     }
     entry = folder / texts_sha256([json.dumps(description, sort_keys=True)])[:32]
-    with telling_unwritable(folder):
+    with explaining_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / f"{entry.name}.lock"):
         refuse_links(entry, _partial(entry))
@@ -97,7 +97,7 @@ def _complete(
 ) -> np.ndarray:
     partial = _partial(entry)
     begins = range(0, len(sequences), _BLOCK_ROWS)
-    with telling_unwritable(entry.parent):
+    with explaining_unwritable(entry.parent):
         if entry.exists():
             if set(_finished(entry, description)) == set(begins):
                 return open_memmap(entry / VECTORS_FILE, mode="r")
@@ -113,9 +113,9 @@ def _complete(
     for begin in tqdm(begins, desc="blocks", unit="block", leave=False, disable=len(begins) == 1):
         if begin not in finished:
             block = embed(sequences[begin : begin + _BLOCK_ROWS])
-            with telling_unwritable(entry.parent):
+            with explaining_unwritable(entry.parent):
                 _add_block(partial, begin, len(sequences), block)
-    with telling_unwritable(entry.parent):
+    with explaining_unwritable(entry.parent):
         partial.rename(entry)
         return open_memmap(entry / VECTORS_FILE, mode="r")
 

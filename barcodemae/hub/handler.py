@@ -97,8 +97,8 @@ class EndpointHandler:
 
             For "fill-mask" {"id": ..., "strand": 1 or -1, "gaps": [...]} of each sequence, its id being its number if
             it did not come as FASTA. A gap is {"start": ..., "guesses": [{"kmer": ..., "score": ...}, ...]}: a k-mer
-            with an unknown letter, where it starts (counted from 0, without gaps and white space, on that strand), and
-            the likeliest k-mers, best first. `[MASK]` in a sequence stands for k unknown letters.
+            with an unknown base, where it starts (counted from 0, without gaps and white space, on that strand), and
+            the most probable k-mers, best first. `[MASK]` in a sequence stands for k unknown bases.
 
         Raises:
             ValueError: the request is not of this kind, too large, or no DNA.
@@ -256,10 +256,10 @@ def _check(names: list[str], sequences: list[str]) -> None:
         raise ValueError(f"expected 1 to {MAX_SEQUENCES} sequences, got {len(sequences)}")
     for name, sequence in zip(names, sequences, strict=True):
         if len(sequence) > MAX_LENGTH:
-            raise ValueError(f"sequence {name}: expected at most {MAX_LENGTH} letters, got {len(sequence)}")
+            raise ValueError(f"sequence {name}: expected at most {MAX_LENGTH} bases, got {len(sequence)}")
         if not sequence.strip():
             raise ValueError(f"sequence {name}: expected DNA, got nothing")
         if found := _NO_DNA.search(sequence):
-            raise ValueError(f"sequence {name}: expected letters of DNA, got {found[0]!r}")
+            raise ValueError(f"sequence {name}: expected bases of DNA, got {found[0]!r}")
     if (total := sum(map(len, sequences))) > MAX_TOTAL_LENGTH:
-        raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} letters in all, got {total}")
+        raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} bases in all, got {total}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from barcodemae.checkpoints.files import find_checkpoint
 from barcodemae.errors import ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.hub.publication import assemble
 
 
@@ -23,5 +23,5 @@ def write_hub_folder(checkpoint: str | Path, folder: Path, repository: str | Non
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder}: expected a new or an empty folder, found something in its place")
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         assemble(Path(find_checkpoint(checkpoint)), repository or f"ORG/{folder.resolve().name}", scratch)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.hub.onnx_parity import Parity, measure_parity
 from barcodemae.outputs import check_output_folder
 from barcodemae.provenance import describe_versions
@@ -83,7 +83,7 @@ def export_onnx(checkpoint: str | Path, folder: Path) -> Parity:
     is_own = folder.resolve() == Path(checkpoint).resolve()
     check_output_folder(folder, without=[] if is_own else [WEIGHTS_FILE, WEIGHTS_INDEX_FILE])
     loaded = load_checkpoint(checkpoint)
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         place = scratch / ONNX_FOLDER
         place.mkdir()
         with _quietly():

@@ -69,7 +69,7 @@ _TEXT_SUFFIXES = {".json", ".jsonl", ".md", ".py", ".txt", ".yaml", ".yml", ".ht
 # The records of a library are its user's to look at: what is searched in them is what is searched anywhere.
 _RECORDS_SUFFIX = ".arrow"
 _HEADER_LENGTH = 8  # of the JSON that a safetensors file begins with
-_MOST_TEXT = 1 << 28
+_MAX_TEXT = 1 << 28
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{16,}")
 _ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])|\\(/)")
 
@@ -174,10 +174,10 @@ def _shown(secret: bytes) -> str:
 
 def _text_of(suffix: str, content: mmap.mmap) -> bytes:
     if suffix in _TEXT_SUFFIXES:
-        return _ESCAPED.sub(_unescaped, content[:_MOST_TEXT])
+        return _ESCAPED.sub(_unescaped, content[:_MAX_TEXT])
     if suffix == ".safetensors":
         length = int.from_bytes(content[:_HEADER_LENGTH], "little")
-        return _ESCAPED.sub(_unescaped, content[_HEADER_LENGTH : _HEADER_LENGTH + min(length, _MOST_TEXT)])
+        return _ESCAPED.sub(_unescaped, content[_HEADER_LENGTH : _HEADER_LENGTH + min(length, _MAX_TEXT)])
     if suffix == _RECORDS_SUFFIX:
         return b""
     return b"\n".join(match[0] for match in _PRINTABLE.finditer(content))

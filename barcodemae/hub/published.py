@@ -9,7 +9,7 @@ import torch
 from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import clear_abandoned, written_whole
+from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.hub.published_layouts import BY_SHAPES, BY_WORD, PublishedModel, read_published
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import build_kmer_tokenizer
@@ -42,7 +42,7 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
         raise ConfigurationError(f"{folder}: expected a folder that does not exist yet, or an empty one")
     published = read_published(file)
     place = folder.resolve()
-    with written_whole(place.parent) as scratch:
+    with written_atomically(place.parent) as scratch:
         written = scratch / place.name
         model = _to_ours(published)
         tokenizer = build_kmer_tokenizer(published.k, published.with_n, model.config.max_position_embeddings)

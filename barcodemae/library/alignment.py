@@ -1,4 +1,4 @@
-"""A query and its nearest references, letter by letter: the identity that people know from BLAST.
+"""A query and its nearest references, base by base: the identity that people know from BLAST.
 
 The alignment is the best local one (Smith and Waterman 1981) with affine gaps (Gotoh 1982), under the scores of BLAST's
 `-task blastn`. Edit distance is no substitute: among barcodes of different species it opens gaps that the gene has not.
@@ -14,14 +14,14 @@ from barcodemae.errors import ConfigurationError
 from tokenization_barcodemae import Placement, orient
 
 MATCH, MISMATCH = 2, -3
-GAP_OPENING, GAP_LETTER = 5, 2
-"""A gap of n letters costs the opening, and n times the letter."""
+GAP_OPENING, GAP_EXTENSION = 5, 2
+"""A gap of n bases costs the opening, and n times the base."""
 
 # Two names for what is not known, so that it equals nothing. To BLAST, too, an N is a mismatch, but not to another N.
 _UNKNOWN_IN_QUERY, _UNKNOWN_IN_REFERENCE = "N", "X"
-_NO_LETTER_OF_DNA = re.compile("[^ACGT]")
+_NOT_A_BASE = re.compile("[^ACGT]")
 
-# The operations of an alignment's path, as BAM numbers them: of letters that the query has more, or less.
+# The operations of an alignment's path, as BAM numbers them: of bases that the query has more, or less.
 _INSERTION, _DELETION, _EQUAL, _DIFFERENT = 1, 2, 7, 8
 
 
@@ -30,7 +30,7 @@ class Stretch:
     """What of a sequence lies on the reference frame.
 
     Attributes:
-        text: its letters on the marker's strand.
+        text: its bases on the marker's strand.
         first: position of the first of them in the sequence as given, from 1.
         strand: +1 where that reads as given, -1 where it is the reverse complement.
     """
@@ -40,7 +40,7 @@ class Stretch:
     strand: int
 
     def position(self, place: int) -> int:
-        """Position in the sequence as given, from 1, of the letter at a place in the text, from 0."""
+        """Position in the sequence as given, from 1, of the base at a place in the text, from 0."""
         return self.first + self.strand * place
 
 
@@ -51,9 +51,9 @@ class Alignment:
     Positions count in the sequences as given, without gaps and the Ns at their ends, from 1.
 
     Attributes:
-        identity: share of the columns with two equal letters.
-        columns: of two letters, or of a letter and a gap.
-        mismatches: columns of two letters that differ, or of which one is not known.
+        identity: share of the columns with two equal bases.
+        columns: of two bases, or of a base and a gap.
+        mismatches: columns of two bases that differ, or of which one is not known.
         gap_openings: gaps, however long.
         query_start, query_end: first and last position of the query, in this order.
         reference_start, reference_end: those of the reference that stand there; where the two sequences were given on
@@ -91,7 +91,7 @@ def align(query: Stretch, reference: Stretch) -> Alignment | None:
     """The best local alignment; of equally good ones always the same.
 
     Returns:
-        None where the two have no letter in common.
+        None where the two have no base in common.
 
     Raises:
         ConfigurationError: parasail is not installed.
@@ -100,17 +100,17 @@ def align(query: Stretch, reference: Stretch) -> Alignment | None:
     if not query.text or not reference.text:
         return None
     found = parasail.sw_trace_scan_16(
-        _NO_LETTER_OF_DNA.sub(_UNKNOWN_IN_QUERY, query.text),
-        _NO_LETTER_OF_DNA.sub(_UNKNOWN_IN_REFERENCE, reference.text),
-        GAP_OPENING + GAP_LETTER,  # parasail's opening takes in the first letter
-        GAP_LETTER,
+        _NOT_A_BASE.sub(_UNKNOWN_IN_QUERY, query.text),
+        _NOT_A_BASE.sub(_UNKNOWN_IN_REFERENCE, reference.text),
+        GAP_OPENING + GAP_EXTENSION,  # parasail's opening takes in the first base
+        GAP_EXTENSION,
         scores,
     )
     if found.score == 0:
         return None
     cigar = found.cigar  # it owns the memory of its runs
     runs = [(run & 0xF, run >> 4) for run in cigar.seq.tolist()]
-    # Where it begins with the first letter of one, parasail 1.3.4 puts a gap for what stands before in the other
+    # Where it begins with the first base of one, parasail 1.3.4 puts a gap for what stands before in the other
     # (https://github.com/jeffdaily/parasail-python/issues/61), and its begins are of no use.
     if runs[0][0] in (_INSERTION, _DELETION):
         del runs[0]
@@ -135,5 +135,5 @@ def _parasail() -> tuple[Any, Any]:
         import parasail
     except ImportError as error:
         raise ConfigurationError("to align, install parasail: pip install parasail") from error
-    letters = f"ACGT{_UNKNOWN_IN_QUERY}{_UNKNOWN_IN_REFERENCE}"
-    return parasail, parasail.matrix_create(letters, MATCH, MISMATCH)
+    bases = f"ACGT{_UNKNOWN_IN_QUERY}{_UNKNOWN_IN_REFERENCE}"
+    return parasail, parasail.matrix_create(bases, MATCH, MISMATCH)

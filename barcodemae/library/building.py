@@ -1,4 +1,4 @@
-"""Reference libraries are built, added to and taken from: each time whole, or as if nothing had happened.
+"""Reference libraries are built, added to and taken from: each time whole, or as if nothing had observed.
 
 Each change is one replacement of `library.json`, with all that it brings: records together with their calibration. So
 whoever was killed says the same once more, and the library is what it would have been.
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from barcodemae.data import Report
 from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.errors import ConfigurationError, LibraryError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.embedder import Embedder
@@ -44,7 +44,7 @@ class Added:
 
     Attributes:
         num_records: added to the library.
-        off_marker: so many do not lie on the reference frame, or on less than 100 letters of it.
+        off_marker: so many do not lie on the reference frame, or on less than 100 bases of it.
         report: what was read, and what was no DNA.
         index: how the new segment is searched.
         is_calibrated: whether the library is now.
@@ -171,14 +171,14 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         gone = _without(wanted, held.take(pa.array(rows))).to_pylist()
         if len(rows):
             name = f"removed-{len(library.manifest.removed):05d}.npy"
-            with written_whole(folder) as scratch:
+            with written_atomically(folder) as scratch:
                 np.save(scratch / name, rows)
             removed = library.manifest.removed | {name: fingerprint(folder / name)}
             write_manifest(folder, replace(library.manifest, removed=removed))
         return Removed(len(rows), gone)
 
 
-def keep_calibration(library: StoredLibrary, calibration: Calibration) -> None:
+def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
     """Keep a calibration with a library, in the place of the one before.
 
     Args:
@@ -230,7 +230,7 @@ def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> 
     clear_leftovers(folder, grown)
     return Added(
         segment.num_records,
-        report.n_read - report.n_dropped - segment.num_records,
+        report.num_read - report.num_dropped - segment.num_records,
         report,
         segment.index,
         bool(grown.calibration),
@@ -257,7 +257,7 @@ def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration
         return manifest
     numbers = [int(name.removeprefix("calibration-").removesuffix(".json")) for name in manifest.calibration]
     name = f"calibration-{max(numbers, default=-1) + 1:05d}.json"
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         (scratch / name).write_text(text, encoding="utf-8")
     return replace(manifest, calibration={name: fingerprint(folder / name)})
 

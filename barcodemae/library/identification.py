@@ -1,4 +1,4 @@
-"""Queries to answers: place, embed, search, compare letters, vote, say how likely each name is right, and align."""
+"""Queries to answers: place, embed, search, compare bases, vote, say how likely each name is right, and align."""
 
 from dataclasses import fields
 from typing import Any
@@ -14,7 +14,7 @@ from barcodemae.library.alignment import Alignment, align, cut_to_frame
 from barcodemae.library.calibration.probability import NOVELTY, Calibration
 from barcodemae.library.embedder import Embedder
 from barcodemae.library.neighbours import find_neighbours
-from barcodemae.library.results.schema import ANSWERS, HIT, NOVEL, UNRELIABLE
+from barcodemae.library.results.schema import HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, Vote, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.library.search.names import NamesOfRank
@@ -74,7 +74,7 @@ class Identifier:
             records: of `data.schema.SCHEMA`, as read: what is no usable barcode is answered with the reason.
 
         Returns:
-            A table of `ANSWERS`, in the order of the records.
+            A table of `RESULTS`, in the order of the records.
         """
         read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), self._frame)
         reasons = why_unusable(records["problem"], read)
@@ -82,12 +82,12 @@ class Identifier:
         barcodes = read.take(asked)
         found = find_neighbours(self._library, self._embedder, barcodes)
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
-        answered = self._answers(found, votes, barcodes.num_letters)
+        answered = self._results(found, votes, barcodes.num_bases)
         answered |= {
             "hits": self._hits(found, barcodes),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
-            "letters": pa.array(barcodes.num_letters.astype(np.int32)),
+            "bases": pa.array(barcodes.num_bases.astype(np.int32)),
         }
         unreliable = {
             "id": records["id"].cast(pa.string()).combine_chunks(),
@@ -96,21 +96,21 @@ class Identifier:
         }
         return _merged(unreliable, answered, asked)
 
-    def _answers(self, found: Neighbours, votes: dict[str, Vote], num_letters: np.ndarray) -> dict[str, Any]:
+    def _results(self, found: Neighbours, votes: dict[str, Vote], num_bases: np.ndarray) -> dict[str, Any]:
         """Columns of the queries that were asked."""
         columns: dict[str, Any] = {}
         called = np.full(len(found.records), NOVEL, object)
         names = np.full(len(found.records), "", object)
         for rank in RANKS:
             name = self._ranks[rank].of(votes[rank].names)
-            foretold = self._calibration(rank, votes[rank], num_letters)
-            confidence = np.where(votes[rank].names >= 0, foretold, np.float32(0))
+            predicted = self._calibration(rank, votes[rank], num_bases)
+            confidence = np.where(votes[rank].names >= 0, predicted, np.float32(0))
             columns[rank] = pa.array(name, pa.string())
             columns[f"{rank}_confidence"] = pa.array(confidence.astype(np.float32))
             carried = confidence >= self._min_confidence
             called[carried], names[carried] = rank, name[carried]
         columns |= {"call": pa.array(called, pa.string()), "name": pa.array(names, pa.string())}
-        columns["novelty"] = pa.array(self._calibration(NOVELTY, votes["species"], num_letters))
+        columns["novelty"] = pa.array(self._calibration(NOVELTY, votes["species"], num_bases))
         return columns
 
     def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
@@ -151,7 +151,7 @@ def _merged(unreliable: dict[str, Any], answered: dict[str, Any], asked: np.ndar
     rows = pa.array(place, mask=place < 0)
     was_asked = pa.array(place >= 0)
     columns = []
-    for field in ANSWERS:
+    for field in RESULTS:
         value = answered[field.name].take(rows) if field.name in answered else pa.nulls(n, field.type)
         if field.name in unreliable:
             value = (
@@ -164,4 +164,4 @@ def _merged(unreliable: dict[str, Any], answered: dict[str, Any], asked: np.ndar
         elif pa.types.is_list(field.type):
             value = pc.fill_null(value, pa.scalar([], field.type))
         columns.append(value.cast(field.type))
-    return pa.table(columns, schema=ANSWERS)
+    return pa.table(columns, schema=RESULTS)

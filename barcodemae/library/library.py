@@ -14,7 +14,7 @@ from barcodemae.embedding.engines import FRAME, load_engine
 from barcodemae.library.building import append_records, build_library, remove_records
 from barcodemae.library.identification import Identifier
 from barcodemae.library.models import describe_model, open_with_model
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -118,7 +118,7 @@ class Library:
         """
         identifier = Identifier.of(self._stored, self._embedder, min_confidence, num_aligned)
         tables = [identifier(block) for block in _blocks(queries)]
-        return pa.concat_tables(tables) if tables else ANSWERS.empty_table()
+        return pa.concat_tables(tables) if tables else RESULTS.empty_table()
 
     def append(
         self,

@@ -1,4 +1,4 @@
-"""The references near a query: found by their vectors, ordered by their letters too."""
+"""The references near a query: found by their vectors, ordered by their bases too."""
 
 import numpy as np
 
@@ -25,4 +25,4 @@ def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarke
     if not np.isfinite(vectors).all():
         name = library.manifest.model["name"]
         raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
-    return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.letters, library.letters)
+    return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.bases, library.bases)

@@ -17,10 +17,10 @@ from barcodemae.data import Judge, Report, stream_records, tell
 from barcodemae.data.readers import version_of
 from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.library.embedder import Embedder
 from barcodemae.library.search.indexing import EXACT_RECORDS, build_index, describe_exact
-from barcodemae.library.search.marker import LEAST_LETTERS, OnMarker, read_on_marker
+from barcodemae.library.search.marker import MIN_BASES, OnMarker, read_on_marker
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.writing import check_place, drop_segment
@@ -112,7 +112,7 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
         tell(report)
         files = sorted(place.glob("*.arrow"))
         if not files:
-            raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {report.n_read:,} records")
+            raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {report.num_read:,} records")
     except BarcodeMAEError:
         drop_segment(place)
         (folder / BUILDING_FILE).unlink()
@@ -121,7 +121,7 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
     vectors = np.concatenate([as_matrix(part["vector"]) for part in parts])
     index = describe_exact()
     if len(vectors) > EXACT_RECORDS:
-        with written_whole(place) as scratch:
+        with written_atomically(place) as scratch:
             index = build_index(vectors, scratch / INDEX_FILE)
         files.append(place / INDEX_FILE)
     fingerprints = {file.name: fingerprint(file) for file in sorted(files)}
@@ -154,7 +154,7 @@ def _begin(place: Path, manifest: Manifest, given: Input) -> None:
         logger.info("%s: going on with a build that was interrupted", place.parent)
     else:
         drop_segment(place)
-        with written_whole(place.parent) as scratch:
+        with written_atomically(place.parent) as scratch:
             (scratch / BUILDING_FILE).write_text(told)
     place.mkdir(exist_ok=True)
 
@@ -170,7 +170,7 @@ def _write_parts(place: Path, given: Input, embedder: Embedder) -> Report:
                 records, read = _on_marker(records, embedder, given.on_error)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
-                    write_part(file, records, read.letters, vectors)
+                    write_part(file, records, read.bases, vectors)
             progress.update(len(table))
     return judge.report
 
@@ -183,6 +183,6 @@ def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa
     if on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
-        problem = f"expected a barcode of the marker, with {LEAST_LETTERS} letters or more on the reference frame"
+        problem = f"expected a barcode of the marker, with {MIN_BASES} bases or more on the reference frame"
         raise BadRecordError(file, record, problem, line)
     return records.filter(pa.array(fits)), read.take(np.flatnonzero(fits))

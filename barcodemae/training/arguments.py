@@ -156,7 +156,7 @@ class DataArguments:
         default="coi",
         metadata={"help": "Reference frame: coi, a file, or none (all records are read freely, as published)."},
     )
-    free_share: float = field(
+    unaligned_share: float = field(
         default=0.25,
         metadata={"help": "Share of the records that an epoch reads freely, from a random offset, not on the frame."},
     )
@@ -165,7 +165,7 @@ class DataArguments:
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     max_unknown_share: float = field(
         default=0.5,
-        metadata={"help": "Records with a larger share of letters other than A, C, G and T are bad."},
+        metadata={"help": "Records with a larger share of bases other than A, C, G and T are bad."},
     )
     on_error: str = field(
         default="skip",

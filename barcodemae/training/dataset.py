@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from barcodemae.data import Judge, Report, find_preset, sample_path, stream_records, tell
-from barcodemae.data.cache import kept_folder
+from barcodemae.data.cache import cached_folder
 from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
 from barcodemae.data.readers import version_of
-from barcodemae.data.sampling import free_rows_and_offsets
+from barcodemae.data.sampling import unaligned_rows_and_offsets
 from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _FORMAT = 2
 
 # Data options that what is kept does not depend on, or that are named beside them.
-_NOT_KEPT = {"data", "frame", "free_share", "cache_dir"}
+_NOT_CACHED = {"data", "frame", "unaligned_share", "cache_dir"}
 
 _TRAINING, _VALIDATION = "training", "validation"
 _REPORT_FILE, _DROPPED_FILE = "report.json", "dropped.parquet"
@@ -40,7 +40,7 @@ _REPORT_FILE, _DROPPED_FILE = "report.json", "dropped.parquet"
 _CHUNK = 1024
 
 # A row of fewer tokens would leave its whole batch next to nothing to keep.
-_FEWEST_PLACES = 8
+_MIN_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TrainingData:
         sha256: of their nucleotides.
         encoder: cuts barcodes into tokens.
         max_tokens: most tokens of a barcode that is read freely.
-        free_share: share of the records that an epoch reads freely.
+        unaligned_share: share of the records that an epoch reads freely.
         seed: of the run.
         report: what was read and dropped on the way to training and validation data.
     """
@@ -61,7 +61,7 @@ class TrainingData:
     sha256: str
     encoder: BarcodeEncoder
     max_tokens: int
-    free_share: float
+    unaligned_share: float
     seed: int
     report: Report
 
@@ -69,9 +69,9 @@ class TrainingData:
         return len(self.barcodes)
 
     @property
-    def num_places(self) -> np.ndarray:
+    def num_tokens(self) -> np.ndarray:
         """`[n]`, known tokens of each barcode."""
-        return self.barcodes.num_places
+        return self.barcodes.num_tokens
 
     def fingerprint(self) -> str:
         """Tells these records, in this order, from others."""
@@ -83,7 +83,7 @@ class TrainingData:
         A step asks for all of its records at once, and cuts them into batches afterwards: how many processes share it
         must not show in the masks.
         """
-        free, offsets = free_rows_and_offsets(self.seed, epoch, records, self.free_share, self.encoder.k)
+        free, offsets = unaligned_rows_and_offsets(self.seed, epoch, records, self.unaligned_share, self.encoder.k)
         encoding = encode_barcodes(self.encoder, self.barcodes.take(records), self.max_tokens, free, offsets)
         return {**encoding, **objective.arrays(encoding, records, epoch)}
 
@@ -120,15 +120,15 @@ def load_training_data(
     """
     key = _key(args, frame, encoder)
     folder = _folder(args, key)
-    checksums = kept_folder(folder, key, lambda scratch: _make(scratch, args, frame, encoder))
+    checksums = cached_folder(folder, key, lambda scratch: _make(scratch, args, frame, encoder))
     report = _load_report(folder)
     tell(report)
 
-    def stored(name: str, free_share: float) -> TrainingData:
-        barcodes, sha256 = StoredBarcodes(folder, name), checksums[f"{name}.letters"]
-        return TrainingData(barcodes, sha256, encoder, args.max_nucleotides // encoder.k, free_share, seed, report)
+    def stored(name: str, unaligned_share: float) -> TrainingData:
+        barcodes, sha256 = StoredBarcodes(folder, name), checksums[f"{name}.bases"]
+        return TrainingData(barcodes, sha256, encoder, args.max_nucleotides // encoder.k, unaligned_share, seed, report)
 
-    training, validation = stored(_TRAINING, args.free_share), stored(_VALIDATION, 0.0)
+    training, validation = stored(_TRAINING, args.unaligned_share), stored(_VALIDATION, 0.0)
     for name, data in ((_TRAINING, training), (_VALIDATION, validation)):
         placed = int(data.barcodes.is_placed.sum())
         logger.info("%s: %d records, %d of them placed on the reference frame", name, len(data), placed)
@@ -149,17 +149,17 @@ def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encod
         for records in stream_records(_sources(args), preset, args.on_error, args.max_length):
             kept = judge(records.filter(pc.is_in(records["split"], wanted)))
             barcodes = place_barcodes(kept["nucleotides"].to_pylist(), frame, k)
-            num_places = np.zeros(len(barcodes), np.int64)
+            num_tokens = np.zeros(len(barcodes), np.int64)
             for begin in range(0, len(barcodes), _CHUNK):
                 rows = np.arange(begin, min(begin + _CHUNK, len(barcodes)))
                 encoding = encode_barcodes(encoder, barcodes.take(rows), args.max_nucleotides // k)
-                num_places[rows] = encoding["attention_mask"].sum(1)
-            readable = num_places >= _FEWEST_PLACES
+                num_tokens[rows] = encoding["attention_mask"].sum(1)
+            readable = num_tokens >= _MIN_TOKENS
             judge.drop(kept, np.where(readable, USABLE, TOO_FEW_KMERS))
             is_validation = pc.equal(kept["split"], args.val_split).to_numpy()
             for part, is_of_part in ((training, ~is_validation), (validation, is_validation)):
                 rows = np.flatnonzero(readable & is_of_part)
-                part.write(barcodes.take(rows), num_places[rows], kept.take(pa.array(rows)))
+                part.write(barcodes.take(rows), num_tokens[rows], kept.take(pa.array(rows)))
             progress.update(len(records))
         if not training.count:
             raise ConfigurationError(
@@ -177,7 +177,7 @@ def _key(args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEnco
     return {
         "format": _FORMAT,
         "sources": [version_of(source) for source in _sources(args)],
-        "options": {name: value for name, value in asdict(args).items() if name not in _NOT_KEPT},
+        "options": {name: value for name, value in asdict(args).items() if name not in _NOT_CACHED},
         "frame": None if frame is None else frame.checksum(),
         "tokens": encoder.name,
     }
@@ -192,7 +192,7 @@ def _folder(args: DataArguments, key: dict[str, Any]) -> Path:
 
 
 def _save_report(folder: Path, report: Report) -> None:
-    (folder / _REPORT_FILE).write_text(json.dumps({"read": report.n_read, "dropped": report.counts}, indent=2) + "\n")
+    (folder / _REPORT_FILE).write_text(json.dumps({"read": report.num_read, "dropped": report.counts}, indent=2) + "\n")
     pq.write_table(report.dropped, folder / _DROPPED_FILE)
 
 

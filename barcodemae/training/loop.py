@@ -25,7 +25,7 @@ from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
 from barcodemae.training.objectives import Objective
 from barcodemae.training.schedule import build_optimizer
-from barcodemae.training.state import MetricsLog, load_state, restore, save_state, whole_state
+from barcodemae.training.state import MetricsLog, full_state, load_state, restore, save_state
 from barcodemae.training.stopping import stop_signals
 from barcodemae.training.totals import Totals, added, means
 
@@ -36,7 +36,7 @@ VALIDATION_EPOCH = -1  # its masks are the same every time
 # Records of one validation step: how many are masked in each depends on all of them, but not on the batch size.
 _VALIDATION_STEP = 128
 
-_MOST_NAMED = 20  # records in an error message
+_MAX_NAMED = 20  # records in an error message
 
 
 def train(
@@ -146,7 +146,7 @@ def train(
                 since += time.perf_counter() - began
             has_failed = skipped_in_row >= args.max_bad_steps
             if is_over or was_signalled or has_failed or step % args.save_every == 0:
-                state = whole_state(prepared, raw_optimizer) | {"schedule": schedule.state_dict(), "run": run}
+                state = full_state(prepared, raw_optimizer) | {"schedule": schedule.state_dict(), "run": run}
                 state |= {"step": step, "skipped": skipped, "skipped_in_row": skipped_in_row, "recent": recent}
                 if accelerator.is_main_process:
                     save_state(folder, state, args.save_total_limit)
@@ -166,7 +166,7 @@ def evaluate(
     """Mean loss and metrics over all records, which the processes share; each process returns the same."""
     model.eval()
     totals = Totals()
-    by_length = np.argsort(data.num_places, kind="stable")
+    by_length = np.argsort(data.num_tokens, kind="stable")
     steps = [by_length[i : i + _VALIDATION_STEP] for i in range(0, len(data), _VALIDATION_STEP)]
     for arrays in map_ahead(lambda records: data.arrays(records, VALIDATION_EPOCH, objective), steps):
         num_rows = len(arrays["input_ids"])
@@ -181,7 +181,7 @@ def _steps(
     """Step (from 1), epoch (from 0) and records of all steps that are still to be done."""
     per_epoch = steps_in_epoch(len(training), step_size)
     for epoch in range(done // per_epoch, -(-num_steps // per_epoch)):
-        for i, records in enumerate(epoch_steps(training.num_places, step_size, seed, epoch)):
+        for i, records in enumerate(epoch_steps(training.num_tokens, step_size, seed, epoch)):
             step = epoch * per_epoch + i + 1
             if done < step <= num_steps:
                 yield step, epoch, records
@@ -221,9 +221,7 @@ def _scale_gradients(model: nn.Module, factor: float) -> None:
 
 
 def _why_failed(step: int, count: int, records: list[str], folder: Path) -> str:
-    named = ", ".join(records[:_MOST_NAMED]) + (
-        f" and {len(records) - _MOST_NAMED} more" * (len(records) > _MOST_NAMED)
-    )
+    named = ", ".join(records[:_MAX_NAMED]) + (f" and {len(records) - _MAX_NAMED} more" * (len(records) > _MAX_NAMED))
     return (
         f"the loss or its gradient was not finite in {count} steps in a row, the last of them step {step}. The state "
         f"in {folder} has the last good weights. Try a lower --learning_rate, or look at this step's records: {named}"

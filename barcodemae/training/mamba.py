@@ -11,7 +11,7 @@ from transformers import Mamba2Config, Mamba2ForCausalLM
 
 from modeling_barcodemae import BarcodeMAEForPreTrainingOutput
 from modeling_barcodemae.losses_barcodemae import summed_cross_entropy
-from modeling_barcodemae.tokens_barcodemae import known_places
+from modeling_barcodemae.tokens_barcodemae import known_positions
 from tokenization_barcodemae import BarcodeEncoder
 
 _EXPANSION, _HEAD_WIDTH = 2, 64
@@ -32,7 +32,7 @@ def mamba2_config(size: dict[str, int], encoder: BarcodeEncoder) -> Mamba2Config
         expand=_EXPANSION,
         head_dim=_HEAD_WIDTH,
         num_heads=width * _EXPANSION // _HEAD_WIDTH,
-        n_groups=1,
+        num_groups=1,
         pad_token_id=encoder.pad_token_id,
         bos_token_id=None,
         eos_token_id=None,
@@ -61,7 +61,7 @@ class CausalMamba2(Mamba2ForCausalLM):
             num_items_in_batch: what to divide the summed loss by; by default the places that count.
             **kwargs: passed to `Mamba2Model`.
         """
-        known = known_places(input_ids, attention_mask, self.config.pad_token_id)
+        known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **kwargs)[0]
         followed = known[:, 1:] & known[:, :-1]
         logits = self.lm_head(hidden[:, :-1][followed].to(self.lm_head.weight.dtype))

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _DECODERS = ("decoder", "pooled_decoder")
 
 _SHORTEST_CUT = 130  # nucleotides: a mini-barcode
-_FEWEST_POSITIONS = 512  # as published
+_MIN_POSITIONS = 512  # as published
 
 _MODELS: dict[str, type[PreTrainedModel]] = {
     "mae": BarcodeMAEForPreTraining,
@@ -137,7 +137,7 @@ def build_config(
             **_size(args),
             "k": encoder.k,
             "vocab_size": encoder.vocab_size,
-            "max_position_embeddings": max(_FEWEST_POSITIONS, max_nucleotides // encoder.k),
+            "max_position_embeddings": max(_MIN_POSITIONS, max_nucleotides // encoder.k),
             "pooled_decoder_coordinates": max(max_nucleotides, frame_length),
             **_of_every_run(args),
         }

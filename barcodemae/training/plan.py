@@ -126,7 +126,7 @@ def describe_plan(
     num_steps = max(1, round(args.epochs * per_epoch))
     num_validations = -(-num_steps // args.eval_every) if len(validation) else 0
     seconds = num_steps * costs.step_seconds + num_validations * costs.validation_seconds
-    tokens = training.num_places
+    tokens = training.num_tokens
     lines = [
         yaml.safe_dump(dict(settings), sort_keys=False),
         *describe_records(training.report, len(training), len(validation)),
@@ -153,10 +153,10 @@ class _First:
     """The first records of some, as far as the loop looks at them."""
 
     def __init__(self, data: TrainingData, count: int):
-        self.arrays, self.num_places = data.arrays, data.num_places[:count]
+        self.arrays, self.num_tokens = data.arrays, data.num_tokens[:count]
 
     def __len__(self) -> int:
-        return len(self.num_places)
+        return len(self.num_tokens)
 
 
 def _first(data: TrainingData, count: int) -> TrainingData:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding import fastest_dtype
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
@@ -25,8 +25,8 @@ from barcodemae.training.objectives import Objective
 from barcodemae.training.plan import describe_plan, measure_costs
 from barcodemae.training.provenance import TRAINING_FILE, describe_training
 from barcodemae.training.run_folder import claimed, refuse_another_run
-from barcodemae.training.state import whole_weights
-from barcodemae.training.stopping import shortage_told
+from barcodemae.training.state import full_weights
+from barcodemae.training.stopping import shortage_explained
 from barcodemae.training.summary import write_summary
 from barcodemae.training.trackers import choose_tracker, start_tracker
 
@@ -92,22 +92,22 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     }
 
     is_main = accelerator.is_main_process
-    with claimed(folder, args.resume) if is_main else nullcontext(), shortage_told(folder, args.batch_size):
+    with claimed(folder, args.resume) if is_main else nullcontext(), shortage_explained(folder, args.batch_size):
         start_tracker(accelerator, tracker, folder, run.settings)
         if is_main:
-            with written_whole(folder) as scratch:
+            with written_atomically(folder) as scratch:
                 (scratch / RUN_FILE).write_text(yaml.safe_dump(run.settings, sort_keys=False))
         signal = train(accelerator, run.model, run.objective, training, validation, args, same)
         if signal is not None:
             accelerator.end_training()
             sys.exit(128 + signal)
-        weights = whole_weights(run.model)
+        weights = full_weights(run.model)
         if is_main:
             trained = type(run.model)(run.model.config)  # the processes may share the model among them
             trained.load_state_dict(weights)
             save_checkpoint(folder, trained, run.start.frame, run.start.tokenizer)
             origin = describe_training(model_args, data_args, args, training, validation, accelerator)
-            with written_whole(folder) as scratch:
+            with written_atomically(folder) as scratch:
                 (scratch / TRAINING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
         accelerator.end_training()
         if is_main:
@@ -127,7 +127,7 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
     folder = Path(args.output_dir)
     refuse_another_run(folder, args.resume)
     run = _prepare(model_args, data_args, args, tracker=None)
-    with shortage_told(folder, args.batch_size):
+    with shortage_explained(folder, args.batch_size):
         costs = measure_costs(run.accelerator, run.model, run.objective, run.training, run.validation, args)
     if costs is None:
         return None

@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from barcodemae.errors import CheckpointError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.provenance import sha256
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _DIGITS = 16  # of the SHA-256 that stand in a file's name
 
 
-def whole_weights(model: nn.Module) -> dict[str, Any]:
+def full_weights(model: nn.Module) -> dict[str, Any]:
     """All weights on the host, however the processes share the model.
 
     All processes must call it together; all but the main one may get nothing.
@@ -37,19 +37,19 @@ def whole_weights(model: nn.Module) -> dict[str, Any]:
     return get_model_state_dict(model, options=_WHOLE)
 
 
-def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def full_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Weights and optimizer on the host, by name: any number of processes can go on with them.
 
     All processes must call it together; all but the main one may get nothing.
     """
     return {
-        "model": whole_weights(model),
+        "model": full_weights(model),
         "optimizer": get_optimizer_state_dict(model, optimizer, options=_WHOLE),
     }
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Put back what `whole_state` gave."""
+    """Put back what `full_state` gave."""
     set_state_dict(
         model,
         optimizer,
@@ -70,7 +70,7 @@ def save_state(folder: Path, state: dict[str, Any], limit: int) -> None:
         limit: how many states stay.
     """
     stem = f"step-{state['step']:08d}"
-    with written_whole(folder / STATE_FOLDER) as scratch:
+    with written_atomically(folder / STATE_FOLDER) as scratch:
         unnamed = scratch / "state.pt"
         with unnamed.open("wb") as content:  # torch.save itself would hide why a file can't be written
             torch.save(state, content)
@@ -151,7 +151,7 @@ class MetricsLog:
             lines = self._path.read_text().splitlines(keepends=True) if done and self._path.exists() else []
             # Where writing was cut short, the last line is no line. It is of a step that was not saved.
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= done]
-            with written_whole(folder) as scratch:
+            with written_atomically(folder) as scratch:
                 (scratch / METRICS_FILE).write_text("".join(kept))
 
     def write(self, step: int, **values: float) -> None:

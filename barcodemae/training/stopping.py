@@ -31,7 +31,7 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def shortage_told(folder: Path, batch_size: int) -> Iterator[None]:
+def shortage_explained(folder: Path, batch_size: int) -> Iterator[None]:
     """Turn a lack of memory or disk space into one clear message.
 
     Args:

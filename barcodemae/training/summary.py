@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from barcodemae.data import Report
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE, STATE_FOLDER, barcodes_and_seconds, read_metrics
 
@@ -41,7 +41,7 @@ def write_summary(folder: Path, report: Report, num_training: int, num_validatio
         The text of `summary.md`.
     """
     lines = read_metrics(folder)
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         _draw_curve(lines, scratch / CURVE_FILE)
     text = "\n".join(
         [
@@ -56,7 +56,7 @@ def write_summary(folder: Path, report: Report, num_training: int, num_validatio
             "",
         ]
     )
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         (scratch / SUMMARY_FILE).write_text(text)
     return text
 

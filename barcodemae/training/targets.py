@@ -14,7 +14,7 @@ from barcodemae.data.randomness import Stream, uniform
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.kinship import Kind
-from barcodemae.training.tuning.features import Reading, fit_letter_map, map_letters
+from barcodemae.training.tuning.features import Reading, fit_base_map, map_bases
 from barcodemae.training.tuning.head import HeadSettings
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from tokenization_barcodemae import Placement, lay_out
@@ -107,10 +107,10 @@ def clusters_by_bases(barcodes: StoredBarcodes, coordinates: int) -> tuple[np.nd
     logger.info("finding relatives among %d barcodes: some minutes", len(rows))
     reading = Reading(
         bases_of(barcodes, rows, coordinates),
-        np.maximum(barcodes.num_places[rows], 1),
+        np.maximum(barcodes.num_tokens[rows], 1),
         np.zeros((len(rows), 0), np.float32),
     )
-    vectors = map_letters(reading, fit_letter_map(reading, min(settings.letter_features, len(rows) - 1)))
+    vectors = map_bases(reading, fit_base_map(reading, min(settings.base_features, len(rows) - 1)))
     of_placed = cluster_by_cosine(vectors, settings.cluster_cosine)
     pairs = nearest_clusters(group_means(vectors, of_placed), settings.num_relatives, settings.relative_cosine)
     clusters = np.full(len(barcodes), -1)

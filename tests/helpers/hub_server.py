@@ -492,7 +492,7 @@ class HubServer:
         parent = found.at(revision)
         header, *changes = [json.loads(line) for line in call.body.splitlines()]
         if not parent.oid.startswith(header["value"].get("parentCommit", "")):
-            raise Refused(412, "A commit has happened since. Please refresh and try again.")
+            raise Refused(412, "A commit has observed since. Please refresh and try again.")
         files = dict(parent.files)
         for change in changes:
             self._apply(files, change["key"], change["value"])

@@ -25,12 +25,12 @@ import numpy as np
 import sklearn.isotonic
 import sklearn.linear_model  # noqa: F401 (imported once, before the children are made)
 from killed_children import Watch, append_to, finish, kill_at, start
-from reference_records import MODEL, LettersEmbedder
+from reference_records import MODEL, OneHotEmbedder
 
 from barcodemae.data import read_records, text
 from barcodemae.errors import LibraryError
 from barcodemae.library import segments
-from barcodemae.library.building import append_records, build_library, keep_calibration, remove_records
+from barcodemae.library.building import append_records, build_library, remove_records, save_calibration
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.search import indexing
 from barcodemae.library.store.stored import StoredLibrary
@@ -54,7 +54,7 @@ class Steps:
             part.write_text("".join(some))
         records = read_records(source)
         self.ids = records["id"].to_pylist()
-        self.embedder = LettersEmbedder()
+        self.embedder = OneHotEmbedder()
         self.queries = self.embedder.encode(records["nucleotides"].to_pylist())
         self.names = ("build", "append", "remove", "calibrate")
 
@@ -68,7 +68,7 @@ class Steps:
             remove_records(library, self.ids[3:6])
         else:
             opened = StoredLibrary.open(library)
-            keep_calibration(opened, calibrate_by_own(opened, self.embedder))
+            save_calibration(opened, calibrate_by_own(opened, self.embedder))
 
     def answers(self, folder: Path) -> str:
         """All that a library answers: its records, their hits, its calibration."""

@@ -3,13 +3,13 @@
 import numpy as np
 
 from barcodemae.library.building import build_library
-from tokenization_barcodemae import ReferenceFrame, letters_on_frame
+from tokenization_barcodemae import ReferenceFrame, bases_on_frame
 
-MODEL = {"name": "letters", "weights_sha256": "0" * 64, "engine": "letters"}
+MODEL = {"name": "bases", "weights_sha256": "0" * 64, "engine": "bases"}
 
 
-class LettersEmbedder:
-    """Letters on the reference frame by a fixed random projection: near barcodes have near vectors."""
+class OneHotEmbedder:
+    """Bases on the reference frame by a fixed random projection: near barcodes have near vectors."""
 
     def __init__(self, dimension=32):
         self.frame = ReferenceFrame.coi()
@@ -19,9 +19,9 @@ class LettersEmbedder:
 
     def encode(self, sequences, *, normalize_embeddings=False, on_error="raise", placement=None):
         self.num_encoded += len(sequences)
-        letters = letters_on_frame(list(sequences), self.frame)
-        one_hot = (letters[..., None] == np.arange(4)) - 0.25 * (letters >= 0)[..., None]
-        vectors = one_hot.reshape(len(letters), self._projection.shape[0]).astype(np.float32) @ self._projection
+        bases = bases_on_frame(list(sequences), self.frame)
+        one_hot = (bases[..., None] == np.arange(4)) - 0.25 * (bases >= 0)[..., None]
+        vectors = one_hot.reshape(len(bases), self._projection.shape[0]).astype(np.float32) @ self._projection
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -39,5 +39,5 @@ def write_fasta(records, file):
 def library_of(records, folder, embedder=None):
     """A library of an Arrow table's barcodes in `folder / "library"`."""
     source = write_fasta(records, folder / "library.fasta")
-    build_library(folder / "library", [source], embedder or LettersEmbedder(), MODEL, on_error="skip")
+    build_library(folder / "library", [source], embedder or OneHotEmbedder(), MODEL, on_error="skip")
     return folder / "library"

@@ -19,7 +19,7 @@ from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.state import whole_weights
+from barcodemae.training.state import full_weights
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
@@ -54,7 +54,7 @@ def main() -> None:
     records = load_training_data(sources, ReferenceFrame.coi(), KmerEncoder(4), seed=0)
     args = LoopArguments(output_dir=str(folder), log_every=1, **options)
     train(accelerator, model, MaskedReconstruction(0, 0.5), *records, args, {"name": "sharded"})
-    weights = whole_weights(model)
+    weights = full_weights(model)
     if accelerator.is_main_process:
         torch.save(weights, folder / "weights.pt")
     accelerator.end_training()

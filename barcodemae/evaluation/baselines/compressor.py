@@ -44,7 +44,7 @@ class CompressionDistance:
         Args:
             references: barcodes, in any case, with or without gaps.
             queries: the same.
-            n_neighbours: how many, at most the number of references.
+            num_neighbours: how many, at most the number of references.
 
         Raises:
             ConfigurationError: there are fewer references than neighbours, or more pairs than `max_pairs`.

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from barcodemae.errors import ConfigurationError
-from tokenization_barcodemae.dna_tokenizer import REMOVED_LETTERS
+from tokenization_barcodemae.dna_tokenizer import REMOVED_CHARACTERS
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class EncoderTokens:
         self.counts.unknown += num_unknown
 
 
-_TO_DNA = {ord(base): None for base in REMOVED_LETTERS} | {ord("U"): "T", ord("u"): "T"}
+_TO_DNA = {ord(base): None for base in REMOVED_CHARACTERS} | {ord("U"): "T", ord("u"): "T"}
 
 
 def _kmers(dna: str, k: int, stride: int) -> str:

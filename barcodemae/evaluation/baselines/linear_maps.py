@@ -9,7 +9,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from barcodemae.embedding.singular import fit_one_hot_map, map_one_hot, singular_vectors
 from barcodemae.errors import ConfigurationError
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, letters_on_frame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame, bases_on_frame
 
 _BLOCK_ROWS = 4096
 
@@ -131,11 +131,11 @@ class FrameSVD:
         self._num_dimensions = num_dimensions
 
     def fit(self, sequences: list[str], genera: np.ndarray) -> None:
-        self._map = fit_one_hot_map(letters_on_frame(sequences, self._frame), self._num_dimensions)
+        self._map = fit_one_hot_map(bases_on_frame(sequences, self._frame), self._num_dimensions)
 
     def embed(self, sequences: list[str]) -> np.ndarray:
         """Coordinates on the singular vectors, float32 `[n, num_dimensions]`, largest first."""
-        return map_one_hot(letters_on_frame(sequences, self._frame), self._map)
+        return map_one_hot(bases_on_frame(sequences, self._frame), self._map)
 
 
 class FrameLDA(FrameSVD):

@@ -80,7 +80,7 @@ class BinTask(NamedTuple):
         points: `[n, dimensions]`, those of the rows that are used.
         bins: `[n]`, their BINs.
         num_species: species among them, unknown ones left out.
-        counts: `n_rows, n_rows_used, n_bins`, for the results.
+        counts: `num_rows, n_rows_used, n_bins`, for the results.
     """
 
     points: np.ndarray
@@ -120,7 +120,7 @@ def clustering_scores(embeddings: np.ndarray, records: pa.Table, seed: int = 0) 
         seed: random seed of that draw.
 
     Returns:
-        `n_rows`, the rows with a BIN, and `n_rows_used` of these; among the latter `n_bins`, `n_clusters` and
+        `num_rows`, the rows with a BIN, and `n_rows_used` of these; among the latter `n_bins`, `num_clusters` and
         `bin_ami`, which is None where there are fewer than two BINs.
 
     Raises:
@@ -149,8 +149,8 @@ def clustering_grid_scores(embeddings: np.ndarray, records: pa.Table, seed: int 
         seed: random seed of the draw, of PCA and of k-means.
 
     Returns:
-        `n_rows`, the rows with a BIN, and `n_rows_used` of these; among the latter `n_bins` and `n_species`;
-        `choices`, a list with `reduction, method, n_clusters, n_unclustered, bin_ami, silhouette` each (the last is
+        `num_rows`, the rows with a BIN, and `n_rows_used` of these; among the latter `n_bins` and `n_species`;
+        `choices`, a list with `reduction, method, num_clusters, n_unclustered, bin_ami, silhouette` each (the last is
         None where all is one cluster or each row its own); and `chosen_by_silhouette`, the choice with the largest
         one. With fewer than two BINs or five rows there are no choices, and None is chosen.
 

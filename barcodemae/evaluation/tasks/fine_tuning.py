@@ -50,7 +50,7 @@ def fine_tune(checkpoint: str, source: str, folder: Path, seed: int = 0, epochs:
     if (folder / TRAINING_FILE).exists():  # it is written when the checkpoint is whole
         return folder
     model = ModelArguments(objective="classification", init_from=checkpoint, ranks=list(FINE_TUNED_RANKS), dropout=0.1)
-    data = DataArguments(data=[source], train_splits=["train"], free_share=0.1)
+    data = DataArguments(data=[source], train_splits=["train"], unaligned_share=0.1)
     is_started = (folder / METRICS_FILE).exists()
     return pretrain(
         model, data, replace(_TRAINING, output_dir=str(folder), seed=seed, epochs=epochs, resume=is_started)

@@ -66,7 +66,7 @@ def knn_scores(
         seed: random seed of the bootstrap.
 
     Returns:
-        `n_references`, `n_queries`, `n_neighbours`; `n_without_hit`, the queries for which nothing was found;
+        `n_references`, `n_queries`, `num_neighbours`; `n_without_hit`, the queries for which nothing was found;
         `n_answerable` at the first rank; `n_answerable_by_rank` and `n_taxa_by_rank` (among the references) at every
         rank; and for each rank with an accuracy what `scores.accuracy_scores` gives.
 

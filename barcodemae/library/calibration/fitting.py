@@ -1,16 +1,16 @@
-"""Learn from named queries how far a name can be trusted, and foretell those of other species to judge it by."""
+"""Learn from named queries how far a name can be trusted, and predict those of other species to judge it by."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.calibration.named_queries import NamedQueries, ask_own
+from barcodemae.library.calibration.named_queries import NamedQueries, search_own
 from barcodemae.library.calibration.probability import (
-    FORETOLD,
     LENGTHS,
     NEVER,
     OWN,
+    PREDICTED,
     Calibration,
     Probability,
     fit_probability,
@@ -20,33 +20,33 @@ from barcodemae.library.embedder import Embedder
 from barcodemae.library.store.stored import StoredLibrary
 
 CUT_LENGTHS = LENGTHS[:-1]
-"""To which barcodes are cut, so that mini-barcodes are foretold too."""
+"""To which barcodes are cut, so that mini-barcodes are predicted too."""
 
-FEWEST_QUERIES = 50
+MIN_QUERIES = 50
 
 _NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Predictions:
     """Probabilities of queries, and what came.
 
     Attributes:
         probabilities: `[n]`.
-        happened: bool `[n]`.
+        observed: bool `[n]`.
         is_new: bool `[n]`, the library does not hold the species.
         weights: `[n]`, how much each counts, as in `NamedQueries`.
-        length: `[n]`, place in `LENGTHS` of the one nearest to the query's letters.
+        length: `[n]`, place in `LENGTHS` of the one nearest to the query's bases.
     """
 
     probabilities: np.ndarray
-    happened: np.ndarray
+    observed: np.ndarray
     is_new: np.ndarray
     weights: np.ndarray
     length: np.ndarray
 
-    def take(self, rows: np.ndarray) -> "Foretold":
-        return Foretold(*(values[rows] for values in vars(self).values()))
+    def take(self, rows: np.ndarray) -> "Predictions":
+        return Predictions(*(values[rows] for values in vars(self).values()))
 
 
 def calibrate(queries: NamedQueries, by: str) -> Calibration:
@@ -61,10 +61,10 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
         ConfigurationError: there are too few queries.
     """
     everyone = np.ones(len(queries.species), bool)
-    num_queries = np.bincount(nearest_length(queries.num_letters)).max()  # each is asked whole, and cut
-    if num_queries < FEWEST_QUERIES:
-        raise ConfigurationError(f"expected {FEWEST_QUERIES} named queries or more to calibrate, got {num_queries}")
-    return Calibration({what: _fit(queries, what, everyone) for what in FORETOLD}, by)
+    num_queries = np.bincount(nearest_length(queries.num_bases)).max()  # each is asked whole, and cut
+    if num_queries < MIN_QUERIES:
+        raise ConfigurationError(f"expected {MIN_QUERIES} named queries or more to calibrate, got {num_queries}")
+    return Calibration({what: _fit(queries, what, everyone) for what in PREDICTED}, by)
 
 
 def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
@@ -77,11 +77,11 @@ def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
     Raises:
         ConfigurationError: fewer than fifty records have a species.
     """
-    return calibrate(ask_own(library, embedder, CUT_LENGTHS), OWN)
+    return calibrate(search_own(library, embedder, CUT_LENGTHS), OWN)
 
 
-def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]:
-    """What is foretold of each species by what the others taught, in five folds.
+def predict_others(queries: NamedQueries, seed: int = 0) -> dict[str, Predictions]:
+    """What is predicted of each species by what the others taught, in five folds.
 
     Args:
         queries: fifty or more.
@@ -92,27 +92,27 @@ def foretell_others(queries: NamedQueries, seed: int = 0) -> dict[str, Foretold]
     """
     _, number = np.unique(queries.species, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
-    probabilities = {what: np.empty(len(fold), np.float32) for what in FORETOLD if queries.counts(what).any()}
+    probabilities = {what: np.empty(len(fold), np.float32) for what in PREDICTED if queries.counts(what).any()}
     for here in range(_NUM_FOLDS):
         rows = np.flatnonzero(fold == here)
         for what, told in probabilities.items():
             learnt = Calibration({what: _fit(queries, what, fold != here)}, OWN)
-            told[rows] = learnt(what, queries.vote(what).take(rows), queries.num_letters[rows])
-    return {what: _foretold(queries, what, told) for what, told in probabilities.items()}
+            told[rows] = learnt(what, queries.vote(what).take(rows), queries.num_bases[rows])
+    return {what: _predictions(queries, what, told) for what, told in probabilities.items()}
 
 
-def foretell(queries: NamedQueries, calibration: Calibration) -> dict[str, Foretold]:
-    """What a calibration says of queries that it was not learnt from; as `foretell_others`."""
+def predict(queries: NamedQueries, calibration: Calibration) -> dict[str, Predictions]:
+    """What a calibration says of queries that it was not learnt from; as `predict_others`."""
     return {
-        what: _foretold(queries, what, calibration(what, queries.vote(what), queries.num_letters))
-        for what in FORETOLD
+        what: _predictions(queries, what, calibration(what, queries.vote(what), queries.num_bases))
+        for what in PREDICTED
         if queries.counts(what).any()
     }
 
 
-def _foretold(queries: NamedQueries, what: str, probabilities: np.ndarray) -> Foretold:
-    everyone = Foretold(
-        probabilities, queries.happened(what), queries.is_new, queries.weights, nearest_length(queries.num_letters)
+def _predictions(queries: NamedQueries, what: str, probabilities: np.ndarray) -> Predictions:
+    everyone = Predictions(
+        probabilities, queries.observed(what), queries.is_new, queries.weights, nearest_length(queries.num_bases)
     )
     return everyone.take(queries.counts(what))
 
@@ -120,13 +120,13 @@ def _foretold(queries: NamedQueries, what: str, probabilities: np.ndarray) -> Fo
 def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> tuple[Probability, ...]:
     """A probability for each of `LENGTHS`, from some of the queries."""
     usable = queries.counts(what) & of
-    nearest = nearest_length(queries.num_letters)
+    nearest = nearest_length(queries.num_bases)
     counts = np.bincount(nearest[usable], minlength=len(LENGTHS))
     fitted = {}
-    for place in np.flatnonzero(counts >= FEWEST_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
+    for place in np.flatnonzero(counts >= MIN_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
         rows = np.flatnonzero(usable & (nearest == place))
         fitted[int(place)] = fit_probability(
-            queries.vote(what).take(rows), queries.happened(what)[rows], queries.weights[rows]
+            queries.vote(what).take(rows), queries.observed(what)[rows], queries.weights[rows]
         )
     if not fitted:
         return (NEVER,) * len(LENGTHS)

@@ -20,14 +20,14 @@ from barcodemae.library.store.stored import StoredLibrary
 
 # A species of a thousand barcodes is still one species: its barcodes are right together and wrong together. Of 1 to
 # 1,000, ten gave the smallest errors for the other half of the species of `val_unseen`.
-MOST_OF_SPECIES = 10
+MAX_PER_SPECIES = 10
 
 # Of new species, those of a genus that the library does not hold: 3 to 5 % of the barcodes of unseen species here. A
 # library's own species, held out one by one, would say that it is a third: most genera have one species in a library.
 ABSENT_GENERA = 0.05
 
-_MOST_OWN = 5000
-_MOST_CUT = 1500
+_MAX_OWN = 5000
+_MAX_CUT = 1500
 _BLOCK_ROWS = 512
 _BLOCK_RECORDS = 50_000
 
@@ -41,7 +41,7 @@ class NamedQueries:
         right: rank -> bool `[n]`, whether the vote's name is the known one.
         named: rank -> bool `[n]`, whether it is known at all.
         species: `[n]`, the known ones.
-        num_letters: `[n]`, on the frame: queries are asked whole, and cut to shorter `LENGTHS`.
+        num_bases: `[n]`, on the frame: queries are asked whole, and cut to shorter `LENGTHS`.
         is_new: bool `[n]`, the library does not hold the species.
         weights: float64 `[n]`, how much each counts; queries of held and of new species count alike in sum.
     """
@@ -50,7 +50,7 @@ class NamedQueries:
     right: Mapping[str, np.ndarray]
     named: Mapping[str, np.ndarray]
     species: np.ndarray
-    num_letters: np.ndarray
+    num_bases: np.ndarray
     is_new: np.ndarray
     weights: np.ndarray
 
@@ -58,7 +58,7 @@ class NamedQueries:
         """The evidence on a rank's name, or on `NOVELTY`."""
         return self.votes["species" if what == NOVELTY else what]
 
-    def happened(self, what: str) -> np.ndarray:
+    def observed(self, what: str) -> np.ndarray:
         """Whether the rank's name was right, or the species new, bool `[n]`."""
         return self.is_new if what == NOVELTY else self.right[what]
 
@@ -67,7 +67,7 @@ class NamedQueries:
         return self.named["species" if what == NOVELTY else what]
 
 
-def ask_named(
+def search_named(
     library: StoredLibrary, embedder: Embedder, records: pa.Table, lengths: Sequence[int] = (), seed: int = 0
 ) -> NamedQueries:
     """Ask a library for names that are known. Queries without a species, or off the marker, do not count.
@@ -76,7 +76,7 @@ def ask_named(
         library: does not hold the queries themselves.
         embedder: the one that it was made with.
         records: columns `nucleotides` and the ranks.
-        lengths: longer barcodes are asked once more, cut to so many letters.
+        lengths: longer barcodes are asked once more, cut to so many bases.
         seed: of the places where they are cut.
 
     Raises:
@@ -92,16 +92,16 @@ def ask_named(
     names = {rank: NamesOfRank(columns[rank]) for rank in RANKS}
     held = set(columns["species"].take(pa.array(library.live)).to_pylist())
     is_new = np.array([one not in held for one in known["species"][rows]])
-    return _judged(found, names, {rank: known[rank][rows] for rank in RANKS}, read.num_letters, is_new)
+    return _judged(found, names, {rank: known[rank][rows] for rank in RANKS}, read.num_bases, is_new)
 
 
-def ask_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0) -> NamedQueries:
+def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0) -> NamedQueries:
     """Ask a library for the names of its own records: once without the record itself, and once without its species.
 
     Args:
         library: has records with species.
         embedder: the one that it was made with.
-        lengths: some of the longer ones are asked once more, cut to so many letters.
+        lengths: some of the longer ones are asked once more, cut to so many bases.
         seed: of the draw, where there are more than 5,000 (1,500 to be cut), or more than ten of a species.
 
     Raises:
@@ -116,7 +116,7 @@ def ask_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] =
     rng = np.random.default_rng(seed)
     drawn = _draw(with_species, species, rng)
     places = np.arange(len(drawn))
-    to_cut = rng.permutation(places)[:_MOST_CUT]
+    to_cut = rng.permutation(places)[:_MAX_CUT]
     place, read = _read(library.nucleotides(drawn), places, to_cut, embedder, lengths, rng)
     asked = drawn[place]
     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
@@ -127,14 +127,14 @@ def ask_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] =
     )
     both = np.concatenate([held, np.arange(len(asked))])
     joined = Hits(np.concatenate([one.rows for one in hits]), np.concatenate([one.similarities for one in hits]))
-    found = choose_voters(joined, read.letters[both], library.letters)
+    found = choose_voters(joined, read.bases[both], library.bases)
     asked, is_new = asked[both], np.arange(len(both)) >= len(held)
     known = {rank: of_rank.of(of_rank.numbers[asked]) for rank, of_rank in names.items()}
     pairs = np.unique(np.stack([genera[with_species], species[with_species]]), axis=1)
     # The last number is that of records without a genus, whose number is -1; there may be no others.
     num_species_of_genus = np.bincount(pairs[0][pairs[0] >= 0], minlength=genera.max() + 2)
     is_absent = is_new & (genera[asked] >= 0) & (num_species_of_genus[genera[asked]] == 1)
-    return _judged(found, names, known, read.num_letters[both], is_new, is_absent)
+    return _judged(found, names, known, read.num_bases[both], is_new, is_absent)
 
 
 def _read(
@@ -152,7 +152,7 @@ def _read(
         rows: those to read whole.
         to_cut: those to cut.
         embedder: has the frame.
-        lengths: letters that are left.
+        lengths: bases that are left.
         rng: draws the places.
 
     Returns:
@@ -174,7 +174,7 @@ def _judged(
     found: Neighbours,
     names: Mapping[str, NamesOfRank],
     known: Mapping[str, np.ndarray],
-    num_letters: np.ndarray,
+    num_bases: np.ndarray,
     is_new: np.ndarray,
     is_absent: np.ndarray | None = None,
 ) -> NamedQueries:
@@ -182,11 +182,11 @@ def _judged(
     named = {rank: known[rank] != "" for rank in RANKS}
     right = {rank: (names[rank].of(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
     weights = np.ones(len(is_new))
-    nearest = nearest_length(num_letters)
+    nearest = nearest_length(num_bases)
     for rows in (np.flatnonzero(nearest == place) for place in np.unique(nearest)):
         absent = None if is_absent is None else is_absent[rows]
         weights[rows] = _weights(known["species"][rows], is_new[rows], absent)
-    return NamedQueries(votes, right, named, known["species"], num_letters, is_new, weights)
+    return NamedQueries(votes, right, named, known["species"], num_bases, is_new, weights)
 
 
 def _weights(species: np.ndarray, is_new: np.ndarray, is_absent: np.ndarray | None) -> np.ndarray:
@@ -200,7 +200,7 @@ def _weights(species: np.ndarray, is_new: np.ndarray, is_absent: np.ndarray | No
     weights = np.ones(len(species))
     for kind in (is_new, ~is_new):
         _, place, counts = np.unique(species[kind], return_inverse=True, return_counts=True)
-        weights[kind] = np.minimum(MOST_OF_SPECIES / counts, 1)[place]
+        weights[kind] = np.minimum(MAX_PER_SPECIES / counts, 1)[place]
     if is_absent is not None and is_absent.any() and (is_new & ~is_absent).any():
         weights[is_absent] *= ABSENT_GENERA / weights[is_absent].sum()
         weights[is_new & ~is_absent] *= (1 - ABSENT_GENERA) / weights[is_new & ~is_absent].sum()
@@ -217,8 +217,8 @@ def _draw(records: np.ndarray, species: np.ndarray, rng: np.random.Generator) ->
     of = species[mixed][by_species]
     begins = np.r_[0, np.flatnonzero(np.diff(of)) + 1]
     place_in_species = np.arange(len(of)) - np.repeat(begins, np.diff(np.r_[begins, len(of)]))
-    few = mixed[by_species[place_in_species < MOST_OF_SPECIES]]
-    return np.sort(rng.permutation(few)[:_MOST_OWN])
+    few = mixed[by_species[place_in_species < MAX_PER_SPECIES]]
+    return np.sort(rng.permutation(few)[:_MAX_OWN])
 
 
 def _nearest_but(

@@ -17,16 +17,16 @@ from barcodemae.library.search.evidence import Vote
 OWN, QUERIES = "the library's own records", "named queries"
 
 NOVELTY = "novelty"
-"""Beside the ranks, what can be foretold of a query: that the library does not hold its species."""
+"""Beside the ranks, what can be predicted of a query: that the library does not hold its species."""
 
-FORETOLD = (*RANKS, NOVELTY)
+PREDICTED = (*RANKS, NOVELTY)
 
 LENGTHS = (130, 200, 300, 600)
-"""Letters that a barcode has on the frame, for which probabilities are learnt apart: mini-barcodes, and whole ones."""
+"""Bases that a barcode has on the frame, for which probabilities are learnt apart: mini-barcodes, and whole ones."""
 
-# The smallest difference that counts: a vector's rounding, and half a letter of a short barcode.
-_LEAST_COSINE_GAP, _LEAST_LETTER_GAP = 0.01, 0.005
-_LEAST_SPREAD = 1e-9
+# The smallest difference that counts: a vector's rounding, and half a base of a short barcode.
+_MIN_COSINE_GAP, _MIN_IDENTITY_GAP = 0.01, 0.005
+_MIN_SPREAD = 1e-9
 
 # Isotonic regression gives large groups the same probability; a little of the logistic one keeps the order within. On
 # halves of the species of `val_unseen` this costs nothing in calibration, and 3 points more of them can be named.
@@ -37,7 +37,7 @@ _NUM_FEATURES = 5
 
 @dataclass(frozen=True)
 class Probability:
-    """How likely it is that an event happened, given the evidence.
+    """How likely it is that an event observed, given the evidence.
 
     Attributes:
         weights: `[5]`, of the four numbers of a vote, and a constant.
@@ -82,16 +82,16 @@ class Calibration:
     probabilities: Mapping[str, tuple[Probability, ...]]
     by: str
 
-    def __call__(self, what: str, vote: Vote, num_letters: np.ndarray) -> np.ndarray:
+    def __call__(self, what: str, vote: Vote, num_bases: np.ndarray) -> np.ndarray:
         """Probabilities, float32 `[n]`.
 
         Args:
             what: a rank, or `NOVELTY`.
             vote: on that rank, or on species; of `n` queries.
-            num_letters: `[n]`, of the queries on the frame.
+            num_bases: `[n]`, of the queries on the frame.
         """
-        found = np.empty(len(num_letters), np.float32)
-        nearest = nearest_length(num_letters)
+        found = np.empty(len(num_bases), np.float32)
+        nearest = nearest_length(num_bases)
         for place, probability in enumerate(self.probabilities[what]):
             rows = np.flatnonzero(nearest == place)
             found[rows] = probability(vote.take(rows))
@@ -108,28 +108,28 @@ class Calibration:
         if told["lengths"] != list(LENGTHS):
             raise ValueError(f"expected the lengths {list(LENGTHS)}, got {told['lengths']!r}")
         found = {}
-        for what in FORETOLD:
+        for what in PREDICTED:
             found[what] = tuple(Probability.from_json(one) for one in told["probabilities"][what])
             if len(found[what]) != len(LENGTHS):
                 raise ValueError(f"expected {len(LENGTHS)} probabilities of {what}, got {len(found[what])}")
         return cls(found, told["by"])
 
 
-def nearest_length(num_letters: np.ndarray) -> np.ndarray:
+def nearest_length(num_bases: np.ndarray) -> np.ndarray:
     """Place in `LENGTHS` of the one nearest by ratio, `[n]`."""
-    return np.abs(np.log(np.maximum(num_letters, 1))[:, None] - np.log(LENGTHS)).argmin(axis=1)
+    return np.abs(np.log(np.maximum(num_bases, 1))[:, None] - np.log(LENGTHS)).argmin(axis=1)
 
 
 NEVER = Probability(np.array([0, 0, 0, 0, -_SURE]), np.array([[0.0, 0.0]]))
 """Of what no query has shown to happen."""
 
 
-def fit_probability(vote: Vote, happened: np.ndarray, weights: np.ndarray) -> Probability:
+def fit_probability(vote: Vote, observed: np.ndarray, weights: np.ndarray) -> Probability:
     """Learn a probability.
 
     Args:
         vote: of `n` queries.
-        happened: bool `[n]`, such as: the name was right.
+        observed: bool `[n]`, such as: the name was right.
         weights: `[n]`, how much each query counts.
 
     Raises:
@@ -140,28 +140,28 @@ def fit_probability(vote: Vote, happened: np.ndarray, weights: np.ndarray) -> Pr
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[identify]'") from error
-    if not happened.any():
+    if not observed.any():
         return NEVER
-    if happened.all():
+    if observed.all():
         return Probability(np.array([0, 0, 0, 0, _SURE]), np.array([[0.0, 1.0]]))
     features = _features(vote)
     evidence = features[:, :-1]
     mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
-    scale = np.where(scale > _LEAST_SPREAD, scale, np.inf)  # what does not vary says nothing
-    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, happened, weights)
+    scale = np.where(scale > _MIN_SPREAD, scale, np.inf)  # what does not vary says nothing
+    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, observed, weights)
     slopes = model.coef_[0] / scale
     linear = np.append(slopes, model.intercept_[0] - slopes @ mean)
-    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ linear, happened, weights)
+    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ linear, observed, weights)
     knots = np.stack([isotonic.X_thresholds_, isotonic.y_thresholds_], axis=1)
     return Probability(linear, knots)
 
 
 def _features(vote: Vote) -> np.ndarray:
-    """Differences count by their logarithm: one letter more says much where there is none, and little after thirty."""
+    """Differences count by their logarithm: one base more says much where there is none, and little after thirty."""
     return np.stack(
         [
-            -np.log(1 + _LEAST_COSINE_GAP - np.minimum(vote.similarities, 1)),
-            -np.log(1 + _LEAST_LETTER_GAP - vote.identities),
+            -np.log(1 + _MIN_COSINE_GAP - np.minimum(vote.similarities, 1)),
+            -np.log(1 + _MIN_IDENTITY_GAP - vote.identities),
             vote.shares,
             vote.margins,
             np.ones(len(vote.shares)),

@@ -1,20 +1,20 @@
-"""The plot of a calibration: how often came what was foretold."""
+"""The plot of a calibration: how often came what was predicted."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from barcodemae.library.calibration.fitting import Foretold
+from barcodemae.library.calibration.fitting import Predictions
 from barcodemae.library.calibration.reliability import expected_calibration_error, in_bins
 from barcodemae.plotting import BLUE, GREY, ORANGE, PlainFigure
 
 
-def draw_reliability(found: Mapping[str, Foretold]) -> Figure:
-    """A panel for each rank, and for novelty: how often came what was foretold, for known and new species apart.
+def draw_reliability(found: Mapping[str, Predictions]) -> Figure:
+    """A panel for each rank, and for novelty: how often came what was predicted, for known and new species apart.
 
     Args:
-        found: as `foretell_others` gives it.
+        found: as `predict_others` gives it.
     """
     num_columns = 4
     num_rows = -(-len(found) // num_columns)
@@ -30,11 +30,11 @@ def draw_reliability(found: Mapping[str, Foretold]) -> Figure:
             kind = one.take(rows)
             if not len(kind.weights):
                 continue
-            told = (kind.probabilities, kind.happened, kind.weights)
-            counts, foretold, came = in_bins(*told)
+            told = (kind.probabilities, kind.observed, kind.weights)
+            counts, predicted, came = in_bins(*told)
             there = counts > 0
             axes.scatter(
-                foretold[there] / counts[there],
+                predicted[there] / counts[there],
                 came[there] / counts[there],
                 15 + 200 * counts[there] / counts.sum(),
                 color=colour,
@@ -42,7 +42,7 @@ def draw_reliability(found: Mapping[str, Foretold]) -> Figure:
                 alpha=0.7,
                 label=f"{name}, error {expected_calibration_error(*told):.1%}",
             )
-        axes.set(title=what, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="foretold", ylabel="came")
+        axes.set(title=what, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="came")
         axes.legend(fontsize=7, frameon=False, loc="center", markerscale=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(found) :]:

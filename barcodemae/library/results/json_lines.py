@@ -6,24 +6,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.text_columns import finite, flat_hits, whole
 
 
 def json_lines(answers: pa.Table) -> list[str]:
-    """One JSON object a query, its keys the fields of `ANSWERS`.
+    """One JSON object a query, its keys the fields of `RESULTS`.
 
     A number that is not finite is null: JSON has no NaN.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Lines of ASCII without breaks.
     """
     bounds, hits = flat_hits(answers)
     hit_records = _records(hits)
-    records = _records({name: whole(answers, name) for name in ANSWERS.names if name != "hits"})
+    records = _records({name: whole(answers, name) for name in RESULTS.names if name != "hits"})
     for record, (start, end) in zip(records, pairwise(bounds), strict=True):
         record["hits"] = hit_records[start:end]
     return [json.dumps(record) for record in records]

@@ -16,7 +16,7 @@ HIT = pa.struct(
     [
         pa.field("id", pa.string()),
         *(pa.field(rank, pa.string()) for rank in RANKS),
-        # Cosine of both vectors, and the share of equal letters on the reference frame, which knows no gaps.
+        # Cosine of both vectors, and the share of equal bases on the reference frame, which knows no gaps.
         pa.field("similarity", pa.float32()),
         pa.field("frame_identity", pa.float32()),
         # As `alignment.Alignment` has them; null where the two were not aligned.
@@ -32,7 +32,7 @@ HIT = pa.struct(
 )
 """A reference near a query: its names ("" where unknown), and how near it is."""
 
-ANSWERS = pa.schema(
+RESULTS = pa.schema(
     [
         pa.field("id", pa.string()),
         # One of CALLS: the lowest rank that the evidence carries, and the name there ("" with NOVEL and UNRELIABLE).
@@ -47,10 +47,10 @@ ANSWERS = pa.schema(
         ),
         # Probability that the library does not hold the species; null with UNRELIABLE.
         pa.field("novelty", pa.float32()),
-        # Where the query lies on the reference frame: its strand, first coordinate (from 1), letters that were read.
+        # Where the query lies on the reference frame: its strand, first coordinate (from 1), bases that were read.
         pa.field("strand", pa.string()),
         pa.field("start", pa.int32()),
-        pa.field("letters", pa.int32()),
+        pa.field("bases", pa.int32()),
         # Nearest first; none with UNRELIABLE.
         pa.field("hits", pa.list_(HIT)),
     ]

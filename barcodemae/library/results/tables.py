@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.text_columns import (
     decimals,
     defused,
@@ -18,13 +18,13 @@ from barcodemae.library.results.text_columns import (
 )
 
 _HIT_COLUMNS = ("hit_ids", "hit_names", "hit_similarities", "hit_frame_identities", "hit_identities")
-_COLUMNS = (*(name for name in ANSWERS.names if name != "hits"), *_HIT_COLUMNS)
+_COLUMNS = (*(name for name in RESULTS.names if name != "hits"), *_HIT_COLUMNS)
 
 # Of these the text came from somebody's file. A strand is "+" or "-", and no spreadsheet runs that.
 _FOREIGN = ("id", "name", "reason", *RANKS, "hit_ids", "hit_names")
 
 TSV_HEADER = "\t".join(_COLUMNS)
-"""The columns of `ANSWERS`; of the hits their ids, the lowest known name of each, and how near they are."""
+"""The columns of `RESULTS`; of the hits their ids, the lowest known name of each, and how near they are."""
 
 
 def tsv_lines(answers: pa.Table) -> list[str]:
@@ -34,13 +34,13 @@ def tsv_lines(answers: pa.Table) -> list[str]:
     and a value with a quotation mark is quoted, as in CSV. Null is empty.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Lines without breaks, in the columns of `TSV_HEADER`.
     """
     bounds, hits = flat_hits(answers)
-    columns = {name: whole(answers, name) for name in ANSWERS.names if name != "hits"}
+    columns = {name: whole(answers, name) for name in RESULTS.names if name != "hits"}
     columns["hit_ids"] = listed(hits["id"], bounds, ";")
     columns["hit_names"] = listed(_lowest_known(hits), bounds, ";")
     columns["hit_similarities"] = listed(decimals(hits["similarity"], 4), bounds, ";")
@@ -64,7 +64,7 @@ def blast6_lines(answers: pa.Table) -> list[str]:
     bitscore. The last two do not exist here: each is `*`. A hit that was not aligned is left out.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Lines without breaks, in the order of the queries and of their hits.

@@ -20,7 +20,7 @@ def sintax_lines(answers: pa.Table) -> list[str]:
     an underscore within a name.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Lines without breaks, such as `q1<TAB>p:Arthropoda(1.00),c:Insecta(0.98)<TAB>+<TAB>p:Arthropoda`.
@@ -44,7 +44,7 @@ def qiime2_lines(answers: pa.Table) -> list[str]:
     its confidence empty.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Lines without breaks, in the columns of `QIIME2_HEADER`.

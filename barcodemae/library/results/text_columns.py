@@ -63,7 +63,7 @@ def carried_names(answers: pa.Table) -> dict[str, pa.Array]:
     """The names that the evidence carries.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         Rank -> `[n]`, the name there ("" where it is unknown), null below the called rank.
@@ -78,16 +78,16 @@ def flat_hits(answers: pa.Table) -> tuple[np.ndarray, dict[str, pa.Array]]:
     """The hits of all queries in one row each.
 
     Args:
-        answers: of `ANSWERS`.
+        answers: of `RESULTS`.
 
     Returns:
         `[n + 1]` bounds: the hits of query i stand from bounds[i] up to bounds[i + 1]; and field of `HIT` -> `[hits]`.
     """
     hits = whole(answers, "hits")
-    n_hits = np.array(pc.list_value_length(hits).fill_null(0))
+    num_hits = np.array(pc.list_value_length(hits).fill_null(0))
     flat = pc.list_flatten(hits)
     fields = {field.name: pc.struct_field(flat, field.name) for field in flat.type}
-    return np.concatenate([[0], np.cumsum(n_hits)]), fields
+    return np.concatenate([[0], np.cumsum(num_hits)]), fields
 
 
 def listed(texts: pa.Array, bounds: np.ndarray, separator: str) -> pa.Array:

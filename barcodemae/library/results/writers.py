@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.results.formats import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
 from barcodemae.library.results.json_lines import json_lines
-from barcodemae.library.results.schema import ANSWERS
+from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.library.results.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
 from barcodemae.outputs import check_output, is_stream, open_output
@@ -38,14 +38,14 @@ _FORMAT_OF_SUFFIX = {".tsv": TSV, ".jsonl": JSONL, ".parquet": PARQUET}
 _FORMAT_OF_STREAM = TSV
 
 
-class AnswersWriter(Protocol):
+class ResultsWriter(Protocol):
     """What takes answers, some thousand queries at a time."""
 
     def write(self, answers: pa.Table) -> None:
-        """Append answers, a table of `ANSWERS`."""
+        """Append answers, a table of `RESULTS`."""
 
 
-def answers_format(path: Path, format: str | None = None) -> str:
+def results_format(path: Path, format: str | None = None) -> str:
     """The format of a file of answers.
 
     Args:
@@ -74,22 +74,22 @@ def answers_format(path: Path, format: str | None = None) -> str:
 
 
 @contextmanager
-def open_writer(path: Path, format: str | None = None) -> Iterator[AnswersWriter]:
+def open_writer(path: Path, format: str | None = None) -> Iterator[ResultsWriter]:
     """A writer of answers to a file, which `outputs.open_output` opens.
 
     Args:
         path: of the file; a text form whose name ends with `.gz` is compressed.
-        format: as for `answers_format`.
+        format: as for `results_format`.
 
     Raises:
-        ConfigurationError: as from `answers_format`.
+        ConfigurationError: as from `results_format`.
         OSError: the system refuses.
     """
-    format = answers_format(path, format)
+    format = results_format(path, format)
     with ExitStack() as stack:
         file = stack.enter_context(open_output(path))
         if format == PARQUET:
-            yield stack.enter_context(pq.ParquetWriter(file, ANSWERS))
+            yield stack.enter_context(pq.ParquetWriter(file, RESULTS))
         else:
             if path.suffix == GZIP:
                 # Without name and time, equal answers are equal files.

@@ -13,9 +13,9 @@ from barcodemae.library.settings import NUM_VOTERS
 IDENTITY_WEIGHT = 0.5
 VOTE_SCALE = 0.02
 
-MOST_MARGIN = 0.5
+MAX_MARGIN = 0.5
 
-_NO_LETTER = np.int8(-2)
+_NO_BASE = np.int8(-2)
 
 # What is compared at a time stays in the processor's cache.
 _BLOCK_CELLS = 2**20
@@ -28,7 +28,7 @@ class Neighbours:
     Attributes:
         records: int64 `[n, voters]`, numbers in the library; -1 where there are fewer.
         similarities: float32 `[n, voters]`, cosine of both vectors.
-        identities: float32 `[n, voters]`, share of equal letters of those that both have on the reference frame.
+        identities: float32 `[n, voters]`, share of equal bases of those that both have on the reference frame.
         scores: float32 `[n, voters]`, what they are ordered by: -inf where there is none.
     """
 
@@ -60,8 +60,8 @@ class Vote:
         return Vote(*(values[rows] for values in vars(self).values()))
 
 
-def compare_letters(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Share of equal letters, of those that a query and a reference both have; 0 where they share none.
+def compare_bases(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Share of equal bases, of those that a query and a reference both have; 0 where they share none.
 
     Args:
         queries: int8 `[n, coordinates]`, -1 where unknown.
@@ -71,31 +71,31 @@ def compare_letters(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
         float32 `[n, hits]`.
     """
     is_known = queries >= 0
-    # An unknown letter of a query then equals none of a reference.
-    letters = np.where(is_known, queries, _NO_LETTER)
-    num_equal = (letters[:, None] == references).sum(axis=2, dtype=np.uint16)
+    # An unknown base of a query then equals none of a reference.
+    bases = np.where(is_known, queries, _NO_BASE)
+    num_equal = (bases[:, None] == references).sum(axis=2, dtype=np.uint16)
     num_both = (is_known[:, None] & (references >= 0)).sum(axis=2, dtype=np.uint16)
     return (num_equal / np.maximum(num_both, 1)).astype(np.float32)
 
 
-def choose_voters(hits: Hits, letters: np.ndarray, letters_of: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
-    """Order candidates by cosine and letters together, and keep those that vote.
+def choose_voters(hits: Hits, bases: np.ndarray, bases_of: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
+    """Order candidates by cosine and bases together, and keep those that vote.
 
-    The vectors know which differences tell relatives; the letters count each alike, which is what tells a species'
+    The vectors know which differences tell relatives; the bases count each alike, which is what tells a species'
     barcodes from its sister's.
 
     Args:
         hits: `[n, candidates]`.
-        letters: int8 `[n, coordinates]`, of the queries on the reference frame.
-        letters_of: gives the letters of references by their numbers.
+        bases: int8 `[n, coordinates]`, of the queries on the reference frame.
+        bases_of: gives the bases of references by their numbers.
     """
     identities = np.zeros(hits.rows.shape, np.float32)
-    step = max(1, _BLOCK_CELLS // (letters.shape[1] * hits.rows.shape[1]))
-    for begin in range(0, len(letters), step):
+    step = max(1, _BLOCK_CELLS // (bases.shape[1] * hits.rows.shape[1]))
+    for begin in range(0, len(bases), step):
         block = slice(begin, begin + step)
         records = np.maximum(hits.rows[block], 0)
-        references = letters_of(records.ravel()).reshape(*records.shape, -1)
-        identities[block] = compare_letters(letters[block], references)
+        references = bases_of(records.ravel()).reshape(*records.shape, -1)
+        identities[block] = compare_bases(bases[block], references)
     scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_VOTERS]
     return Neighbours(
@@ -128,7 +128,7 @@ def vote(neighbours: Neighbours, names: np.ndarray) -> Vote:
 
     someone = name >= 0
     with np.errstate(invalid="ignore"):
-        margins = np.minimum(best(neighbours.scores, for_it) - best(neighbours.scores, for_others), MOST_MARGIN)
+        margins = np.minimum(best(neighbours.scores, for_it) - best(neighbours.scores, for_others), MAX_MARGIN)
     return Vote(
         names=name,
         similarities=np.where(someone, best(neighbours.similarities, for_it), 0).astype(np.float32),

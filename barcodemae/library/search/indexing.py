@@ -15,7 +15,7 @@ EXACT_RECORDS = 10_000
 # Up to here the index keeps vectors in half precision, from here on codes of a quarter of that: 8 bits for two numbers.
 PRODUCT_RECORDS = 3_000_000
 
-LEAST_RECALL = 0.995
+MIN_RECALL = 0.995
 
 # Of `train`, twice as many lists (and half as large) were as quick; FAISS wants 39 points of each to train by.
 _LISTS = 2
@@ -23,7 +23,7 @@ _TRAINING_POINTS = 64
 _CODED_CANDIDATES = 4
 
 # More lists are looked at only as long as that finds more.
-_LEAST_GAIN = 0.001
+_MIN_GAIN = 0.001
 
 _ASKED = 1000
 _CANDIDATES = 50
@@ -78,7 +78,7 @@ def learn_index(vectors: np.ndarray, seed: int = 0) -> tuple[Lists, InvertedFile
     recall = 0.0
     while True:
         before, recall = recall, _recall(index, queries, vectors, asked, least)
-        is_enough = recall >= LEAST_RECALL or recall < before + _LEAST_GAIN
+        is_enough = recall >= MIN_RECALL or recall < before + _MIN_GAIN
         if is_enough or index.nprobe == index.num_lists:
             break
         index.nprobe = min(2 * index.nprobe, index.num_lists)

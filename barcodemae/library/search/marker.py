@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from barcodemae.data.schema import TOO_LONG
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
-LEAST_LETTERS = 100
+MIN_BASES = 100
 """What covers less of the marker tells too little to be a reference, or to be named."""
 
 
@@ -20,32 +20,32 @@ class OnMarker:
     Attributes:
         sequences: `[n]`, as given.
         placement: where each lies best.
-        letters: int8 `[n, frame_length]`, as `lay_out` gives them.
+        bases: int8 `[n, frame_length]`, as `lay_out` gives them.
         is_placed: bool `[n]`, whether the frame accepts that.
     """
 
     sequences: list[str]
     placement: Placement
-    letters: np.ndarray
+    bases: np.ndarray
     is_placed: np.ndarray
 
     def take(self, rows: np.ndarray) -> "OnMarker":
         sequences = [self.sequences[row] for row in rows]
-        return OnMarker(sequences, self.placement.take(rows), self.letters[rows], self.is_placed[rows])
+        return OnMarker(sequences, self.placement.take(rows), self.bases[rows], self.is_placed[rows])
 
     @property
-    def num_letters(self) -> np.ndarray:
-        """Known letters on the frame, `[n]`."""
-        return (self.letters >= 0).sum(axis=1)
+    def num_bases(self) -> np.ndarray:
+        """Known bases on the frame, `[n]`."""
+        return (self.bases >= 0).sum(axis=1)
 
     @property
     def fits(self) -> np.ndarray:
         """Whether each is a barcode of the marker, bool `[n]`."""
-        return self.is_placed & (self.num_letters >= LEAST_LETTERS)
+        return self.is_placed & (self.num_bases >= MIN_BASES)
 
 
 def read_on_marker(sequences: list[str], frame: ReferenceFrame) -> OnMarker:
-    """Place sequences once, and read their letters there."""
+    """Place sequences once, and read their bases there."""
     placement = frame.place(sequences)
     return OnMarker(sequences, placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
 
@@ -66,7 +66,7 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
             pc.not_equal(problems, "").to_numpy(),
             np.array([not set(sequence) & set("ACGT") for sequence in read.sequences], bool),
             ~read.is_placed,
-            read.num_letters < LEAST_LETTERS,
+            read.num_bases < MIN_BASES,
         ],
         [TOO_LONG, "damaged", "no DNA", "not the marker", "too short"],
         default="",

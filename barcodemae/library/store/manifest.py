@@ -3,7 +3,7 @@
 LIBRARY/
   library.json                 model, segments, what was removed; a fingerprint of every file
   segment-00000/               one build or append
-    part-00000.arrow           records, letters and vectors
+    part-00000.arrow           records, bases and vectors
     index.safetensors          where the segment is too large to be searched exactly: what was learnt for that
   removed-00001.npy            numbers of records that were removed
   calibration-00000.json       how far names can be trusted
@@ -20,7 +20,7 @@ from typing import Any
 
 from barcodemae.data.columnar import HUB
 from barcodemae.errors import LibraryError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 
 MANIFEST_FILE = "library.json"
 BUILDING_FILE = "building.json"
@@ -37,7 +37,7 @@ CALIBRATION_NAME = re.compile(r"calibration-[0-9]{5}\.json")
 _MODEL = ("name", "weights_sha256", "engine")
 
 # Of a library of ten million records it has some 100,000 bytes.
-_MOST_TEXT_BYTES = 2**24
+_MAX_TEXT_BYTES = 2**24
 
 _BLOCK_BYTES = 4096
 _NUM_BLOCKS = 64
@@ -153,9 +153,9 @@ def read_text(file: Path) -> str:
     """
     try:
         with file.open("rb") as content:
-            found = content.read(_MOST_TEXT_BYTES + 1)
-        if len(found) > _MOST_TEXT_BYTES:
-            raise LibraryError(f"{file}: expected {_MOST_TEXT_BYTES:,} bytes at most, got more")
+            found = content.read(_MAX_TEXT_BYTES + 1)
+        if len(found) > _MAX_TEXT_BYTES:
+            raise LibraryError(f"{file}: expected {_MAX_TEXT_BYTES:,} bytes at most, got more")
         return found.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise LibraryError(f"{file}: expected a text of a library, got: {error}") from error
@@ -201,7 +201,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put a manifest in the place of the one before."""
-    with written_whole(folder) as scratch:
+    with written_atomically(folder) as scratch:
         (scratch / MANIFEST_FILE).write_text(manifest.as_text(), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The records of a library on disk: names, letters and vectors in Arrow files that are mapped, not read."""
+"""The records of a library on disk: names, bases and vectors in Arrow files that are mapped, not read."""
 
 import struct
 from pathlib import Path
@@ -8,46 +8,46 @@ import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.files import written_whole
+from barcodemae.files import written_atomically
 
 NAMES = ("id", *RANKS, "bin")
 
-_UNKNOWN, _NUM_LETTERS = -1, 4
+_UNKNOWN, _NUM_BASES = -1, 4
 _LENGTH_TOLERANCE = 0.01  # of its square; half precision makes a tenth of that
 _BLOCK_RECORDS = 4096
 
 
 def records_schema(frame_length: int, dimension: int) -> pa.Schema:
-    """Columns of a part: names ("" where unknown), nucleotides, letters on the frame, and the vector of length 1."""
+    """Columns of a part: names ("" where unknown), nucleotides, bases on the frame, and the vector of length 1."""
     return pa.schema(
         [
             *((name, pa.large_string()) for name in NAMES),
             ("nucleotides", pa.large_string()),
-            ("letters", pa.list_(pa.int8(), frame_length)),
+            ("bases", pa.list_(pa.int8(), frame_length)),
             ("vector", pa.list_(pa.float16(), dimension)),
         ]
     )
 
 
-def write_part(file: Path, records: pa.Table, letters: np.ndarray, vectors: np.ndarray) -> None:
+def write_part(file: Path, records: pa.Table, bases: np.ndarray, vectors: np.ndarray) -> None:
     """Write some records as an Arrow stream, which `datasets.Dataset.from_file` reads too.
 
     Args:
         file: appears when it is whole.
         records: columns `NAMES` and `nucleotides`, `[n]`.
-        letters: int8 `[n, frame_length]`.
+        bases: int8 `[n, frame_length]`.
         vectors: `[n, dimension]`, of length 1; kept in half precision.
     """
-    schema = records_schema(letters.shape[1], vectors.shape[1])
+    schema = records_schema(bases.shape[1], vectors.shape[1])
     half = np.ascontiguousarray(vectors, np.float16)
     columns = [
         *(records[name] for name in (*NAMES, "nucleotides")),
-        pa.FixedSizeListArray.from_arrays(pa.array(letters.ravel()), letters.shape[1]),
+        pa.FixedSizeListArray.from_arrays(pa.array(bases.ravel()), bases.shape[1]),
         pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), half.shape[1]),
     ]
     table = pa.table([_whole(column) for column in columns], schema=schema)
     with (
-        written_whole(file.parent) as scratch,
+        written_atomically(file.parent) as scratch,
         pa.OSFile(str(scratch / file.name), "wb") as sink,
         pa.ipc.new_stream(sink, schema) as writer,
     ):
@@ -59,11 +59,11 @@ def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
 
     Args:
         file: as `write_part` made it.
-        frame_length: letters of a record.
+        frame_length: bases of a record.
         dimension: of its vector.
 
     Raises:
-        LibraryError: it can't be read, or holds something else: text that is no UTF-8, values that are missing, letters
+        LibraryError: it can't be read, or holds something else: text that is no UTF-8, values that are missing, bases
             that are none, vectors that are not of length 1.
     """
     try:
@@ -71,7 +71,7 @@ def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
         with pa.memory_map(str(file)) as source:
             found, batches = _read_stream(source, schema)
         if found != schema:
-            expected = f"records of {frame_length} letters and a vector of {dimension} numbers"
+            expected = f"records of {frame_length} bases and a vector of {dimension} numbers"
             got = ", ".join(f"{field.name} ({field.type})" for field in found)
             raise LibraryError(f"{file}: expected {expected}, got the columns {got}")
         part = pa.Table.from_batches(batches, schema)
@@ -129,10 +129,10 @@ def _problem(part: pa.Table) -> str:
         pieces = [piece for chunk in column.chunks for piece in (chunk, *_values(chunk))]
         if any(piece.null_count for piece in pieces):
             return "values that are missing"
-    for chunk in part["letters"].chunks:
-        letters = chunk.flatten().to_numpy()
-        if len(letters) and (letters.min() < _UNKNOWN or letters.max() >= _NUM_LETTERS):
-            return f"letters that are not from {_UNKNOWN} to {_NUM_LETTERS - 1}"
+    for chunk in part["bases"].chunks:
+        bases = chunk.flatten().to_numpy()
+        if len(bases) and (bases.min() < _UNKNOWN or bases.max() >= _NUM_BASES):
+            return f"bases that are not from {_UNKNOWN} to {_NUM_BASES - 1}"
     for begin in range(0, len(part), _BLOCK_RECORDS):
         vectors = as_matrix(part["vector"].slice(begin, _BLOCK_RECORDS)).astype(np.float32)
         lengths = np.einsum("nd,nd->n", vectors, vectors)

@@ -48,7 +48,7 @@ class StoredLibrary:
         self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
         self._parts = [part for segment in manifest.segments for part in _map_segment(folder, manifest, segment)]
         self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
-        self._letters = [as_matrix(part["letters"]) for part in self._parts]
+        self._bases = [as_matrix(part["bases"]) for part in self._parts]
         self._vectors = [as_matrix(part["vector"]) for part in self._parts]
         self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
         begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
@@ -76,7 +76,7 @@ class StoredLibrary:
                     raise
 
     def calibration(self) -> Calibration | None:
-        """What `keep_calibration` kept, or None.
+        """What `save_calibration` kept, or None.
 
         Raises:
             LibraryError: it can't be read.
@@ -103,9 +103,9 @@ class StoredLibrary:
         column = pa.chunked_array([chunk for part in self._parts for chunk in part["nucleotides"].chunks])
         return column.take(pa.array(records)).to_pylist()
 
-    def letters(self, records: np.ndarray) -> np.ndarray:
-        """Letters on the reference frame, int8 `[n, frame_length]`, of records `[n]`."""
-        return _gather(self._letters, self._begins, records)
+    def bases(self, records: np.ndarray) -> np.ndarray:
+        """Bases on the reference frame, int8 `[n, frame_length]`, of records `[n]`."""
+        return _gather(self._bases, self._begins, records)
 
     def vectors(self, records: np.ndarray) -> np.ndarray:
         """Vectors of length 1, float16 `[n, dimension]`, of records `[n]`."""
@@ -166,8 +166,8 @@ class _Approximate:
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         if self._index is None:
             return _no_hits(len(queries), num_hits)
-        num_asked = num_candidates(self._index.is_coded, num_hits)
-        similarities, rows = self._index.search(queries, num_asked)
+        num_queried = num_candidates(self._index.is_coded, num_hits)
+        similarities, rows = self._index.search(queries, num_queried)
         records = np.where(rows >= 0, rows + self._begin, -1)
         if self._index.is_coded:
             similarities = self._compare(np.ascontiguousarray(queries, np.float32), records)

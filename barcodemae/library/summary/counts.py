@@ -104,7 +104,7 @@ class SummaryCounts:
         """Count some more answers.
 
         Args:
-            answers: of `ANSWERS`.
+            answers: of `RESULTS`.
         """
         self.n += len(answers)
         self.calls.update(whole(answers, "call").to_pylist())

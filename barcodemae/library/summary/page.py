@@ -73,7 +73,7 @@ def _render(counts: SummaryCounts, title: str, script: str) -> str:
         not_named=[(call, counts.calls[call]) for call in (NOVEL, UNRELIABLE)],
         reasons=sorted(counts.reasons.items(), key=lambda item: (-item[1].n, item[0])),
         new_species=new_species[:GROUPS],
-        n_groups=len(new_species),
+        num_groups=len(new_species),
         n_new=sum(group.n for group in new_species),
         n_reliable=counts.n - counts.calls[UNRELIABLE],
         is_grouped=any(group.number is not None for group in new_species),

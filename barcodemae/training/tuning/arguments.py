@@ -12,8 +12,8 @@ class HeadSettings:
     Attributes:
         embedding_size: directions kept.
         label_share: how much names tell of who is related, from 0 (nothing: only barcodes do) to 1.
-        network_share: length of the encoder's part of the features, as a share of that of the letters; 0 leaves it out.
-        letter_features: singular vectors of the letters.
+        network_share: length of the encoder's part of the features, as a share of that of the bases; 0 leaves it out.
+        base_features: singular vectors of the bases.
         cluster_cosine: barcodes of a cluster are chained by pairs with at least that cosine.
         relative_cosine: clusters with at least that cosine are relatives.
         num_relatives: of each cluster, at most.
@@ -24,7 +24,7 @@ class HeadSettings:
     embedding_size: int = 200
     label_share: float = 0.5
     network_share: float = 0.1
-    letter_features: int = 600
+    base_features: int = 600
     cluster_cosine: float = 0.9
     relative_cosine: float = 0.3
     num_relatives: int = 3
@@ -52,11 +52,11 @@ class TuneArguments:
     )
     network_share: float = field(
         default=HeadSettings.network_share,
-        metadata={"help": "Length of the network's part beside that of the letters; 0 leaves it out."},
+        metadata={"help": "Length of the network's part beside that of the bases; 0 leaves it out."},
     )
     encoder_stride: int = field(
         default=3,
-        metadata={"help": "The encoder reads every n-th k-mer; the letters of all count whatever it reads."},
+        metadata={"help": "The encoder reads every n-th k-mer; the bases of all count whatever it reads."},
     )
     embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Width of an embedding."})
 

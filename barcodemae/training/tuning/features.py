@@ -1,6 +1,6 @@
-"""What a tuned model's head is a linear map of: the letters of a barcode on the frame, and the encoder's mean output.
+"""What a tuned model's head is a linear map of: the bases of a barcode on the frame, and the encoder's mean output.
 
-Both are means over the barcode's k-mers: the letters over all, the encoder's output over those that it reads.
+Both are means over the barcode's k-mers: the bases over all, the encoder's output over those that it reads.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
 from barcodemae.embedding.singular import LinearMap, fit_one_hot_map, map_one_hot
 from modeling_barcodemae import BarcodeMAEModel
-from modeling_barcodemae.tokens_barcodemae import every_nth_slot, letter_columns
+from modeling_barcodemae.tokens_barcodemae import base_columns, every_nth_slot
 from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes
 
 _BLOCK_ROWS = 4096
@@ -25,57 +25,57 @@ class Reading:
     """What was read of `n` barcodes.
 
     Attributes:
-        letters: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known k-mer.
-        num_places: int64 `[n]`, known k-mers.
+        bases: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known k-mer.
+        num_tokens: int64 `[n]`, known k-mers.
         encoded: float32 `[n, hidden]`, mean output of the encoder.
     """
 
-    letters: np.ndarray
-    num_places: np.ndarray
+    bases: np.ndarray
+    num_tokens: np.ndarray
     encoded: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Reading":
-        return Reading(self.letters[rows], self.num_places[rows], self.encoded[rows])
+        return Reading(self.bases[rows], self.num_tokens[rows], self.encoded[rows])
 
 
 @torch.inference_mode()
 def read_barcodes(
     model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes | PlacedBarcodes, encoder_stride: int
 ) -> Reading:
-    """Letters of all barcodes that lie on the frame, in their order, and the encoder's mean output.
+    """Bases of all barcodes that lie on the frame, in their order, and the encoder's mean output.
 
     The encoder reads every `encoder_stride`-th slot, as in a tuned model that is so configured.
     """
     k, num_slots = encoder.k, barcodes.num_slots
     rows = np.flatnonzero(barcodes.is_placed)
-    letters = np.full((len(rows), num_slots * k), -1, np.int8)
-    num_places = np.zeros(len(rows), np.int64)
+    bases = np.full((len(rows), num_slots * k), -1, np.int8)
+    num_tokens = np.zeros(len(rows), np.int64)
     encoded = np.empty((len(rows), model.config.hidden_size), np.float32)
     with tqdm(total=len(rows), desc="reading with the encoder", unit=" barcodes", unit_scale=True) as progress:
         for begin in range(0, len(rows), _BLOCK_ROWS):
             chosen = rows[begin : begin + _BLOCK_ROWS]
             encoding = encode_barcodes(encoder, barcodes.take(chosen), num_slots)
-            num_places[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
-            _put_letters(letters[begin : begin + len(chosen)], encoding, k)
+            num_tokens[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
+            _put_bases(bases[begin : begin + len(chosen)], encoding, k)
             for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
                 read = every_nth_slot({**batch}, encoder_stride)
                 encoded[begin + batch_rows] = model(**read, for_decoder=True).pooler_output.numpy()
                 progress.update(len(batch_rows))
-    return Reading(letters, num_places, encoded)
+    return Reading(bases, num_tokens, encoded)
 
 
-def fit_letter_map(reading: Reading, num_features: int) -> LinearMap:
+def fit_base_map(reading: Reading, num_features: int) -> LinearMap:
     """The first singular vectors of the bases, centred by coordinate and divided by the barcode's k-mers.
 
     Returns:
         Inputs are columns: four for each coordinate. At most `num_features` outputs.
     """
-    return fit_one_hot_map(reading.letters, num_features, reading.num_places)
+    return fit_one_hot_map(reading.bases, num_features, reading.num_tokens)
 
 
-def map_letters(reading: Reading, letter_map: LinearMap) -> np.ndarray:
+def map_bases(reading: Reading, base_map: LinearMap) -> np.ndarray:
     """Float32 `[n, outputs]`."""
-    return map_one_hot(reading.letters, letter_map, reading.num_places)
+    return map_one_hot(reading.bases, base_map, reading.num_tokens)
 
 
 def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
@@ -87,9 +87,9 @@ def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
     return LinearMap(mean, matrix.astype(np.float32))
 
 
-def _put_letters(letters: np.ndarray, encoding: dict[str, np.ndarray], k: int) -> None:
+def _put_bases(bases: np.ndarray, encoding: dict[str, np.ndarray], k: int) -> None:
     ids, positions = (torch.from_numpy(encoding[name]) for name in ("input_ids", "position_ids"))
-    columns = letter_columns(ids, positions, k).numpy()
+    columns = base_columns(ids, positions, k).numpy()
     known = (columns >= 0) & (encoding["attention_mask"][..., None] == 1)
     rows = np.broadcast_to(np.arange(len(columns))[:, None, None], columns.shape)
-    letters[rows[known], columns[known] // 4] = columns[known] % 4
+    bases[rows[known], columns[known] // 4] = columns[known] % 4

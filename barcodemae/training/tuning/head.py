@@ -16,24 +16,24 @@ from barcodemae.training.tuning.discriminants import (
     scatter_of_names,
     scatter_within_clusters,
 )
-from barcodemae.training.tuning.features import Reading, fit_letter_map, fit_whitening, map_letters
+from barcodemae.training.tuning.features import Reading, fit_base_map, fit_whitening, map_bases
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
-from modeling_barcodemae.modeling_barcodemae import BarcodeMAERelativesHead
+from modeling_barcodemae.modeling_barcodemae import BarcodeMAEProjectionHead
 
 
 @dataclass(frozen=True)
 class FittedHead:
-    """Weights of a `BarcodeMAERelativesHead`, and what they were fitted on.
+    """Weights of a `BarcodeMAEProjectionHead`, and what they were fitted on.
 
     Attributes:
         network: of the encoder's mean output.
-        letters: of the letters, by column.
+        bases: of the bases, by column.
         num_barcodes, num_clusters, num_pairs, num_named: barcodes on the frame, their clusters, pairs of clusters taken
             for relatives, and barcodes with a genus.
     """
 
     network: LinearMap
-    letters: LinearMap
+    bases: LinearMap
     num_barcodes: int
     num_clusters: int
     num_pairs: int
@@ -41,18 +41,18 @@ class FittedHead:
 
     def embed(self, reading: Reading) -> np.ndarray:
         """What a model with this head makes of barcodes: float32 `[n, embedding_size]`."""
-        return map_letters(reading, self.letters) + self.network(reading.encoded)
+        return map_bases(reading, self.bases) + self.network(reading.encoded)
 
     @torch.no_grad()
-    def put_into(self, head: BarcodeMAERelativesHead) -> None:
+    def put_into(self, head: BarcodeMAEProjectionHead) -> None:
         """Set the weights of a head."""
         head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
         head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
-        # Centred by coordinate: a letter counts by what it is more than the mean letter there.
-        by_coordinate = self.letters.matrix.reshape(-1, 4, self.letters.matrix.shape[1])
-        means = self.letters.mean.reshape(-1, 4, 1)
+        # Centred by coordinate: a base counts by what it is more than the mean base there.
+        by_coordinate = self.bases.matrix.reshape(-1, 4, self.bases.matrix.shape[1])
+        means = self.bases.mean.reshape(-1, 4, 1)
         table = by_coordinate - (means * by_coordinate).sum(axis=1, keepdims=True)
-        head.letters.weight[: head.silent].copy_(torch.from_numpy(table.reshape(head.silent, -1)))
+        head.bases.weight[: head.silent].copy_(torch.from_numpy(table.reshape(head.silent, -1)))
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,23 @@ class Features:
     """What a head is fitted on, before anybody's name is asked.
 
     Attributes:
-        vectors: float32 `[n, features]`; those of the letters come first.
-        letters: gives the first of them.
+        vectors: float32 `[n, features]`; those of the bases come first.
+        bases: gives the first of them.
         network: gives the others.
         clusters: int64 `[n]`, the cluster of each barcode.
         pairs: int64 `[pairs, 2]`, clusters that are relatives.
     """
 
     vectors: np.ndarray
-    letters: LinearMap
+    bases: LinearMap
     network: LinearMap
     clusters: np.ndarray
     pairs: np.ndarray
 
 
 @dataclass(frozen=True)
-class LetterFeatures:
-    """What the letters alone tell; most of the work of a fit.
+class BaseFeatures:
+    """What the bases alone tell; most of the work of a fit.
 
     Attributes:
         map: gives the vectors.
@@ -89,29 +89,29 @@ class LetterFeatures:
     clusters: np.ndarray
 
 
-def find_letter_features(reading: Reading, settings: HeadSettings) -> LetterFeatures:
+def find_base_features(reading: Reading, settings: HeadSettings) -> BaseFeatures:
     """Features and clusters of barcodes that lie on the frame.
 
     Raises:
         ConfigurationError: there are too few barcodes.
     """
-    num_rows, num_columns = len(reading.letters), 4 * reading.letters.shape[1]
+    num_rows, num_columns = len(reading.bases), 4 * reading.bases.shape[1]
     if num_rows <= settings.embedding_size:
         raise ConfigurationError(
             f"expected more than {settings.embedding_size} barcodes on the reference frame to tune with, got {num_rows}"
         )
-    letter_map = fit_letter_map(reading, min(settings.letter_features, num_rows - 1, num_columns))
-    vectors = map_letters(reading, letter_map)
-    return LetterFeatures(letter_map, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
+    base_map = fit_base_map(reading, min(settings.base_features, num_rows - 1, num_columns))
+    vectors = map_bases(reading, base_map)
+    return BaseFeatures(base_map, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
 
 
-def join_features(reading: Reading, of_letters: LetterFeatures, settings: HeadSettings) -> Features:
-    """The features of the letters and of the network, to a common scale, and which clusters are relatives.
+def join_features(reading: Reading, of_bases: BaseFeatures, settings: HeadSettings) -> Features:
+    """The features of the bases and of the network, to a common scale, and which clusters are relatives.
 
     Raises:
         ConfigurationError: there are no relatives.
     """
-    means = group_means(of_letters.vectors, of_letters.clusters)
+    means = group_means(of_bases.vectors, of_bases.clusters)
     pairs = nearest_clusters(means, settings.num_relatives, settings.relative_cosine)
     if not len(pairs):
         raise ConfigurationError(
@@ -119,13 +119,13 @@ def join_features(reading: Reading, of_letters: LetterFeatures, settings: HeadSe
         )
     network = fit_whitening(reading.encoded)
     whitened = network(reading.encoded)
-    letter_scale, network_scale = 1 / _length(of_letters.vectors), settings.network_share / _length(whitened)
-    scaled = [of_letters.vectors * letter_scale, whitened * network_scale]
+    base_scale, network_scale = 1 / _length(of_bases.vectors), settings.network_share / _length(whitened)
+    scaled = [of_bases.vectors * base_scale, whitened * network_scale]
     return Features(
         vectors=np.concatenate(scaled, axis=1, dtype=np.float32),
-        letters=_followed_by(of_letters.map, letter_scale * np.eye(scaled[0].shape[1])),
+        bases=_followed_by(of_bases.map, base_scale * np.eye(scaled[0].shape[1])),
         network=_followed_by(network, network_scale * np.eye(scaled[1].shape[1])),
-        clusters=of_letters.clusters,
+        clusters=of_bases.clusters,
         pairs=pairs,
     )
 
@@ -151,10 +151,10 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
     among = of_trace_1(scatter_of_means(vectors, clusters))
     directions = find_discriminants(among, within, settings.embedding_size, settings.shrinkage)
     directions /= _length(vectors @ directions)
-    num_letters = features.letters.matrix.shape[1]
+    num_bases = features.bases.matrix.shape[1]
     return FittedHead(
-        network=_followed_by(features.network, directions[num_letters:]),
-        letters=_followed_by(features.letters, directions[:num_letters]),
+        network=_followed_by(features.network, directions[num_bases:]),
+        bases=_followed_by(features.bases, directions[:num_bases]),
         num_barcodes=len(vectors),
         num_clusters=int(clusters.max()) + 1,
         num_pairs=len(features.pairs),

@@ -18,7 +18,7 @@ from barcodemae.checkpoints.loading import (
     weights_sha256,
 )
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.files import clear_abandoned, written_whole
+from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
@@ -26,7 +26,7 @@ from barcodemae.training.provenance import TRAINING_FILE
 from barcodemae.training.state import METRICS_FILE
 from barcodemae.training.tuning.arguments import HeadSettings, TuneArguments
 from barcodemae.training.tuning.features import read_barcodes
-from barcodemae.training.tuning.head import FittedHead, find_letter_features, fit_head, join_features
+from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder
 
@@ -60,13 +60,13 @@ def tune(args: TuneArguments) -> FittedHead:
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, but {held}")
     checkpoint = load_checkpoint(args.checkpoint)
     _refuse_unfit(args.checkpoint, checkpoint)
-    data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, free_share=0.0)
+    data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
     settings = HeadSettings(args.embedding_size, args.label_share, args.network_share)
     reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride)
-    logger.info("fitting the head on %d barcodes: some minutes", len(reading.letters))
+    logger.info("fitting the head on %d barcodes: some minutes", len(reading.bases))
     genera, species = _names(training)
-    features = join_features(reading, find_letter_features(reading, settings), settings)
+    features = join_features(reading, find_base_features(reading, settings), settings)
     fitted = fit_head(features, genera, species, settings)
 
     of_head = {
@@ -75,7 +75,7 @@ def tune(args: TuneArguments) -> FittedHead:
         "encoder_stride": args.encoder_stride,
     }
     model = _with_head(args.checkpoint, of_head)
-    fitted.put_into(model.base_model.relatives)
+    fitted.put_into(model.base_model.projection_head)
     origin = {
         "settings": dataclasses.asdict(settings)
         | {"encoder_stride": args.encoder_stride, "splits": args.splits, "preset": args.preset},
@@ -94,7 +94,7 @@ def tune(args: TuneArguments) -> FittedHead:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     place = folder.resolve()
-    with written_whole(place.parent) as scratch:  # the folder appears at once, with all that it holds
+    with written_atomically(place.parent) as scratch:  # the folder appears at once, with all that it holds
         written = scratch / place.name
         save_checkpoint(written, model, checkpoint.frame, checkpoint.tokenizer)
         (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
@@ -137,6 +137,6 @@ def _with_head(name: str, of_head: dict[str, Any]) -> Any:
     settings = pretrained.config.to_dict() | of_head
     model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _OF_THE_FILE}))
     # Of a checkpoint that is tuned already, the head is replaced.
-    weights = {key: value for key, value in pretrained.state_dict().items() if "relatives." not in key}
+    weights = {key: value for key, value in pretrained.state_dict().items() if "projection_head." not in key}
     model.load_state_dict(weights, strict=False)
     return model

@@ -1,4 +1,4 @@
-"""Barcodes to vectors by their letters alone: a tuned checkpoint without its network, and without torch."""
+"""Barcodes to vectors by their bases alone: a tuned checkpoint without its network, and without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,23 +25,23 @@ from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 _FILES = (CONFIG_FILE, FRAME_FILE, WEIGHTS_FILE)
 
 _CHUNK = 4096
-# The one-hot letters of so many barcodes stay in the processor's cache.
+# The one-hot bases of so many barcodes stay in the processor's cache.
 _BLOCK_ROWS = 128
 
 # In a checkpoint with a decoder or a classifier, and in one of the encoder alone.
-_TABLE_KEYS = ("bert.relatives.letters.weight", "relatives.letters.weight")
+_TABLE_KEYS = ("bert.projection_head.bases.weight", "projection_head.bases.weight")
 
 
-class LetterEmbedder:
-    """Embeddings of barcodes by what a tuned model adds up for their letters; its network's part is left out.
+class BaseMapEmbedder:
+    """Embeddings of barcodes by what a tuned model adds up for their bases; its network's part is left out.
 
-    Each letter has a row at each coordinate of the reference frame. Unlike the whole model, which reads whole k-mers,
-    this also counts the letters of a k-mer that is cut or holds an `N`.
+    Each base has a row at each coordinate of the reference frame. Unlike the whole model, which reads whole k-mers,
+    this also counts the bases of a k-mer that is cut or holds an `N`.
 
     Args:
         table: float32 `[4 * coordinates, dimension]`, the rows of A, C, G and T at the first coordinate, and so on.
         frame: the marker's reference frame.
-        k: letters in a k-mer of the model, whose embeddings are means over k-mers.
+        k: bases in a k-mer of the model, whose embeddings are means over k-mers.
 
     Attributes:
         frame, k: as above.
@@ -49,8 +49,8 @@ class LetterEmbedder:
         unreadable: what is wrong with a sequence that has no embedding.
 
     Example:
-        >>> from barcodemae import LetterEmbedder
-        >>> embedder = LetterEmbedder.from_pretrained()
+        >>> from barcodemae import BaseMapEmbedder
+        >>> embedder = BaseMapEmbedder.from_pretrained()
         >>> from barcodemae.data import read_records
         >>> barcodes = read_records("sample")["nucleotides"][:2].to_pylist()
         >>> embedder.encode(barcodes).shape
@@ -71,13 +71,13 @@ class LetterEmbedder:
         if frame.length < self._num_coordinates:
             expected = f"{self._num_coordinates} coordinates or more on the reference frame"
             raise ValueError(f"expected {expected}, got {frame.length}")
-        # All coordinates of a letter together: setting a letter's part of a one-hot block is one comparison.
-        by_letter = table.reshape(self._num_coordinates, 4, self.dimension).swapaxes(0, 1)
-        self._table = np.ascontiguousarray(by_letter, np.float32).reshape(table.shape)
+        # All coordinates of a base together: setting a base's part of a one-hot block is one comparison.
+        by_base = table.reshape(self._num_coordinates, 4, self.dimension).swapaxes(0, 1)
+        self._table = np.ascontiguousarray(by_base, np.float32).reshape(table.shape)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path | None = None, revision: str | None = None) -> "LetterEmbedder":
-        """Load the letters' part of a tuned checkpoint.
+    def from_pretrained(cls, model: str | Path | None = None, revision: str | None = None) -> "BaseMapEmbedder":
+        """Load the bases' part of a tuned checkpoint.
 
         Args:
             model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`, which
@@ -96,7 +96,7 @@ class LetterEmbedder:
                 raise CheckpointError(f"{name}: expected {', '.join(_FILES)} in it, as a tuned checkpoint has them")
             return cls(_read_table(weights), ReferenceFrame.load(frame), read_config(config)["k"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(f"{name}: no letters of a tuned model: {shorten(str(error), 300)}") from error
+            raise CheckpointError(f"{name}: no bases of a tuned model: {shorten(str(error), 300)}") from error
 
     def encode(
         self,
@@ -112,7 +112,7 @@ class LetterEmbedder:
             sequences: DNA, in any case, with or without gaps, on any strand; one string gives one vector.
             show_progress_bar: whether to show one.
             normalize_embeddings: scale each to length 1.
-            on_error: what to do with a sequence that does not lie on the reference frame, or has no known letter there:
+            on_error: what to do with a sequence that does not lie on the reference frame, or has no known base there:
                 "raise", or "skip", which leaves its row NaN.
             placement: where the sequences lie on the reference frame, if that is known already.
 
@@ -130,12 +130,12 @@ class LetterEmbedder:
                 chunk = list(sequences[begin : begin + _CHUNK])
                 block = slice(begin, begin + len(chunk))
                 placed = self.frame.place(chunk) if placement is None else placement.take(block)
-                letters = lay_out(chunk, placed, self._num_coordinates)
-                usable = self.frame.accepts(placed) & (letters >= 0).any(axis=1)
+                bases = lay_out(chunk, placed, self._num_coordinates)
+                usable = self.frame.accepts(placed) & (bases >= 0).any(axis=1)
                 if on_error == "raise" and not usable.all():
                     row = int(np.argmin(usable))
                     raise BadRecordError("input", str(begin + row), self.unreadable)
-                embeddings[begin + np.flatnonzero(usable)] = self.embed_letters(letters[usable])
+                embeddings[begin + np.flatnonzero(usable)] = self.embed_bases(bases[usable])
                 progress.update(len(chunk))
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -152,31 +152,31 @@ class LetterEmbedder:
         """
         return cosine_similarity(first, second)
 
-    def embed_letters(self, letters: np.ndarray) -> np.ndarray:
-        """Embed barcodes whose letters are laid out on the frame already.
+    def embed_bases(self, bases: np.ndarray) -> np.ndarray:
+        """Embed barcodes whose bases are laid out on the frame already.
 
         Args:
-            letters: int8 `[n, coordinates]`, as `lay_out` gives them, at least one of each barcode known.
+            bases: int8 `[n, coordinates]`, as `lay_out` gives them, at least one of each barcode known.
 
         Returns:
             float32 `[n, dimension]`.
         """
-        letters = letters[:, : self._num_coordinates]
-        sums = np.empty((len(letters), self.dimension), np.float32)
+        bases = bases[:, : self._num_coordinates]
+        sums = np.empty((len(bases), self.dimension), np.float32)
         one_hot = np.empty((_BLOCK_ROWS, 4, self._num_coordinates), np.float32)
-        for begin in range(0, len(letters), _BLOCK_ROWS):
-            block = letters[begin : begin + _BLOCK_ROWS]
-            for letter in range(4):
-                one_hot[: len(block), letter] = block == letter
+        for begin in range(0, len(bases), _BLOCK_ROWS):
+            block = bases[begin : begin + _BLOCK_ROWS]
+            for base in range(4):
+                one_hot[: len(block), base] = block == base
             rows = one_hot[: len(block)].reshape(len(block), -1)
             np.matmul(rows, self._table, out=sums[begin : begin + len(block)])
-        num_known = np.count_nonzero(letters >= 0, axis=1)
+        num_known = np.count_nonzero(bases >= 0, axis=1)
         sums /= (num_known / self.k)[:, None]
         return sums
 
 
 def _read_table(weights: list[Path]) -> np.ndarray:
-    """The rows of the letters, without the last one, which is of no letter."""
+    """The rows of the bases, without the last one, which is of no base."""
     for part in weights:
         with safe_open(part, framework="numpy") as file:
             for key in _TABLE_KEYS:

@@ -1,4 +1,4 @@
-"""A tuned model's letters alone: rows by hand, the whole model where its network is silent, and no torch."""
+"""A tuned model's bases alone: rows by hand, the whole model where its network is silent, and no torch."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import barcodemae
-from barcodemae import BarcodeEmbedder, LetterEmbedder
+from barcodemae import BarcodeEmbedder, BaseMapEmbedder
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.embedding.engines import load_engine
@@ -26,14 +26,14 @@ SIZE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 
 
 def tuned_model(model_class):
-    """A model with a head whose letters have random rows and whose network says nothing."""
+    """A model with a head whose bases have random rows and whose network says nothing."""
     torch.manual_seed(3)
     model = model_class(BarcodeMAEConfig(k=K, embedding_size=WIDTH, frame_slots=SLOTS, encoder_stride=3, **SIZE))
     head = (model if model_class is BarcodeMAEModel else model.bert).relatives
     with torch.no_grad():
         head.network.weight.zero_()
         head.network.bias.zero_()
-        head.letters.weight[:-1].normal_()
+        head.bases.weight[:-1].normal_()
     return model
 
 
@@ -46,18 +46,18 @@ def tuned(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def embedder(tuned):
-    return LetterEmbedder.from_pretrained(tuned)
+    return BaseMapEmbedder.from_pretrained(tuned)
 
 
 @pytest.fixture(scope="module")
 def table(tuned):
-    return load_file(tuned / "model.safetensors")["bert.relatives.letters.weight"]
+    return load_file(tuned / "model.safetensors")["bert.projection_head.bases.weight"]
 
 
 def by_hand(table, sequence, start=0):
-    """Mean over k-mers of the rows of the known letters, `sequence` standing at coordinate `start`."""
-    places = [(start + i, letter) for i, letter in enumerate(sequence) if letter in "ACGT" and start + i < SLOTS * K]
-    rows = [table[4 * place + "ACGT".index(letter)] for place, letter in places]
+    """Mean over k-mers of the rows of the known bases, `sequence` standing at coordinate `start`."""
+    places = [(start + i, base) for i, base in enumerate(sequence) if base in "ACGT" and start + i < SLOTS * K]
+    rows = [table[4 * place + "ACGT".index(base)] for place, base in places]
     return np.sum(rows, axis=0) * K / len(rows)
 
 
@@ -87,21 +87,20 @@ def test_equals_the_whole_model_where_its_network_is_silent(tuned, embedder, ful
 
 @given(st.lists(st.lists(st.integers(-1, 3), min_size=5, max_size=5), min_size=1, max_size=300))
 def test_letters_in_blocks_are_those_by_hand(rows):
-    letters = np.array(rows, np.int8)
-    letters = letters[(letters >= 0).any(axis=1)]
+    bases = np.array(rows, np.int8)
+    bases = bases[(bases >= 0).any(axis=1)]
     table = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    embedder = LetterEmbedder(table, ReferenceFrame(np.full((6, 4), 0.25), 0), 2)
+    embedder = BaseMapEmbedder(table, ReferenceFrame(np.full((6, 4), 0.25), 0), 2)
     expected = [
-        np.mean([table[4 * place + letter] for place, letter in enumerate(row) if letter >= 0], axis=0) * 2
-        for row in letters
+        np.mean([table[4 * place + base] for place, base in enumerate(row) if base >= 0], axis=0) * 2 for row in bases
     ]
-    np.testing.assert_allclose(embedder.embed_letters(letters), np.reshape(expected, (-1, 3)), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_bases(bases), np.reshape(expected, (-1, 3)), atol=1e-5)
 
 
 def test_laid_out_before_is_the_same(embedder, full_length_barcodes):
     barcodes = full_length_barcodes[:5]
-    letters = lay_out(barcodes, embedder.frame.place(barcodes), embedder.frame.length)
-    np.testing.assert_array_equal(embedder.embed_letters(letters), embedder.encode(barcodes))
+    bases = lay_out(barcodes, embedder.frame.place(barcodes), embedder.frame.length)
+    np.testing.assert_array_equal(embedder.embed_bases(bases), embedder.encode(barcodes))
 
 
 def test_what_is_no_barcode(embedder, full_length_barcodes):
@@ -125,8 +124,8 @@ def test_nothing_and_one_string(embedder, full_length_barcodes):
 
 def test_an_encoder_alone_has_the_same_letters(embedder, full_length_barcodes, tmp_path):
     save_checkpoint(tmp_path, tuned_model(BarcodeMAEModel), ReferenceFrame.coi())
-    alone, barcodes = LetterEmbedder.from_pretrained(tmp_path), full_length_barcodes[:2]
-    assert "relatives.letters.weight" in load_file(tmp_path / "model.safetensors")
+    alone, barcodes = BaseMapEmbedder.from_pretrained(tmp_path), full_length_barcodes[:2]
+    assert "projection_head.bases.weight" in load_file(tmp_path / "model.safetensors")
     assert alone.encode(barcodes).shape == embedder.encode(barcodes).shape
 
 
@@ -134,37 +133,37 @@ def test_half_precision_is_read(tuned, table, full_length_barcodes, tmp_path):
     folder = shutil.copytree(tuned, tmp_path / "half")
     halved = {name: values.astype(np.float16) for name, values in load_file(folder / "model.safetensors").items()}
     save_file(halved, folder / "model.safetensors")
-    found = LetterEmbedder.from_pretrained(folder).encode(full_length_barcodes[:1])
+    found = BaseMapEmbedder.from_pretrained(folder).encode(full_length_barcodes[:1])
     expected = by_hand(table.astype(np.float16).astype(np.float32), full_length_barcodes[0])
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_a_checkpoint_that_was_not_tuned(checkpoint):
-    with pytest.raises(CheckpointError, match=r"expected bert\.relatives\.letters\.weight among the weights"):
-        LetterEmbedder.from_pretrained(checkpoint)
+    with pytest.raises(CheckpointError, match=r"expected bert\.relatives\.bases\.weight among the weights"):
+        BaseMapEmbedder.from_pretrained(checkpoint)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "reference_frame.safetensors", "model.safetensors"])
 def test_a_file_is_missing_or_broken(missing, tuned, tmp_path):
     folder = shutil.copytree(tuned, tmp_path / "broken")
     (folder / missing).write_bytes((folder / missing).read_bytes()[:100])
-    with pytest.raises(CheckpointError, match="no letters of a tuned model"):
-        LetterEmbedder.from_pretrained(folder)
+    with pytest.raises(CheckpointError, match="no bases of a tuned model"):
+        BaseMapEmbedder.from_pretrained(folder)
     (folder / missing).unlink()
     with pytest.raises(CheckpointError, match=missing.replace(".", r"\.")):
-        LetterEmbedder.from_pretrained(folder)
+        BaseMapEmbedder.from_pretrained(folder)
 
 
 def test_a_frame_that_is_too_short_for_the_letters(tuned, tmp_path):
     folder = shutil.copytree(tuned, tmp_path / "other")
     ReferenceFrame(np.full((100, 4), 0.25), 0, "other").save(folder / "reference_frame.safetensors")
     with pytest.raises(CheckpointError, match="expected 656 coordinates or more on the reference frame, got 100"):
-        LetterEmbedder.from_pretrained(folder)
+        BaseMapEmbedder.from_pretrained(folder)
 
 
 def test_engines(tuned):
     assert isinstance(load_engine("network", tuned), BarcodeEmbedder)
-    assert isinstance(load_engine("frame", tuned), LetterEmbedder)
+    assert isinstance(load_engine("frame", tuned), BaseMapEmbedder)
     with pytest.raises(ConfigurationError, match="expected network or frame"):
         load_engine("blast", tuned)
     with pytest.raises(ConfigurationError, match="expected use_frame true"):
@@ -185,14 +184,14 @@ def python(script, *arguments):
 
 def test_no_torch_to_embed(full_length_barcodes):
     script = (
-        "import json, sys; from barcodemae import LetterEmbedder;"
-        "print(json.dumps(LetterEmbedder.from_pretrained().encode(sys.argv[1:]).tolist()));"
+        "import json, sys; from barcodemae import BaseMapEmbedder;"
+        "print(json.dumps(BaseMapEmbedder.from_pretrained().encode(sys.argv[1:]).tolist()));"
         "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
     )
     barcodes = full_length_barcodes[:2]
     found = np.array(json.loads(python(script, *barcodes)), np.float32)
-    table = load_file(shipped_folder(DEFAULT) / "model.safetensors")["bert.relatives.letters.weight"]
-    expected = LetterEmbedder(table[:-1], ReferenceFrame.coi(), 6).encode(barcodes)
+    table = load_file(shipped_folder(DEFAULT) / "model.safetensors")["bert.projection_head.bases.weight"]
+    expected = BaseMapEmbedder(table[:-1], ReferenceFrame.coi(), 6).encode(barcodes)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -216,4 +215,4 @@ def test_no_torch_on_the_road_from_the_command_line(sample, tmp_path):
     )
     told = python(script, fasta, "--output", output)
     assert "nothing in them to embed: 1." in told
-    np.testing.assert_allclose(np.load(output), LetterEmbedder.from_pretrained().encode(barcodes), atol=1e-4)
+    np.testing.assert_allclose(np.load(output), BaseMapEmbedder.from_pretrained().encode(barcodes), atol=1e-4)

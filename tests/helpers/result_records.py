@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from barcodemae.data.schema import RANKS
-from barcodemae.library.results.schema import ANSWERS, CALLS, HIT
+from barcodemae.library.results.schema import CALLS, HIT, RESULTS
 
 MOTH = dict(
     zip(RANKS, ("Arthropoda", "Insecta", "Lepidoptera", "Noctuidae", "Agrotis", "Agrotis ipsilon"), strict=True)
@@ -21,8 +21,8 @@ def hit(**values: Any) -> dict[str, Any]:
 
 def answer(**values: Any) -> dict[str, Any]:
     """An answer: a query that lies well but has no names, and what is given beside."""
-    placed = {"id": "q1", "call": "novel", "name": "", "reason": "", "strand": "+", "start": 1, "letters": 658}
-    record = {field.name: None for field in ANSWERS} | placed | dict.fromkeys(RANKS, "") | {"hits": []}
+    placed = {"id": "q1", "call": "novel", "name": "", "reason": "", "strand": "+", "start": 1, "bases": 658}
+    record = {field.name: None for field in RESULTS} | placed | dict.fromkeys(RANKS, "") | {"hits": []}
     return record | values
 
 
@@ -34,7 +34,7 @@ def moth(**values: Any) -> dict[str, Any]:
 
 def table(*records: dict[str, Any]) -> pa.Table:
     """Answers as identification hands them over."""
-    return pa.Table.from_pylist(list(records), schema=ANSWERS)
+    return pa.Table.from_pylist(list(records), schema=RESULTS)
 
 
 # Everything that UTF-8 can hold.
@@ -50,7 +50,7 @@ answers = st.fixed_dictionaries(
     | dict.fromkeys(RANKS, texts)
     | {f"{rank}_confidence": shares for rank in RANKS}
     | {"novelty": shares, "strand": st.sampled_from(["+", "-", ""])}
-    | dict.fromkeys(["start", "letters"], st.none() | st.integers(0, 700))
+    | dict.fromkeys(["start", "bases"], st.none() | st.integers(0, 700))
     | {"hits": st.lists(hits, max_size=3)}
 )
 tables = st.lists(answers, max_size=4).map(lambda records: table(*records))
