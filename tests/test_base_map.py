@@ -29,7 +29,7 @@ def tuned_model(model_class):
     """A model with a head whose bases have random rows and whose network says nothing."""
     torch.manual_seed(3)
     model = model_class(BarcodeMAEConfig(k=K, embedding_size=WIDTH, frame_slots=SLOTS, encoder_stride=3, **SIZE))
-    head = (model if model_class is BarcodeMAEModel else model.bert).relatives
+    head = (model if model_class is BarcodeMAEModel else model.bert).projection_head
     with torch.no_grad():
         head.network.weight.zero_()
         head.network.bias.zero_()
@@ -139,7 +139,7 @@ def test_half_precision_is_read(tuned, table, full_length_barcodes, tmp_path):
 
 
 def test_a_checkpoint_that_was_not_tuned(checkpoint):
-    with pytest.raises(CheckpointError, match=r"expected bert\.relatives\.bases\.weight among the weights"):
+    with pytest.raises(CheckpointError, match=r"expected bert\.projection_head\.bases\.weight among the weights"):
         BaseMapEmbedder.from_pretrained(checkpoint)
 
 

@@ -254,7 +254,7 @@ class TestRoad:
         model = load_checkpoint(tuned).model
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:4])["input_ids"])
         expected = model(ids).pooler_output
-        model.to(dtype).relatives.float()
+        model.to(dtype).projection_head.float()
         found = model(ids).pooler_output
         assert found.dtype == torch.float32
         assert torch.cosine_similarity(found, expected).min() > 0.99
