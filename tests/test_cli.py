@@ -86,11 +86,12 @@ def test_verbs_work_without_extras_or_say_what_they_need(checkpoint, fasta, samp
     assert done.returncode == 2
     assert "pip install 'barcodemae[evaluate]'" in done.stderr
     assert not (tmp_path / "board.md").exists()
-    for verb in ("cluster", "index", "identify"):
-        done = barcodemae_without_extras(verb, fasta, "--output", tmp_path / "library")
+    library = tmp_path / "library"
+    for verb, options in {"cluster": (), "index": (), "identify": ("--library", library)}.items():
+        done = barcodemae_without_extras(verb, fasta, *options, "--output", library)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {verb}: expected FAISS, got none: pip install 'barcodemae[identify]'\n"
-    assert not (tmp_path / "library").exists()
+    assert not library.exists()
 
 
 @pytest.mark.slow
