@@ -27,8 +27,8 @@ from barcodemae.evaluation.benchmark import labels, species_of_rows
 from barcodemae.evaluation.report.content import Table, as_markdown, percent, percent_within
 from barcodemae.evaluation.report.schema import load_results
 from barcodemae.evaluation.scores import paired_comparison
-from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.training.metrics import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.training.summary import TRAINING_FILE
 
 ROOT = Path(__file__).parent.parent
 

@@ -6,8 +6,8 @@ import pytest
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.loop import build_optimizer
 from barcodemae.training.model import build_config
-from barcodemae.training.schedule import build_optimizer
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder
 

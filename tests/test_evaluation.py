@@ -25,7 +25,7 @@ from barcodemae.evaluation.options import EvaluationArguments
 from barcodemae.evaluation.report.schema import validate_results
 from barcodemae.evaluation.run import run_evaluation
 from barcodemae.evaluation.tasks.probes import linear_probe_scores
-from barcodemae.training.curve import draw_training
+from barcodemae.training.summary import draw_training
 from helpers.evaluation_records import make_records
 from helpers.report_records import accuracies
 from helpers.small_encoders import base_tokenizer, small_model

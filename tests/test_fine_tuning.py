@@ -1,4 +1,4 @@
-"""Classification as an objective of the one loop: its sums by hand, and the road from a checkpoint to names."""
+"""Classification as an objective of the one loop: its sums by hand, and the way from a checkpoint to names."""
 
 import json
 
@@ -22,7 +22,7 @@ from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 
 class Scores(torch.nn.Module):
-    """A model that gives the scores it was made with."""
+    """A model that returns the given scores."""
 
     def __init__(self, scores):
         super().__init__()
@@ -57,7 +57,7 @@ def stored(tmp_path_factory):
 
 def test_taxa_are_those_of_training(stored):
     training, validation = stored
-    objective = Classification.of(["genus", "species"], training.barcodes, validation.barcodes)
+    objective = Classification.from_barcodes(["genus", "species"], training.barcodes, validation.barcodes)
     train = read_records(sample_path()).to_pandas()
     train = train[train.split == "train"]
     assert objective.names["genus"] == sorted(set(train.genus) - {""})
@@ -71,30 +71,30 @@ def test_taxa_are_those_of_training(stored):
     np.testing.assert_array_equal(objective.arrays({}, rows, -1)["taxa"], objective.validation[rows])
 
 
-def test_bad_ranks_are_told(stored):
+def test_bad_ranks_are_refused(stored):
     barcodes = stored[0].barcodes
     with pytest.raises(ConfigurationError, match=r"expected any of phylum, .*, got tribe"):
-        Classification.of(["tribe"], barcodes, barcodes)
-    with pytest.raises(ConfigurationError, match="--ranks phylum: expected two taxa or more"):
-        Classification.of(["phylum"], barcodes, barcodes)
+        Classification.from_barcodes(["tribe"], barcodes, barcodes)
+    with pytest.raises(ConfigurationError, match="--ranks phylum: expected training records of two taxa"):
+        Classification.from_barcodes(["phylum"], barcodes, barcodes)
 
 
-def test_a_checkpoint_that_is_not_there(tmp_path):
+def test_missing_checkpoint(tmp_path):
     model = ModelArguments(objective="classification", init_from=str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match="nowhere"):
         pretrain(model, DataArguments(), LoopArguments(output_dir=str(tmp_path / "run")))
 
 
 @pytest.mark.parametrize(
-    "others", [{"size": "small"}, {"k": 4}, {"tokenizer": "words"}, {"backbone": "mamba2", "objective": "causal"}]
+    "others", [{"size": "small"}, {"k": 4}, {"tokenizer": "folder"}, {"backbone": "mamba2", "objective": "causal"}]
 )
-def test_what_a_checkpoint_brings_along_is_not_asked_for_beside_it(others, checkpoint):
-    with pytest.raises(ConfigurationError, match="expected none beside --init_from, which has its own"):
+def test_options_that_the_checkpoint_determines_are_refused(others, checkpoint):
+    with pytest.raises(ConfigurationError, match="not allowed with --init_from"):
         choose_start(ModelArguments(init_from=str(checkpoint), **others), DataArguments())
 
 
-def test_a_step_of_barcodes_without_names_changes_nothing_but_is_no_failure(checkpoint, sample, tmp_path):
-    """A batch of one, with a record of no known taxon among the records: its step has nothing to count."""
+def test_step_without_any_name_is_not_a_failure(checkpoint, sample, tmp_path):
+    """With a batch size of 1, the step of a record without a name has a count of 0."""
     table = sample.to_pandas()
     named = table[(table.split == "train") & (table.species != "")].head(6)
     nameless = table[(table.split == "pretrain") & (table.genus == "")].head(3)
@@ -111,7 +111,7 @@ def test_a_step_of_barcodes_without_names_changes_nothing_but_is_no_failure(chec
     assert steps[-1]["skipped_steps"] == 0
 
 
-def test_training_begins_with_the_checkpoints_encoder(checkpoint, tmp_path, stored):
+def test_training_starts_with_the_encoder_of_the_checkpoint(checkpoint, tmp_path, stored):
     args = ModelArguments(objective="classification", init_from=str(checkpoint), dropout=0.0)
     start = choose_start(args, DataArguments())
     model, objective = build_model(start, args, *stored, seed=0)
@@ -139,10 +139,10 @@ def test_from_a_checkpoint_to_names(checkpoint, tmp_path):
     assert set(names) == {"genus", "species"}
     assert set(names["species"][:5]) <= set(benchmark.train["species"].to_pylist())
     assert names["species"][5] == ""
-    # The loaded model names them as `classify` does, also without our packages.
+    # The saved model also loads without this package.
     model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
     assert model.config.id2label[0].startswith("g:")
 
-    began = (folder / "model.safetensors").stat().st_mtime_ns
+    written = (folder / "model.safetensors").stat().st_mtime_ns
     fine_tune(str(checkpoint), str(sample_path()), folder, epochs=2)
-    assert (folder / "model.safetensors").stat().st_mtime_ns == began  # a finished run is taken as it is
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written  # a finished run is used as it is

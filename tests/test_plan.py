@@ -1,4 +1,4 @@
-"""`--dry_run`: what is measured comes from real steps, and nothing is left behind."""
+"""`--dry_run` measures real steps and leaves no files."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def test_costs_are_measured_and_nothing_is_written(model, data, tmp_path):
     assert costs.step_seconds > 0
     assert costs.validation_seconds > 0
     weights = 4 * model.num_parameters()
-    # Weights, and the two moments that AdamW keeps of each; all of it in the memory of this process.
+    # Weights and the two moments of AdamW for each, all in the memory of this process.
     assert costs.state_bytes > 3 * weights
     assert costs.peak_bytes > costs.state_bytes
     assert list(tmp_path.iterdir()) == []
@@ -61,7 +61,7 @@ def test_without_validation_records_validation_costs_nothing(model, small_file, 
 
 def test_text(model, data, tmp_path):
     training, validation = data
-    # 100 records in steps of 16 are 7 steps an epoch, so 70; validated after 30, 60 and 70. 70 * 100 s + 3 * 200 s.
+    # 100 records in steps of 16 are 7 steps per epoch, so 70; validated after 30, 60 and 70. 70 * 100 s + 3 * 200 s.
     costs = Costs(step_seconds=100, validation_seconds=200, peak_bytes=3 * 2**29, state_bytes=5 * 2**20)
     settings = {"size": "tiny", "data": ["one.tsv", "two.tsv"], "decoder_layers": None}
     text = describe_plan(settings, options(tmp_path), Accelerator(cpu=True), model, training, validation, costs)
@@ -70,12 +70,12 @@ def test_text(model, data, tmp_path):
     for line in (
         f"- {training.report}",
         "- training: 100 records; validation: 20",
-        f"- parameters: {model.num_parameters():,}, the encoder's among them: {model.bert.num_parameters():,}",
-        "- steps: 70 of 16 records, 7 in an epoch; validations: 3",
-        "- a step: 100.000 s, 0.2 barcodes/s",
-        "- a validation: 200.0 s",
-        "- memory of a process at its peak: 1.50 GiB",
-        "- a saved state: 5 MiB on disk; 2 of them stay",
-        "- the whole run, at this pace: 2:06:40",
+        f"- parameters: {model.num_parameters():,}, of which {model.bert.num_parameters():,} in the encoder",
+        "- steps: 70 of 16 records, 7 per epoch; validations: 3",
+        "- step: 100.000 s, 0.2 barcodes/s",
+        "- validation: 200.0 s",
+        "- peak memory per process: 1.50 GiB",
+        "- saved state: 5 MiB on disk; the last 2 are retained",
+        "- estimated duration of the complete run: 2:06:40",
     ):
         assert line in rest.splitlines()

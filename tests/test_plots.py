@@ -13,7 +13,7 @@ import barcodemae
 from barcodemae.evaluation.report.curves import draw_map
 from barcodemae.evaluation.report.plots import colours, draw_all, draw_confusions
 from barcodemae.plotting import BLUE, GREY, draw_series, percent_with_errors
-from barcodemae.training.curve import draw_training
+from barcodemae.training.summary import draw_training
 from helpers.report_records import full_results
 
 PNG = b"\x89PNG\r\n\x1a\n"

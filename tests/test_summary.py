@@ -1,4 +1,4 @@
-"""What a finished run tells: figures computed by hand from a made-up `metrics.jsonl`."""
+"""The summary of a finished run: figures computed by hand from a made-up `metrics.jsonl`."""
 
 import json
 import math
@@ -40,41 +40,40 @@ def test_figures(folder):
         "- read 8,000 records; dropped 703: 3 all N, 700 too short",
         "- training: 7,200 records; validation: 97",
         "- steps: 200 of 36 records (1 epochs)",
-        "- skipped for a loss or gradient that is not finite: 3",
-        "- time of the steps: 1:30:00, 1.3 barcodes/s",
+        "- steps skipped because loss or gradient was not finite: 3",
+        "- duration of the steps: 1:30:00, 1.3 barcodes/s",
         "- training loss at the end: 1.0000",
         "- validation at the end: loss 1.7500, accuracy 0.5000",
-        "- best validation loss: at step 100: loss 1.5000, accuracy 0.2500; the model is that of the last step",
+        "- lowest validation loss: at step 100: loss 1.5000, accuracy 0.2500; the model is that of the last step",
     ):
         assert line in text.splitlines()
 
 
-def test_page_and_curve_lie_in_the_folder_and_are_named(folder):
+def test_page_and_curve_are_written_and_listed(folder):
     run = folder(LINES)
     (run / "state").mkdir()
     text = summarise(run)
     assert (run / "summary.md").read_text() == text
     assert (run / "training.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert {file.name for file in run.iterdir()} == {"metrics.jsonl", "state", "summary.md", "training.png"}
-    named = [line.split("`")[1] for line in text.splitlines() if line.startswith("- `")]
-    assert named == ["metrics.jsonl", "training.png", "state"]
+    listed = [line.split("`")[1] for line in text.splitlines() if line.startswith("- `")]
+    assert listed == ["metrics.jsonl", "training.png", "state"]
 
 
-def test_without_validation_nothing_is_said_of_it(folder):
+def test_without_validation_there_are_no_lines_on_it(folder):
     text = summarise(folder([LINES[0]]))
-    assert not any(line.startswith(("- validation", "- best")) for line in text.splitlines())
+    assert not any(line.startswith(("- validation", "- lowest")) for line in text.splitlines())
     assert "- steps: 100 of 36 records (0.5 epochs)" in text
 
 
-def test_a_run_of_which_every_step_was_skipped(folder):
+def test_loss_is_nan_when_every_step_was_skipped(folder):
     line = {name: value for name, value in LINES[0].items() if name != "loss"}
     assert "- training loss at the end: nan" in summarise(folder([line | {"skipped_steps": 100}]))
 
 
-def test_without_matplotlib_there_is_no_curve_and_one_line_says_so(folder, monkeypatch, caplog):
+def test_without_matplotlib_a_warning_replaces_the_curve(folder, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    for module in ("barcodemae.training.curve", "barcodemae.plotting"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.delitem(sys.modules, "barcodemae.plotting", raising=False)
     run = folder(LINES)
     text = summarise(run)
     assert not (run / "training.png").exists()

@@ -22,8 +22,7 @@ from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.run_folder import claimed
-from barcodemae.training.state import load_state, newest_step, save_state
+from barcodemae.training.state import claimed, load_state, newest_step, save_state
 from barcodemae.training.stopping import shortage_explained, stop_signals
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
@@ -169,7 +168,7 @@ class TestState:
         newest = max((tmp_path / "state").iterdir())
         newest.write_bytes(damage(newest.read_bytes()))
         assert load_state(tmp_path)["step"] == 5
-        assert f"{newest} is damaged and passed over" in caplog.text
+        assert f"{newest} is damaged and skipped" in caplog.text
 
     def test_a_damaged_one_does_not_count_among_those_that_stay(self, tmp_path):
         for step in (5, 10):
@@ -220,7 +219,7 @@ class TestFullDisk:
             return sums
 
         with (
-            pytest.raises(CheckpointError, match=r"full can't be written to: .*File too large; .* is that of step 6$"),
+            pytest.raises(CheckpointError, match=r"full: can't write: .*File too large; .* is that of step 6$"),
             shortage_explained(folder, 16),
         ):
             run(folder, data, at_steps({7}, fill), save_every=3)
@@ -253,7 +252,7 @@ class TestMemory:
     )
     def test_says_what_to_lower(self, exhaust, tmp_path):
         with (
-            pytest.raises(ConfigurationError, match="out of memory: lower --batch_size, now 16, "),
+            pytest.raises(ConfigurationError, match=r"out of memory: lower --batch_size \(now 16\) "),
             shortage_explained(tmp_path, 16),
         ):
             exhaust()

@@ -4,8 +4,8 @@ import pytest
 from accelerate import Accelerator
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.training import trackers
-from barcodemae.training.trackers import choose_tracker, start_tracker
+from barcodemae.training import metrics
+from barcodemae.training.metrics import choose_tracker, start_tracker
 
 
 def test_none_is_none():
@@ -13,13 +13,13 @@ def test_none_is_none():
 
 
 def test_tensorboard_may_be_missing_and_this_is_told(monkeypatch, caplog):
-    monkeypatch.setattr(trackers, "is_tensorboard_available", lambda: False)
+    monkeypatch.setattr(metrics, "is_tensorboard_available", lambda: False)
     assert choose_tracker("tensorboard") is None
     assert "no TensorBoard curves" in caplog.text
 
 
 def test_weights_and_biases_may_not(monkeypatch):
-    monkeypatch.setattr(trackers, "is_wandb_available", lambda: False)
+    monkeypatch.setattr(metrics, "is_wandb_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"--report_to wandb: .*pip install 'barcodemae\[wandb\]'"):
         choose_tracker("wandb")
 

@@ -12,15 +12,14 @@ import torch
 from accelerate import Accelerator
 
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.training.ahead import map_ahead
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data
-from barcodemae.training.loop import evaluate, train
+from barcodemae.training.loop import build_optimizer, evaluate, train
 from barcodemae.training.model import build_config, load_tokenizer
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.schedule import build_optimizer
 from barcodemae.training.state import load_state
+from barcodemae.training.steps import map_ahead
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
@@ -81,7 +80,7 @@ class TestData:
         assert (np.diff(batch["position_ids"][:, :20]) >= 1).all()
 
     def test_nothing_to_train_on(self, small_file):
-        with pytest.raises(ConfigurationError, match="expected some in the splits nowhere"):
+        with pytest.raises(ConfigurationError, match="expected records in the splits nowhere"):
             load_training_data(DataArguments(data=[str(small_file)], train_splits=["nowhere"]), None, KmerEncoder(4), 0)
 
     def test_fingerprint_tells_records_apart(self, data):
@@ -280,7 +279,7 @@ class TestArguments:
 
     def test_folder_of_another_run(self, tmp_path):
         (tmp_path / "metrics.jsonl").touch()
-        with pytest.raises(ConfigurationError, match="holds a run already"):
+        with pytest.raises(ConfigurationError, match="already holds a run"):
             pretrain(ModelArguments(), DataArguments(), LoopArguments(output_dir=str(tmp_path)))
 
     @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -320,7 +319,7 @@ class TestCommand:
         assert "val_loss" in lines(tmp_path)[-1]
         assert BarcodeEmbedder.from_pretrained(tmp_path).encode(["ACGTTT" * 50]).shape == (1, 256)
         again = launch("--data", small_file, "--output_dir", tmp_path, *self.OPTIONS)
-        assert (again.returncode, again.stderr.count("holds a run already")) == (2, 1)
+        assert (again.returncode, again.stderr.count("already holds a run")) == (2, 1)
         finished = launch("--data", small_file, "--output_dir", tmp_path, "--resume", *self.OPTIONS)
         assert finished.returncode == 0, finished.stderr
 

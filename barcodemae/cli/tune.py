@@ -1,7 +1,7 @@
 """`barcodemae tune`: a pretrained checkpoint to one whose embeddings rank relatives."""
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.training.tuning.arguments import TuneArguments
+from barcodemae.training.tuning.settings import TuneArguments
 
 
 def tune(arguments: list[str]) -> None:

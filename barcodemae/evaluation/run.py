@@ -41,8 +41,8 @@ from barcodemae.evaluation.vector_cache import texts_sha256
 from barcodemae.files import written_atomically
 from barcodemae.outputs import check_outputs
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
-from barcodemae.training.curve import draw_training
-from barcodemae.training.state import METRICS_FILE
+from barcodemae.training.metrics import METRICS_FILE
+from barcodemae.training.summary import draw_training
 
 REPORTS = ("report.md", "report.html")
 

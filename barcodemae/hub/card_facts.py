@@ -10,8 +10,8 @@ from safetensors import safe_open
 
 from barcodemae.checkpoints.files import FRAME_FILE, WEIGHTS_FILE, weights_files, weights_sha256
 from barcodemae.errors import CheckpointError
-from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.training.metrics import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.tune import TUNING_FILE
 from tokenization_barcodemae import ReferenceFrame
 

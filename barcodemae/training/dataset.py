@@ -1,4 +1,4 @@
-"""Records to training data: read, judged, de-duplicated, placed once, and kept on disk for the next start."""
+"""Training data: records read, filtered, de-duplicated, placed on the reference frame and cached on disk."""
 
 import hashlib
 import json
@@ -27,34 +27,34 @@ from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barco
 
 logger = logging.getLogger(__name__)
 
-# To be raised when the same options would make something else of the same files.
+# Increase it when the same options give other cached data from the same files.
 _FORMAT = 2
 
-# Data options that what is kept does not depend on, or that are named beside them.
-_NOT_CACHED = {"data", "frame", "unaligned_share", "cache_dir"}
+# Data options on which the cached data do not depend, or which are part of the key in another form.
+_NOT_IN_KEY = {"data", "frame", "unaligned_share", "cache_dir"}
 
 _TRAINING, _VALIDATION = "training", "validation"
 _REPORT_FILE, _DROPPED_FILE = "report.json", "dropped.parquet"
 
-# So many barcodes are encoded at a time when all are gone through: their arrays stay in the processor's cache.
+# The arrays of this many barcodes fit the processor's cache when all barcodes are encoded.
 _CHUNK = 1024
 
-# A row of fewer tokens would leave its whole batch next to nothing to keep.
+# All rows of a batch retain as many tokens as its shortest one allows: with fewer tokens, next to none.
 _MIN_TOKENS = 8
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Barcodes ready to be cut into batches.
+    """Barcodes ready to be split into batches.
 
     Attributes:
         barcodes: `[n]`, in the order of the files.
-        sha256: of their nucleotides.
+        sha256: checksum of their nucleotides.
         encoder: cuts barcodes into tokens.
-        max_tokens: most tokens of a barcode that is read freely.
-        unaligned_share: share of the records that an epoch reads freely.
-        seed: of the run.
-        report: what was read and dropped on the way to training and validation data.
+        max_tokens: maximum number of tokens of an unaligned barcode.
+        unaligned_share: share of the records that an epoch reads unaligned.
+        seed: seed of the run.
+        report: records read and dropped for training and validation data.
     """
 
     barcodes: StoredBarcodes
@@ -70,26 +70,34 @@ class TrainingData:
 
     @property
     def num_tokens(self) -> np.ndarray:
-        """`[n]`, known tokens of each barcode."""
+        """Number of known tokens of each barcode, `[n]`."""
         return self.barcodes.num_tokens
 
     def fingerprint(self) -> str:
-        """Tells these records, in this order, from others."""
+        """Identifies these records in this order."""
         return f"{len(self)} records, sha256 {self.sha256[:16]}"
 
     def arrays(self, records: np.ndarray, epoch: int, objective: Objective) -> dict[str, Any]:
-        """What the model takes for these records: a function of (seed, epoch, records) alone.
+        """The inputs of the model for some records: a function of seed, epoch and records only.
 
-        A step asks for all of its records at once, and cuts them into batches afterwards: how many processes share it
-        must not show in the masks.
+        Call it with all records of a step, and split the result into batches afterwards, so that the masks do not
+        depend on the number of processes.
+
+        Args:
+            records: `[n]`, indices of records.
+            epoch: from 0; -1 for validation.
+            objective: adds its own inputs.
+
+        Returns:
+            Arrays `[n, ...]` and plain numbers, by the names of the model's arguments.
         """
-        free, offsets = unaligned_rows_and_offsets(self.seed, epoch, records, self.unaligned_share, self.encoder.k)
-        encoding = encode_barcodes(self.encoder, self.barcodes.take(records), self.max_tokens, free, offsets)
+        unaligned, offsets = unaligned_rows_and_offsets(self.seed, epoch, records, self.unaligned_share, self.encoder.k)
+        encoding = encode_barcodes(self.encoder, self.barcodes.take(records), self.max_tokens, unaligned, offsets)
         return {**encoding, **objective.arrays(encoding, records, epoch)}
 
 
 def load_frame(name: str) -> ReferenceFrame | None:
-    """The reference frame that `--frame` names.
+    """The reference frame given by `--frame`: `coi`, a file, or `none`.
 
     Raises:
         ConfigurationError: it is neither a known name nor a readable file.
@@ -102,25 +110,28 @@ def load_frame(name: str) -> ReferenceFrame | None:
         return ReferenceFrame.load(Path(name))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"--frame {name}: expected coi, none or the file of a reference frame: {error}"
+            f"--frame {name}: expected coi, none or a file with a reference frame: {error}"
         ) from error
 
 
 def load_training_data(
     args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder, seed: int
 ) -> tuple[TrainingData, TrainingData]:
-    """Read, judge, de-duplicate and place the records of training and validation, or take what is kept of that.
+    """Read, filter, de-duplicate and place the records for training and validation, or load them from the cache.
 
-    What is made is kept in `args.cache_dir`, for the next start with the same sources, options, frame and tokens. No
-    step of it holds all records in memory. Of several processes that call this, one makes it and the others wait.
+    The result is cached in `args.cache_dir` for later runs with the same sources, options, frame and tokens. Records
+    are streamed and never all in memory. If several processes call this, one prepares the data and the others wait.
+
+    Returns:
+        Training and validation data.
 
     Raises:
-        BarcodeMAEError: a file can't be read, a record is bad and `--on_error raise` says so, nothing is left, or
-            nothing can be kept in `args.cache_dir`.
+        BarcodeMAEError: a file can't be read, a record is bad with `--on_error raise`, no training record is left, or
+            `args.cache_dir` can't be written.
     """
-    key = _key(args, frame, encoder)
-    folder = _folder(args, key)
-    checksums = cached_folder(folder, key, lambda scratch: _make(scratch, args, frame, encoder))
+    key = _cache_key(args, frame, encoder)
+    folder = _cache_folder(args, key)
+    checksums = cached_folder(folder, key, lambda scratch: _prepare(scratch, args, frame, encoder))
     report = _load_report(folder)
     tell(report)
 
@@ -132,38 +143,38 @@ def load_training_data(
     for name, data in ((_TRAINING, training), (_VALIDATION, validation)):
         placed = int(data.barcodes.is_placed.sum())
         logger.info("%s: %d records, %d of them placed on the reference frame", name, len(data), placed)
-    logger.info("The barcodes as they are trained on, and the list of what was dropped, are in %s", folder)
+    logger.info("the prepared barcodes and the list of dropped records are in %s", folder)
     return training, validation
 
 
-def _make(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> None:
+def _prepare(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> None:
     judge = Judge(min_length=args.min_nucleotides, max_ambiguous=args.max_unknown_share, on_error=args.on_error)
     k, num_slots = encoder.k, 0 if frame is None else frame.slots(encoder.k)
     preset = find_preset(args.preset, args.split_column)
-    wanted = pa.array([*args.train_splits, args.val_split, ""])
+    splits = pa.array([*args.train_splits, args.val_split, ""])
     with (
         BarcodeWriter(folder, _TRAINING, num_slots) as training,
         BarcodeWriter(folder, _VALIDATION, num_slots) as validation,
         tqdm(desc="reading and placing barcodes", unit=" records", unit_scale=True) as progress,
     ):
         for records in stream_records(_sources(args), preset, args.on_error, args.max_length):
-            kept = judge(records.filter(pc.is_in(records["split"], wanted)))
-            barcodes = place_barcodes(kept["nucleotides"].to_pylist(), frame, k)
+            good = judge(records.filter(pc.is_in(records["split"], splits)))
+            barcodes = place_barcodes(good["nucleotides"].to_pylist(), frame, k)
             num_tokens = np.zeros(len(barcodes), np.int64)
             for begin in range(0, len(barcodes), _CHUNK):
                 rows = np.arange(begin, min(begin + _CHUNK, len(barcodes)))
                 encoding = encode_barcodes(encoder, barcodes.take(rows), args.max_nucleotides // k)
                 num_tokens[rows] = encoding["attention_mask"].sum(1)
             readable = num_tokens >= _MIN_TOKENS
-            judge.drop(kept, np.where(readable, USABLE, TOO_FEW_KMERS))
-            is_validation = pc.equal(kept["split"], args.val_split).to_numpy()
-            for part, is_of_part in ((training, ~is_validation), (validation, is_validation)):
-                rows = np.flatnonzero(readable & is_of_part)
-                part.write(barcodes.take(rows), num_tokens[rows], kept.take(pa.array(rows)))
+            judge.drop(good, np.where(readable, USABLE, TOO_FEW_KMERS))
+            is_validation = pc.equal(good["split"], args.val_split).to_numpy()
+            for writer, selected in ((training, ~is_validation), (validation, is_validation)):
+                rows = np.flatnonzero(readable & selected)
+                writer.write(barcodes.take(rows), num_tokens[rows], good.take(pa.array(rows)))
             progress.update(len(records))
         if not training.count:
             raise ConfigurationError(
-                f"no record is left to train on: expected some in the splits {', '.join(args.train_splits)}"
+                f"expected records in the splits {', '.join(args.train_splits)} to train on, found none that is usable"
             )
     _save_report(folder, judge.report)
 
@@ -172,23 +183,23 @@ def _sources(args: DataArguments) -> list[str]:
     return args.data or [str(sample_path())]
 
 
-def _key(args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> dict[str, Any]:
-    """What the kept files are made of."""
+def _cache_key(args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> dict[str, Any]:
+    """All that the cached files depend on."""
     return {
         "format": _FORMAT,
         "sources": [version_of(source) for source in _sources(args)],
-        "options": {name: value for name, value in asdict(args).items() if name not in _NOT_CACHED},
+        "options": {name: value for name, value in asdict(args).items() if name not in _NOT_IN_KEY},
         "frame": None if frame is None else frame.checksum(),
         "tokens": encoder.name,
     }
 
 
-def _folder(args: DataArguments, key: dict[str, Any]) -> Path:
-    """Where they are kept: another place for other sources or options, the same one when a source has changed."""
+def _cache_folder(args: DataArguments, key: dict[str, Any]) -> Path:
+    """A folder for each combination of sources and options; it stays the same when the content of a source changes."""
     root = Path(huggingface_hub.constants.HF_HOME) / "barcodemae" if args.cache_dir is None else Path(args.cache_dir)
     names = [source["name"] for source in key["sources"]]
-    place = hashlib.sha256(json.dumps(key | {"sources": names, "format": None}, sort_keys=True).encode()).hexdigest()
-    return root / f"{Path(names[0]).name.partition('.')[0]}-{place[:16]}"
+    checksum = hashlib.sha256(json.dumps(key | {"sources": names, "format": None}, sort_keys=True).encode()).hexdigest()
+    return root / f"{Path(names[0]).name.partition('.')[0]}-{checksum[:16]}"
 
 
 def _save_report(folder: Path, report: Report) -> None:

@@ -1,11 +1,10 @@
-"""The one training loop: it reads top to bottom, and knows nothing of what is learnt."""
+"""The one training loop, for every objective."""
 
 import contextlib
 import logging
 import math
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,32 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, get_cosine_schedule_with_warmup
 
 from barcodemae.data.randomness import Stream, generator_seed
-from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch
+from barcodemae.data.sampling import steps_in_epoch
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.training.ahead import map_ahead
 from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
+from barcodemae.training.metrics import MetricsLog, Totals, add_sums, means
 from barcodemae.training.objectives import Objective
-from barcodemae.training.schedule import build_optimizer
-from barcodemae.training.state import MetricsLog, full_state, load_state, restore, save_state
+from barcodemae.training.state import full_state, load_state, restore, save_state
+from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, to_device
 from barcodemae.training.stopping import stop_signals
-from barcodemae.training.totals import Totals, added, means
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_EPOCH = -1  # its masks are the same every time
+VALIDATION_EPOCH = -1  # so that each validation has the same masks
 
-# Records of one validation step: how many are masked in each depends on all of them, but not on the batch size.
-_VALIDATION_STEP = 128
+# The published learning rate is for 64 records in a step, and grows with their number.
+_REFERENCE_STEP_SIZE = 64
 
-_MAX_NAMED = 20  # records in an error message
+# Records of one validation step: the number of masked tokens depends on all of them, but not on the batch size.
+_VALIDATION_STEP_SIZE = 128
+
+_MAX_LISTED_RECORDS = 20  # in an error message
 
 
 def train(
@@ -51,21 +53,21 @@ def train(
     """Train a model, log to `metrics.jsonl` and the trackers, and save states to resume from.
 
     Args:
-        accelerator: where and in which precision.
-        model: is trained in place.
-        objective: what is learnt.
-        training: records to learn from.
+        accelerator: device, precision and processes.
+        model: trained in place.
+        objective: turns batches into losses.
+        training: records to train on.
         validation: records to validate on; may be empty.
-        args: how.
-        run: what a run that resumes must have in common with this one.
+        args: options of the loop.
+        run: identifies the run: only a state with an equal `run` is resumed.
 
     Returns:
-        The signal that stopped it before its last step (its state is saved), or None.
+        The signal that stopped the run before its last step (its state is saved), or None.
 
     Raises:
-        CheckpointError: `args.resume` finds the state of another run, or no undamaged one.
-        ConfigurationError: `args.max_bad_steps` steps in a row had a loss or gradient that is not finite. The state
-            is saved: its weights are those after the last good step.
+        CheckpointError: with `args.resume`, the saved state belongs to another run, or all saved states are damaged.
+        ConfigurationError: loss or gradient was not finite in `args.max_bad_steps` steps in a row. The state is saved,
+            with the weights after the last good step.
     """
     folder = Path(args.output_dir)
     processes, rank = accelerator.num_processes, accelerator.process_index
@@ -77,54 +79,55 @@ def train(
     raw_optimizer, schedule = build_optimizer(model, args, step_size, num_steps)
     prepared, optimizer = accelerator.prepare(model, raw_optimizer)
 
-    done, skipped, skipped_in_row, recent = 0, 0, 0, dict[str, float]()
+    num_done, num_skipped, num_skipped_in_row, recent = 0, 0, 0, dict[str, float]()
     if args.resume and (state := load_state(folder)) is not None:
         if state["run"] != run:
-            raise CheckpointError(f"{folder}: the saved state is of another run: {_difference(state['run'], run)}")
+            raise CheckpointError(f"{folder}: the saved state belongs to another run: {_difference(state['run'], run)}")
         restore(prepared, raw_optimizer, state)
         schedule.load_state_dict(state["schedule"])
-        done, skipped, skipped_in_row, recent = (
+        num_done, num_skipped, num_skipped_in_row, recent = (
             state[name] for name in ("step", "skipped", "skipped_in_row", "recent")
         )
-        logger.info("going on after step %d of %d", done, num_steps)
+        logger.info("resuming after step %d of %d", num_done, num_steps)
 
-    def arrays_of(planned: tuple[int, int, np.ndarray]) -> tuple[int, np.ndarray, dict[str, Any]]:
+    def encode(planned: tuple[int, int, np.ndarray]) -> tuple[int, np.ndarray, dict[str, Any]]:
         step, epoch, records = planned
         return step, records, training.arrays(records, epoch, objective)
 
-    log = MetricsLog(folder, done, accelerator)
-    bar = tqdm(total=num_steps, initial=done, unit="step", disable=not accelerator.is_main_process)
+    log = MetricsLog(folder, num_done, accelerator)
+    bar = tqdm(total=num_steps, initial=num_done, unit="step", disable=not accelerator.is_main_process)
     seen, since = 0, time.perf_counter()
     with stop_signals() as signals, bar as progress:
-        for step, records, arrays in map_ahead(arrays_of, _steps(training, step_size, args.seed, done, num_steps)):
+        planned_steps = remaining_steps(training, step_size, args.seed, num_done, num_steps)
+        for step, records, arrays in map_ahead(encode, planned_steps):
             prepared.train()
             torch.manual_seed(generator_seed(args.seed, Stream.DROPOUT, step, rank))
             totals = Totals()
-            batches = _batches(len(records), args.batch_size, rank, processes)
+            batches = process_batches(len(records), args.batch_size, rank, processes)
             for i, (rows, weight) in enumerate(batches):
                 is_last = i + 1 == len(batches)
                 with contextlib.nullcontext() if is_last else accelerator.no_sync(prepared):
-                    sums = objective.sums(prepared, _to_device(arrays, rows, accelerator))
+                    sums = objective.sums(prepared, to_device(arrays, rows, accelerator.device))
                     accelerator.backward(sums["loss"] * weight)
                 totals.add(sums, weight)
-            # Processes must agree on what to do, so this goes the same way as the loss.
+            # Processes must agree on whether to step and to stop, so both values are summed along with the loss.
             unscaled = _gradient_norm(prepared)
             totals.add({"norm": unscaled, "signals": torch.tensor(float(len(signals)), device=unscaled.device)})
             reduced = totals.reduced(accelerator)
             norm, was_signalled = reduced.pop("norm") / processes, reduced.pop("signals") > 0
             if math.isfinite(norm) and math.isfinite(reduced["loss"]):
-                # So far it is a sum, averaged over processes: what is wanted is the mean over all that is counted.
-                # With no place or name in the whole step that counts, its gradient is zero.
+                # The gradient is that of a sum, averaged over processes; the mean over all counted tokens (or names) is
+                # wanted. If the step has none, its gradient is zero.
                 factor = processes / max(reduced["count"], 1.0)
                 if args.max_grad_norm:
                     factor *= min(1.0, args.max_grad_norm / (norm * factor + 1e-6))
                 _scale_gradients(prepared, factor)
                 optimizer.step()
-                recent = added(recent, reduced)
-                skipped_in_row = 0
+                recent = add_sums(recent, reduced)
+                num_skipped_in_row = 0
             else:
-                skipped, skipped_in_row = skipped + 1, skipped_in_row + 1
-                logger.warning("step %d: the loss or its gradient is not finite; the step is skipped", step)
+                num_skipped, num_skipped_in_row = num_skipped + 1, num_skipped_in_row + 1
+                logger.warning("step %d: loss or gradient is not finite; the step is skipped", step)
             schedule.step()
             optimizer.zero_grad()
 
@@ -133,78 +136,75 @@ def train(
             is_over = step == num_steps
             passed = step / per_epoch
             if is_over or step % args.log_every == 0:
-                rate = seen / (time.perf_counter() - since)
+                averages, rate = means(recent), seen / (time.perf_counter() - since)
                 lr = float(schedule.get_last_lr()[0])
-                log.write(step, epoch=passed, **means(recent), skipped_steps=skipped, lr=lr, barcodes_per_second=rate)
-                progress.set_postfix_str(f"loss {means(recent).get('loss', math.nan):.3f}, {rate:,.0f} barcodes/s")
+                log.write(step, epoch=passed, **averages, skipped_steps=num_skipped, lr=lr, barcodes_per_second=rate)
+                progress.set_postfix_str(f"loss {averages.get('loss', math.nan):.3f}, {rate:,.0f} barcodes/s")
                 recent, seen, since = {}, 0, time.perf_counter()
             if len(validation) and (is_over or step % args.eval_every == 0):
-                began = time.perf_counter()
-                found = evaluate(accelerator, prepared, objective, validation, args.batch_size)
-                log.write(step, epoch=passed, **{f"val_{name}": value for name, value in found.items()})
-                progress.write(f"step {step}: " + ", ".join(f"val_{name} {value:.4f}" for name, value in found.items()))
-                since += time.perf_counter() - began
-            has_failed = skipped_in_row >= args.max_bad_steps
+                validation_start = time.perf_counter()
+                metrics = evaluate(accelerator, prepared, objective, validation, args.batch_size)
+                metrics = {f"val_{name}": value for name, value in metrics.items()}
+                log.write(step, epoch=passed, **metrics)
+                progress.write(f"step {step}: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+                since += time.perf_counter() - validation_start
+            has_failed = num_skipped_in_row >= args.max_bad_steps
             if is_over or was_signalled or has_failed or step % args.save_every == 0:
                 state = full_state(prepared, raw_optimizer) | {"schedule": schedule.state_dict(), "run": run}
-                state |= {"step": step, "skipped": skipped, "skipped_in_row": skipped_in_row, "recent": recent}
+                state |= {"step": step, "skipped": num_skipped, "skipped_in_row": num_skipped_in_row, "recent": recent}
                 if accelerator.is_main_process:
                     save_state(folder, state, args.save_total_limit)
             if has_failed:
-                raise ConfigurationError(_why_failed(step, skipped_in_row, training.barcodes.origins(records), folder))
+                origins = training.barcodes.origins(records)
+                raise ConfigurationError(_describe_failure(step, num_skipped_in_row, origins, folder))
             if was_signalled and not is_over:
-                number = signal.Signals(signals[0]) if signals else signal.SIGTERM
-                logger.warning("%s: stopped after step %d of %d; its state is saved", number.name, step, num_steps)
-                return number
+                received = signal.Signals(signals[0]) if signals else signal.SIGTERM
+                logger.warning("%s: stopped after step %d of %d; its state is saved", received.name, step, num_steps)
+                return received
     return None
+
+
+def build_optimizer(
+    model: PreTrainedModel, args: LoopArguments, step_size: int, num_steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """AdamW over all parameters, and its learning-rate schedule.
+
+    Args:
+        model: its parameters are trained.
+        args: learning rate, weight decay and schedule.
+        step_size: records in a step.
+        num_steps: steps of the complete run.
+    """
+    peak = args.learning_rate * step_size / _REFERENCE_STEP_SIZE
+    encoder = list(model.base_model.parameters())
+    encoder_ids = {id(parameter) for parameter in encoder}
+    head = [parameter for parameter in model.parameters() if id(parameter) not in encoder_ids]
+    peaks = [peak, peak * args.head_learning_rate_factor]
+    groups = [{"params": parameters, "lr": rate} for parameters, rate in zip((encoder, head), peaks, strict=True)]
+    optimizer = torch.optim.AdamW(groups, weight_decay=args.weight_decay, fused=True)
+    if args.schedule == "cosine":
+        return optimizer, get_cosine_schedule_with_warmup(optimizer, round(num_steps * args.warmup_share), num_steps)
+    # OneCycleLR raises at the step after its last, which the loop makes once: hence one more.
+    total_steps = num_steps + 1
+    # A warm-up of exactly one step would divide by zero inside OneCycleLR, so it is made slightly longer.
+    warmup_share = args.warmup_share * (1 + 1e-6) if total_steps * args.warmup_share == 1 else args.warmup_share
+    return optimizer, OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup_share)
 
 
 @torch.no_grad()
 def evaluate(
     accelerator: Accelerator, model: nn.Module, objective: Objective, data: TrainingData, batch_size: int
 ) -> dict[str, float]:
-    """Mean loss and metrics over all records, which the processes share; each process returns the same."""
+    """Mean loss and metrics over all records, which the processes share; each process returns the same values."""
     model.eval()
     totals = Totals()
     by_length = np.argsort(data.num_tokens, kind="stable")
-    steps = [by_length[i : i + _VALIDATION_STEP] for i in range(0, len(data), _VALIDATION_STEP)]
+    steps = [by_length[i : i + _VALIDATION_STEP_SIZE] for i in range(0, len(data), _VALIDATION_STEP_SIZE)]
     for arrays in map_ahead(lambda records: data.arrays(records, VALIDATION_EPOCH, objective), steps):
         num_rows = len(arrays["input_ids"])
-        for rows, weight in _batches(num_rows, batch_size, accelerator.process_index, accelerator.num_processes):
-            totals.add(objective.sums(model, _to_device(arrays, rows, accelerator)), weight)
+        for rows, weight in process_batches(num_rows, batch_size, accelerator.process_index, accelerator.num_processes):
+            totals.add(objective.sums(model, to_device(arrays, rows, accelerator.device)), weight)
     return means(totals.reduced(accelerator))
-
-
-def _steps(
-    training: TrainingData, step_size: int, seed: int, done: int, num_steps: int
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Step (from 1), epoch (from 0) and records of all steps that are still to be done."""
-    per_epoch = steps_in_epoch(len(training), step_size)
-    for epoch in range(done // per_epoch, -(-num_steps // per_epoch)):
-        for i, records in enumerate(epoch_steps(training.num_tokens, step_size, seed, epoch)):
-            step = epoch * per_epoch + i + 1
-            if done < step <= num_steps:
-                yield step, epoch, records
-
-
-def _batches(num_rows: int, batch_size: int, rank: int, processes: int) -> list[tuple[np.ndarray, float]]:
-    """The rows of each batch of a process, with weight 1.
-
-    All processes get the same number of batches, for each waits for the others in every one of them. Where a process
-    has fewer rows than another, the last is one of weight 0.
-    """
-    batches = split_step(np.arange(num_rows), batch_size, rank, processes)
-    most = len(split_step(np.arange(num_rows), batch_size, 0, processes))
-    return [(rows, 1.0) for rows in batches] + [(np.zeros(1, np.int64), 0.0)] * (most - len(batches))
-
-
-def _to_device(arrays: dict[str, Any], rows: np.ndarray, accelerator: Accelerator) -> dict[str, Any]:
-    return {
-        name: torch.from_numpy(value[rows]).to(accelerator.device, non_blocking=True)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in arrays.items()
-    }
 
 
 def _gradients(model: nn.Module) -> list[Tensor]:
@@ -220,11 +220,12 @@ def _scale_gradients(model: nn.Module, factor: float) -> None:
     torch._foreach_mul_(_gradients(model), factor)
 
 
-def _why_failed(step: int, count: int, records: list[str], folder: Path) -> str:
-    named = ", ".join(records[:_MAX_NAMED]) + (f" and {len(records) - _MAX_NAMED} more" * (len(records) > _MAX_NAMED))
+def _describe_failure(step: int, num_steps: int, origins: list[str], folder: Path) -> str:
+    listed, rest = ", ".join(origins[:_MAX_LISTED_RECORDS]), len(origins) - _MAX_LISTED_RECORDS
     return (
-        f"the loss or its gradient was not finite in {count} steps in a row, the last of them step {step}. The state "
-        f"in {folder} has the last good weights. Try a lower --learning_rate, or look at this step's records: {named}"
+        f"loss or gradient was not finite in {num_steps} steps in a row, up to step {step}. The state in {folder} has "
+        "the weights after the last good step. Try a lower --learning_rate, or check the records of this step: "
+        f"{listed}{f' and {rest} more' if rest > 0 else ''}"
     )
 
 

@@ -1,7 +1,7 @@
-"""A causal state-space model in place of the transformer, as in BarcodeMamba (arXiv 2412.11084): for GPUs.
+"""A causal state-space model instead of the transformer, as in BarcodeMamba (arXiv 2412.11084); for GPUs.
 
-What it saves is `transformers`' own Mamba-2, which loads with `AutoModel` and `AutoModelForCausalLM` as it is. On a
-CPU, without the kernels that it is made for, a step takes many times as long as a transformer's.
+Its checkpoint is a plain Mamba-2 of `transformers`, which loads with `AutoModel` and `AutoModelForCausalLM`. On a CPU,
+without its GPU kernels, a step takes many times as long as that of a transformer.
 """
 
 from typing import Any
@@ -18,11 +18,11 @@ _EXPANSION, _HEAD_WIDTH = 2, 64
 
 
 def mamba2_config(size: dict[str, int], encoder: BarcodeEncoder) -> Mamba2Config:
-    """A Mamba-2 as wide and deep as an encoder of that size.
+    """The configuration of a Mamba-2 with the width and depth of an encoder size.
 
     Args:
         size: one of `SIZES`; its width is a multiple of 32.
-        encoder: whose ids the model is to read.
+        encoder: gives the input ids of the model.
     """
     width = size["hidden_size"]
     return Mamba2Config(
@@ -42,7 +42,7 @@ def mamba2_config(size: dict[str, int], encoder: BarcodeEncoder) -> Mamba2Config
 
 
 class CausalMamba2(Mamba2ForCausalLM):
-    """`Mamba2ForCausalLM` whose forward takes what the training loop gives, and scores only places that count."""
+    """`Mamba2ForCausalLM` with the inputs and outputs of `BarcodeMAEForCausalPreTraining`."""
 
     def forward(  # type: ignore[override]
         self,
@@ -56,9 +56,9 @@ class CausalMamba2(Mamba2ForCausalLM):
 
         Args:
             input_ids: `[batch, tokens]`.
-            attention_mask: `[batch, tokens]`, 0 at padding, which stands last.
-            position_ids: not looked at: the model knows order alone.
-            num_items_in_batch: what to divide the summed loss by; by default the places that count.
+            attention_mask: `[batch, tokens]`, 0 at padding, which comes last.
+            position_ids: ignored: the model depends only on the order of tokens.
+            num_items_in_batch: divisor of the summed loss; by default the number of predicted tokens.
             **kwargs: passed to `Mamba2Model`.
         """
         known = known_positions(input_ids, attention_mask, self.config.pad_token_id)

@@ -1,4 +1,4 @@
-"""Which model is trained, from which weights, and how it reads barcodes."""
+"""The model to train, its initial weights, its tokenizer and its objective."""
 
 import logging
 from dataclasses import dataclass
@@ -14,10 +14,15 @@ from barcodemae.checkpoints.loading import find_checkpoint, load_checkpoint, loa
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
-from barcodemae.training.kinship import Kind, OfNearCluster, OfSameCluster, OfSameGenus
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
 from barcodemae.training.objectives import Classification, MaskedReconstruction, NextTokenPrediction, Objective
-from barcodemae.training.targets import OwnBases, RelativeBases, clusters_by_bases, count_bases
+from barcodemae.training.relative_sampling import (
+    NearClusterSampler,
+    RelativeSampler,
+    SameClusterSampler,
+    SameGenusSampler,
+)
+from barcodemae.training.targets import OwnBases, RelativeBases, cluster_by_bases, count_bases
 from modeling_barcodemae import (
     SIZES,
     BarcodeMAEConfig,
@@ -39,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _DECODERS = ("decoder", "pooled_decoder")
 
-_SHORTEST_CUT = 130  # nucleotides: a mini-barcode
+_MIN_CUT_NUCLEOTIDES = 130  # a mini-barcode
 _MIN_POSITIONS = 512  # as published
 
 _MODELS: dict[str, type[PreTrainedModel]] = {
@@ -52,15 +57,14 @@ _MODELS: dict[str, type[PreTrainedModel]] = {
 
 @dataclass(frozen=True)
 class Start:
-    """What training begins with.
+    """The starting point of a training run.
 
     Attributes:
-        tokenizer: goes into the checkpoint.
-        encoder: the same for whole blocks of barcodes.
-        frame: the marker's, or None.
-        config: the model's.
-        weights: of the checkpoint that training goes on from: its encoder's, by their names there, and its decoders';
-            None for random ones.
+        tokenizer: saved in the checkpoint.
+        encoder: gives the same ids as the tokenizer, for many barcodes at a time.
+        frame: the marker's reference frame, or None.
+        config: configuration of the model.
+        weights: weights of encoder and decoders of the initial checkpoint, by name; None for random weights.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -71,24 +75,26 @@ class Start:
 
 
 def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
-    """A new model, or the encoder of the checkpoint that `--init_from` names, with its tokenizer and frame.
+    """A new model, or the encoder of the checkpoint `--init_from` with its tokenizer and frame.
 
     Raises:
-        CheckpointError: there is no checkpoint of that name.
-        ConfigurationError: values that don't go together.
+        CheckpointError: the checkpoint is missing or damaged.
+        ConfigurationError: options contradict each other.
     """
     if args.init_from is not None:
-        _refuse_its_own(args)
+        _refuse_checkpoint_options(args)
         checkpoint = load_checkpoint(args.init_from, use_frame=data_args.frame != "none")
-        tokenizer, weights = checkpoint.tokenizer, _weights(args.init_from, checkpoint.model)
-        kept = checkpoint.model.config.to_dict()
-        settings = {name: value for name, value in kept.items() if name not in ("model_type", "auto_map")}
-        config = _config(settings | _of_every_run(args))
+        tokenizer, weights = checkpoint.tokenizer, _load_weights(args.init_from, checkpoint.model)
+        saved = checkpoint.model.config.to_dict()
+        settings = {name: value for name, value in saved.items() if name not in ("model_type", "auto_map")}
+        config = _make_config(settings | _training_settings(args))
         return Start(tokenizer, checkpoint.encoder, checkpoint.frame, config, weights)  # type: ignore[arg-type]
     tokenizer = load_tokenizer(args)
     encoder = encoder_of(tokenizer)
     if data_args.frame != "none" and not isinstance(encoder, KmerEncoder):
-        raise ConfigurationError(f"--tokenizer {args.tokenizer}: its words fit no slots; expected --frame none")
+        raise ConfigurationError(
+            f"--tokenizer {args.tokenizer}: expected --frame none with byte-pair tokens, got --frame {data_args.frame}"
+        )
     if args.backbone == "mamba2":
         if (args.objective, data_args.frame) != ("causal", "none"):
             raise ConfigurationError("--backbone mamba2: expected --objective causal and --frame none")
@@ -99,10 +105,10 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
 
 
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
-    """The tokenizer that `--tokenizer` names.
+    """The tokenizer given by `--tokenizer`.
 
     Raises:
-        ConfigurationError: there is none of that name, or it is no byte-pair encoding of ours.
+        ConfigurationError: it is neither `kmer` nor the folder of a byte-pair encoding of this package.
     """
     if args.tokenizer == "kmer":
         if not 1 <= args.k <= 8:
@@ -111,7 +117,7 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerFast:
     try:
         tokenizer = load_saved_tokenizer(args.tokenizer)
         BpeEncoder(tokenizer)
-    except Exception as error:  # what the library raises over a broken folder has no common class
+    except Exception as error:  # transformers raises many classes for a broken folder
         raise ConfigurationError(
             f"--tokenizer {args.tokenizer}: expected kmer, or the folder of a byte-pair encoding: {error}"
         ) from error
@@ -124,22 +130,22 @@ def build_config(
     """The configuration of a new model.
 
     Args:
-        args: which model.
-        encoder: whose ids the model is to read.
-        max_nucleotides: most that it reads of a barcode.
-        frame_length: nucleotides of the reference frame; 0 where there is none.
+        args: options of the model.
+        encoder: gives the input ids of the model.
+        max_nucleotides: maximum number of nucleotides read of an unaligned barcode.
+        frame_length: nucleotides of the reference frame; 0 without a frame.
 
     Raises:
-        ConfigurationError: values that don't go together.
+        ConfigurationError: options contradict each other.
     """
-    return _config(
+    return _make_config(
         {
             **_size(args),
             "k": encoder.k,
             "vocab_size": encoder.vocab_size,
             "max_position_embeddings": max(_MIN_POSITIONS, max_nucleotides // encoder.k),
             "pooled_decoder_coordinates": max(max_nucleotides, frame_length),
-            **_of_every_run(args),
+            **_training_settings(args),
         }
     )
 
@@ -147,21 +153,21 @@ def build_config(
 def build_model(
     start: Start, args: ModelArguments, training: TrainingData, validation: TrainingData, seed: int
 ) -> tuple[PreTrainedModel, Objective]:
-    """The model, and what it is to learn.
+    """The model and its training objective.
 
     Args:
-        start: what training begins with.
-        args: which model.
-        training: records to learn from; they tell what classes there are.
+        start: the starting point; in a classification, its configuration gets the labels.
+        args: options of the model.
+        training: records to train on; they determine the classes.
         validation: records to validate on.
-        seed: of the run.
+        seed: seed of the run.
 
     Raises:
-        ConfigurationError: there is nothing to classify.
+        ConfigurationError: the records have too few names for a classification, or no relatives of a requested kind.
     """
     objective: Objective
     if args.objective == "classification":
-        objective = Classification.of(args.ranks, training.barcodes, validation.barcodes)
+        objective = Classification.from_barcodes(args.ranks, training.barcodes, validation.barcodes)
         start.config.label_ranks = {rank: len(names) for rank, names in objective.names.items()}
         start.config.id2label = dict(enumerate(objective.labels()))
         start.config.label2id = {label: i for i, label in start.config.id2label.items()}
@@ -173,45 +179,45 @@ def build_model(
             coordinates = start.config.pooled_decoder_coordinates  # type: ignore[union-attr]
             own = OwnBases(training.barcodes, validation.barcodes, coordinates)
             bases = RelativeBases(own, seed, find_relatives(args, own))
-        objective = MaskedReconstruction(
-            seed, args.mask_ratio, bases, args.cut_share, max(1, _SHORTEST_CUT // start.encoder.k)
-        )
+        min_cut_tokens = max(1, _MIN_CUT_NUCLEOTIDES // start.encoder.k)
+        objective = MaskedReconstruction(seed, args.mask_ratio, bases, args.cut_share, min_cut_tokens)
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
     if args.pooled_decoder_weight:
         decoder: Any = model.pooled_decoder
         counts = count_bases(training.barcodes, model.config.pooled_decoder_coordinates)
         decoder.set_base_counts(torch.from_numpy(counts))
     if start.weights is not None:
-        _continue_from(start.weights, model)
+        _load_into(start.weights, model)
     return model, objective
 
 
-def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, Kind]]:
-    """Shares of the barcodes that are to reconstruct a relative, and which.
+def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, RelativeSampler]]:
+    """For each kind of relatives, the share of the barcodes that are to reconstruct one, and what draws it.
 
     Raises:
-        ConfigurationError: there are no such relatives.
+        ConfigurationError: the records have no relatives of a requested kind.
     """
-    kinds: list[tuple[str, float, Kind]] = []
+    kinds: list[tuple[str, float, RelativeSampler]] = []
     if args.same_cluster_share or args.near_cluster_share:
-        clusters, pairs = clusters_by_bases(own.training, own.coordinates)
+        clusters, pairs = cluster_by_bases(own.training, own.num_coordinates)
         kinds += [
-            ("same_cluster_share", args.same_cluster_share, OfSameCluster(clusters)),
-            ("near_cluster_share", args.near_cluster_share, OfNearCluster(clusters, pairs)),
+            ("same_cluster_share", args.same_cluster_share, SameClusterSampler(clusters)),
+            ("near_cluster_share", args.near_cluster_share, NearClusterSampler(clusters, pairs)),
         ]
     if args.genus_share:
         genera, species = (own.training.taxa(rank)[1] for rank in ("genus", "species"))
-        kinds.append(("genus_share", args.genus_share, OfSameGenus(genera, species)))
-    for option, share, kind in kinds:
-        if share and not kind.has_any.any():
+        kinds.append(("genus_share", args.genus_share, SameGenusSampler(genera, species)))
+    for option, share, sampler in kinds:
+        has_any = sampler.has_any
+        if share and not has_any.any():
             raise ConfigurationError(f"--{option} {share}: expected relatives of that kind among the records, got none")
         if share:
-            logger.info("%s: %d of %d barcodes have such relatives", option, kind.has_any.sum(), len(kind.has_any))
-    return [(share, kind) for _, share, kind in kinds if share]
+            logger.info("%s: %d of %d barcodes have such relatives", option, has_any.sum(), len(has_any))
+    return [(share, sampler) for _, share, sampler in kinds if share]
 
 
-def _continue_from(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
-    """Encoder, and each decoder that is in both and of the same shape; one of another shape starts anew."""
+def _load_into(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
+    """Load the encoder, and each decoder that the checkpoint has in the same shape; others stay random."""
     prefix = f"{model.base_model_prefix}."
     state = model.state_dict()
     model.base_model.load_state_dict(
@@ -224,13 +230,13 @@ def _continue_from(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
             module.load_state_dict({name.removeprefix(f"{part}."): weights[name] for name in names})
 
 
-def _weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
-    """The encoder's, which are those that were loaded, and of the file those of decoders."""
+def _load_weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of the encoder, already loaded, and of the decoders, from the checkpoint's files."""
     weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()}
     for file in weights_files(find_checkpoint(name)):
         with safe_open(file, framework="pt") as tensors:
-            of_decoders = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118
-            weights |= {key: tensors.get_tensor(key).float() for key in of_decoders}
+            keys = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118
+            weights |= {key: tensors.get_tensor(key).float() for key in keys}
     return weights
 
 
@@ -240,19 +246,19 @@ def _size(args: ModelArguments) -> dict[str, int]:
     return SIZES[args.size]
 
 
-def _refuse_its_own(args: ModelArguments) -> None:
-    """What a checkpoint brings along can't be asked for beside it."""
+def _refuse_checkpoint_options(args: ModelArguments) -> None:
     default = ModelArguments()
     for name in ("backbone", "size", "k", "tokenizer"):
         if getattr(args, name) != getattr(default, name):
             raise ConfigurationError(
-                f"--{name} {getattr(args, name)}: expected none beside --init_from, which has its own"
+                f"--{name} {getattr(args, name)}: not allowed with --init_from, whose checkpoint determines it"
             )
 
 
-def _of_every_run(args: ModelArguments) -> dict[str, Any]:
+def _training_settings(args: ModelArguments) -> dict[str, Any]:
+    """Values of the configuration that each run sets anew, also when it starts from a checkpoint."""
     return {
-        # A classifier reads as its encoder was taught to, and a new one as BarcodeMAE's does.
+        # A classifier reads tokens as its encoder was pretrained to; a new one as BarcodeMAE does.
         **({} if args.objective == "classification" else {"objective": args.objective}),
         "mask_ratio": args.mask_ratio,
         "mask_by_chance": args.mask_by_chance,
@@ -267,8 +273,8 @@ def _of_every_run(args: ModelArguments) -> dict[str, Any]:
     }
 
 
-def _config(settings: dict[str, Any]) -> BarcodeMAEConfig:
+def _make_config(settings: dict[str, Any]) -> BarcodeMAEConfig:
     try:
         return BarcodeMAEConfig(**settings)
-    except Exception as error:  # the library wraps what its validators raise in a class of its own
+    except Exception as error:  # transformers wraps the errors of validators in a class of its own
         raise ConfigurationError(" ".join(str(error).split())) from error

@@ -1,4 +1,4 @@
-"""What is learnt: an objective turns a batch of barcodes into a loss and metrics."""
+"""Training objectives: each turns a batch of barcodes into a loss and metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from modeling_barcodemae.masking_barcodemae import count_kept
 
 
 class Objective(Protocol):
-    """One thing to learn. The loop knows no more of it than this."""
+    """What the training loop needs to know of an objective."""
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
-        """What `sums` needs beside the encoded barcodes, made on the host.
+        """The inputs of `sums` beside the encoded barcodes, computed on the host.
 
         Args:
             encoding: `input_ids`, `attention_mask`, `position_ids`, each `[batch, tokens]`.
@@ -31,67 +31,69 @@ class Objective(Protocol):
         """
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Loss and metrics of a batch, as sums, so that batches and processes add up.
+        """Loss and metrics of a batch, as sums, which can be added over batches and processes.
 
         Args:
             model: on the batch's device.
             batch: tensors and plain numbers.
 
         Returns:
-            Scalars: `count`, `loss` (with a gradient) and metrics, all summed over what `count` counts.
+            Scalars: `loss` (with a gradient) and metrics, summed over tokens, bases or names, and their number `count`.
         """
 
 
 @dataclass(frozen=True)
 class MaskedReconstruction:
-    """Cross-entropy over the k-mers that were masked: removed (BarcodeMAE, arXiv 2502.18405, section 3), or replaced by
-    `[MASK]` (BarcodeBERT, arXiv 2311.02401). Which, the model knows; the places are the same. A model with a pooled
-    decoder also reconstructs bases, of these or of other barcodes.
+    """Cross-entropy over the masked k-mers.
+
+    Depending on the model, masked k-mers are removed (BarcodeMAE, arXiv 2502.18405, section 3) or replaced by `[MASK]`
+    (BarcodeBERT, arXiv 2311.02401); the masked positions are the same. A model with a pooled decoder also reconstructs
+    bases, those of the same or of other barcodes.
 
     Attributes:
-        seed: of the run.
-        mask_ratio: the model's.
-        cut_share: share of the barcodes of which the encoder sees a cut alone, drawn anew in each epoch.
-        shortest_cut: tokens of the shortest cut.
-        bases: the bases that the pooled decoder is to reconstruct, of (records, epoch); None where there is none.
+        seed: seed of the run.
+        mask_ratio: mask ratio of the model.
+        bases: gives the target bases of the pooled decoder for (records, epoch); None without such a decoder.
+        cut_share: share of the barcodes, drawn in each epoch, of which the encoder sees only a segment.
+        min_cut_tokens: minimum length of that segment in tokens.
     """
 
     seed: int
     mask_ratio: float
     bases: Callable[[np.ndarray, int], np.ndarray] | None = None
     cut_share: float = 0.0
-    shortest_cut: int = 1
+    min_cut_tokens: int = 1
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
         known = encoding["attention_mask"]
-        fewest = int(known.sum(1).min(initial=known.shape[1]))
+        min_known = int(known.sum(1).min(initial=known.shape[1]))
         noise = uniform(self.seed, Stream.MASK, epoch, records, known.shape[1])
-        is_cut = self.cut_share > 0 and epoch >= 0
-        if is_cut:
-            noise[self._outside(known.sum(1), known.shape[1], records, epoch)] = np.inf
+        has_cuts = self.cut_share > 0 and epoch >= 0
+        if has_cuts:
+            noise[self._outside_cut(known.sum(1), known.shape[1], records, epoch)] = np.inf
         return {
             "noise": noise,
-            # Told here, it need not be read back from the device; with an empty row the model has to look for itself.
-            "num_kept": count_kept(fewest, self.mask_ratio) if fewest and not is_cut else None,
+            # Computed here, it need not be read back from the device. With an empty row, the model has to compute it.
+            "num_kept": count_kept(min_known, self.mask_ratio) if min_known and not has_cuts else None,
             **({} if self.bases is None else {"bases": self.bases(records, epoch)}),
         }
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return _token_sums(model, batch)
 
-    def _outside(self, num_known: np.ndarray, width: int, records: np.ndarray, epoch: int) -> np.ndarray:
-        """bool `[batch, tokens]`, what lies outside a row's cut; known tokens stand first in a row, in their order."""
-        is_cut, length, place = uniform(self.seed, Stream.CUT, epoch, records, 3).T
-        shortest = np.minimum(self.shortest_cut, num_known)
-        lengths = np.where(is_cut < self.cut_share, shortest + length * (num_known - shortest), num_known).astype(int)
-        begins = (place * (num_known - lengths + 1)).astype(int)
+    def _outside_cut(self, num_known: np.ndarray, width: int, records: np.ndarray, epoch: int) -> np.ndarray:
+        """bool `[batch, tokens]`, the tokens outside a row's segment; each row begins with its known tokens."""
+        choice, length, begin = uniform(self.seed, Stream.CUT, epoch, records, 3).T
+        minimum = np.minimum(self.min_cut_tokens, num_known)
+        lengths = np.where(choice < self.cut_share, minimum + length * (num_known - minimum), num_known).astype(int)
+        begins = (begin * (num_known - lengths + 1)).astype(int)
         columns = np.arange(width)
         return (columns < begins[:, None]) | (columns >= (begins + lengths)[:, None])
 
 
 @dataclass(frozen=True)
 class NextTokenPrediction:
-    """Cross-entropy over the k-mers that follow another, each told from those before it."""
+    """Cross-entropy over all k-mers but the first, each predicted from those before it."""
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
         return {}
@@ -102,12 +104,12 @@ class NextTokenPrediction:
 
 @dataclass(frozen=True)
 class Classification:
-    """Cross-entropy over taxa, summed over the ranks at which a barcode has a name that training knows.
+    """Cross-entropy over taxa, summed over the ranks at which a barcode has a name that occurs in the training records.
 
     Attributes:
-        names: rank -> its taxa, sorted, in the order of the model's scores.
-        training: int64 `[n, ranks]`, the number of each record's taxon, -1 where it is unknown.
-        validation: the same of the records of validation.
+        names: rank -> its taxa, sorted, in the order of the model's logits.
+        training: int64 `[n, ranks]`, index of each training record's taxon in `names`, -1 if unknown.
+        validation: the same for the validation records.
     """
 
     names: dict[str, list[str]]
@@ -115,28 +117,29 @@ class Classification:
     validation: np.ndarray
 
     @classmethod
-    def of(cls, ranks: list[str], training: StoredBarcodes, validation: StoredBarcodes) -> "Classification":
-        """The taxa of the records of training at some ranks.
+    def from_barcodes(cls, ranks: list[str], training: StoredBarcodes, validation: StoredBarcodes) -> "Classification":
+        """The objective of naming the taxa of the training records at the given ranks.
 
         Raises:
-            ConfigurationError: a rank is none, or has fewer than two taxa.
+            ConfigurationError: a rank is unknown, or the training records have fewer than two taxa at it.
         """
-        names, columns = {}, []
+        names, indices = {}, []
         for rank in ranks:
             if rank not in RANKS:
                 raise ConfigurationError(f"--ranks: expected any of {', '.join(RANKS)}, got {rank}")
-            names[rank], known = training.taxa(rank)
+            names[rank], training_taxa = training.taxa(rank)
             if len(names[rank]) < 2:
-                raise ConfigurationError(f"--ranks {rank}: expected two taxa or more to tell apart, got {names[rank]}")
-            place = {name: i for i, name in enumerate(names[rank])}
-            others, found = validation.taxa(rank)
-            numbers = np.array([*(place.get(name, -1) for name in others), -1])
-            columns.append((known, numbers[found]))
-        known_taxa, found_taxa = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-        return cls(names, known_taxa, found_taxa)
+                raise ConfigurationError(
+                    f"--ranks {rank}: expected training records of two taxa or more, got {names[rank] or 'no names'}"
+                )
+            index = {name: i for i, name in enumerate(names[rank])}
+            validation_names, validation_taxa = validation.taxa(rank)
+            in_training = np.array([*(index.get(name, -1) for name in validation_names), -1])
+            indices.append((training_taxa, in_training[validation_taxa]))
+        return cls(names, *(np.stack(columns, axis=1) for columns in zip(*indices, strict=True)))
 
     def labels(self) -> list[str]:
-        """A word for each of the model's scores, rank and taxon: `g:Aus`, as in SINTAX headers."""
+        """The label of each logit, rank and taxon, as in SINTAX headers: `g:Aus`."""
         return [f"{rank[0]}:{name}" for rank, names in self.names.items() for name in names]
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
@@ -146,24 +149,19 @@ class Classification:
         taxa = batch.pop("taxa")
         known = taxa >= 0
         output = model(**batch, labels=taxa.masked_fill(~known, -100))
-        scores = output.logits.split([len(names) for names in self.names.values()], dim=1)
-        right = torch.stack([of_rank.argmax(1) for of_rank in scores], dim=1) == taxa
+        logits = output.logits.split([len(names) for names in self.names.values()], dim=1)
+        is_correct = torch.stack([rank_logits.argmax(1) for rank_logits in logits], dim=1) == taxa
         count = known.sum()
-        return {"count": count, "loss": output.loss * count, "accuracy": (right & known).sum()}
+        return {"count": count, "loss": output.loss * count, "accuracy": (is_correct & known).sum()}
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Sums over tokens; over bases, where a model reconstructs nothing else."""
+    """Sums over tokens, or over bases if the model reconstructs only bases."""
     output = model(**batch, num_items_in_batch=1)
-    right = [
-        _num_right(logits, labels)
-        for logits, labels in ((output.logits, output.labels), (output.base_logits, output.base_labels))
-        if logits is not None
-    ]
-    return {"count": right[0][1], "loss": output.loss, "accuracy": right[0][0]}
-
-
-@torch.no_grad()
-def _num_right(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    counted = labels >= 0
-    return ((logits.argmax(-1) == labels) & counted).sum(), counted.sum()
+    logits, labels = output.logits, output.labels
+    if logits is None:
+        logits, labels = output.base_logits, output.base_labels
+    with torch.no_grad():
+        is_counted = labels >= 0
+        is_correct = (logits.argmax(-1) == labels) & is_counted
+    return {"count": is_counted.sum(), "loss": output.loss, "accuracy": is_correct.sum()}

@@ -1,4 +1,4 @@
-"""What a run would be, and what it would cost: `--dry_run`."""
+"""The plan of a run for `--dry_run`: options, data, and measured time and memory."""
 
 import dataclasses
 import statistics
@@ -21,24 +21,25 @@ from barcodemae.provenance import describe_machine
 from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
 from barcodemae.training.loop import evaluate, train
+from barcodemae.training.metrics import read_metrics
 from barcodemae.training.objectives import Objective
-from barcodemae.training.state import STATE_FOLDER, read_metrics
+from barcodemae.training.state import STATE_FOLDER
 from barcodemae.training.summary import describe_records
 
-# The first steps prepare and compile; the median of the others counts.
+# The first steps include preparation and compilation; the median of the later ones is reported.
 _WARMUP_STEPS, _MEASURED_STEPS = 3, 5
 _VALIDATION_BATCHES = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What a trial was measured to take.
+    """Time, memory and disk space, measured in a trial.
 
     Attributes:
-        step_seconds: of a training step.
-        validation_seconds: of one validation, of all records.
-        peak_bytes: memory of this process at its peak; the GPU's, where there is one.
-        state_bytes: a saved state's on disk.
+        step_seconds: duration of a training step.
+        validation_seconds: duration of a validation on all records.
+        peak_bytes: peak memory of this process, or of its GPU if it has one.
+        state_bytes: size of a saved state on disk.
     """
 
     step_seconds: float
@@ -55,17 +56,17 @@ def measure_costs(
     validation: TrainingData,
     args: LoopArguments,
 ) -> Costs | None:
-    """Make some steps and batches of validation in a scratch folder, with the very loop that would train.
+    """Run some steps and validation batches of the training loop in a temporary folder.
 
     All processes must call it together.
 
     Args:
-        accelerator: where and in which precision, without trackers.
-        model: keeps its weights, for the learning rate is 0; it is prepared by the accelerator.
-        objective: what is learnt.
-        training: records to learn from.
+        accelerator: device, precision and processes, without trackers.
+        model: its weights do not change, because the learning rate is 0; it is prepared by the accelerator.
+        objective: turns batches into losses.
+        training: records to train on.
         validation: records to validate on; may be empty.
-        args: how.
+        args: options of the loop.
 
     Returns:
         The costs in the main process, None in others.
@@ -84,11 +85,11 @@ def measure_costs(
             save_every=sys.maxsize,
         )
         train(accelerator, model, objective, training, _first(validation, 0), trial, {})
-        some = _first(validation, args.batch_size * accelerator.num_processes * _VALIDATION_BATCHES)
+        sample = _first(validation, args.batch_size * accelerator.num_processes * _VALIDATION_BATCHES)
         begin = time.perf_counter()
-        if len(some):
-            evaluate(accelerator, model, objective, some, args.batch_size)
-        validation_seconds = (time.perf_counter() - begin) * len(validation) / max(len(some), 1)
+        if len(sample):
+            evaluate(accelerator, model, objective, sample, args.batch_size)
+        validation_seconds = (time.perf_counter() - begin) * len(validation) / max(len(sample), 1)
         if not accelerator.is_main_process:
             return None
         lines = read_metrics(folder)
@@ -110,16 +111,16 @@ def describe_plan(
     validation: TrainingData,
     costs: Costs,
 ) -> str:
-    """Options (as YAML), records, parameters, steps, and time, memory and disk: text for a terminal.
+    """Text for a terminal: options (as YAML), records, parameters, steps, and time, memory and disk space.
 
     Args:
-        settings: all options, resolved.
-        args: those of the loop.
-        accelerator: where and in which precision.
-        model: what would be trained.
-        training: records to learn from.
+        settings: all options with their resolved values.
+        args: options of the loop.
+        accelerator: device, precision and processes.
+        model: the model to train.
+        training: records to train on.
         validation: records to validate on.
-        costs: what was measured.
+        costs: result of `measure_costs`.
     """
     step_size = args.batch_size * args.accumulation * accelerator.num_processes
     per_epoch = steps_in_epoch(len(training), step_size)
@@ -130,27 +131,27 @@ def describe_plan(
     lines = [
         yaml.safe_dump(dict(settings), sort_keys=False),
         *describe_records(training.report, len(training), len(validation)),
-        f"- known tokens of a barcode: {tokens.min()} to {tokens.max()}, {tokens.mean():.1f} on average",
-        f"- parameters: {_num_parameters(model):,}, the encoder's among them: {_num_parameters(model.base_model):,}",
-        f"- steps: {num_steps:,} of {step_size:,} records, {per_epoch:,} in an epoch; validations: {num_validations:,}",
+        f"- known tokens per barcode: {tokens.min()} to {tokens.max()}, {tokens.mean():.1f} on average",
+        f"- parameters: {_num_parameters(model):,}, of which {_num_parameters(model.base_model):,} in the encoder",
+        f"- steps: {num_steps:,} of {step_size:,} records, {per_epoch:,} per epoch; validations: {num_validations:,}",
         f"- machine: {describe_machine()}; processes: {accelerator.num_processes}; "
         f"mixed precision: {accelerator.mixed_precision}",
         "",
-        f"Measured on this machine, with {_MEASURED_STEPS} steps and {_VALIDATION_BATCHES} batches of validation:",
+        f"Measured on this machine in {_MEASURED_STEPS} steps and {_VALIDATION_BATCHES} validation batches:",
         "",
-        f"- a step: {costs.step_seconds:.3f} s, {step_size / costs.step_seconds:,.1f} barcodes/s",
-        f"- a validation: {costs.validation_seconds:.1f} s",
-        f"- memory of a process at its peak: {costs.peak_bytes / 2**30:.2f} GiB",
-        f"- a saved state: {costs.state_bytes / 2**20:,.0f} MiB on disk; {args.save_total_limit} of them stay",
-        f"- the whole run, at this pace: {timedelta(seconds=round(seconds))}",
+        f"- step: {costs.step_seconds:.3f} s, {step_size / costs.step_seconds:,.1f} barcodes/s",
+        f"- validation: {costs.validation_seconds:.1f} s",
+        f"- peak memory per process: {costs.peak_bytes / 2**30:.2f} GiB",
+        f"- saved state: {costs.state_bytes / 2**20:,.0f} MiB on disk; the last {args.save_total_limit} are retained",
+        f"- estimated duration of the complete run: {timedelta(seconds=round(seconds))}",
         "",
-        f"A dry run: {args.output_dir} is as it was.",
+        f"This was a dry run: nothing was written to {args.output_dir}.",
     ]
     return "\n".join(lines)
 
 
 class _First:
-    """The first records of some, as far as the loop looks at them."""
+    """The first records of a `TrainingData`, with the attributes that `evaluate` uses."""
 
     def __init__(self, data: TrainingData, count: int):
         self.arrays, self.num_tokens = data.arrays, data.num_tokens[:count]
@@ -170,6 +171,6 @@ def _num_parameters(module: nn.Module) -> int:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    import resource  # Windows has none
+    import resource  # does not exist on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""From arguments to a trained checkpoint."""
+"""Pretraining or fine-tuning: from options and barcodes to a trained checkpoint."""
 
 import dataclasses
 import json
@@ -20,20 +20,18 @@ from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.loop import train
+from barcodemae.training.metrics import choose_tracker, start_tracker
 from barcodemae.training.model import Start, build_model, choose_start
 from barcodemae.training.objectives import Objective
 from barcodemae.training.plan import describe_plan, measure_costs
-from barcodemae.training.provenance import TRAINING_FILE, describe_training
-from barcodemae.training.run_folder import claimed, refuse_another_run
-from barcodemae.training.state import full_weights
+from barcodemae.training.state import claimed, full_weights, refuse_another_run
 from barcodemae.training.stopping import shortage_explained
-from barcodemae.training.summary import write_summary
-from barcodemae.training.trackers import choose_tracker, start_tracker
+from barcodemae.training.summary import TRAINING_FILE, describe_training, write_summary
 
 RUN_FILE = "run.yaml"
 
-# They may differ between a run and the one that goes on with it.
-_FREE_TO_CHANGE = {
+# Options that may be changed when a run is resumed.
+_CHANGEABLE = {
     "output_dir",
     "resume",
     "log_every",
@@ -50,7 +48,7 @@ _FREE_TO_CHANGE = {
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """All that a run needs before its first step."""
+    """What a run needs before its first step."""
 
     accelerator: Accelerator
     model: PreTrainedModel
@@ -65,18 +63,18 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     """Train BarcodeMAE, or the same encoder with another objective.
 
     Args:
-        model_args: which model.
-        data_args: on which barcodes.
-        args: how.
+        model_args: options of the model.
+        data_args: options of the data.
+        args: options of the training loop.
 
     Returns:
-        The folder with the checkpoint, `metrics.jsonl`, `run.yaml`, `training.json`, `summary.md`, the curve and the
-        states to resume from.
+        The folder with the checkpoint, `metrics.jsonl`, `run.yaml`, `training.json`, `summary.md`, the training curve
+        and the states to resume from.
 
     Raises:
         BarcodeMAEError: bad input, a folder that holds another run, or a lack of memory or disk space.
-        SystemExit: SIGTERM or SIGINT came, and the run's state is saved. The code is 128 and the signal's number, as
-            shells have it: whoever waits for the run learns that it is not over.
+        SystemExit: SIGTERM or SIGINT was received, and the run's state is saved. The exit code is 128 plus the number
+            of the signal, as in shells, so that a job script knows that the run is not complete.
     """
     folder = Path(args.output_dir)
     check_output_folder(folder)
@@ -84,8 +82,8 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     tracker = choose_tracker(args.report_to)
     run = _prepare(model_args, data_args, args, tracker)
     accelerator, training, validation = run.accelerator, run.training, run.validation
-    same = {name: value for name, value in run.settings.items() if name not in _FREE_TO_CHANGE}
-    same |= {
+    identity = {name: value for name, value in run.settings.items() if name not in _CHANGEABLE}
+    identity |= {
         "records": training.fingerprint(),
         "processes": accelerator.num_processes,
         "classes": run.model.config.id2label if model_args.objective == "classification" else None,
@@ -97,13 +95,13 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
         if is_main:
             with written_atomically(folder) as scratch:
                 (scratch / RUN_FILE).write_text(yaml.safe_dump(run.settings, sort_keys=False))
-        signal = train(accelerator, run.model, run.objective, training, validation, args, same)
+        signal = train(accelerator, run.model, run.objective, training, validation, args, identity)
         if signal is not None:
             accelerator.end_training()
             sys.exit(128 + signal)
         weights = full_weights(run.model)
         if is_main:
-            trained = type(run.model)(run.model.config)  # the processes may share the model among them
+            trained = type(run.model)(run.model.config)  # the weights of `run.model` may be sharded over processes
             trained.load_state_dict(weights)
             save_checkpoint(folder, trained, run.start.frame, run.start.tokenizer)
             origin = describe_training(model_args, data_args, args, training, validation, accelerator)
@@ -116,13 +114,13 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
 
 
 def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments) -> str | None:
-    """What `pretrain` would do and cost, measured in a few steps; nothing is written to `args.output_dir`.
+    """Describe what `pretrain` would do, with time and memory measured in a few steps, without writing to its folder.
 
     Returns:
         Text for a terminal; None in all processes but the main one.
 
     Raises:
-        BarcodeMAEError: as from `pretrain`.
+        BarcodeMAEError: as in `pretrain`.
     """
     folder = Path(args.output_dir)
     refuse_another_run(folder, args.resume)
@@ -137,12 +135,12 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
 def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
     start = choose_start(model_args, data_args)
     training, validation = load_training_data(data_args, start.frame, start.encoder, args.seed)
-    on_cpu = not torch.accelerator.is_available()  # said, or two processes on CPUs would not know of each other
+    on_cpu = not torch.accelerator.is_available()  # explicit, so that several processes on CPUs find each other
     PartialState(cpu=on_cpu)
     accelerator = Accelerator(
         cpu=on_cpu,
-        # What each process measures for itself may differ: the first one's word counts.
-        mixed_precision=broadcast_object_list([_precision(args)])[0],
+        # Each process measures for itself, and the results may differ: the first one's is used.
+        mixed_precision=broadcast_object_list([_choose_precision(args)])[0],
         log_with=tracker,
         project_dir=args.output_dir,
     )
@@ -154,22 +152,17 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     return _Run(accelerator, model, objective, training, validation, start, settings)
 
 
-def _precision(args: LoopArguments) -> str:
-    """That of the run that is resumed, for it must not depend on how busy the machine is now."""
+def _choose_precision(args: LoopArguments) -> str:
+    """`no` or `bf16`: the requested one; with `auto` that of the resumed run, or else the faster one on this device."""
+    if args.mixed_precision != "auto":
+        return args.mixed_precision
     file = Path(args.output_dir) / RUN_FILE
-    if args.resume and args.mixed_precision == "auto" and file.exists():
+    if args.resume and file.exists():  # a new measurement might differ
         return yaml.safe_load(file.read_text())["mixed_precision"]
-    return choose_precision(args.mixed_precision)
-
-
-def choose_precision(wanted: str) -> str:
-    """`no` or `bf16`: what is wanted, or with `auto` what the device is faster in."""
-    if wanted != "auto":
-        return wanted
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     return "bf16" if fastest_dtype(str(device)) == torch.bfloat16 else "no"
 
 
 def choose_attention(device_type: str, mixed_precision: str) -> str:
-    """`sdpa`, or `eager` on a CPU in bf16, where the backward of fused attention is slow."""
+    """`sdpa`, or `eager` on a CPU in bf16, where the backward pass of fused attention is slow."""
     return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"

@@ -1,4 +1,4 @@
-"""What ends a run before its last step: a signal, or bad luck that the user can do something about."""
+"""What ends a run before its last step: a signal, or a lack of memory or disk space."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ from barcodemae.training.state import newest_step
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in the list that is yielded, in place of dying of them.
+    """Collect SIGTERM and SIGINT in the yielded list, so that they do not end the process.
 
-    Outside of the main thread, where Python takes no handlers, the list stays empty.
+    Outside the main thread, where Python allows no signal handlers, the list stays empty.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -35,23 +35,23 @@ def shortage_explained(folder: Path, batch_size: int) -> Iterator[None]:
     """Turn a lack of memory or disk space into one clear message.
 
     Args:
-        folder: the run's.
-        batch_size: the setting that memory depends on most.
+        folder: the run's folder.
+        batch_size: the option on which memory depends most.
 
     Raises:
         ConfigurationError: memory ran out.
-        CheckpointError: the disk is full, or a quota or limit of file size is reached.
+        CheckpointError: the disk is full, or a quota or file size limit is reached.
     """
     try:
         yield
     except Exception as error:
         if is_out_of_memory(error):
             raise ConfigurationError(
-                f"out of memory: lower --batch_size, now {batch_size}, and raise --accumulation by the same factor "
-                "(what is learnt stays the same), or lower --size or --max_nucleotides"
+                f"out of memory: lower --batch_size (now {batch_size}) and raise --accumulation by the same factor, "
+                "which trains the same model, or choose a smaller --size or --max_nucleotides"
             ) from error
         if (code := why_not_written(error)) is not None:
             step = newest_step(folder)
-            rest = "no state was saved" if step is None else f"the last good state is that of step {step}"
-            raise CheckpointError(f"{folder} can't be written to: {os.strerror(code)}; {rest}") from error
+            rest = "no state was saved" if step is None else f"the latest saved state is that of step {step}"
+            raise CheckpointError(f"{folder}: can't write: {os.strerror(code)}; {rest}") from error
         raise

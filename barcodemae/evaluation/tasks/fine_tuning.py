@@ -13,9 +13,9 @@ from barcodemae.embedding import batches_by_length
 from barcodemae.evaluation.benchmark import answerable, labels, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.metrics import METRICS_FILE
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE
+from barcodemae.training.summary import TRAINING_FILE
 from modeling_barcodemae import BarcodeMAEForSequenceClassification
 from tokenization_barcodemae import encode_barcodes, place_barcodes
 

@@ -7,7 +7,6 @@ import torch
 
 from barcodemae.embedding.singular import LinearMap
 from barcodemae.errors import ConfigurationError
-from barcodemae.training.tuning.arguments import HeadSettings
 from barcodemae.training.tuning.discriminants import (
     find_discriminants,
     of_trace_1,
@@ -18,6 +17,7 @@ from barcodemae.training.tuning.discriminants import (
 )
 from barcodemae.training.tuning.features import Reading, fit_base_map, fit_whitening, map_bases
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.training.tuning.settings import HeadSettings
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAEProjectionHead
 
 

@@ -22,11 +22,11 @@ from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
-from barcodemae.training.provenance import TRAINING_FILE
-from barcodemae.training.state import METRICS_FILE
-from barcodemae.training.tuning.arguments import HeadSettings, TuneArguments
+from barcodemae.training.metrics import METRICS_FILE
+from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.features import read_barcodes
 from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features
+from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from tokenization_barcodemae import KmerEncoder
 

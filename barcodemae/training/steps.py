@@ -1,0 +1,70 @@
+"""The records of each training or validation step: planned, encoded ahead of their use, and shared among processes."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch
+from barcodemae.training.dataset import TrainingData
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def remaining_steps(
+    training: TrainingData, step_size: int, seed: int, num_steps_done: int, num_steps: int
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Step (from 1), epoch (from 0) and records of all steps that remain to be made."""
+    per_epoch = steps_in_epoch(len(training), step_size)
+    for epoch in range(num_steps_done // per_epoch, -(-num_steps // per_epoch)):
+        for i, records in enumerate(epoch_steps(training.num_tokens, step_size, seed, epoch)):
+            step = epoch * per_epoch + i + 1
+            if num_steps_done < step <= num_steps:
+                yield step, epoch, records
+
+
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 2) -> Iterator[Result]:
+    """Like `map`, but the next results are computed in a thread while the caller uses the current one.
+
+    Args:
+        function: called in one thread, in the order of the items.
+        items: its arguments; drawn in the caller's thread.
+        depth: maximum number of results computed in advance.
+
+    Returns:
+        The results in order. An exception of `function` is raised in place of its result.
+    """
+    waiting: deque[Future[Result]] = deque()
+    executor = ThreadPoolExecutor(1, "ahead")
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def process_batches(num_rows: int, batch_size: int, rank: int, world_size: int) -> list[tuple[np.ndarray, float]]:
+    """The rows of each batch of one process in a step, with weight 1.
+
+    All processes get the same number of batches, because they wait for each other in every one of them. A process
+    with fewer rows than another one ends with a batch of weight 0.
+    """
+    batches = split_step(np.arange(num_rows), batch_size, rank, world_size)
+    max_batches = len(split_step(np.arange(num_rows), batch_size, 0, world_size))
+    return [(rows, 1.0) for rows in batches] + [(np.zeros(1, np.int64), 0.0)] * (max_batches - len(batches))
+
+
+def to_device(arrays: dict[str, Any], rows: np.ndarray, device: torch.device) -> dict[str, Any]:
+    """The chosen rows of each array as tensors; plain values stay as they are."""
+    return {
+        name: torch.from_numpy(value[rows]).to(device, non_blocking=True) if isinstance(value, np.ndarray) else value
+        for name, value in arrays.items()
+    }
