@@ -15,7 +15,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.training.loop import _batches
+from barcodemae.training.steps import process_batches
 from helpers.small_files import write_first_rows
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +28,7 @@ CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
     processes=st.integers(1, 5),
 )
 def test_each_row_counts_once_and_no_process_waits_for_another(num_rows, batch_size, processes):
-    batches = [_batches(num_rows, batch_size, rank, processes) for rank in range(processes)]
+    batches = [process_batches(num_rows, batch_size, rank, processes) for rank in range(processes)]
     assert len({len(each) for each in batches}) == 1
     counted = [row for each in batches for rows, weight in each if weight for row in rows]
     assert sorted(counted) == list(range(num_rows))
@@ -36,7 +36,7 @@ def test_each_row_counts_once_and_no_process_waits_for_another(num_rows, batch_s
 
 
 def test_a_process_without_a_row_gets_one_that_does_not_count():
-    found = [[(rows.tolist(), weight) for rows, weight in _batches(4, 1, rank, 3)] for rank in range(3)]
+    found = [[(rows.tolist(), weight) for rows, weight in process_batches(4, 1, rank, 3)] for rank in range(3)]
     assert found == [[([0], 1), ([3], 1)], [([1], 1), ([0], 0)], [([2], 1), ([0], 0)]]
 
 
