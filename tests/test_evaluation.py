@@ -445,7 +445,7 @@ def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_reco
     assert set(results) >= {*protocol._RUN, "fine_tuning"}
     assert set(baselines["frame_lda"]) == {*protocol._RUN, "harmonic_mean"}
     for name in programs:
-        assert set(baselines[name]) == {"knn", "novelty", "robustness", "harmonic_mean", "run_by"}
+        assert set(baselines[name]) == {"knn", "novelty", "robustness", "harmonic_mean", "program"}
     assert set(results["comparisons"]) == set(baselines)
     assert answers.column_names == ["id", "species", "genus", checkpoint.name, *baselines]
     assert len(answers) == results["knn"]["n_answerable"]
