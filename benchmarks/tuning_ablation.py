@@ -130,7 +130,7 @@ def clusters_at_gap(vectors: np.ndarray) -> np.ndarray:
     unit = unit_length(np.asarray(vectors, np.float32))
 
     def link(threshold: float) -> AgglomerativeClustering:
-        return AgglomerativeClustering(num_clusters=None, distance_threshold=threshold, linkage="single").fit(unit)
+        return AgglomerativeClustering(n_clusters=None, distance_threshold=threshold, linkage="single").fit(unit)
 
     # Of unit vectors, half the squared distance is 1 - cosine.
     threshold = gap_threshold(link(0).distances_ ** 2 / 2)

@@ -44,7 +44,7 @@ def test_no_queries_and_no_keys():
         nearest_by_cosine(np.ones((0, 2)), np.ones((3, 2)))
 
 
-@pytest.mark.parametrize("n_neighbours", [2, 7, 50])
+@pytest.mark.parametrize("num_neighbours", [2, 7, 50])
 def test_more_neighbours_equal_those_of_scikit_learn(num_neighbours):
     rng = np.random.default_rng(num_neighbours)
     keys, queries = rng.normal(size=(2, 50, 8)).astype(np.float32)

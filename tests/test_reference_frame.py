@@ -21,7 +21,7 @@ BARCODES = [
 
 # A region of 24 bases that is no repeat, its own reverse complement or shift.
 REGION = "ACGTTGCAAGGCTATTCGAACTGC"
-ONE_HOT = np.array([[base == base for base in "ACGT"] for base in REGION], np.float32)
+ONE_HOT = np.array([[base == expected for base in "ACGT"] for expected in REGION], np.float32)
 FRAME = ReferenceFrame(ONE_HOT, min_score=4, marker="toy")
 
 

@@ -32,7 +32,7 @@ def mamba2_config(size: dict[str, int], encoder: BarcodeEncoder) -> Mamba2Config
         expand=_EXPANSION,
         head_dim=_HEAD_WIDTH,
         num_heads=width * _EXPANSION // _HEAD_WIDTH,
-        num_groups=1,
+        n_groups=1,
         pad_token_id=encoder.pad_token_id,
         bos_token_id=None,
         eos_token_id=None,

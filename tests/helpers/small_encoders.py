@@ -32,7 +32,7 @@ FAMILIES = {
     "esm": lambda n: EsmModel(EsmConfig(vocab_size=n, max_position_embeddings=40, pad_token_id=0, **SIZE, **HEADS)),
     "mamba": lambda n: MambaModel(MambaConfig(vocab_size=n, **SIZE, **MAMBA)),
     "mamba2": lambda n: Mamba2Model(
-        Mamba2Config(vocab_size=n, num_heads=4, head_dim=8, num_groups=2, chunk_size=8, **SIZE, **MAMBA)
+        Mamba2Config(vocab_size=n, num_heads=4, head_dim=8, n_groups=2, chunk_size=8, **SIZE, **MAMBA)
     ),
     "gpt2": lambda n: GPT2Model(GPT2Config(vocab_size=n, n_positions=40, n_embd=16, n_layer=2, n_head=2)),
     "llama": lambda n: LlamaModel(LlamaConfig(vocab_size=n, max_position_embeddings=40, **SIZE, **HEADS)),
