@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from barcodemae.cli.cluster import cluster as cluster_command
 from barcodemae.cli.command import run_command
 from barcodemae.clustering.barcodes import read_barcodes
-from barcodemae.clustering.clusters import describe
+from barcodemae.clustering.clusters import describe_clusters, find_representative
 from barcodemae.clustering.grouping import group
-from barcodemae.clustering.representatives import representative
 from barcodemae.data import stream_records
 from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.errors import ConfigurationError
@@ -28,27 +27,27 @@ def numbers(row):
     return np.array(row, np.int8)
 
 
-def test_the_representative_agrees_with_the_most_letters():
+def test_representative_agrees_in_most_bases():
     bases = numbers([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 2, 0]])
-    assert representative(bases, np.array([1, 1, 1])) == 1
-    assert representative(bases, np.array([3, 1, 1])) == 0  # copies count
+    assert find_representative(bases, np.array([1, 1, 1])) == 1
+    assert find_representative(bases, np.array([3, 1, 1])) == 0  # copies count
 
 
-def test_a_short_barcode_represents_only_what_is_no_longer():
+def test_short_barcode_does_not_represent_longer_ones():
     bases = numbers([[0, 0, -1, -1], [0, 0, 0, 1], [0, 0, 0, 1]])
-    assert representative(bases, np.array([1, 1, 1])) == 1
+    assert find_representative(bases, np.array([1, 1, 1])) == 1
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=12))
-def test_of_whole_barcodes_the_representative_is_the_medoid(rows):
+def test_representative_of_complete_barcodes_is_the_medoid(rows):
     bases = numbers(rows)
     to_all = (bases[:, None] != bases).sum(axis=(1, 2))
-    assert representative(bases, np.ones(len(bases), int)) == to_all.argmin()
+    assert find_representative(bases, np.ones(len(bases), int)) == to_all.argmin()
 
 
 def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
     bases = numbers([[0] * 5, [1] * 5, [2] * 5, [2, 2, 2, 2, 3]])
-    found = describe(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]))
+    found = describe_clusters(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]))
     assert found.numbers.tolist() == [2, 3, 1, 1, 2, 1]
     assert found.sizes.tolist() == [2, 1, 3, 3, 2, 3]
     assert found.is_representative.tolist() == [True, True, True, False, False, False]
@@ -56,14 +55,14 @@ def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
     assert found.num_clusters == 3
 
 
-def test_what_shares_no_letter_with_its_representative_has_no_difference():
-    found = describe(np.array([0, 0]), numbers([[0, 0, 0, -1], [-1, -1, -1, 1]]), np.array([0, 1]))
+def test_barcode_without_shared_bases_has_no_difference():
+    found = describe_clusters(np.array([0, 0]), numbers([[0, 0, 0, -1], [-1, -1, -1, 1]]), np.array([0, 1]))
     assert np.isnan(found.differences).tolist() == [False, True]
 
 
 @pytest.fixture
 def barcodes(sample, tmp_path):
-    """What a user may have: copies, a read of the other strand with primers, and records that are no barcodes."""
+    """Copies, a read of the other strand with a primer, and records that are not barcodes."""
     first, second, third = (sample["nucleotides"][row].as_py() for row in (0, 5000, 9000))
     texts = {
         "=cmd()": first,
@@ -96,13 +95,13 @@ def test_every_record_has_a_cluster_or_a_reason(barcodes, tmp_path, capsys):
     assert headers == [
         f">{id} cluster={n} size={size}" for n, (id, size) in enumerate(zip(chosen, (2, 2, 1), strict=True), 1)
     ]
-    told = capsys.readouterr().out
-    assert "Barcodes: 5; left out: 3 (1 not the marker, 1 no DNA, 1 too short)." in told
-    assert "Clusters: 3, 1 of one barcode; the largest has 2.\nThreshold: 2.0% of bases" in told
-    assert told.endswith(f"Results are in {tmp_path / 'out.parquet'}, {tmp_path / 'out.fasta'}.\n")
+    printed = capsys.readouterr().out
+    assert "Barcodes: 5; left out: 3 (1 not the marker, 1 no DNA, 1 too short)." in printed
+    assert "Clusters: 3, 1 of one barcode; the largest has 2.\nThreshold: 2.0% of bases (" in printed
+    assert printed.endswith(f"Results are in {tmp_path / 'out.parquet'}, {tmp_path / 'out.fasta'}.\n")
 
 
-def test_the_text_table_is_safe_in_a_spreadsheet(barcodes, tmp_path):
+def test_text_table_is_safe_in_a_spreadsheet(barcodes, tmp_path):
     run(barcodes, "--output", tmp_path / "out.tsv")
     rows = list(csv.DictReader((tmp_path / "out.tsv").open(newline=""), delimiter="\t"))
     assert rows[0]["id"] == "'=cmd()"
@@ -114,13 +113,13 @@ def test_the_text_table_is_safe_in_a_spreadsheet(barcodes, tmp_path):
     }  # fmt: skip
 
 
-def test_several_inputs_are_one(barcodes, tmp_path):
+def test_several_inputs_are_clustered_together(barcodes, tmp_path):
     run(barcodes, barcodes, "--output", tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet")
     assert table["size"].to_pylist() == [4, 4, None, 4, 2, None, None, 4] * 2
 
 
-def test_copies_hide_no_relatives(sample, tmp_path):
+def test_copies_do_not_hide_relatives(sample, tmp_path):
     """More copies than a barcode has candidates."""
     text = sample["nucleotides"][0].as_py()
     near = ("A" if text[300] != "A" else "C").join([text[:300], text[301:]])
@@ -131,10 +130,10 @@ def test_copies_hide_no_relatives(sample, tmp_path):
 
 @pytest.fixture(scope="module")
 def several_species(sample):
-    """BINs of several barcodes each; the sample took those that differ most, so that clusters follow BINs less well."""
+    """BINs of several barcodes each; the sample holds those that differ most, so that clusters agree less with BINs."""
     counts = pc.value_counts(sample["bin"].filter(pc.not_equal(sample["bin"], "")))
-    often = counts.field("values").filter(pc.greater_equal(counts.field("counts"), 5))
-    return sample.filter(pc.is_in(sample["bin"], value_set=often)).slice(0, 3000)
+    common = counts.field("values").filter(pc.greater_equal(counts.field("counts"), 5))
+    return sample.filter(pc.is_in(sample["bin"], value_set=common)).slice(0, 3000)
 
 
 def test_clusters_follow_bins(several_species, tmp_path):
@@ -148,7 +147,7 @@ def test_clusters_follow_bins(several_species, tmp_path):
     assert (tmp_path / "gap.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_grouping_tells_the_gap(several_species, tmp_path):
+def test_grouping_has_the_gap(several_species, tmp_path):
     file = write_fasta(several_species, tmp_path / "named.fasta")
     embedder = BaseMapEmbedder.from_pretrained()
     bases = read_barcodes(stream_records(file, on_error="skip"), embedder.frame).bases
@@ -158,7 +157,7 @@ def test_a_grouping_tells_the_gap(several_species, tmp_path):
     assert at_default.threshold == 0.02
 
 
-def test_without_a_gap_the_guide_is_not_followed(barcodes, tmp_path):
+def test_automatic_threshold_without_a_gap_is_an_error(barcodes, tmp_path):
     embedder = BaseMapEmbedder.from_pretrained()
     bases = read_barcodes(stream_records(barcodes, on_error="skip"), embedder.frame).bases[:1]
     assert group(bases, embedder).gap is None
@@ -166,7 +165,7 @@ def test_without_a_gap_the_guide_is_not_followed(barcodes, tmp_path):
         group(bases, embedder, None)
 
 
-def test_damaged_records_are_told(tmp_path):
+def test_damaged_records_have_a_reason(tmp_path):
     (tmp_path / "rows.tsv").write_text("id\tnucleotides\na\tACGT\tx\nb\tACGT\n")
     read = read_barcodes(stream_records(tmp_path / "rows.tsv", on_error="skip"), ReferenceFrame.coi())
     assert read.reasons.tolist() == ["damaged", "not the marker"]
@@ -192,14 +191,14 @@ def test_bad_options_are_one_line(options, message, barcodes, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["barcodes.fasta"]
 
 
-def test_no_barcodes_at_all_are_told_with_the_reasons(tmp_path):
+def test_no_barcodes_at_all_is_an_error_with_the_reasons(tmp_path):
     (tmp_path / "its.fasta").write_text(">a\n" + "ACGGT" * 100 + "\n>b\nNNN\n")
     with pytest.raises(ConfigurationError, match=r"\(COI\S*\), got none: 1 not the marker, 1 no DNA"):
         run(tmp_path / "its.fasta", "--output", tmp_path / "out.tsv")
 
 
 @pytest.mark.slow
-def test_the_whole_road_from_standard_input(barcodes, tmp_path):
+def test_cluster_from_standard_input(barcodes, tmp_path):
     command = [sys.executable, "-m", "barcodemae.cli", "cluster", "-", "--output", str(tmp_path / "out.tsv")]
     done = subprocess.run(command, input=barcodes.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,17 +1,25 @@
-"""Evidence by hand: bases that are compared, voters that are chosen, votes that are counted."""
+"""Evidence computed by hand: comparison of bases, choice of voters, votes."""
 
 import numpy as np
 import pytest
 
 from barcodemae.embedding.nearest import Hits
-from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, compare_bases, vote
+from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, vote
+from barcodemae.library.search.marker import compare_bases
 from barcodemae.library.settings import NUM_VOTERS
 
 
-def test_letters_count_where_both_are_known():
-    query = np.array([[0, 1, 2, 3, -1]], np.int8)
-    references = np.array([[[0, 1, 2, 0, 0], [0, -1, -1, -1, 2], [-1, -1, -1, -1, 3]]], np.int8)
-    assert compare_bases(query, references).tolist() == [[0.75, 1, 0]]
+def test_bases_are_compared_where_both_are_known():
+    query = np.array([0, 1, 2, 3, -1], np.int8)
+    references = np.array([[0, 1, 2, 0, 0], [0, -1, -1, -1, 2], [-1, -1, -1, -1, -1]], np.int8)
+    num_equal, num_shared = compare_bases(query, references)
+    assert (num_equal.tolist(), num_shared.tolist()) == ([3, 1, 0], [4, 1, 0])
+
+
+def test_identity_without_shared_bases_is_zero():
+    hits = Hits(np.array([[0]]), np.array([[0.5]], np.float32))
+    found = choose_voters(hits, np.array([[0, -1]], np.int8), np.array([[-1, 0]], np.int8).__getitem__)
+    assert found.identities.tolist() == [[0]]
 
 
 def test_voters_are_ordered_by_cosine_and_half_the_identity():
@@ -24,14 +32,14 @@ def test_voters_are_ordered_by_cosine_and_half_the_identity():
     np.testing.assert_allclose(found.identities, [[0.75, 0.5, 1]])
 
 
-def test_what_is_not_there_does_not_vote():
+def test_missing_hit_does_not_vote():
     hits = Hits(np.array([[0, -1]]), np.array([[0.5, -np.inf]], np.float32))
     found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((1, 4), np.int8).__getitem__)
     assert found.scores.tolist() == [[1, -np.inf]]
     assert vote(found, np.array([7])).names.tolist() == [7]
 
 
-def test_no_more_than_the_best_vote():
+def test_only_the_best_vote():
     hits = Hits(np.arange(30)[None], np.linspace(1, 0, 30, dtype=np.float32)[None])
     found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((30, 4), np.int8).__getitem__)
     assert found.records.tolist() == [list(range(NUM_VOTERS))]
@@ -45,7 +53,7 @@ def neighbours(scores, similarities=None, identities=None, records=None):
     return Neighbours(records, similarities, identities, scores)
 
 
-def test_many_near_ones_outvote_the_nearest():
+def test_several_near_references_outvote_the_nearest():
     below = 1 - VOTE_SCALE / 2  # each weighs exp(-1/2) = 0.61
     found = vote(neighbours([1, below, below], [0.9, 0.7, 0.8], [0.5, 0.6, 0.4]), np.array([3, 5, 5]))
     assert found.names.tolist() == [5]
@@ -55,7 +63,7 @@ def test_many_near_ones_outvote_the_nearest():
     assert found.margins[0] == pytest.approx(below - 1, abs=1e-6)
 
 
-def test_far_ones_do_not():
+def test_distant_references_do_not_outvote_the_nearest():
     found = vote(neighbours([1, 0.8, 0.8, 0.8]), np.array([3, 5, 5, 5]))
     assert found.names.tolist() == [3]
     assert found.margins[0] == pytest.approx(0.2)
@@ -65,14 +73,14 @@ def test_nameless_references_have_no_vote():
     found = vote(neighbours([1, 0.9]), np.array([-1, 5]))
     assert (found.names.tolist(), found.shares.tolist()) == ([5], [1])
     assert found.margins[0] == 0.5  # there is no other name
-    nobody = vote(neighbours([1, 0.9]), np.array([-1, -1]))
-    assert (nobody.names.tolist(), nobody.shares.tolist(), nobody.margins.tolist()) == ([-1], [0], [0])
+    unnamed = vote(neighbours([1, 0.9]), np.array([-1, -1]))
+    assert (unnamed.names.tolist(), unnamed.shares.tolist(), unnamed.margins.tolist()) == ([-1], [0], [0])
 
 
-def test_of_equal_votes_the_nearest_wins():
+def test_nearest_reference_wins_a_tied_vote():
     assert vote(neighbours([1, 1]), np.array([9, 2])).names.tolist() == [9]
 
 
-def test_rows_of_a_vote_can_be_taken():
+def test_vote_take_selects_rows():
     many = Neighbours(*(np.repeat(one, 3, axis=0) for one in vars(neighbours([1, 0.5])).values()))
     assert len(vote(many, np.array([1, 2])).take(np.array([0, 2])).names) == 2

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.results.formats import FORMATS
 from barcodemae.library.results.json_lines import json_lines
 from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.library.results.taxonomies import qiime2_lines, sintax_lines
 from barcodemae.library.results.writers import open_writer, results_format
+from barcodemae.library.settings import FORMATS
 from helpers.result_records import MOTH, answer, hit, moth, table, tables
 
 ALIGNED = {

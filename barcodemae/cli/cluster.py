@@ -1,4 +1,4 @@
-"""`barcodemae cluster`: barcodes in, groups out, with no labels."""
+"""`barcodemae cluster`: barcodes without labels into clusters."""
 
 import logging
 from collections import Counter
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ClusterArguments:
-    """What to group, and where to."""
+    """Which barcodes to cluster, how, and where the results go."""
 
     data: list[str] = field(
         metadata={
@@ -44,21 +44,22 @@ class ClusterArguments:
     threshold: str = field(
         default=f"{THRESHOLD:g}",
         metadata={
-            "help": "Share of bases that differs at most between two barcodes that join; or auto: the gap that the "
-            "label-free guide finds, good for some hundred barcodes or more of many genera."
+            "help": "Maximum share of bases in which two barcodes that join may differ; or auto: at the barcode gap, "
+            "which can be found in a thousand barcodes or more of many genera."
         },
     )
     representatives: str | None = field(
-        default=None, metadata={"help": "A FASTA file of one barcode from each cluster, the largest cluster first."}
+        default=None, metadata={"help": "A .fasta file for one barcode of each cluster, the largest cluster first."}
     )
     plot: str | None = field(
-        default=None, metadata={"help": "A .png file: the rate at which clusters join, and the threshold."}
+        default=None,
+        metadata={"help": "A .png file for a plot of the rate at which clusters join as the threshold grows."},
     )
     model: str | None = field(
         default=None,
         metadata={
             "help": "Folder of a tuned checkpoint, its id on the Hub, or the name of one that comes with the package, "
-            f"whose vectors tell which barcodes to compare; by default {DEFAULT}."
+            f"whose vectors choose which barcodes to compare; by default {DEFAULT}."
         },
     )
 
@@ -67,13 +68,13 @@ def cluster(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input; nothing is written then.
+        BarcodeMAEError: bad input; nothing is written.
     """
     (args,) = parse_arguments(
         (ClusterArguments,),
         arguments,
         positionals=("data",),
-        about="Group barcodes without labels into clusters that follow species.",
+        about="Group barcodes without labels into clusters that correspond to species.",
         example="barcodemae cluster unknown.fasta.gz -o clusters.tsv --representatives clusters.fasta",
     )
     from barcodemae.clustering.barcodes import read_barcodes
@@ -88,8 +89,8 @@ def cluster(arguments: list[str]) -> None:
     outputs = {"--output": args.output, "--representatives": args.representatives, "--plot": args.plot}
     check_outputs(outputs, [*args.data, *filter(None, [args.model])])
     messages = message_stream(*outputs.values())
-    threshold = _share(args.threshold)
-    draw_gap = None if args.plot is None else _plotter(Path(args.plot))
+    threshold = _parse_threshold(args.threshold)
+    draw_gap = None if args.plot is None else _import_plot(Path(args.plot))
     embedder = BaseMapEmbedder.from_pretrained(args.model)
     records = stream_records(args.data, on_error="skip", max_length=args.max_length)
     barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True)
@@ -101,7 +102,7 @@ def cluster(arguments: list[str]) -> None:
     grouping = group(barcodes.bases, embedder, threshold)
 
     table = as_table(barcodes, grouping.clusters)
-    with ExitStack() as files:  # none takes its place before all of them are written
+    with ExitStack() as files:  # no file is in place before all are complete
         write_table(table, files.enter_context(open_output(output)), as_parquet=output.suffix == ".parquet")
         if args.representatives is not None:
             write_representatives(barcodes, grouping.clusters, files.enter_context(open_output(args.representatives)))
@@ -109,12 +110,12 @@ def cluster(arguments: list[str]) -> None:
             picture = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
             files.enter_context(open_output(args.plot)).write(picture)
     with redirect_stdout(messages):
-        _tell(barcodes, grouping)
+        _print_summary(barcodes, grouping)
         print(f"Results are in {', '.join(filter(None, outputs.values()))}.")
 
 
-def _share(text: str) -> float | None:
-    """The threshold that is asked for, None for the guide's."""
+def _parse_threshold(text: str) -> float | None:
+    """The threshold as a number; None for the automatic one."""
     if text == AUTO:
         return None
     try:
@@ -123,12 +124,12 @@ def _share(text: str) -> float | None:
         raise ConfigurationError(f"--threshold {text}: expected a share of bases such as 0.02, or {AUTO}") from error
 
 
-def _plotter(path: Path) -> Callable[..., bytes]:
-    """What draws, told before any work is done whether it can."""
+def _import_plot(path: Path) -> Callable[..., bytes]:
+    """The function that plots; errors are raised before any work is done."""
     if path.suffix != ".png":
         raise ConfigurationError(f"--plot {path}: expected a name that ends with .png")
     try:
-        from barcodemae.clustering.plot import draw_gap
+        from barcodemae.clustering.gap_plot import draw_gap
     except ModuleNotFoundError as error:
         raise ConfigurationError("to plot, install matplotlib: pip install 'barcodemae[identify]'") from error
     return draw_gap
@@ -139,15 +140,15 @@ def _left_out(barcodes: "Barcodes") -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
 
 
-def _tell(barcodes: "Barcodes", grouping: "Grouping") -> None:
-    """Print what was found."""
+def _print_summary(barcodes: "Barcodes", grouping: "Grouping") -> None:
+    """Print how many barcodes and clusters there are, and the threshold."""
     clusters = grouping.clusters
     num_usable, num_read = len(barcodes.bases), len(barcodes.reasons)
     left_out = f"; left out: {num_read - num_usable:,} ({_left_out(barcodes)})" if num_usable < num_read else ""
     print(f"Barcodes: {num_usable:,}{left_out}.")
     single = int((clusters.sizes == 1).sum())
     print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one barcode; the largest has {clusters.sizes.max():,}.")
-    found = "finds no gap" if grouping.gap is None else f"finds the gap at {grouping.gap:.1%}"
-    print(f"Threshold: {grouping.threshold:.1%} of bases; the label-free guide {found}.")
+    gap = "no barcode gap found" if grouping.gap is None else f"barcode gap at {grouping.gap:.1%}"
+    print(f"Threshold: {grouping.threshold:.1%} of bases ({gap}).")
     if "recall" in grouping.search:
         print(f"Search: {grouping.search['kind']} ({grouping.search['recall']:.1%} of the nearest barcodes are found).")

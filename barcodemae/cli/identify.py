@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.results.formats import BLAST6, FORMATS
-from barcodemae.library.settings import MIN_CONFIDENCE, NUM_VOTERS
+from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Groups of barcodes with no labels: single linkage by the share of bases that differ."""
+"""Unlabelled barcodes into clusters: single linkage by the share of bases that differ."""
 
 THRESHOLD = 0.02
-"""Maximum share of bases in which two barcodes that join may differ; see `docs/clustering.md`."""
+"""Default for the maximum share of bases in which two barcodes that join may differ; see `docs/clustering.md`."""

@@ -1,4 +1,4 @@
-"""Sequences to bases on the reference frame, and the reason where a sequence is no barcode of the marker."""
+"""The barcodes to be clustered: read, placed on the marker, and dereplicated."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ class Barcodes:
 
     Attributes:
         ids: text `[n]`.
-        sequences: text `[n]`, in upper case and without gaps, as read: not turned, nothing cut off.
-        reasons: `[n]`, why a record is no barcode of the marker; "" where it is one.
-        bases: int8 `[m, coordinates]`, of the barcodes of the marker alone, in their order; -1 where unknown.
+        sequences: text `[n]`, in upper case and without gaps, otherwise as read: on the strand given, not trimmed.
+        reasons: `[n]`, why a record is not a barcode of the marker; "" where it is one.
+        bases: int8 `[m, coordinates]`, on the reference frame, of the barcodes of the marker only, in their order; -1
+            where unknown.
     """
 
     ids: pa.ChunkedArray
@@ -31,15 +32,15 @@ class Barcodes:
 
     @property
     def usable(self) -> np.ndarray:
-        """Records that are barcodes of the marker, int64 `[m]`."""
+        """Rows of the records that are barcodes of the marker, int64 `[m]`."""
         return np.flatnonzero(self.reasons == "")
 
 
 def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progress_bar: bool = False) -> Barcodes:
-    """Place barcodes on the marker.
+    """Read records and place them on the marker.
 
     Args:
-        tables: of `data.schema.SCHEMA`, as `stream_records` gives them with `on_error="skip"`.
+        tables: of `data.schema.SCHEMA`, as `stream_records` yields them with `on_error="skip"`.
         frame: the marker's reference frame.
         show_progress_bar: whether to show one.
     """
@@ -49,16 +50,31 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
             nucleotides = normalise_nucleotides(records["nucleotides"])
-            texts = nucleotides.to_pylist()
-            read = read_on_marker(texts, frame)
+            read = read_on_marker(nucleotides.to_pylist(), frame)
             why = why_unusable(records["problem"], read)
             ids.append(records["id"])
             sequences.append(nucleotides)
             reasons.append(why)
             bases.append(read.bases[why == ""])
             progress.update(len(records))
-    return Barcodes(_joined(ids), _joined(sequences), np.concatenate(reasons), np.concatenate(bases))
+    return Barcodes(_concatenated(ids), _concatenated(sequences), np.concatenate(reasons), np.concatenate(bases))
 
 
-def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the unique barcodes: copies of one barcode are compared as one.
+
+    Args:
+        bases: int8 `[n, coordinates]`.
+
+    Returns:
+        The row of the first copy of each unique barcode `[unique]`, ascending; and for each barcode, the index of its
+        unique barcode `[n]`.
+    """
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(bases))]
+    rows = pa.FixedSizeBinaryArray.from_buffers(pa.binary(bases.shape[1]), len(bases), buffers)
+    unique = rows.dictionary_encode().indices.to_numpy()
+    return np.unique(unique, return_index=True)[1], unique
+
+
+def _concatenated(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], STRING)

@@ -1,23 +1,25 @@
-"""Bases to clusters: numbered by size, each with its representative."""
+"""Clusters: numbered by size, each with the barcode that represents it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from barcodemae.clustering.differences import differing
-from barcodemae.clustering.representatives import representative
+from barcodemae.library.search.marker import compare_bases
+
+# Their bases take some ten megabytes.
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is told of each barcode.
+    """The cluster of each barcode.
 
     Attributes:
-        numbers: int64 `[n]`, from 1: the largest cluster; of equally large ones, that of the first barcode.
-        sizes: int64 `[n]`, barcodes in its cluster.
-        is_representative: bool `[n]`, one barcode of each cluster.
-        differences: float64 `[n]`, share of bases that differ from the representative, of those that both have; NaN
-            where they share none.
+        numbers: int64 `[n]`, from 1, the largest cluster; equally large ones in the order of their first barcodes.
+        sizes: int64 `[n]`, number of barcodes in the cluster.
+        is_representative: bool `[n]`, true for one barcode of each cluster.
+        differences: float64 `[n]`, share of bases that differ from the representative, out of those known in both; NaN
+            where there are none.
     """
 
     numbers: np.ndarray
@@ -27,32 +29,55 @@ class Clusters:
 
     @property
     def num_clusters(self) -> int:
-        """How many there are."""
+        """Number of clusters."""
         return int(self.is_representative.sum())
 
 
-def describe(clusters: np.ndarray, bases: np.ndarray, kinds: np.ndarray) -> Clusters:
+def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray) -> Clusters:
     """Number clusters, and find their representatives.
 
     Args:
-        clusters: int64 `[kinds]`, from 0.
-        bases: int8 `[kinds, coordinates]`, of barcodes that all differ.
-        kinds: int64 `[n]`, the row of `bases` of each barcode.
+        labels: int64 `[unique]`, the cluster of each unique barcode, any numbers.
+        bases: int8 `[unique, coordinates]`, of unique barcodes; -1 where unknown.
+        unique: int64 `[n]`, for each barcode the index of its unique barcode.
     """
-    copies = np.bincount(kinds, minlength=len(clusters))
-    _, first, clusters = np.unique(clusters, return_index=True, return_inverse=True)
-    sizes = np.bincount(clusters, copies).astype(np.int64)
+    copies = np.bincount(unique, minlength=len(labels))
+    _, first, labels = np.unique(labels, return_index=True, return_inverse=True)
+    sizes = np.bincount(labels, copies).astype(np.int64)
     numbers = np.empty(len(sizes), np.int64)
     numbers[np.lexsort((first, -sizes))] = np.arange(1, len(sizes) + 1)
 
-    chosen = np.empty(len(sizes), np.int64)
-    members = np.split(np.argsort(clusters, kind="stable"), np.cumsum(np.bincount(clusters))[:-1])
-    differences = np.empty(len(clusters))
+    representatives = np.empty(len(sizes), np.int64)
+    differences = np.empty(len(labels))
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
     for cluster, rows in enumerate(members):
-        chosen[cluster] = rows[representative(bases[rows], copies[rows])]
-        num_differing, num_shared = differing(bases[rows], bases[chosen[cluster], None])
+        representatives[cluster] = rows[find_representative(bases[rows], copies[rows])]
+        num_equal, num_shared = compare_bases(bases[rows], bases[representatives[cluster]])
         with np.errstate(invalid="ignore"):
-            differences[rows] = num_differing / num_shared
-    is_representative = np.zeros(len(kinds), bool)
-    is_representative[np.unique(kinds, return_index=True)[1][chosen]] = True
-    return Clusters(numbers[clusters[kinds]], sizes[clusters[kinds]], is_representative, differences[kinds])
+            differences[rows] = (num_shared - num_equal) / num_shared
+    is_representative = np.zeros(len(unique), bool)
+    is_representative[np.unique(unique, return_index=True)[1][representatives]] = True
+    return Clusters(numbers[labels[unique]], sizes[labels[unique]], is_representative, differences[unique])
+
+
+def find_representative(bases: np.ndarray, copies: np.ndarray) -> int:
+    """The barcode of a cluster that agrees with all others in the most bases.
+
+    Among barcodes of equal coverage this is the medoid, the one with the fewest differences from all others; a short
+    barcode gains nothing from the bases that it lacks. Bases are counted by coordinate: time grows with the number of
+    barcodes, not of pairs, and memory with neither.
+
+    Args:
+        bases: int8 `[n, coordinates]`, -1 where unknown.
+        copies: int64 `[n]`, number of barcodes with these bases.
+
+    Returns:
+        Its row; of equally good ones the first.
+    """
+    blocks = [slice(begin, begin + _BLOCK_ROWS) for begin in range(0, len(bases), _BLOCK_ROWS)]
+    num_agreeing = np.zeros(len(bases), np.int64)
+    for base in range(4):
+        counts = sum(copies[block] @ (bases[block] == base) for block in blocks)
+        for block in blocks:
+            num_agreeing[block] += (bases[block] == base) @ counts
+    return int(num_agreeing.argmax())

@@ -1,4 +1,4 @@
-"""Bases to clusters, from vectors to representatives."""
+"""From barcodes to clusters: the complete workflow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.clustering import THRESHOLD
-from barcodemae.clustering.barcodes import read_barcodes
-from barcodemae.clustering.clusters import Clusters, describe
-from barcodemae.clustering.copies import distinct
+from barcodemae.clustering.barcodes import dereplicate, read_barcodes
+from barcodemae.clustering.clusters import Clusters, describe_clusters
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
 from barcodemae.clustering.tables import as_table
@@ -22,15 +21,15 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Grouping:
-    """Clusters, and what they come from.
+    """Clusters, and how they were made.
 
     Attributes:
         clusters: of the barcodes.
-        threshold: share of bases that differs at most between two barcodes that join.
-        gap: the threshold that the label-free guide finds; None where it finds none.
-        joins: `[joins]`, shares of bases at which clusters join, rising.
-        num_left: clusters after the last join.
-        search: how the barcodes to be compared were found, as `learn_index` describes it.
+        threshold: maximum share of bases in which two barcodes that join differ.
+        gap: the automatic threshold, at the barcode gap; None where there is no gap.
+        joins: `[joins]`, shares of bases at which clusters join, ascending.
+        num_left: number of clusters after the last join.
+        search: how candidates were found, as `learn_index` describes it.
     """
 
     clusters: Clusters
@@ -42,18 +41,19 @@ class Grouping:
 
 
 def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Path | None = None) -> pa.Table:
-    """Group barcodes without labels.
+    """Cluster barcodes without labels.
 
     Args:
         source: a file, a list of sequences or of paths, or a table of records; see `data.inputs.stream_input`.
-        threshold: maximum share of bases in which two barcodes that join may differ; None finds the barcode gap.
-        model: a tuned checkpoint, whose vectors say which barcodes to compare; by default `nano_coi`.
+        threshold: maximum share of bases in which two barcodes that join may differ; None: at the barcode gap.
+        model: a tuned checkpoint, whose vectors choose which barcodes to compare; by default `nano_coi`.
 
     Returns:
-        A row a record, in their order: `id, cluster, size, is_representative, difference, reason`.
+        A row for each record, in their order: `id, cluster, size, is_representative, difference, reason`.
 
     Raises:
-        ConfigurationError: no record is a barcode of the marker, or there is no gap.
+        ConfigurationError: no record is a barcode of the marker, the threshold is not a share, or it is None and there
+            is no gap.
         UnreadableFileError: a file can't be read.
         TypeError: the source is none of these.
 
@@ -70,19 +70,19 @@ def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Pa
 
 
 def group(bases: np.ndarray, embedder: BaseMapEmbedder, threshold: float | None = THRESHOLD) -> Grouping:
-    """Put barcodes into clusters by single linkage of the bases that differ.
+    """Cluster barcodes by single linkage of the bases that differ.
 
     Args:
-        bases: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` gives them.
-        embedder: its vectors tell which barcodes are worth comparing, and no more.
-        threshold: share of bases; None takes the gap that the label-free guide finds.
+        bases: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` returns them.
+        embedder: its vectors only choose which barcodes to compare.
+        threshold: share of bases; None: at the barcode gap.
 
     Raises:
-        ConfigurationError: the threshold is no share, or the guide is asked and finds no gap.
+        ConfigurationError: the threshold is not a share, or it is None and there is no gap.
     """
     if threshold is not None and not 0 <= threshold < 1:
         raise ConfigurationError(f"threshold {threshold:g}: expected a share of bases, from 0 to less than 1")
-    first, kinds = distinct(bases)
+    first, unique = dereplicate(bases)
     bases = bases[first]
     linkage = Linkage(unit_length(embedder.embed_bases(bases)), bases)
     joins, num_left = linkage.joins()
@@ -92,7 +92,7 @@ def group(bases: np.ndarray, embedder: BaseMapEmbedder, threshold: float | None 
         if threshold is None:
             raise
         gap = None
-    taken = gap if threshold is None else threshold
-    assert taken is not None
-    clusters = describe(linkage.cut(taken), bases, kinds)
-    return Grouping(clusters, taken, gap, joins, num_left, linkage.candidates.search)
+    used = gap if threshold is None else threshold
+    assert used is not None
+    clusters = describe_clusters(linkage.cut(used), bases, unique)
+    return Grouping(clusters, used, gap, joins, num_left, linkage.candidates.search)

@@ -1,80 +1,120 @@
-"""Single linkage of barcodes by the bases that differ, as the BINs themselves begin.
+"""Single linkage of barcodes by the bases that differ, which is also the first step in making BINs.
 
 Ratnasingham and Hebert 2013, "A DNA-based registry for all animal species: the Barcode Index Number system".
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from barcodemae.clustering.candidates import Candidates
-from barcodemae.clustering.differences import Pairs, compare
+from barcodemae.library.search.marker import MIN_BASES, compare_bases
+
+_BLOCK_PAIRS = 2**10
+
+
+class Pairs(NamedTuple):
+    """Barcodes that were compared.
+
+    Attributes:
+        first, second: int32 `[pairs]`, rows of the bases.
+        differences: float64 `[pairs]`, share of bases that differ, out of those known in both.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    differences: np.ndarray
+
+    def within(self, threshold: float) -> "Pairs":
+        """Those whose difference is at most the threshold."""
+        near = self.differences <= threshold
+        return Pairs(*(values[near] for values in self))
 
 
 class Linkage:
-    """Barcodes, each compared with those that may be its relatives.
+    """Single linkage of barcodes, each compared with its candidates.
 
     Args:
-        vectors: float32 `[n, dimension]`, of length 1, whose cosine tells who may be near.
-        bases: int8 `[n, coordinates]`, -1 where unknown; no two rows the same, for copies of one barcode would fill
-            the places of its other relatives.
+        vectors: float32 `[n, dimension]`, of length 1; the candidates of a barcode are the nearest by cosine.
+        bases: int8 `[n, coordinates]`, -1 where unknown; unique rows, for copies of one barcode would take the slots
+            of its other relatives.
 
     Attributes:
-        candidates: what finds those that may be relatives.
+        candidates: finds the candidates.
     """
 
     def __init__(self, vectors: np.ndarray, bases: np.ndarray):
         self._bases = bases
         self.candidates = Candidates(vectors)
         everyone = np.arange(len(bases))
-        self._near = self.candidates.of(everyone, among=everyone)
-        self._pairs = compare(bases, everyone, self._near)
+        self._near = self.candidates.nearest(everyone, among=everyone)
+        self._pairs = compare_pairs(bases, everyone, self._near)
 
     def joins(self) -> tuple[np.ndarray, int]:
-        """What `clustering.gap` reads.
+        """The distances at which clusters join, for `clustering.gap`.
 
         Returns:
-            Differences at which clusters join, rising, those of 0 among them; and how many clusters are left then.
+            Distances, ascending, those of 0 included; and the number of clusters after the last join.
         """
         n = len(self._bases)
-        # A sparse matrix takes an entry of 0 for none.
+        # A sparse matrix takes a value of 0 as no entry.
         tree = minimum_spanning_tree(_graph(n, self._pairs, 1 + self._pairs.differences))
         return np.sort(tree.data - 1), n - tree.nnz
 
     def cut(self, threshold: float) -> np.ndarray:
-        """Cluster of each barcode `[n]`, from 0.
+        """The cluster of each barcode `[n]`, from 0.
 
-        A barcode whose candidates all are of its own cluster may have relatives behind them. Those of such relatives
-        are of theirs alone too, or they would have met. So these barcodes ask again among each other, without their own
-        cluster, until no clusters join any more.
+        A barcode whose candidates are all in its own cluster may have relatives further away. The candidates of such
+        relatives are all in their own cluster too, otherwise the two would have been compared. So these barcodes are
+        searched again, each among those of other clusters, until no more clusters join.
 
         Args:
-            threshold: share of bases that differ, itself included.
+            threshold: maximum share of bases in which two barcodes that join differ.
         """
-        near, pairs = self._near, _within(self._pairs, threshold)
+        near, pairs = self._near, self._pairs.within(threshold)
         while True:
             clusters = _components(len(self._bases), pairs)
-            hidden = np.flatnonzero(((clusters[near] == clusters[:, None]) | (near < 0)).all(axis=1))
-            behind = self._behind(hidden, clusters)
-            new = _within(compare(self._bases, hidden, behind), threshold)
+            enclosed = np.flatnonzero(((clusters[near] == clusters[:, None]) | (near < 0)).all(axis=1))
+            further = self._nearest_outside(enclosed, clusters)
+            new = compare_pairs(self._bases, enclosed, further).within(threshold)
             if not len(new.first):
                 return clusters
             pairs = Pairs(*map(np.concatenate, zip(pairs, new, strict=True)))
             near = near.copy()
-            near[hidden] = behind
+            near[enclosed] = further
 
-    def _behind(self, rows: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-        """Of some barcodes, for each the nearest that are of another cluster than it: `[m, candidates]`."""
+    def _nearest_outside(self, rows: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+        """For each of some barcodes, the nearest of them in other clusters: `[m, candidates]`."""
         found = np.full((len(rows), self._near.shape[1]), -1)
         for cluster in np.unique(clusters[rows]):
             own = clusters[rows] == cluster
-            found[own] = self.candidates.of(rows[own], among=rows[~own])
+            found[own] = self.candidates.nearest(rows[own], among=rows[~own])
         return found
 
 
-def _within(pairs: Pairs, threshold: float) -> Pairs:
-    near = pairs.differences <= threshold
-    return Pairs(*(values[near] for values in pairs))
+def compare_pairs(bases: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -> Pairs:
+    """Compare barcodes with their candidates.
+
+    Args:
+        bases: int8 `[n, coordinates]`, -1 where unknown.
+        rows: `[m]`.
+        candidates: `[m, candidates]`, rows too; -1 for none.
+
+    Returns:
+        All pairs, except a barcode with itself, and barcodes that share fewer than `MIN_BASES`.
+    """
+    is_pair = (candidates >= 0) & (candidates != rows[:, None])
+    first = np.broadcast_to(rows[:, None], candidates.shape)[is_pair].astype(np.int32)
+    second = candidates[is_pair].astype(np.int32)
+    differences = np.full(len(first), np.inf)
+    for begin in range(0, len(first), _BLOCK_PAIRS):
+        block = slice(begin, begin + _BLOCK_PAIRS)
+        num_equal, num_shared = compare_bases(bases[first[block]], bases[second[block]])
+        enough = num_shared >= MIN_BASES
+        differences[block][enough] = (num_shared - num_equal)[enough] / num_shared[enough]
+    return Pairs(first, second, differences).within(1)
 
 
 def _components(n: int, pairs: Pairs) -> np.ndarray:

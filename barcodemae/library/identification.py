@@ -15,9 +15,8 @@ from barcodemae.library.calibration.probability import NOVELTY, Calibration
 from barcodemae.library.embedder import Embedder
 from barcodemae.library.neighbours import find_neighbours
 from barcodemae.library.results.schema import HIT, NOVEL, RESULTS, UNRELIABLE
-from barcodemae.library.search.evidence import Neighbours, Vote, vote
+from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
-from barcodemae.library.search.names import NamesOfRank
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 from tokenization_barcodemae import ReferenceFrame
@@ -47,7 +46,7 @@ class Identifier:
         self._frame: ReferenceFrame = embedder.frame
         self._min_confidence, self._num_aligned = min_confidence, num_aligned
         self._names = library.names()
-        self._ranks = {rank: NamesOfRank(self._names[rank]) for rank in RANKS}
+        self._ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
 
     @classmethod
     def of(
@@ -102,7 +101,7 @@ class Identifier:
         called = np.full(len(found.records), NOVEL, object)
         names = np.full(len(found.records), "", object)
         for rank in RANKS:
-            name = self._ranks[rank].of(votes[rank].names)
+            name = self._ranks[rank].decode(votes[rank].names)
             predicted = self._calibration(rank, votes[rank], num_bases)
             confidence = np.where(votes[rank].names >= 0, predicted, np.float32(0))
             columns[rank] = pa.array(name, pa.string())

@@ -12,9 +12,8 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.library.calibration.probability import NOVELTY, nearest_length
 from barcodemae.library.embedder import Embedder
 from barcodemae.library.neighbours import find_neighbours
-from barcodemae.library.search.evidence import Neighbours, Vote, choose_voters, vote
+from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, choose_voters, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker
-from barcodemae.library.search.names import NamesOfRank
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -89,7 +88,7 @@ def search_named(
         raise ConfigurationError("expected barcodes of the marker with a species to calibrate with, got none")
     found = find_neighbours(library, embedder, read)
     columns = library.names()
-    names = {rank: NamesOfRank(columns[rank]) for rank in RANKS}
+    names = {rank: RankNames(columns[rank]) for rank in RANKS}
     held = set(columns["species"].take(pa.array(library.live)).to_pylist())
     is_new = np.array([one not in held for one in known["species"][rows]])
     return _judged(found, names, {rank: known[rank][rows] for rank in RANKS}, read.num_bases, is_new)
@@ -108,7 +107,7 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
         ConfigurationError: no record has a species.
     """
     columns = library.names()
-    names = {rank: NamesOfRank(columns[rank]) for rank in RANKS}
+    names = {rank: RankNames(columns[rank]) for rank in RANKS}
     species, genera = names["species"].numbers, names["genus"].numbers
     with_species = library.live[species[library.live] >= 0]
     if not len(with_species):
@@ -129,7 +128,7 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
     joined = Hits(np.concatenate([one.rows for one in hits]), np.concatenate([one.similarities for one in hits]))
     found = choose_voters(joined, read.bases[both], library.bases)
     asked, is_new = asked[both], np.arange(len(both)) >= len(held)
-    known = {rank: of_rank.of(of_rank.numbers[asked]) for rank, of_rank in names.items()}
+    known = {rank: rank_names.decode(rank_names.numbers[asked]) for rank, rank_names in names.items()}
     pairs = np.unique(np.stack([genera[with_species], species[with_species]]), axis=1)
     # The last number is that of records without a genus, whose number is -1; there may be no others.
     num_species_of_genus = np.bincount(pairs[0][pairs[0] >= 0], minlength=genera.max() + 2)
@@ -172,15 +171,15 @@ def _read(
 
 def _judged(
     found: Neighbours,
-    names: Mapping[str, NamesOfRank],
+    names: Mapping[str, RankNames],
     known: Mapping[str, np.ndarray],
     num_bases: np.ndarray,
     is_new: np.ndarray,
     is_absent: np.ndarray | None = None,
 ) -> NamedQueries:
-    votes = {rank: vote(found, of_rank.numbers) for rank, of_rank in names.items()}
+    votes = {rank: vote(found, rank_names.numbers) for rank, rank_names in names.items()}
     named = {rank: known[rank] != "" for rank in RANKS}
-    right = {rank: (names[rank].of(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
+    right = {rank: (names[rank].decode(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
     weights = np.ones(len(is_new))
     nearest = nearest_length(num_bases)
     for rows in (np.flatnonzero(nearest == place) for place in np.unique(nearest)):

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from barcodemae.library.results.schema import RESULTS
-from barcodemae.library.results.text_columns import finite, flat_hits, whole
+from barcodemae.library.results.text_columns import column_array, finite, flat_hits
 
 
 def json_lines(answers: pa.Table) -> list[str]:
@@ -23,7 +23,7 @@ def json_lines(answers: pa.Table) -> list[str]:
     """
     bounds, hits = flat_hits(answers)
     hit_records = _records(hits)
-    records = _records({name: whole(answers, name) for name in RESULTS.names if name != "hits"})
+    records = _records({name: column_array(answers, name) for name in RESULTS.names if name != "hits"})
     for record, (start, end) in zip(records, pairwise(bounds), strict=True):
         record["hits"] = hit_records[start:end]
     return [json.dumps(record) for record in records]

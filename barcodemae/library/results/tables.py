@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from barcodemae.data.schema import RANKS
 from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.text_columns import (
+    column_array,
     decimals,
     defused,
     flat_hits,
@@ -14,7 +15,6 @@ from barcodemae.library.results.text_columns import (
     listed,
     one_line,
     quoted,
-    whole,
 )
 
 _HIT_COLUMNS = ("hit_ids", "hit_names", "hit_similarities", "hit_frame_identities", "hit_identities")
@@ -40,7 +40,7 @@ def tsv_lines(answers: pa.Table) -> list[str]:
         Lines without breaks, in the columns of `TSV_HEADER`.
     """
     bounds, hits = flat_hits(answers)
-    columns = {name: whole(answers, name) for name in RESULTS.names if name != "hits"}
+    columns = {name: column_array(answers, name) for name in RESULTS.names if name != "hits"}
     columns["hit_ids"] = listed(hits["id"], bounds, ";")
     columns["hit_names"] = listed(_lowest_known(hits), bounds, ";")
     columns["hit_similarities"] = listed(decimals(hits["similarity"], 4), bounds, ";")
@@ -71,16 +71,16 @@ def blast6_lines(answers: pa.Table) -> list[str]:
     """
     bounds, hits = flat_hits(answers)
     queries = np.repeat(np.arange(len(answers)), np.diff(bounds))
-    aligned = pa.table({"query": whole(answers, "id").take(pa.array(queries)), **hits})
+    aligned = pa.table({"query": column_array(answers, "id").take(pa.array(queries)), **hits})
     aligned = aligned.filter(pc.is_valid(aligned["identity"])).combine_chunks()
 
     nothing = pa.repeat("*", len(aligned))
     counts = ("columns", "mismatches", "gap_openings", "query_start", "query_end", "reference_start", "reference_end")
     texts = [
-        one_line(whole(aligned, "query")),
-        one_line(whole(aligned, "id")),
-        decimals(pc.multiply(whole(aligned, "identity"), 100), 3),
-        *(whole(aligned, name).cast(pa.string()) for name in counts),
+        one_line(column_array(aligned, "query")),
+        one_line(column_array(aligned, "id")),
+        decimals(pc.multiply(column_array(aligned, "identity"), 100), 3),
+        *(column_array(aligned, name).cast(pa.string()) for name in counts),
         nothing,
         nothing,
     ]

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
-from barcodemae.library.results.text_columns import carried_names, decimals, joined, one_line, whole
+from barcodemae.library.results.text_columns import carried_names, column_array, decimals, joined, one_line
 
 _NO_TEXT = pa.scalar(None, pa.string())
 _UNASSIGNED = "Unassigned"
@@ -28,12 +28,14 @@ def sintax_lines(answers: pa.Table) -> list[str]:
     carried = carried_names(answers)
     guesses, calls = [], []
     for rank in RANKS:
-        name = _sintax_name(whole(answers, rank))
-        confidence = decimals(whole(answers, f"{rank}_confidence"), 2)
+        name = _sintax_name(column_array(answers, rank))
+        confidence = decimals(column_array(answers, f"{rank}_confidence"), 2)
         guesses.append(pc.binary_join_element_wise(f"{rank[0]}:", name, "(", confidence, ")", ""))
         calls.append(pc.binary_join_element_wise(f"{rank[0]}:", _sintax_name(carried[rank]), ""))
-    strand = whole(answers, "strand").fill_null("")
-    return joined([one_line(whole(answers, "id")), joined(guesses, ","), strand, joined(calls, ",")], "\t").to_pylist()
+    strand = column_array(answers, "strand").fill_null("")
+    return joined(
+        [one_line(column_array(answers, "id")), joined(guesses, ","), strand, joined(calls, ",")], "\t"
+    ).to_pylist()
 
 
 def qiime2_lines(answers: pa.Table) -> list[str]:
@@ -55,9 +57,11 @@ def qiime2_lines(answers: pa.Table) -> list[str]:
     for rank in RANKS:
         name = pc.replace_substring(one_line(carried[rank]), ";", " ")
         levels.append(pc.binary_join_element_wise(f"{rank[0]}__", name, ""))
-        confidence = pc.if_else(pc.is_valid(name), whole(answers, f"{rank}_confidence"), confidence)
+        confidence = pc.if_else(pc.is_valid(name), column_array(answers, f"{rank}_confidence"), confidence)
     taxon = pc.if_else(pc.is_valid(carried[RANKS[0]]), joined(levels, "; "), _UNASSIGNED)
-    return joined([one_line(whole(answers, "id")), taxon, decimals(confidence, 4).fill_null("")], "\t").to_pylist()
+    return joined(
+        [one_line(column_array(answers, "id")), taxon, decimals(confidence, 4).fill_null("")], "\t"
+    ).to_pylist()
 
 
 def _sintax_name(names: pa.Array) -> pa.Array:

@@ -15,8 +15,8 @@ _FORMULA = r"^([\t\r]|[\p{C}\p{Z}]*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
 _NO_TEXT = pa.scalar(None, pa.string())
 
 
-def whole(table: pa.Table, column: str) -> pa.Array:
-    """A column of a table in one piece."""
+def column_array(table: pa.Table, column: str) -> pa.Array:
+    """A column of a table as one array."""
     return table[column].combine_chunks()
 
 
@@ -70,7 +70,8 @@ def carried_names(answers: pa.Table) -> dict[str, pa.Array]:
     """
     depths = np.array(pc.index_in(answers["call"], pa.array(RANKS)).fill_null(-1))
     return {
-        rank: pc.if_else(pa.array(depths >= depth), whole(answers, rank), _NO_TEXT) for depth, rank in enumerate(RANKS)
+        rank: pc.if_else(pa.array(depths >= depth), column_array(answers, rank), _NO_TEXT)
+        for depth, rank in enumerate(RANKS)
     }
 
 
@@ -83,7 +84,7 @@ def flat_hits(answers: pa.Table) -> tuple[np.ndarray, dict[str, pa.Array]]:
     Returns:
         `[n + 1]` bounds: the hits of query i stand from bounds[i] up to bounds[i + 1]; and field of `HIT` -> `[hits]`.
     """
-    hits = whole(answers, "hits")
+    hits = column_array(answers, "hits")
     num_hits = np.array(pc.list_value_length(hits).fill_null(0))
     flat = pc.list_flatten(hits)
     fields = {field.name: pc.struct_field(flat, field.name) for field in flat.type}

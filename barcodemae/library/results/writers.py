@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.results.formats import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
 from barcodemae.library.results.json_lines import json_lines
 from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
 from barcodemae.library.results.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
+from barcodemae.library.settings import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
 from barcodemae.outputs import check_output, is_stream, open_output
 
 GZIP = ".gz"

@@ -1,24 +1,25 @@
-"""What the nearest references say of a query: how near they are, and how they vote at each rank."""
+"""The evidence that the nearest references give on a query: how near they are, and how they vote at each rank."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from barcodemae.embedding.nearest import Hits
+from barcodemae.library.search.marker import compare_bases
 from barcodemae.library.settings import NUM_VOTERS
 
-# Of the score, beside the cosine, and the difference of scores at which a vote counts 1/e. Chosen on `val` and
-# `val_unseen`, where 0.2 to 1 and 0.01 to 0.05 give the same within half a point.
+# The weight of the identity in the score, beside the cosine, and the difference of scores at which the weight of a vote
+# is 1/e. Chosen on `val` and `val_unseen`, where 0.2 to 1 and 0.01 to 0.05 give the same within half a point.
 IDENTITY_WEIGHT = 0.5
 VOTE_SCALE = 0.02
 
 MAX_MARGIN = 0.5
 
-_NO_BASE = np.int8(-2)
-
-# What is compared at a time stays in the processor's cache.
-_BLOCK_CELLS = 2**20
+# So many bases compared at a time fit into the processor's cache.
+_BLOCK_BASES = 2**20
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Neighbours:
 
     Attributes:
         records: int64 `[n, voters]`, numbers in the library; -1 where there are fewer.
-        similarities: float32 `[n, voters]`, cosine of both vectors.
-        identities: float32 `[n, voters]`, share of equal bases of those that both have on the reference frame.
-        scores: float32 `[n, voters]`, what they are ordered by: -inf where there is none.
+        similarities: float32 `[n, voters]`, cosine of the two vectors.
+        identities: float32 `[n, voters]`, share of equal bases, out of those known in both on the reference frame.
+        scores: float32 `[n, voters]`, by which they are ordered; -inf where there are fewer.
     """
 
     records: np.ndarray
@@ -38,16 +39,37 @@ class Neighbours:
     scores: np.ndarray
 
 
-@dataclass(frozen=True)
-class Vote:
-    """The name that a rank's vote gives, and how clear it is.
+class RankNames:
+    """The names of all records at one rank, as numbers.
+
+    Args:
+        column: name of each record, "" where unknown.
 
     Attributes:
-        names: int64 `[n]`, the name's number; -1 where no voter has a name.
-        similarities: float32 `[n]`, the largest of the voters for it; 0 without a name, as the next three.
+        numbers: int64 `[records]`, -1 where unknown.
+    """
+
+    def __init__(self, column: pa.ChunkedArray):
+        encoded = pc.dictionary_encode(column).combine_chunks()
+        self._names = np.array([*encoded.dictionary.to_pylist(), ""], object)
+        numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        self.numbers = np.where(self._names[numbers] == "", -1, numbers)
+
+    def decode(self, numbers: np.ndarray) -> np.ndarray:
+        """Names `[n]` of numbers `[n]`, "" for -1."""
+        return self._names[numbers]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """The name that wins the vote at a rank, and how clearly.
+
+    Attributes:
+        names: int64 `[n]`, the name's number; -1 where no voter has a name. Without a name all others are 0.
+        similarities: float32 `[n]`, the largest among the voters for it.
         identities: float32 `[n]`, likewise.
-        shares: float32 `[n]`, of the votes that name anything.
-        margins: float32 `[n]`, the best score for it, less the best one for another name; at most 0.5.
+        shares: float32 `[n]`, its share of the votes of all voters with a name.
+        margins: float32 `[n]`, the best score for it minus the best one for another name; at most 0.5.
     """
 
     names: np.ndarray
@@ -57,82 +79,66 @@ class Vote:
     margins: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Vote":
+        """The votes on some of the queries."""
         return Vote(*(values[rows] for values in vars(self).values()))
 
 
-def compare_bases(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Share of equal bases, of those that a query and a reference both have; 0 where they share none.
+def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
+    """Order candidates by cosine and bases together, and choose those that vote.
 
-    Args:
-        queries: int8 `[n, coordinates]`, -1 where unknown.
-        references: int8 `[n, hits, coordinates]`, those of each query.
-
-    Returns:
-        float32 `[n, hits]`.
-    """
-    is_known = queries >= 0
-    # An unknown base of a query then equals none of a reference.
-    bases = np.where(is_known, queries, _NO_BASE)
-    num_equal = (bases[:, None] == references).sum(axis=2, dtype=np.uint16)
-    num_both = (is_known[:, None] & (references >= 0)).sum(axis=2, dtype=np.uint16)
-    return (num_equal / np.maximum(num_both, 1)).astype(np.float32)
-
-
-def choose_voters(hits: Hits, bases: np.ndarray, bases_of: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
-    """Order candidates by cosine and bases together, and keep those that vote.
-
-    The vectors know which differences tell relatives; the bases count each alike, which is what tells a species'
-    barcodes from its sister's.
+    In the vectors, the differences that matter among relatives weigh more; in the identity all bases weigh the same,
+    which distinguishes a species from its sister species.
 
     Args:
         hits: `[n, candidates]`.
         bases: int8 `[n, coordinates]`, of the queries on the reference frame.
-        bases_of: gives the bases of references by their numbers.
+        reference_bases: returns the bases of references, given their numbers.
     """
     identities = np.zeros(hits.rows.shape, np.float32)
-    step = max(1, _BLOCK_CELLS // (bases.shape[1] * hits.rows.shape[1]))
+    step = max(1, _BLOCK_BASES // (bases.shape[1] * hits.rows.shape[1]))
     for begin in range(0, len(bases), step):
         block = slice(begin, begin + step)
         records = np.maximum(hits.rows[block], 0)
-        references = bases_of(records.ravel()).reshape(*records.shape, -1)
-        identities[block] = compare_bases(bases[block], references)
+        references = reference_bases(records.ravel()).reshape(*records.shape, -1)
+        num_equal, num_shared = compare_bases(bases[block, None], references)
+        identities[block] = num_equal / np.maximum(num_shared, 1)
     scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_VOTERS]
     return Neighbours(
-        *(np.take_along_axis(one, order, 1) for one in (hits.rows, hits.similarities, identities, scores))
+        *(np.take_along_axis(values, order, 1) for values in (hits.rows, hits.similarities, identities, scores))
     )
 
 
 def vote(neighbours: Neighbours, names: np.ndarray) -> Vote:
-    """The name with most votes at a rank; a voter's weight falls with its distance from the best one in score.
+    """The name with most votes at a rank; the weight of a vote decreases with the distance from the best score.
 
     Args:
         neighbours: of `n` queries.
-        names: int64 `[records]`, number of each reference's name at the rank, -1 where it has none.
+        names: int64 `[records]`, number of each reference's name at the rank, -1 where unknown.
     """
-    given = np.where(neighbours.records >= 0, names[neighbours.records], -1)
-    known = given >= 0
+    candidates = np.where(neighbours.records >= 0, names[neighbours.records], -1)
+    has_name = candidates >= 0
     with np.errstate(invalid="ignore"):
         weights = np.exp((neighbours.scores - neighbours.scores[:, :1]) / VOTE_SCALE)
-    weights = np.where(known, weights, 0)
-    # The first voter of a name stands for it: of equal names, the nearest decides.
-    alike = (given[:, :, None] == given[:, None, :]) & known[:, None, :]
-    votes = (alike * weights[:, None, :]).sum(axis=2) * known
+    weights = np.where(has_name, weights, 0)
+    # The votes for a name are summed at each of its voters; argmax takes the first, so that the nearest decides a tie.
+    is_same = (candidates[:, :, None] == candidates[:, None, :]) & has_name[:, None, :]
+    votes = (is_same * weights[:, None, :]).sum(axis=2) * has_name
     winner = votes.argmax(axis=1)
-    rows = np.arange(len(given))
-    name = np.where(known.any(axis=1), given[rows, winner], -1)
-    for_it, for_others = (given == name[:, None]) & known, (given != name[:, None]) & known
+    rows = np.arange(len(candidates))
+    name = np.where(has_name.any(axis=1), candidates[rows, winner], -1)
+    is_for, is_against = (candidates == name[:, None]) & has_name, (candidates != name[:, None]) & has_name
 
-    def best(values: np.ndarray, of: np.ndarray) -> np.ndarray:
-        return np.where(of, values, -np.inf).max(axis=1)
+    def best(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+        return np.where(where, values, -np.inf).max(axis=1)
 
-    someone = name >= 0
+    is_named = name >= 0
     with np.errstate(invalid="ignore"):
-        margins = np.minimum(best(neighbours.scores, for_it) - best(neighbours.scores, for_others), MAX_MARGIN)
+        margins = np.minimum(best(neighbours.scores, is_for) - best(neighbours.scores, is_against), MAX_MARGIN)
     return Vote(
         names=name,
-        similarities=np.where(someone, best(neighbours.similarities, for_it), 0).astype(np.float32),
-        identities=np.where(someone, best(neighbours.identities, for_it), 0).astype(np.float32),
-        shares=np.where(someone, votes[rows, winner] / np.maximum(weights.sum(axis=1), 1e-12), 0).astype(np.float32),
-        margins=np.where(someone, margins, 0).astype(np.float32),
+        similarities=np.where(is_named, best(neighbours.similarities, is_for), 0).astype(np.float32),
+        identities=np.where(is_named, best(neighbours.identities, is_for), 0).astype(np.float32),
+        shares=np.where(is_named, votes[rows, winner] / np.maximum(weights.sum(axis=1), 1e-12), 0).astype(np.float32),
+        margins=np.where(is_named, margins, 0).astype(np.float32),
     )

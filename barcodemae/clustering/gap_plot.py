@@ -1,4 +1,4 @@
-"""The barcode gap as a picture."""
+"""The barcode gap as a figure."""
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
@@ -8,27 +8,27 @@ from barcodemae.plotting import BLUE, GREY, VERMILION, PlainFigure, finish, png
 
 
 def draw_gap(distances: np.ndarray, num_left: int, threshold: float, gap: float | None) -> bytes:
-    """How fast clusters join as the threshold grows, the threshold that was taken, and the gap.
+    """Plot the rate at which clusters join against the threshold, with the threshold used and the gap.
 
     Args:
-        distances: `[joins]` of single linkage by shares of bases, rising.
-        num_left: clusters after the last join.
-        threshold: that was taken.
-        gap: that the label-free guide found, if it found one.
+        distances: `[joins]`, shares of bases at which single linkage joins clusters, ascending.
+        num_left: number of clusters after the last join.
+        threshold: the one used.
+        gap: the automatic threshold; None where there is no gap.
 
     Returns:
         A PNG file.
 
     Raises:
-        ConfigurationError: no two barcodes lie apart.
+        ConfigurationError: all barcodes are the same.
     """
     thresholds, rate = join_rate(distances, num_left)
     figure = PlainFigure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(100 * thresholds, rate, color=BLUE)
-    axes.axvline(100 * threshold, color=VERMILION, label=f"threshold taken: {threshold:.1%}")
+    axes.axvline(100 * threshold, color=VERMILION, label=f"threshold used: {threshold:.1%}")
     if gap is not None:
-        axes.axvline(100 * gap, color=GREY, linestyle="--", label=f"gap that the guide finds: {gap:.1%}")
+        axes.axvline(100 * gap, color=GREY, linestyle="--", label=f"barcode gap: {gap:.1%}")
     axes.set_xscale("log")
     axes.set_xlabel("bases that differ (%)")
     axes.set_ylabel("rate at which clusters join")
