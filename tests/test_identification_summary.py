@@ -1,4 +1,4 @@
-"""The HTML summary of an identification: right counts, one page, and nothing in a header can do harm there."""
+"""The HTML summary of an identification: correct counts, one page, and harmless text from headers."""
 
 import json
 import sys
@@ -13,16 +13,16 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.library.results.schema import CALLS
 from barcodemae.library.summary import counts as summary_counts
 from barcodemae.library.summary import page as summary
-from barcodemae.library.summary.counts import BINS, OTHER_REASONS, SummaryCounts
+from barcodemae.library.summary.counts import NUM_BINS, OTHER_REASONS, SummaryCounts
 from barcodemae.library.summary.figures import confidence_histogram, novelty_histogram, sunburst
 from barcodemae.library.summary.page import open_summary
-from helpers.result_records import MOTH, answer, hit, moth, table, tables
+from helpers.result_records import MOTH, hit, moth, result, table, tables
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>{{ 7 * 7 }}"
 
 
 class Page(HTMLParser):
-    """Elements, texts and the data of the figures of a page."""
+    """The elements, texts and figures' data of a page."""
 
     def __init__(self, html):
         super().__init__()
@@ -54,39 +54,39 @@ def small_script(monkeypatch):
     monkeypatch.setattr(summary, "_plotly_script", lambda: "let Plotly;")
 
 
-def counted(*records, groups=None):
-    counts = SummaryCounts(groups)
+def counted(*records):
+    counts = SummaryCounts()
     counts.write(table(*records))
     return counts
 
 
-def page_of(tmp_path, *records, groups=None, title="moths"):
+def page_of(tmp_path, *records, title="moths"):
     path = tmp_path / "page.html"
-    with open_summary(path, title, groups) as counts:
+    with open_summary(path, title) as counts:
         counts.write(table(*records))
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_answers_are_counted_by_call_and_taxon():
+def test_results_are_counted_by_call_and_taxon():
     fly = moth(call="order", order="Diptera")
-    counts = counted(moth(), moth(), fly, answer(), answer(call="unreliable", reason="short"))
+    counts = counted(moth(), moth(), fly, result(), result(call="unreliable", reason="short"))
     lineage = tuple(MOTH.values())
     assert counts.n == 5
     assert counts.calls == {"species": 2, "order": 1, "novel": 1, "unreliable": 1}
     assert counts.taxa == {lineage: 2, ("Arthropoda", "Insecta", "Diptera"): 1}
 
 
-def test_confidence_counts_at_the_called_rank():
-    counts = counted(moth(), moth(call="genus", genus_confidence=1.0), answer())
-    expected = np.zeros((len(RANKS), BINS), int)
+def test_confidence_is_counted_at_the_called_rank():
+    counts = counted(moth(), moth(call="genus", genus_confidence=1.0), result())
+    expected = np.zeros((len(RANKS), NUM_BINS), int)
     expected[RANKS.index("species"), 19] = 1  # 0.95
     expected[RANKS.index("genus"), 19] = 1  # 1 belongs to the last bin
     np.testing.assert_array_equal(counts.confidences, expected)
 
 
-def test_novelty_is_counted_where_there_is_one():
-    counts = counted(*(answer(novelty=value) for value in (0.0, 0.04, 0.5, 1.0, None, float("nan"))))
-    assert {place: n for place, n in enumerate(counts.novelties.tolist()) if n} == {0: 2, 10: 1, 19: 1}
+def test_novelty_is_counted_where_known():
+    counts = counted(*(result(novelty=value) for value in (0.0, 0.04, 0.5, 1.0, None, float("nan"))))
+    assert {bin: n for bin, n in enumerate(counts.novelties.tolist()) if n} == {0: 2, 10: 1, 19: 1}
 
 
 def test_possibly_new_species_are_grouped_by_nearest_genus():
@@ -95,54 +95,44 @@ def test_possibly_new_species_are_grouped_by_nearest_genus():
         moth(id="a", novelty=0.5, hits=[near, hit(genus="Noctua")]),
         moth(id="b", novelty=1.0, hits=[near | {"similarity": 0.25}]),
         moth(id="known", novelty=0.25, hits=[near]),
-        answer(id="far", novelty=0.75),
+        result(id="far", novelty=0.75),
     )
     moths, far = counts.new_species.values()
-    assert (moths.genus, moths.above) == ("Agrotis", ["Noctuidae", "Lepidoptera", "Insecta", "Arthropoda"])
+    assert (moths.genus, moths.higher_taxa) == ("Agrotis", ["Noctuidae", "Lepidoptera", "Insecta", "Arthropoda"])
     assert (moths.n, moths.ids, moths.novelty, moths.similarity) == (2, ["a", "b"], 0.75, 0.5)
-    assert (far.genus, far.above, far.n, far.similarity) == ("", [], 1, 0)
+    assert (far.genus, far.higher_taxa, far.n, far.similarity) == ("", [], 1, 0)
 
 
-def test_given_groups_go_before_the_genus():
-    near, other = [hit(**MOTH)], [hit(genus="Noctua")]
-    records = [moth(id=id, novelty=0.9, hits=hits) for id, hits in (("a", near), ("b", other), ("c", near))]
-    counts = counted(*records, groups={"a": 7, "b": 7})
-    assert [(group.number, group.genus, group.ids) for group in counts.new_species.values()] == [
-        (7, "Agrotis", ["a", "b"]),
-        (None, "Agrotis", ["c"]),
-    ]
+def test_number_of_ids_is_limited():
+    unreliable = [result(id=str(number), call="unreliable", reason="short") for number in range(1000)]
+    short = counted(*unreliable).reasons["short"]
+    assert (short.n, short.ids) == (1000, [str(number) for number in range(20)])
 
 
-def test_of_many_queries_a_few_ids_are_kept():
-    unreliable = [answer(id=str(number), call="unreliable", reason="short") for number in range(1000)]
-    kept = counted(*unreliable).reasons["short"]
-    assert (kept.n, kept.ids) == (1000, [str(number) for number in range(20)])
-
-
-def test_of_endless_reasons_the_first_are_told_apart(monkeypatch):
-    monkeypatch.setattr(summary_counts, "_REASONS", 2)
-    counts = counted(*(answer(call="unreliable", reason=reason) for reason in "abcda"))
+def test_number_of_reasons_is_limited(monkeypatch):
+    monkeypatch.setattr(summary_counts, "_MAX_REASONS", 2)
+    counts = counted(*(result(call="unreliable", reason=reason) for reason in "abcda"))
     assert {reason: queries.n for reason, queries in counts.reasons.items()} == {"a": 2, "b": 1, OTHER_REASONS: 2}
 
 
 @given(tables)
-def test_piece_by_piece_counts_what_one_table_does(answers):
+def test_counts_do_not_depend_on_how_results_are_split(results):
     together, apart = SummaryCounts(), SummaryCounts()
-    together.write(answers)
-    for row in range(len(answers)):
-        apart.write(answers.slice(row, 1))
+    together.write(results)
+    for row in range(len(results)):
+        apart.write(results.slice(row, 1))
     assert (apart.n, apart.calls, apart.taxa) == (together.n, together.calls, together.taxa)
     assert (apart.reasons, apart.new_species) == (together.reasons, together.new_species)
     np.testing.assert_array_equal(apart.confidences, together.confidences)
     np.testing.assert_array_equal(apart.novelties, together.novelties)
-    assert sum(apart.calls.values()) == apart.n == len(answers)
+    assert sum(apart.calls.values()) == apart.n == len(results)
     assert sum(apart.taxa.values()) == sum(apart.calls[rank] for rank in RANKS)
 
 
 @given(tables)
-def test_every_sector_lies_within_its_parent(answers):
+def test_children_of_a_sector_sum_to_at_most_the_parent(results):
     counts = SummaryCounts()
-    counts.write(answers)
+    counts.write(results)
     (trace,) = sunburst(counts)["data"]
     values = dict(zip(trace["ids"], trace["values"], strict=True))
     assert len(values) == len(trace["ids"])
@@ -150,12 +140,12 @@ def test_every_sector_lies_within_its_parent(answers):
     for parent, value in zip(trace["parents"][1:], trace["values"][1:], strict=True):
         parts[parent] += value
     assert all(parts[id] <= value for id, value in values.items())
-    assert values["0"] == parts["0"] == len(answers)
+    assert values["0"] == parts["0"] == len(results)
     json.dumps([sunburst(counts), confidence_histogram(counts), novelty_histogram(counts)], allow_nan=False)
 
 
-def test_of_endless_taxa_the_largest_are_drawn_with_their_parents(monkeypatch):
-    monkeypatch.setattr("barcodemae.library.summary.figures.TAXA", 6)
+def test_largest_taxa_are_drawn_with_their_parents(monkeypatch):
+    monkeypatch.setattr("barcodemae.library.summary.figures.MAX_TAXA", 6)
     (trace,) = sunburst(counted(moth(), moth(), moth(order="Diptera")))["data"]
     assert trace["labels"] == ["all queries", *MOTH.values()]
     assert trace["parents"] == ["", "0", "1", "2", "3", "4", "5"]
@@ -163,17 +153,17 @@ def test_of_endless_taxa_the_largest_are_drawn_with_their_parents(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_script")
-def test_the_page_counts_the_taxa_that_are_not_drawn(tmp_path, monkeypatch):
+def test_number_of_taxa_not_drawn_is_on_the_page(tmp_path, monkeypatch):
     records = moth(), moth(order="Diptera")
     assert "not drawn" not in page_of(tmp_path, *records).text
-    monkeypatch.setattr(summary, "TAXA", 6)
-    assert "or one of the 4 smallest taxa, which are not drawn." in page_of(tmp_path, *records).text
+    monkeypatch.setattr(summary, "MAX_TAXA", 6)
+    assert "or the 4 smallest taxa, which are not drawn." in page_of(tmp_path, *records).text
 
 
 @pytest.mark.usefixtures("small_script")
-def test_a_page_tells_what_was_counted(tmp_path):
+def test_counts_are_on_the_page(tmp_path):
     new = moth(call="genus", novelty=0.9, hits=[hit(**MOTH, similarity=0.5)])
-    page = page_of(tmp_path, moth(), new, answer(call="unreliable", id="q9", reason="too short"), title="moths of 2024")
+    page = page_of(tmp_path, moth(), new, result(call="unreliable", id="q9", reason="too short"), title="moths of 2024")
     assert "moths of 2024 Barcodes identified with BarcodeMAE queries 3 2 reliable" in page.text
     assert "species 1 33.3 % genus 1 33.3 % family 0 0.0 %" in page.text
     assert "1 query with a novelty of 0.5 or more, in 1 group." in page.text
@@ -183,54 +173,44 @@ def test_a_page_tells_what_was_counted(tmp_path):
 
 
 @pytest.mark.usefixtures("small_script")
-def test_a_group_number_is_told_where_there_are_groups(tmp_path):
-    new = answer(novelty=0.9)
-    assert "group nearest genus" not in page_of(tmp_path, new).text
-    assert (
-        "group nearest genus queries novelty similarity ids 7 no genus name"
-        in page_of(tmp_path, new, groups={"q1": 7}).text
-    )
-
-
-@pytest.mark.usefixtures("small_script")
-def test_the_largest_groups_come_first_and_the_others_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(summary, "GROUPS", 2)
+def test_largest_groups_come_first_and_the_others_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "MAX_GROUPS", 2)
     genera = ["B", "C", "C", "A", "D", "D", "D"]
-    page = page_of(tmp_path, *(answer(novelty=1, hits=[hit(genus=genus)]) for genus in genera))
+    page = page_of(tmp_path, *(result(novelty=1, hits=[hit(genus=genus)]) for genus in genera))
     assert "7 queries with a novelty of 0.5 or more, in 4 groups, the 2 largest of which follow." in page.text
     assert page.text.index(" D ") < page.text.index(" C ")
-    assert " A " not in page.text.partition("Possibly")[2]
+    assert " A " not in page.text.partition("Possibly new")[2]
 
 
 @pytest.mark.usefixtures("small_script")
-def test_ids_beyond_those_listed_are_counted(tmp_path):
-    new = [answer(id=f"q{number}", novelty=1) for number in range(25)]
+def test_ids_not_listed_are_counted(tmp_path):
+    new = [result(id=f"q{number}", novelty=1) for number in range(25)]
     assert "q0 and 24 more q1 , q2 ," in page_of(tmp_path, *new).text
     assert "q19 and 5 that are not listed here" in page_of(tmp_path, *new).text
 
 
 @pytest.mark.usefixtures("small_script")
-def test_no_answers_are_a_page_that_says_so(tmp_path):
+def test_page_without_results(tmp_path):
     page = page_of(tmp_path)
     assert "Queries by taxon" not in page.text
     assert json.loads(page.figures) == {}
     assert "No query has a novelty of 0.5 or more." in page.text
-    assert page.text.endswith("Unreliable queries There is none.")
+    assert page.text.endswith("Unreliable queries There are none.")
 
 
 @pytest.mark.usefixtures("small_script")
-def test_what_comes_from_headers_is_text_on_the_page(tmp_path):
+def test_text_from_headers_is_escaped(tmp_path):
     def records(text):
         near = [hit(id=text, **dict.fromkeys(RANKS, text))]
         named = moth(id=text, name=text, novelty=0.9, hits=near) | dict.fromkeys(RANKS, text)
-        return named, named, answer(id=text, call="unreliable", reason=text)
+        return named, named, result(id=text, call="unreliable", reason=text)
 
     harmless = page_of(tmp_path, *records("plain"), title="plain")
     page = page_of(tmp_path, *records(HOSTILE), title=HOSTILE)
     assert page.elements == harmless.elements
     assert page.text == harmless.text.replace("plain", HOSTILE)
     (trace,) = json.loads(page.figures)["taxa"]["data"]
-    # plotly.js reads tags in a label, but then shows entities as what they stand for.
+    # plotly.js interprets tags in a label, and shows entities as the characters that they encode.
     assert not any("<" in label for label in trace["labels"])
     assert trace["labels"][1].startswith("&lt;/script&gt;&lt;script&gt;")
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
@@ -243,18 +223,18 @@ def test_long_names_are_shortened(tmp_path):
     assert "A" * 100 not in page.text + page.figures
 
 
-def test_a_page_is_one_file_that_fetches_nothing(tmp_path):
+def test_page_is_one_file_without_external_resources(tmp_path):
     path = tmp_path / "page.html"
     with open_summary(path, "moths") as counts:
         counts.write(table(*(moth(call=call) for call in CALLS)))
     page = Page(path.read_text(encoding="utf-8"))
     assert not {"link", "img", "iframe", "base"} & set(page.elements)
     assert page.elements.count("script") == 3
-    assert path.stat().st_size > 1_000_000  # plotly.js stands in the page
+    assert path.stat().st_size > 1_000_000  # plotly.js is in the page
 
 
 @pytest.mark.usefixtures("small_script")
-def test_a_failure_leaves_the_old_page(tmp_path):
+def test_failure_leaves_the_old_page(tmp_path):
     path = tmp_path / "page.html"
     path.write_text("old")
 
@@ -268,13 +248,13 @@ def test_a_failure_leaves_the_old_page(tmp_path):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("page.html", "old")]
 
 
-def test_without_plotly_the_summary_is_refused_before_any_work(tmp_path, monkeypatch):
+def test_missing_plotly_is_an_error_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(ConfigurationError, match=r"pip install .barcodemae\[identify\]"):
         open_summary(tmp_path / "page.html", "moths").__enter__()
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_no_page(tmp_path):
+def test_folder_in_place_of_a_page_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match="expected the name of a file, a pipe or a device, got a folder"):
         open_summary(tmp_path, "moths").__enter__()

@@ -1,4 +1,4 @@
-"""Answers of identification, made by hand."""
+"""Results of identification, made by hand."""
 
 from typing import Any
 
@@ -15,25 +15,25 @@ MOTH = dict(
 
 
 def hit(**values: Any) -> dict[str, Any]:
-    """A hit: no names and no alignment but those given."""
+    """A hit without names and alignment, except the values given."""
     return {field.name: None for field in HIT} | {"id": "r1", "similarity": 0.5} | dict.fromkeys(RANKS, "") | values
 
 
-def answer(**values: Any) -> dict[str, Any]:
-    """An answer: a query that lies well but has no names, and what is given beside."""
+def result(**values: Any) -> dict[str, Any]:
+    """A result for a placed query without names, except the values given."""
     placed = {"id": "q1", "call": "novel", "name": "", "reason": "", "strand": "+", "start": 1, "bases": 658}
     record = {field.name: None for field in RESULTS} | placed | dict.fromkeys(RANKS, "") | {"hits": []}
     return record | values
 
 
 def moth(**values: Any) -> dict[str, Any]:
-    """An answer that names a species: confidence 1, 0.99, 0.98 and so on from rank to rank."""
+    """A result that names a species: confidence 1, 0.99, 0.98 and so on from rank to rank."""
     confidences = {f"{rank}_confidence": 1 - depth / 100 for depth, rank in enumerate(RANKS)}
-    return answer(call="species", name=MOTH["species"], novelty=0.05, **MOTH, **confidences) | values
+    return result(call="species", name=MOTH["species"], novelty=0.05, **MOTH, **confidences) | values
 
 
 def table(*records: dict[str, Any]) -> pa.Table:
-    """Answers as identification hands them over."""
+    """Results as identification returns them."""
     return pa.Table.from_pylist(list(records), schema=RESULTS)
 
 
@@ -45,7 +45,7 @@ hits = st.fixed_dictionaries(
     | {"id": texts, "similarity": shares, "frame_identity": shares, "identity": shares}
     | dict.fromkeys(RANKS, texts)
 )
-answers = st.fixed_dictionaries(
+results = st.fixed_dictionaries(
     {"id": texts, "call": st.sampled_from(CALLS), "name": texts, "reason": texts}
     | dict.fromkeys(RANKS, texts)
     | {f"{rank}_confidence": shares for rank in RANKS}
@@ -53,5 +53,5 @@ answers = st.fixed_dictionaries(
     | dict.fromkeys(["start", "bases"], st.none() | st.integers(0, 700))
     | {"hits": st.lists(hits, max_size=3)}
 )
-tables = st.lists(answers, max_size=4).map(lambda records: table(*records))
-"""Answers with arbitrary text wherever text comes from a file."""
+tables = st.lists(results, max_size=4).map(lambda records: table(*records))
+"""Results with arbitrary text wherever text comes from a file."""

@@ -1,1 +1,1 @@
-"""What identification says of a query, and the formats in which that is written."""
+"""The results of identification, and the formats in which they are written."""

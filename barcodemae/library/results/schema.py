@@ -1,14 +1,14 @@
-"""What identification says of a query: one row, in one schema, whatever the file that it is written to."""
+"""The schema of results: one row for each query, the same for all file formats."""
 
 import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
 
 NOVEL = "novel"
-"""The call of a barcode of the marker of which the library holds no relative that evidence carries."""
+"""The call of a barcode of the marker for which no rank reaches the minimum confidence."""
 
 UNRELIABLE = "unreliable"
-"""The call of what is no barcode of the marker, or too little of one; `reason` says why."""
+"""The call of a record that is not a barcode of the marker, or too short a part of one; `reason` says why."""
 
 CALLS = (*RANKS, NOVEL, UNRELIABLE)
 
@@ -16,10 +16,10 @@ HIT = pa.struct(
     [
         pa.field("id", pa.string()),
         *(pa.field(rank, pa.string()) for rank in RANKS),
-        # Cosine of both vectors, and the share of equal bases on the reference frame, which knows no gaps.
+        # Cosine of the two vectors, and share of equal bases on the reference frame, which has no gaps.
         pa.field("similarity", pa.float32()),
         pa.field("frame_identity", pa.float32()),
-        # As `alignment.Alignment` has them; null where the two were not aligned.
+        # As in `alignment.Alignment`; null where the two were not aligned.
         pa.field("identity", pa.float32()),
         pa.field("columns", pa.int32()),
         pa.field("mismatches", pa.int32()),
@@ -35,24 +35,24 @@ HIT = pa.struct(
 RESULTS = pa.schema(
     [
         pa.field("id", pa.string()),
-        # One of CALLS: the lowest rank that the evidence carries, and the name there ("" with NOVEL and UNRELIABLE).
+        # One of CALLS: the lowest rank with the minimum confidence, and the name there ("" for NOVEL and UNRELIABLE).
         pa.field("call", pa.string()),
         pa.field("name", pa.string()),
         pa.field("reason", pa.string()),
-        # At every rank the most likely name, and the probability that it is right; "" and null with UNRELIABLE.
+        # At every rank the most probable name, and the probability that it is right; "" and null for UNRELIABLE.
         *(
             field
             for rank in RANKS
             for field in (pa.field(rank, pa.string()), pa.field(f"{rank}_confidence", pa.float32()))
         ),
-        # Probability that the library does not hold the species; null with UNRELIABLE.
+        # Probability that the species is not in the library; null for UNRELIABLE.
         pa.field("novelty", pa.float32()),
-        # Where the query lies on the reference frame: its strand, first coordinate (from 1), bases that were read.
+        # The query's position on the reference frame: strand, first coordinate (from 1), number of known bases.
         pa.field("strand", pa.string()),
         pa.field("start", pa.int32()),
         pa.field("bases", pa.int32()),
-        # Nearest first; none with UNRELIABLE.
+        # Nearest first; none for UNRELIABLE.
         pa.field("hits", pa.list_(HIT)),
     ]
 )
-"""A query each, in the order of the file."""
+"""One row for each query, in the order of the file."""

@@ -1,4 +1,4 @@
-"""Files of answers, written table by table."""
+"""Files of results, written table by table."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.results.json_lines import json_lines
+from barcodemae.library.results.lines import TSV_HEADER, json_lines, tsv_lines
+from barcodemae.library.results.other_programs import QIIME2_HEADER, blast6_lines, qiime2_lines, sintax_lines
 from barcodemae.library.results.schema import RESULTS
-from barcodemae.library.results.tables import TSV_HEADER, blast6_lines, tsv_lines
-from barcodemae.library.results.taxonomies import QIIME2_HEADER, qiime2_lines, sintax_lines
 from barcodemae.library.settings import BLAST6, FORMATS, JSONL, PARQUET, QIIME2, SINTAX, TSV
 from barcodemae.outputs import check_output, is_stream, open_output
 
@@ -21,7 +20,7 @@ GZIP = ".gz"
 
 
 class _Layout(NamedTuple):
-    """How a text form is made: the first line, if it has one, and the lines of a table of answers."""
+    """A text format: its header line, if any, and the function that makes lines of a table of results."""
 
     header: str | None
     lines: Callable[[pa.Table], list[str]]
@@ -39,22 +38,22 @@ _FORMAT_OF_STREAM = TSV
 
 
 class ResultsWriter(Protocol):
-    """What takes answers, some thousand queries at a time."""
+    """Writes results, some thousand queries at a time."""
 
-    def write(self, answers: pa.Table) -> None:
-        """Append answers, a table of `RESULTS`."""
+    def write(self, results: pa.Table) -> None:
+        """Append results, a table of `RESULTS`."""
 
 
 def results_format(path: Path, format: str | None = None) -> str:
-    """The format of a file of answers.
+    """The format of a file of results.
 
     Args:
         path: of the file; `-` for standard output.
-        format: one of `FORMATS`; by default what the name ends with, or TSV for standard output, pipes and devices.
+        format: one of `FORMATS`; by default that of the suffix, or TSV for standard output, pipes and devices.
 
     Raises:
-        ConfigurationError: no such format, or none that the name tells; Parquet with `.gz`; or no file can be written
-            there.
+        ConfigurationError: an unknown format, or no format where the suffix gives none; Parquet with `.gz`; or no file
+            can be written there.
     """
     check_output(path)
     is_gzip = path.suffix == GZIP
@@ -65,20 +64,20 @@ def results_format(path: Path, format: str | None = None) -> str:
             format = _FORMAT_OF_STREAM
         if format is None:
             endings = ", ".join(_FORMAT_OF_SUFFIX)
-            raise ConfigurationError(f"{path}: expected a name that ends with {endings}, or a format beside it")
+            raise ConfigurationError(f"{path}: expected a name that ends with {endings}, or a format")
     if format not in FORMATS:
         raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, got {format!r}")
     if format == PARQUET and is_gzip:
-        raise ConfigurationError(f"{path}: expected a name without {GZIP}, for Parquet is compressed by itself")
+        raise ConfigurationError(f"{path}: expected a name without {GZIP}, because Parquet is already compressed")
     return format
 
 
 @contextmanager
 def open_writer(path: Path, format: str | None = None) -> Iterator[ResultsWriter]:
-    """A writer of answers to a file, which `outputs.open_output` opens.
+    """Open a file for results by `outputs.open_output`.
 
     Args:
-        path: of the file; a text form whose name ends with `.gz` is compressed.
+        path: of the file; text in a file whose name ends with `.gz` is compressed.
         format: as for `results_format`.
 
     Raises:
@@ -92,13 +91,13 @@ def open_writer(path: Path, format: str | None = None) -> Iterator[ResultsWriter
             yield stack.enter_context(pq.ParquetWriter(file, RESULTS))
         else:
             if path.suffix == GZIP:
-                # Without name and time, equal answers are equal files.
+                # Without name and time, so that equal results make equal files.
                 file = cast(BinaryIO, stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)))
             yield _TextWriter(file, _LAYOUTS[format])
 
 
 class _TextWriter:
-    """Appends answers to a file of text.
+    """Appends results to a text file.
 
     Args:
         file: open to write.
@@ -111,8 +110,8 @@ class _TextWriter:
         if layout.header is not None:
             self._append([layout.header])
 
-    def write(self, answers: pa.Table) -> None:
-        self._append(self._layout.lines(answers))
+    def write(self, results: pa.Table) -> None:
+        self._append(self._layout.lines(results))
 
     def _append(self, lines: list[str]) -> None:
         self._file.write("".join(f"{line}\n" for line in lines).encode())

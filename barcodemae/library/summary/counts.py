@@ -1,7 +1,6 @@
-"""What a summary tells of answers, counted table by table."""
+"""Counts for the summary of an identification, taken table by table."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,19 +9,19 @@ import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
 from barcodemae.library.results.schema import UNRELIABLE
-from barcodemae.library.results.text_columns import carried_names, finite, flat_hits, whole
+from barcodemae.library.results.text_columns import called_names, column_array, finite, flat_hits
 
-BINS = 20
-"""Bins of a histogram of probabilities, from 0 to 1."""
+NUM_BINS = 20
+"""Number of bins of a histogram of probabilities, from 0 to 1."""
 
-NOVELTY = 0.5
-"""From this novelty on, a query is more likely of a species that the library does not hold than of one that it does."""
+MIN_NOVELTY = 0.5
+"""From this novelty on, it is more probable that the species is not in the library than that it is."""
 
 OTHER_REASONS = "other reasons"
 
-# They bound the memory, for queries may be millions, and keep the page readable.
-_IDS = 20
-_REASONS = 100
+# These limit the memory, as there may be millions of queries, and keep the page readable.
+_MAX_IDS = 20
+_MAX_REASONS = 100
 
 _LINEAGE = RANKS[: RANKS.index("genus") + 1]
 
@@ -32,7 +31,7 @@ class Queries:
     """Queries that have something in common.
 
     Attributes:
-        n: how many.
+        n: number of queries.
         ids: of the first twenty of them.
     """
 
@@ -40,115 +39,106 @@ class Queries:
     ids: list[str] = field(default_factory=list)
 
     def add(self, id: str) -> None:
-        """Count one more."""
+        """Count one more query."""
         self.n += 1
-        if len(self.ids) < _IDS:
+        if len(self.ids) < _MAX_IDS:
             self.ids.append(id)
 
 
 @dataclass
 class NewSpecies(Queries):
-    """Queries that may be of one or several new species.
+    """Queries that may be of new species, with the same genus of the nearest reference.
 
     Attributes:
-        number: of their group, if somebody grouped them.
-        lineage: names of the reference nearest to the first of them, phylum to genus.
+        lineage: names of the nearest reference, from the phylum to the genus, "" where unknown.
         novelty: mean over the queries.
         similarity: mean over the queries, each to its nearest reference; 0 where there is none.
     """
 
-    number: int | None = None
     lineage: tuple[str, ...] = ("",) * len(_LINEAGE)
     novelty: float = 0.0
     similarity: float = 0.0
 
     @property
     def genus(self) -> str:
-        """The last name of the lineage, "" where unknown."""
+        """The name of the genus, "" where unknown."""
         return self.lineage[-1]
 
     @property
-    def above(self) -> list[str]:
-        """The known names above the genus, nearest first."""
+    def higher_taxa(self) -> list[str]:
+        """The known names above the genus, lowest first."""
         return [name for name in reversed(self.lineage[:-1]) if name]
 
 
 class SummaryCounts:
-    """Counts of answers. Their memory grows with the names in the library and the groups, not with the queries.
-
-    Args:
-        groups: id of a query -> number of its group, such as a cluster. A query that it lacks is grouped by the genus
-            of its nearest reference.
+    """Counts of results. Their memory grows with the number of names in the library, not of queries.
 
     Attributes:
-        n: how many answers there were.
-        calls: call -> answers.
-        taxa: names from the phylum down to the called rank, "" where unknown -> answers.
-        confidences: `[rank, BINS]`, answers of a called rank by the confidence there.
-        novelties: `[BINS]`, answers by novelty.
-        reasons: why answers are unreliable -> their queries.
-        new_species: groups of queries whose novelty is `NOVELTY` or more.
+        n: number of queries.
+        calls: call -> number of queries.
+        taxa: names from the phylum down to the called rank, "" where unknown -> number of queries.
+        confidences: `[rank, NUM_BINS]`, number of queries called at a rank by the confidence there.
+        novelties: `[NUM_BINS]`, number of queries by novelty.
+        reasons: reason of unreliable results -> their queries.
+        new_species: lineage of the nearest reference -> queries whose novelty is `MIN_NOVELTY` or more.
     """
 
-    def __init__(self, groups: Mapping[str, int] | None = None):
+    def __init__(self) -> None:
         self.n = 0
         self.calls: Counter[str] = Counter()
         self.taxa: Counter[tuple[str, ...]] = Counter()
-        self.confidences = np.zeros((len(RANKS), BINS), np.int64)
-        self.novelties = np.zeros(BINS, np.int64)
+        self.confidences = np.zeros((len(RANKS), NUM_BINS), np.int64)
+        self.novelties = np.zeros(NUM_BINS, np.int64)
         self.reasons: dict[str, Queries] = {}
-        self.new_species: dict[int | tuple[str, ...], NewSpecies] = {}
-        self._groups = groups or {}
+        self.new_species: dict[tuple[str, ...], NewSpecies] = {}
 
-    def write(self, answers: pa.Table) -> None:
-        """Count some more answers.
+    def write(self, results: pa.Table) -> None:
+        """Add results to the counts.
 
         Args:
-            answers: of `RESULTS`.
+            results: of `RESULTS`.
         """
-        self.n += len(answers)
-        self.calls.update(whole(answers, "call").to_pylist())
-        self._count_taxa(answers)
+        self.n += len(results)
+        self.calls.update(results["call"].to_pylist())
+        self._count_taxa(results)
         for depth, rank in enumerate(RANKS):
-            called = answers.filter(pc.equal(answers["call"], rank))
-            self.confidences[depth] += _histogram(whole(called, f"{rank}_confidence"))
-        self.novelties += _histogram(whole(answers, "novelty"))
-        self._count_reasons(answers)
-        self._count_new_species(answers)
+            called = results.filter(pc.equal(results["call"], rank))
+            self.confidences[depth] += _histogram(column_array(called, f"{rank}_confidence"))
+        self.novelties += _histogram(column_array(results, "novelty"))
+        self._count_reasons(results)
+        self._count_new_species(results)
 
     def totals(self) -> Counter[tuple[str, ...]]:
-        """Answers by taxon, those of the taxa within it included; keys as in `taxa`, at every rank."""
+        """Number of queries by taxon, with those of the taxa within it; keys as in `taxa`, at every rank."""
         totals: Counter[tuple[str, ...]] = Counter()
-        for path, n in self.taxa.items():
-            for depth in range(1, len(path) + 1):
-                totals[path[:depth]] += n
+        for lineage, n in self.taxa.items():
+            for depth in range(1, len(lineage) + 1):
+                totals[lineage[:depth]] += n
         return totals
 
-    def _count_taxa(self, answers: pa.Table) -> None:
-        counted = pa.table(carried_names(answers)).group_by(list(RANKS)).aggregate([([], "count_all")])
+    def _count_taxa(self, results: pa.Table) -> None:
+        counted = pa.table(called_names(results)).group_by(list(RANKS)).aggregate([([], "count_all")])
         for *names, n in zip(*(column.to_pylist() for column in counted.columns), strict=True):
-            if path := tuple(name for name in names if name is not None):
-                self.taxa[path] += n
+            if lineage := tuple(name for name in names if name is not None):
+                self.taxa[lineage] += n
 
-    def _count_reasons(self, answers: pa.Table) -> None:
-        unreliable = answers.filter(pc.equal(answers["call"], UNRELIABLE))
+    def _count_reasons(self, results: pa.Table) -> None:
+        unreliable = results.filter(pc.equal(results["call"], UNRELIABLE))
         for id, reason in zip(unreliable["id"].to_pylist(), unreliable["reason"].to_pylist(), strict=True):
-            if reason not in self.reasons and len(self.reasons) >= _REASONS:
+            if reason not in self.reasons and len(self.reasons) >= _MAX_REASONS:
                 reason = OTHER_REASONS
             self.reasons.setdefault(reason, Queries()).add(id)
 
-    def _count_new_species(self, answers: pa.Table) -> None:
-        new = answers.filter(pc.greater_equal(answers["novelty"], NOVELTY))
+    def _count_new_species(self, results: pa.Table) -> None:
+        new = results.filter(pc.greater_equal(results["novelty"], MIN_NOVELTY))
         bounds, hits = flat_hits(new)
-        # An answer without hits takes null, which has no names.
+        # A query without hits takes null, which has no names.
         nearest = pa.array(bounds[:-1], mask=np.diff(bounds) == 0)
-        names = zip(*(hits[rank].take(nearest).fill_null("").to_pylist() for rank in _LINEAGE), strict=True)
+        lineages = zip(*(hits[rank].take(nearest).fill_null("").to_pylist() for rank in _LINEAGE), strict=True)
         similarities = finite(hits["similarity"].take(nearest)).fill_null(0).to_pylist()
         ids, novelties = new["id"].to_pylist(), new["novelty"].to_pylist()
-        for id, lineage, novelty, similarity in zip(ids, names, novelties, similarities, strict=True):
-            number = self._groups.get(id)
-            key = lineage if number is None else number
-            group = self.new_species.setdefault(key, NewSpecies(number=number, lineage=lineage))
+        for id, lineage, novelty, similarity in zip(ids, lineages, novelties, similarities, strict=True):
+            group = self.new_species.setdefault(lineage, NewSpecies(lineage=lineage))
             group.add(id)
             group.novelty += (novelty - group.novelty) / group.n
             group.similarity += (similarity - group.similarity) / group.n
@@ -156,4 +146,4 @@ class SummaryCounts:
 
 def _histogram(shares: pa.Array) -> np.ndarray:
     known = finite(shares).drop_null().to_numpy(zero_copy_only=False)
-    return np.histogram(known, BINS, range=(0, 1))[0]
+    return np.histogram(known, NUM_BINS, range=(0, 1))[0]

@@ -8,17 +8,17 @@ import numpy as np
 
 from barcodemae.data.schema import RANKS
 from barcodemae.library.results.schema import NOVEL, UNRELIABLE
-from barcodemae.library.summary.counts import BINS, NOVELTY, SummaryCounts
+from barcodemae.library.summary.counts import MIN_NOVELTY, NUM_BINS, SummaryCounts
 
 Figure = dict[str, Any]
 
-TAXA = 2000
-"""So many of the largest taxa are drawn; with more, a browser takes seconds."""
+MAX_TAXA = 2000
+"""Maximum number of taxa that are drawn, the largest ones; with more, a browser takes seconds."""
 
-_LONGEST_NAME = 60
+_MAX_NAME_LENGTH = 60
 
-# Taxa of one order, and what is below them, share a colour: the largest orders in turn. They differ also to eyes that
-# tell red and green badly apart.
+# An order and the taxa within it have one colour, given to the largest orders in turn. The colours can be distinguished
+# by people with red-green colour blindness.
 _COLOURS = (
     "#4477aa",
     "#ee8866",
@@ -37,30 +37,31 @@ _ORDER = RANKS.index("order") + 1
 _RANK_COLOURS = ("#dde3e8", "#bccbd8", "#97b4cb", "#6f9abf", "#4477aa", "#22406e")
 
 _FONT = {"family": "system-ui, sans-serif", "size": 14, "color": "#1d2733"}
-_CLEAR = "rgba(0,0,0,0)"
-_BUTTONS = {"bgcolor": _CLEAR, "color": "#8b95a1", "activecolor": "#1d2733"}
-_LAYOUT = {"font": _FONT, "paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "modebar": _BUTTONS}
+_TRANSPARENT = "rgba(0,0,0,0)"
+_BUTTONS = {"bgcolor": _TRANSPARENT, "color": "#8b95a1", "activecolor": "#1d2733"}
+_LAYOUT = {"font": _FONT, "paper_bgcolor": _TRANSPARENT, "plot_bgcolor": _TRANSPARENT, "modebar": _BUTTONS}
 
 
 def sunburst(counts: SummaryCounts) -> Figure:
-    """Queries by taxon, a ring a rank from the phylum outwards; a click on a taxon zooms into it.
+    """Queries by taxon, one ring for each rank from the phylum outwards; a click on a taxon zooms in.
 
-    What is called at a higher rank, or is not drawn (see `TAXA`), leaves a gap in the rings outside of it.
+    Queries called at a higher rank, and taxa that are not drawn (see `MAX_TAXA`), leave a gap in the outer rings.
     """
     totals = counts.totals()
-    # A taxon is no larger than the one that it belongs to, so whoever is drawn has its parents drawn.
-    drawn = sorted(totals, key=lambda path: (-totals[path], len(path), path))[:TAXA]
-    orders = [path for path in drawn if len(path) == _ORDER]
-    colour_of_order = {path: _COLOURS[number % len(_COLOURS)] for number, path in enumerate(orders)}
-    # Numbers for ids: a name may stand in several places, and comes from somebody's file.
-    number_of = {path: number for number, path in enumerate(drawn, 1)}
+    # A taxon is never larger than its parent, and comes after it if equally large: parents are always drawn.
+    drawn = sorted(totals, key=lambda lineage: (-totals[lineage], len(lineage), lineage))[:MAX_TAXA]
+    orders = [lineage for lineage in drawn if len(lineage) == _ORDER]
+    colour_of_order = {lineage: _COLOURS[number % len(_COLOURS)] for number, lineage in enumerate(orders)}
+    # Ids are numbers, because a name can occur in several lineages and is arbitrary text from a file.
+    number_of = {lineage: number for number, lineage in enumerate(drawn, 1)}
 
     nodes = [("0", "", "all queries", "", counts.n, "#ffffff")]
-    for path in drawn:
-        rank = RANKS[len(path) - 1]
-        colour = _GREYS[len(path) - 1] if len(path) < _ORDER else colour_of_order[path[:_ORDER]]
-        parent = str(number_of.get(path[:-1], 0))
-        nodes.append((str(number_of[path]), parent, _label(path[-1], f"no {rank} name"), rank, totals[path], colour))
+    for lineage in drawn:
+        rank = RANKS[len(lineage) - 1]
+        colour = _GREYS[len(lineage) - 1] if len(lineage) < _ORDER else colour_of_order[lineage[:_ORDER]]
+        parent = str(number_of.get(lineage[:-1], 0))
+        label = _label(lineage[-1], f"no {rank} name")
+        nodes.append((str(number_of[lineage]), parent, label, rank, totals[lineage], colour))
     for call in (NOVEL, UNRELIABLE):
         if counts.calls[call]:
             nodes.append((call, "0", call, "no name", counts.calls[call], _NOT_NAMED))
@@ -83,7 +84,7 @@ def sunburst(counts: SummaryCounts) -> Figure:
 
 
 def confidence_histogram(counts: SummaryCounts) -> Figure:
-    """Queries with a name, by the confidence at the called rank."""
+    """Queries with a name, by confidence at the called rank."""
     traces = [
         _bars(counts.confidences[depth], _RANK_COLOURS[depth], rank)
         for depth, rank in reversed(list(enumerate(RANKS)))
@@ -93,22 +94,22 @@ def confidence_histogram(counts: SummaryCounts) -> Figure:
 
 
 def novelty_histogram(counts: SummaryCounts) -> Figure:
-    """Queries by the probability that the library does not hold their species."""
+    """Queries by the probability that their species is not in the library."""
     figure = _histogram([_bars(counts.novelties, "#44aa99", "queries")], "novelty")
     line = {"width": 1.5, "dash": "dash", "color": "#555f6b"}
-    edge = {"type": "line", "x0": NOVELTY, "x1": NOVELTY, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+    edge = {"type": "line", "x0": MIN_NOVELTY, "x1": MIN_NOVELTY, "y0": 0, "y1": 1, "yref": "paper", "line": line}
     figure["layout"] |= {"showlegend": False, "shapes": [edge]}
     return figure
 
 
 def _bars(numbers: np.ndarray, colour: str, name: str) -> Figure:
-    edges = np.linspace(0, 1, BINS + 1)
+    edges = np.linspace(0, 1, NUM_BINS + 1)
     return {
         "type": "bar",
         "name": name,
         "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
         "y": numbers.tolist(),
-        "width": 1 / BINS,
+        "width": 1 / NUM_BINS,
         "customdata": [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)],
         "marker": {"color": colour, "line": {"width": 1, "color": "#ffffff"}},
         "hovertemplate": f"<b>%{{y:,}}</b> {name}<br>%{{customdata}}<extra></extra>",
@@ -130,6 +131,6 @@ def _histogram(traces: list[Figure], title: str) -> Figure:
 
 
 def _label(name: str, unnamed: str) -> str:
-    """A name as plotly.js shows it: it reads some tags in a text."""
-    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    """A name as plotly.js can show it: escaped, because some tags in a text are interpreted."""
+    short = name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…"
     return escape(short) or unnamed

@@ -1,6 +1,6 @@
-"""The HTML summary of an identification: one page that needs no network."""
+"""The HTML summary of an identification: one page, which needs no network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,32 +9,31 @@ import jinja2
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import ConfigurationError, printable
 from barcodemae.library.results.schema import CALLS, NOVEL, UNRELIABLE
-from barcodemae.library.summary.counts import NOVELTY, SummaryCounts
-from barcodemae.library.summary.figures import TAXA, confidence_histogram, novelty_histogram, sunburst
+from barcodemae.library.summary.counts import MIN_NOVELTY, SummaryCounts
+from barcodemae.library.summary.figures import MAX_TAXA, confidence_histogram, novelty_histogram, sunburst
 from barcodemae.outputs import check_output, open_output
 
-GROUPS = 200
-"""So many of the largest groups of possibly new species are listed."""
+MAX_GROUPS = 200
+"""Maximum number of groups of possibly new species that are listed, the largest ones."""
 
-_LONGEST_TEXT = 80
+_MAX_TEXT_LENGTH = 80
 
 
 @contextmanager
-def open_summary(path: Path, title: str, groups: Mapping[str, int] | None = None) -> Iterator[SummaryCounts]:
-    """Counts to write answers to; the page is written, by `outputs.open_output`, when the context ends well.
+def open_summary(path: Path, title: str) -> Iterator[SummaryCounts]:
+    """Counts to which results are written; the page is written, by `outputs.open_output`, at the end of the context.
 
     Args:
         path: of the page.
-        title: what was identified.
-        groups: as `SummaryCounts`.
+        title: of the page.
 
     Raises:
-        ConfigurationError: plotly is not installed, or no file can be written there; raised before any work is done.
+        ConfigurationError: plotly is not installed, or no file can be written there; both before any work is done.
         OSError: the system refuses.
     """
     check_output(path)
     script = _plotly_script()
-    counts = SummaryCounts(groups)
+    counts = SummaryCounts()
     yield counts
     with open_output(path) as file:
         file.write(_render(counts, printable(title), script).encode())
@@ -44,9 +43,7 @@ def _plotly_script() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise ConfigurationError(
-            'the summary is drawn with plotly, which is not installed: pip install "barcodemae[identify]"'
-        ) from error
+        raise ConfigurationError('for a summary, install plotly: pip install "barcodemae[identify]"') from error
     return get_plotlyjs()
 
 
@@ -72,17 +69,16 @@ def _render(counts: SummaryCounts, title: str, script: str) -> str:
         calls=[(call, counts.calls[call]) for call in reversed(CALLS[: len(RANKS)])],
         not_named=[(call, counts.calls[call]) for call in (NOVEL, UNRELIABLE)],
         reasons=sorted(counts.reasons.items(), key=lambda item: (-item[1].n, item[0])),
-        new_species=new_species[:GROUPS],
+        new_species=new_species[:MAX_GROUPS],
         num_groups=len(new_species),
-        n_new=sum(group.n for group in new_species),
-        n_reliable=counts.n - counts.calls[UNRELIABLE],
-        is_grouped=any(group.number is not None for group in new_species),
-        novelty=NOVELTY,
-        n_taxa=len(counts.totals()),
-        n_drawn=TAXA,
+        num_new=sum(group.n for group in new_species),
+        num_reliable=counts.n - counts.calls[UNRELIABLE],
+        min_novelty=MIN_NOVELTY,
+        num_taxa=len(counts.totals()),
+        max_drawn=MAX_TAXA,
         figures=figures if counts.n else {},
     )
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+    return text if len(text) <= _MAX_TEXT_LENGTH else f"{text[: _MAX_TEXT_LENGTH - 1]}…"
