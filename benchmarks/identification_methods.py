@@ -137,7 +137,7 @@ class BarcodeMAE(Method):
         )
 
     def _call(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "barcodemae.cli", *arguments]
+        command = [sys.executable, "-m", "barcodemae", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{json.dumps(command)} ended with code {done.returncode}: {done.stderr[-500:]}")

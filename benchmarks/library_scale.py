@@ -87,7 +87,7 @@ def write_queries(references: Path, file: Path, num_queries: int, rng: np.random
 def command(folder: Path, *arguments: str) -> dict[str, float]:
     """Run `barcodemae` in a fresh process: `seconds`, and the largest `peak_mb` of all such processes so far."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "barcodemae.cli", *arguments], cwd=folder, check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", "barcodemae", *arguments], cwd=folder, check=True, stdout=sys.stderr)
     seconds = time.perf_counter() - begin
     return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3}
 

@@ -82,7 +82,7 @@ def test_from_barcodes_to_tokens_to_a_model_of_each_objective(sample, tmp_path, 
     data = write_first_rows(sample, tmp_path / "few.tsv", pretrain=40, val=10)
     command = [
         "-m",
-        "barcodemae.cli",
+        "barcodemae",
         "tokenizer",
         "--data",
         data,

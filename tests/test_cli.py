@@ -1,4 +1,4 @@
-"""The `barcodemae` command, in a process of its own."""
+"""The `barcodemae` command in a new process."""
 
 import subprocess
 import sys
@@ -30,12 +30,12 @@ EXTRAS = (
     "umap",
 )
 
-# A module that stands there as None can't be imported, nor found by those that look before they import.
+# A module that is None in sys.modules can be neither imported nor found.
 WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from barcodemae.cli import main; main()"
 
 
 def barcodemae(*arguments):
-    command = [sys.executable, "-m", "barcodemae.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "barcodemae", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -64,7 +64,7 @@ def test_help_of_a_verb_names_it():
     assert done.stdout.startswith("usage: barcodemae push FOLDER REPOSITORY [options]")
 
 
-def test_the_command_needs_no_extra():
+def test_help_works_without_extras():
     done = barcodemae_without_extras("--help")
     assert done.returncode == 0, done.stderr
     for verb in VERBS:
@@ -90,7 +90,7 @@ def test_verbs_work_without_extras_or_say_what_they_need(checkpoint, fasta, samp
     for verb, options in {"cluster": (), "index": (), "identify": ("--library", library)}.items():
         done = barcodemae_without_extras(verb, fasta, *options, "--output", library)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"error: {verb}: expected FAISS, got none: pip install 'barcodemae[identify]'\n"
+        assert done.stderr == f"error: {verb}: FAISS is not installed: pip install 'barcodemae[identify]'\n"
     assert not library.exists()
 
 
@@ -100,7 +100,7 @@ def test_embed_writes_ids_and_vectors(checkpoint, fasta, sample, tmp_path):
     for output in (parquet, npy):
         done = barcodemae("embed", "--model", checkpoint, "--data", fasta, "--output", output)
         assert done.returncode == 0, done.stderr
-        assert f"5 vectors of 32 numbers are in {output}" in done.stdout
+        assert f"5 embeddings of dimension 32 are in {output}" in done.stdout
     table = pq.read_table(parquet)
     assert table["id"].to_pylist() == sample["id"].slice(0, 5).to_pylist()
     expected = BarcodeEmbedder.from_pretrained(checkpoint).encode(sample["nucleotides"].slice(0, 5).to_pylist())
@@ -133,11 +133,11 @@ def test_unknown_verb():
     assert done.stderr == f"error: expected one of {', '.join(VERBS)}, got sing\n"
 
 
-def test_tokenizer_learns_from_the_splits_for_training(sample, tmp_path, capsys):
+def test_tokenizer_learns_from_the_training_splits(sample, tmp_path, capsys):
     data = write_first_rows(sample, tmp_path / "barcodes.tsv", train=30, pretrain=10, test=20)
     output = tmp_path / "bpe"
     tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128"])
-    assert f"A tokenizer of 128 words, learnt from 40 barcodes, is in {output}." in capsys.readouterr().out
+    assert f"A tokenizer of 128 tokens, learnt from 40 barcodes, is in {output}." in capsys.readouterr().out
     assert len(AutoTokenizer.from_pretrained(output)) == 128
     tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128", "--splits", "test"])
     assert "learnt from 20 barcodes" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Arguments from file and command line, and how a command ends."""
+"""Exit codes and error lines of commands."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from barcodemae.cli.command import run_command
 from barcodemae.errors import UnreadableFileError
 
 
-def test_bad_input_is_one_line_and_code_2(capsys):
+def test_bad_input_is_one_line_and_exit_code_2(capsys):
     def main():
         raise UnreadableFileError("x.tsv", "expected 3 columns,\n got 2", line=7)
 
@@ -38,7 +38,7 @@ CLOSED = "import os, sys; os.dup2(int(sys.argv[1]), {stream}); from barcodemae.c
         (2, "print('progress', file=sys.stderr)"),
     ],
 )
-def test_nobody_reads_the_output_any_more(stream, main):
+def test_closed_pipe_ends_the_command_silently(stream, main):
     reader, writer = os.pipe()
     os.close(reader)
     program = CLOSED.format(stream=stream) + f"run_command(lambda: {main})"

@@ -186,7 +186,7 @@ def test_the_commands_name_barcodes(indexed, splits, capsys):
     options = ["--library", str(indexed / "library"), "--output", str(output), "--summary", str(page)]
     identify_command([str(indexed / "1.fasta"), *options])
     told = capsys.readouterr().out
-    assert f"Answers to 150 queries are in {output}." in told
+    assert f"Results of 150 queries are in {output}." in told
     answers = pq.read_table(output)
     assert answers["id"].to_pylist() == splits[1]["id"].to_pylist()
     right = pc.equal(answers["species"], splits[1]["species"].cast(pa.string()))

@@ -79,7 +79,7 @@ def test_two_processes_answer_as_one(engine, launcher, made, tmp_path):
         options = [*arguments(made, folder / "names.parquet", engine), "--summary", str(folder / "names.html")]
         done = run(*start, "-m", "barcodemae", "identify", *options)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Answers to 140 queries") == 1
+        assert done.stdout.count("Results of 140 queries") == 1
         assert sorted(path.name for path in folder.iterdir()) == ["names.html", "names.parquet"]
         written.append([(folder / name).read_bytes() for name in ("names.parquet", "names.html")])
     assert written[0] == written[1]

@@ -195,7 +195,7 @@ def test_the_command_writes_markdown_and_json_of_the_same_numbers(write, tmp_pat
     write("a")
     output = tmp_path / "out" / "board.md"
     leaderboard(["--results", str(tmp_path / "a"), "--output", str(output)])
-    assert "5 rows of 1 files, in 1 tables" in capsys.readouterr().out
+    assert "5 rows of 1 files are in" in capsys.readouterr().out
     content = json.loads(output.with_suffix(".json").read_text())
     assert output.read_text() == render_leaderboard(content["boards"])
     assert str(tmp_path) not in output.read_text() + output.with_suffix(".json").read_text()

@@ -316,6 +316,6 @@ def test_the_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{file}: layout maelm, k = 3, 2 layers of 24, 3 heads." in done.stdout
-    assert "Left out, as no part of the encoder: pooler, optimizer, scheduler." in done.stdout
+    assert "Weights outside the encoder, left out: pooler, optimizer, scheduler." in done.stdout
     assert float(done.stdout.partition("differ by at most ")[2].split()[0]) <= 1e-5
     assert f"The checkpoint is in {folder}." in done.stdout

@@ -1,4 +1,4 @@
-"""Records are taken out of a library by the command."""
+"""Removal of records from a library by the command."""
 
 import gzip
 
@@ -22,7 +22,7 @@ def ids(folder):
     return StoredLibrary.open(folder).names()["id"].to_pylist()
 
 
-def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys):
+def test_ids_on_the_command_line_and_in_a_file_are_removed(folder, ids, tmp_path, capsys):
     (tmp_path / "gone.txt").write_text(f"{ids[3]}\n\n  {ids[4]}  \r\n{ids[0]}")
     remove([str(folder), ids[0], ids[1], "--ids", str(tmp_path / "gone.txt")])
     assert capsys.readouterr().out == f"Records removed from {folder}: 4.\n"
@@ -35,26 +35,26 @@ def test_ids_of_the_command_line_and_of_a_file_go(folder, ids, tmp_path, capsys)
     assert capsys.readouterr().out == f"Records removed from {folder}: 1.\n{expected}"
 
 
-def test_an_id_that_is_not_there_removes_nothing(folder, ids):
+def test_unknown_id_removes_nothing(folder, ids):
     with pytest.raises(LibraryError, match="holds none of the id 'nobody'"):
         remove([str(folder), ids[0], "nobody"])
     assert len(StoredLibrary.open(folder).live) == 20
 
 
-def test_nothing_to_remove_is_told(folder, tmp_path):
+def test_no_ids_are_an_error(folder, tmp_path):
     with pytest.raises(ConfigurationError, match="expected ids of records to remove, or --ids FILE"):
         remove([str(folder)])
     (tmp_path / "none.txt").write_text("\n \n")
-    with pytest.raises(UnreadableFileError, match=r"none\.txt: expected ids, one a line, got none"):
+    with pytest.raises(UnreadableFileError, match=r"none\.txt: expected ids, one per line, got none"):
         remove([str(folder), "--ids", str(tmp_path / "none.txt")])
 
 
-def test_a_library_on_the_hub_is_not_written_to():
+def test_library_on_the_hub_is_read_only():
     with pytest.raises(LibraryError, match="hub:org/library: expected the folder of a library"):
         remove(["hub:org/library", "x"])
 
 
-def test_files_of_ids(tmp_path):
+def test_reading_files_of_ids(tmp_path):
     (tmp_path / "ids.txt.gz").write_bytes(gzip.compress(b"a b\n=c\n"))
     assert read_ids(tmp_path / "ids.txt.gz") == ["a b", "=c"]
     (tmp_path / "ids.txt").write_bytes(b"a\n\xff\n")

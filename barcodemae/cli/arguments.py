@@ -1,4 +1,4 @@
-"""Dataclasses filled from the command line and from a YAML file."""
+"""Fills dataclasses from the command line and from a YAML file."""
 
 import argparse
 import difflib
@@ -34,24 +34,24 @@ def parse_arguments(
 ) -> tuple[Any, ...]:
     """Fill dataclasses from the command line.
 
-    Each field is an option: `num_hits` is `--num-hits` (or `--num_hits`), a list takes one or more values, and a truth
-    value is a flag, which `--no-` before its name turns off. A field's metadata holds its `help`, and may hold
-    `choices`, and `short`, a second name such as `-o`.
+    Each field is an option: `num_hits` is `--num-hits` (or `--num_hits`), a list takes one or more values, and a
+    Boolean is a flag, which the prefix `--no-` turns off. The metadata of a field holds its `help`, and may hold its
+    `choices` and `short`, a second name such as `-o`.
 
     Args:
         kinds: dataclasses.
-        arguments: by default the command line's.
+        arguments: by default those of the command line.
         positionals: fields whose values need no option, in the order in which they are typed. At most one of them is a
-            list; it takes all words that the others leave.
+            list; it takes all words that the other fields leave.
         about: what the command does, for its help.
         example: a command that works, for its help.
         takes_config: whether `--config FILE` names a YAML file with more options. The command line has precedence.
 
     Returns:
-        An instance of each. `CommonArguments` are taken too, and take effect.
+        An instance of each dataclass. `CommonArguments` are read too, and applied.
 
     Raises:
-        ConfigurationError: an option does not exist, lacks its value or has a wrong one, or the file can't be read.
+        ConfigurationError: an option does not exist, has no value or a wrong one, or the YAML file can't be read.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     by_name = {field.name: field for kind in (*kinds, CommonArguments) for field in fields(kind)}
@@ -89,44 +89,44 @@ def parse_arguments(
 
 @dataclass
 class CommonArguments:
-    """What every command takes."""
+    """The options of every command."""
 
     threads: int | None = field(
-        default=None, metadata={"short": "-t", "help": "Threads to use; by default as many as there are cores."}
+        default=None, metadata={"short": "-t", "help": "Number of threads; by default the number of cores."}
     )
-    quiet: bool = field(default=False, metadata={"short": "-q", "help": "Print nothing but errors."})
+    quiet: bool = field(default=False, metadata={"short": "-q", "help": "Print only errors."})
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ConfigurationError(f"--threads {self.threads}: expected 1 or more")
 
     def apply(self) -> None:
-        """Set them for this process; libraries read the number of threads when they are imported."""
+        """Set the options for this process. Libraries read the number of threads when they are imported."""
         if self.threads is not None:
             os.environ.update(dict.fromkeys(_THREADS, str(self.threads)))
         if self.quiet:
             os.environ["TQDM_DISABLE"] = "1"
             logging.getLogger("barcodemae").setLevel(logging.ERROR)
-            sys.stdout = io.StringIO()  # what is written to `-` has a way of its own
+            sys.stdout = io.StringIO()  # results on standard output do not pass through it
 
 
 class _Parser(argparse.ArgumentParser):
-    """What is wrong is raised, and names of options may be spelt with underscores too."""
+    """A parser that raises its errors, and accepts underscores in the names of options."""
 
     def parse(self, arguments: Iterable[str]) -> dict[str, Any]:
-        """What was given, by the name of the field."""
+        """The values on the command line, by the name of the field."""
         return vars(self.parse_intermixed_args(self._as_flags(map(_dashed, arguments))))
 
     def _as_flags(self, arguments: Iterable[str]) -> list[str]:
-        """A flag may have a value, true or false, as the options of Hugging Face's scripts have."""
+        """Let a flag have a value, true or false, as in the scripts of Hugging Face."""
         flags = {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
-        taken: list[str] = []
+        parsed: list[str] = []
         for argument in arguments:
-            if argument.lower() == "false" and taken and taken[-1] in flags:
-                taken[-1] = taken[-1].replace("--no-", "--") if "--no-" in taken[-1] else f"--no-{taken[-1][2:]}"
-            elif argument.lower() != "true" or not taken or taken[-1] not in flags:
-                taken.append(argument)
-        return taken
+            if argument.lower() == "false" and parsed and parsed[-1] in flags:
+                parsed[-1] = parsed[-1].replace("--no-", "--") if "--no-" in parsed[-1] else f"--no-{parsed[-1][2:]}"
+            elif argument.lower() != "true" or not parsed or parsed[-1] not in flags:
+                parsed.append(argument)
+        return parsed
 
     def error(self, message: str) -> typing.NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
@@ -135,7 +135,7 @@ class _Parser(argparse.ArgumentParser):
         wrong = unknown.split()[0]
         known = [option for action in self._actions for option in action.option_strings]
         close = difflib.get_close_matches(wrong, known, n=1)
-        raise ConfigurationError(f"there is no option {wrong}{f'; do you mean {close[0]}?' if close else ''}")
+        raise ConfigurationError(f"unknown option {wrong}{f'; did you mean {close[0]}?' if close else ''}")
 
 
 def _dashed(argument: str) -> str:
@@ -160,7 +160,7 @@ def _is_list(hint: Any) -> bool:
 
 
 def _value_type(hint: Any) -> tuple[Any, Sequence[Any] | None]:
-    """Of a field's type, that of one value, and the values that it may have."""
+    """The type of one value of a field, and the values that are allowed; None where all are."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
     if _is_list(hint):
@@ -179,17 +179,17 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, i
     text = field.metadata["help"].replace("%", "%%")
     if value_type is bool:
         off = _option(f"no_{field.name}")
-        shown, hidden = ([off], names) if field.default is True else (names, [off])
-        for flags, help_text in ((shown, text), (hidden, argparse.SUPPRESS)):
+        visible, hidden = ([off], names) if field.default is True else (names, [off])
+        for flags, help_text in ((visible, text), (hidden, argparse.SUPPRESS)):
             action = "store_false" if off in flags else "store_true"
             parser.add_argument(*flags, dest=field.name, action=action, help=help_text)
         return
     default = field.default_factory() if field.default_factory is not MISSING else field.default
     if default is not MISSING and default is not None and default != []:
-        in_words = " ".join(map(str, default)) if isinstance(default, list) else str(default)
-        text = f"{text} (default: {in_words.replace('%', '%%')})"
+        shown = " ".join(map(str, default)) if isinstance(default, list) else str(default)
+        text = f"{text} (default: {shown.replace('%', '%%')})"
     if is_positional and "short" not in field.metadata:
-        text = argparse.SUPPRESS  # the description has it
+        text = argparse.SUPPRESS  # it is in the description
     parser.add_argument(
         *names,
         dest=field.name,
@@ -227,13 +227,13 @@ def _assign(
     by_name: Mapping[str, Field[Any]],
     hints: Mapping[str, Any],
 ) -> None:
-    """Give words to the positional fields that no option has named."""
+    """Assign words to the positional fields that no option has set."""
     open_fields = [name for name in positionals if name not in given]
     lists = [name for name in open_fields if _is_list(hints[name])]
     num_single = len(open_fields) - len(lists)
     num_needed = sum(_is_required(by_name[name]) for name in open_fields)
     if len(words) < num_needed or (not lists and len(words) > num_single):
-        expected = " ".join(map(_metavar, open_fields)) or "no word without an option"
+        expected = " ".join(map(_metavar, open_fields)) or "options only"
         raise ConfigurationError(f"expected {expected}, got {' '.join(words) or 'nothing'}")
     rest = list(words)
     before = open_fields.index(lists[0]) if lists else len(open_fields)
@@ -256,19 +256,19 @@ def _converted(name: str, word: str, hints: Mapping[str, Any]) -> Any:
 
 
 def _read_config(path: Path, by_name: Mapping[str, Field[Any]], hints: Mapping[str, Any]) -> list[str]:
-    """The options of a YAML file, as they would be typed."""
-    import yaml  # a fifth of the time in which a help appears
+    """The options of a YAML file, as they would be typed on the command line."""
+    import yaml  # takes a fifth of the time of --help
 
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: expected a YAML file: {error}") from error
     if not isinstance(options, dict):
-        raise ConfigurationError(f"{path}: expected options with values, got {type(options).__name__}")
+        raise ConfigurationError(f"{path}: expected names of options with their values, got {type(options).__name__}")
     arguments: list[str] = []
     for name, value in options.items():
         if name not in by_name:
-            raise ConfigurationError(f"{path}: there is no option {name}")
+            raise ConfigurationError(f"{path}: unknown option {name}")
         if _value_type(hints[name])[0] is bool:
             if not isinstance(value, bool):
                 raise ConfigurationError(f"{path}: {name}: expected true or false, got {value!r}")

@@ -1,4 +1,4 @@
-"""`barcodemae calibrate`: named queries in, how far a library's names can be trusted out."""
+"""`barcodemae calibrate`: fits the confidence of a library's names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ _PLOTS = (".png", ".svg", ".pdf")
 
 @dataclass
 class CalibrateArguments:
-    """Which library, and by which queries."""
+    """The library, and the queries to calibrate it with."""
 
     library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
     queries: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Files of named barcodes that are not in the library: some of species that it holds, some of "
+            "help": "Files of named barcodes that are not in the library, both of species that it contains and of "
             "species that it does not. By default the library's own records, held out."
         },
     )
     plot: str | None = field(
-        default=None, metadata={"help": "A .png, .svg or .pdf file for a plot of accuracy against confidence."}
+        default=None, metadata={"help": "Plot of accuracy against confidence: a .png, .svg or .pdf file."}
     )
     model: str | None = field(
-        default=None, metadata={"help": "Where the library's model is, if its name alone does not say it."}
+        default=None, metadata={"help": "Folder or Hub id of the library's model, if it has moved since."}
     )
 
 
@@ -38,13 +38,13 @@ def calibrate(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input; the library is then what it was before.
+        BarcodeMAEError: bad input; the library stays as it was.
     """
     (args,) = parse_arguments(
         (CalibrateArguments,),
         arguments,
         positionals=("library",),
-        about="Learn how far a library's names can be trusted, by queries whose names are known.",
+        about="Fit the confidence of a library's names, with queries whose names are known.",
         example="barcodemae calibrate library --queries named.fasta --plot reliability.png",
     )
     import numpy as np
@@ -59,7 +59,7 @@ def calibrate(arguments: list[str]) -> None:
     from barcodemae.library.store.manifest import read_manifest
     from barcodemae.outputs import check_output_folder, check_outputs, open_output
 
-    read_manifest(Path(args.library))  # a library on the Hub can be asked, but not written to
+    read_manifest(Path(args.library))  # a library on the Hub can be searched, but not changed
     check_output_folder(args.library)
     check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
     if args.plot is not None and Path(args.plot).suffix not in _PLOTS:
@@ -76,38 +76,39 @@ def calibrate(arguments: list[str]) -> None:
     if args.plot is not None:
         from barcodemae.library.calibration.reliability_plot import draw_reliability  # imports matplotlib
 
-        figure = draw_reliability(_of_length(predicted, predicted[NOVELTY].length.max()))
+        figure = draw_reliability(_predictions_of_length(predicted, predicted[NOVELTY].length.max()))
         with open_output(args.plot) as file:
             figure.savefig(file, format=Path(args.plot).suffix[1:], dpi=150)
     save_calibration(library, calibration)
-    for place in np.unique(predicted[NOVELTY].length)[::-1]:
-        _tell(predicted, place)
-    print("Expected calibration errors of species that were not learnt from (five folds; ten barcodes each at most).")
+    for length in np.unique(predicted[NOVELTY].length)[::-1]:
+        _print_table(predicted, length)
+    print("Expected calibration errors, cross-validated over species (five folds; at most ten barcodes per species).")
     num_new = int(queries.is_new.sum())
-    print(f"The calibration is kept in {args.library}: {len(queries.is_new):,} queries, {num_new:,} of new species.")
+    print(f"The calibration is saved in {args.library}: {len(queries.is_new):,} queries, {num_new:,} of new species.")
     if args.plot is not None:
         print(f"The plot is in {args.plot}.")
 
 
-def _of_length(predicted: "Mapping[str, Predictions]", place: int) -> "dict[str, Predictions]":
-    of_length = {what: found.take(found.length == place) for what, found in predicted.items()}
-    return {what: found for what, found in of_length.items() if len(found.weights)}
+def _predictions_of_length(predicted: "Mapping[str, Predictions]", length: int) -> "dict[str, Predictions]":
+    """The predictions for queries of one length, an index into `LENGTHS`."""
+    selected = {rank: predictions.take(predictions.length == length) for rank, predictions in predicted.items()}
+    return {rank: predictions for rank, predictions in selected.items() if len(predictions.weights)}
 
 
-def _tell(predicted: "Mapping[str, Predictions]", place: int) -> None:
+def _print_table(predicted: "Mapping[str, Predictions]", length: int) -> None:
     import numpy as np
 
     from barcodemae.library.calibration.probability import LENGTHS
     from barcodemae.library.calibration.reliability import expected_calibration_error
 
-    print(f"{f'{LENGTHS[place]} bases':12}{'known species: accuracy, calibration error':>34}{'new species':>34}")
-    for what, found in _of_length(predicted, place).items():
+    print(f"{f'{LENGTHS[length]} bases':12}{'known species: accuracy, calibration error':>34}{'new species':>34}")
+    for rank, predictions in _predictions_of_length(predicted, length).items():
         cells = ""
-        for kind in (found.take(~found.is_new), found.take(found.is_new)):
-            if len(kind.weights):
-                error = expected_calibration_error(kind.probabilities, kind.observed, kind.weights)
-                accuracy = np.average(kind.observed, weights=kind.weights)
+        for subset in (predictions.take(~predictions.is_new), predictions.take(predictions.is_new)):
+            if len(subset.weights):
+                error = expected_calibration_error(subset.probabilities, subset.observed, subset.weights)
+                accuracy = np.average(subset.observed, weights=subset.weights)
                 cells += f"{accuracy:16.1%} {error:16.1%}"
             else:
-                cells += f"{'no query':>32}"
-        print(f"{what:12}{cells}")
+                cells += f"{'no queries':>32}"
+        print(f"{rank:12}{cells}")

@@ -1,4 +1,4 @@
-"""How a command ends: with one clear line when the input is bad, and with the code that a shell expects."""
+"""Runs a command: bad input becomes one line, and the exit code is the one that a shell expects."""
 
 import logging
 import os
@@ -12,17 +12,18 @@ from typing import Any, NoReturn
 from barcodemae.errors import BarcodeMAEError, printable, system_refusal
 from barcodemae.terminal import drop_output, flush_output, standard_streams
 
-# What a shell tells of a command that a signal ended: so much, and the signal's number.
+# The exit code of a command that a signal ended is this and the signal's number.
 _SIGNALLED, _SIGPIPE = 128, 13
 BAD_INPUT = 2
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command, and end with a code that tells how it went.
+    """Run a command, and exit with a code that says how it ended.
 
-    Bad input, or what the system refuses (a file, disk space, memory), becomes one line and exit code 2; a signal one
-    line and 128 with its number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM. Where nobody reads the output any
-    more, as in `... | head -1`, it ends quietly, with 141. Anything else is a defect, and keeps its traceback.
+    Bad input, or a refusal of the system (a file, disk space, memory), becomes one line and exit code 2. A signal
+    becomes one line and 128 plus its number, as in shells: 130 for Ctrl-C, 143 for SIGTERM. When the reader of the
+    output has gone, as in `... | head -1`, the command ends silently with 141. Anything else is a defect, and keeps its
+    traceback.
 
     Args:
         main: reads `sys.argv` and does the work.
@@ -52,7 +53,7 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 class _Stopped(BaseException):
-    """A signal came that would have ended the process at once, and what is half written with it."""
+    """Raised by a signal that would otherwise end the process at once and leave temporary files behind."""
 
     def __init__(self, number: int):
         self.signal = signal.Signals(number)
@@ -64,8 +65,8 @@ def _stopped_by_signals() -> Iterator[None]:
         raise _Stopped(number)
 
     previous: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
-        for name in ("SIGTERM", "SIGHUP"):  # the latter is not on every system, and nohup has it ignored
+    if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
+        for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP, and nohup ignores it
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 previous[number] = signal.signal(number, stop)
@@ -77,17 +78,17 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _end(code: int, line: str) -> NoReturn:
-    """Say one line, in the first process alone, and end."""
+    """Print one line, from the first process only, and exit."""
     try:
         flush_output()
     except OSError:
         drop_output(sys.stdout)
     if is_main_process():
-        with suppress(OSError):  # standard error may be what can't be written
+        with suppress(OSError):  # standard error itself may be closed
             print(printable(line), file=sys.stderr)
     sys.exit(code)
 
 
 def is_main_process() -> bool:
-    """Whether this is the first, or the only, of the processes that a launcher started."""
+    """Whether this is the first, or the only, process that a launcher started."""
     return os.environ.get("RANK", "0") == "0"

@@ -1,4 +1,4 @@
-"""`barcodemae convert`: a published checkpoint in, one of ours out."""
+"""`barcodemae convert`: converts a published checkpoint."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +8,10 @@ from barcodemae.cli.arguments import parse_arguments
 
 @dataclass
 class ConvertArguments:
-    """What to convert, and where to."""
+    """The file to convert, and the new folder."""
 
-    file: str = field(metadata={"help": "Checkpoint as BarcodeMAE or BarcodeBERT published it (.pt, .pth)."})
-    output: str = field(
-        metadata={"help": "Folder of the new checkpoint, which must not exist or be empty.", "short": "-o"}
-    )
+    file: str = field(metadata={"help": "Checkpoint published with BarcodeMAE or BarcodeBERT (.pt, .pth)."})
+    output: str = field(metadata={"help": "Folder of the new checkpoint; it must be new or empty.", "short": "-o"})
 
 
 def convert(arguments: list[str]) -> None:
@@ -26,7 +24,7 @@ def convert(arguments: list[str]) -> None:
         (ConvertArguments,),
         arguments,
         positionals=("file", "output"),
-        about="Make a checkpoint of one that BarcodeMAE or BarcodeBERT published, without running what it holds.",
+        about="Convert a published checkpoint of BarcodeMAE or BarcodeBERT, without running code that it contains.",
         example="barcodemae convert best_pretraining.pt -o runs/published",
     )
     from barcodemae.hub.published import convert_published
@@ -39,6 +37,6 @@ def convert(arguments: list[str]) -> None:
         f"{args.file}: layout {published.layout}, k = {published.k}, {config.num_hidden_layers} layers of "
         f"{config.hidden_size}, {config.num_attention_heads} heads."
     )
-    print(f"Left out, as no part of the encoder: {', '.join(published.left_out) or 'nothing'}.")
-    print(f"Embeddings of real barcodes differ by at most {difference:.1e} from those of the file's own weights.")
+    print(f"Weights outside the encoder, left out: {', '.join(published.left_out) or 'none'}.")
+    print(f"Embeddings of real barcodes differ by at most {difference:.1e} from those of the original weights.")
     print(f"The checkpoint is in {args.output}.")

@@ -1,4 +1,4 @@
-"""`barcodemae embed`: a file of sequences in, a file of vectors out."""
+"""`barcodemae embed`: writes embeddings of sequences."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# A row group of the Parquet file, and barcodes among which batches of nearly equal length are found.
+# Rows of a row group of the Parquet file; batches are made of barcodes of similar length within it.
 _CHUNK = 4096
 
 
 @dataclass
 class EmbedArguments:
-    """What to embed with what, and where to."""
+    """The sequences, the model and the output."""
 
     data: list[str] = field(
         metadata={
@@ -44,31 +44,31 @@ class EmbedArguments:
     engine: str = field(
         default=NETWORK,
         metadata={
-            "help": "network: the whole model; frame: what a tuned model adds up for the bases of a barcode on its "
-            "reference frame, many times as fast and without torch.",
+            "help": "network: the whole model; frame: the base map of a tuned model, a sum over the bases of a barcode "
+            "on the reference frame, many times as fast and without torch.",
             "choices": list(ENGINES),
         },
     )
     dtype: str = field(
         default=FLOAT32,
         metadata={
-            "help": "Precision of the network. fp32: the same vectors on every machine and in any batch. bf16: faster "
-            "on some processors, but some nearest neighbours change.",
+            "help": "Precision of the network. fp32: the same embeddings on every machine and in any batch. bf16: "
+            "faster on some processors, but some nearest neighbours change.",
             "choices": list(PRECISIONS),
         },
     )
     batch_size: int = field(default=64, metadata={"help": "Sequences in a batch of the network."})
-    normalize: bool = field(default=False, metadata={"help": "Scale each vector to length 1."})
+    normalize: bool = field(default=False, metadata={"help": "Scale each embedding to length 1."})
     use_frame: bool = field(
         default=True,
-        metadata={"help": "Read sequences from their first base, not on the checkpoint's reference frame."},
+        metadata={"help": "Read sequences from their first base, without the checkpoint's reference frame."},
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     on_error: str = field(
         default="raise",
         metadata={
-            "help": "A record that is no DNA, or of which the engine reads nothing: raise (stop) or skip (leave out, "
-            "count).",
+            "help": "A record that is not DNA, or in which the engine finds no barcode: raise (stop) or skip (leave "
+            "out and count).",
             "choices": ["raise", "skip"],
         },
     )
@@ -84,7 +84,7 @@ def embed(arguments: list[str]) -> None:
         (EmbedArguments,),
         arguments,
         positionals=("data", "output"),
-        about="Turn barcodes into vectors.",
+        about="Compute embeddings of barcodes.",
         example="barcodemae embed barcodes.fasta -o vectors.parquet",
     )
     from tqdm import tqdm
@@ -99,7 +99,9 @@ def embed(arguments: list[str]) -> None:
     check_outputs({"--output": output}, args.data)
     embedder: Any = load_engine(args.engine, args.model, args.use_frame, args.dtype)
     judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
-    options = {"batch_size": args.batch_size} if args.engine == NETWORK else {}
+    options: dict[str, Any] = {"normalize_embeddings": args.normalize}
+    if args.engine == NETWORK:
+        options["batch_size"] = args.batch_size
     num_vectors = num_judged = 0
     with (
         open_vectors(output, embedder.dimension) as file,
@@ -109,21 +111,21 @@ def embed(arguments: list[str]) -> None:
             records = judge(read)
             for begin in range(0, len(records), _CHUNK):
                 chunk = records.slice(begin, _CHUNK)
-                ids, vectors = _embedded(chunk, embedder, args.on_error, normalize_embeddings=args.normalize, **options)
+                ids, vectors = _embed_records(chunk, embedder, args.on_error, **options)
                 file.write(ids, vectors)
                 num_vectors += len(vectors)
                 progress.update(len(chunk))
             num_judged += len(records)
     tell(judge.report)
     if num_vectors < num_judged:
-        print(f"Records left out, as there is nothing in them to embed: {num_judged - num_vectors:,}.")
-    print(f"{num_vectors:,} vectors of {embedder.dimension} numbers are in {output}.")
+        print(f"Records left out, as they have nothing to embed: {num_judged - num_vectors:,}.")
+    print(f"{num_vectors:,} embeddings of dimension {embedder.dimension} are in {output}.")
 
 
-def _embedded(
+def _embed_records(
     records: "pa.Table", embedder: Any, on_error: str, **options: Any
 ) -> "tuple[pa.ChunkedArray, np.ndarray]":
-    """Ids and vectors of the records that have something to embed; where none may lack it, one that does is told."""
+    """Ids and embeddings of the records that have something to embed; with `on_error="raise"` all must have."""
     import numpy as np
     import pyarrow as pa
 

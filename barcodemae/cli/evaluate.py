@@ -1,4 +1,4 @@
-"""`barcodemae evaluate`: a model in, how well it does out."""
+"""`barcodemae evaluate`: compares a model with baselines."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def evaluate(arguments: list[str]) -> None:
         (EvaluationArguments,),
         arguments,
         positionals=("model",),
-        about="Evaluate a model by the protocol of the paper, beside baselines.",
+        about="Evaluate a model by the protocol of the paper, and compare it with baselines.",
         example="barcodemae evaluate nano_coi --output-dir runs/evaluation",
         takes_config=True,
     )
@@ -25,7 +25,7 @@ def evaluate(arguments: list[str]) -> None:
 
     results = run_evaluation(args)
     print(f"\n{results_table(results)}\n")
-    print("In percent, with 95 % intervals over species.")
+    print("In percent, with 95 % confidence intervals over species.")
     plots = ", ".join(sorted(file.name for file in Path(args.output_dir).glob("*.png")))
     files = "report.html, report.md, results.json, assignments.parquet"
     print(f"In {args.output_dir}: {files} and the plots {plots}.")

@@ -1,4 +1,4 @@
-"""`barcodemae export`: a checkpoint in, files for other runtimes out."""
+"""`barcodemae export`: writes a checkpoint for other programs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from barcodemae.cli.arguments import parse_arguments
 
 @dataclass
 class ExportArguments:
-    """What to export, where to, and as what."""
+    """The checkpoint, the folder and the format."""
 
     checkpoint: str = field(
         metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."}
@@ -16,14 +16,14 @@ class ExportArguments:
     output: str = field(
         metadata={
             "short": "-o",
-            "help": "Folder to write to. Of ONNX files, it may be that of the checkpoint itself; else a new one.",
+            "help": "Folder to write to: a new one; with --format onnx also that of the checkpoint itself.",
         }
     )
     format: str = field(
         default="onnx",
         metadata={
             "help": "onnx: the encoder for onnxruntime and transformers.js; hub: a folder like a Hub repository, which "
-            "transformers and sentence-transformers load with trust_remote_code=True, without this package.",
+            "transformers and sentence-transformers load with trust_remote_code=True and without this package.",
             "choices": ["onnx", "hub"],
         },
     )
@@ -53,6 +53,6 @@ def export(arguments: list[str]) -> None:
         print(f'Load it: AutoModel.from_pretrained("{folder}", trust_remote_code=True)')
         return
     parity = export_onnx(args.checkpoint, folder)
-    print(f"On {parity.barcodes} real barcodes, float32 differs by at most {parity.float32_max_difference:.1e},")
-    print(f"and with 8-bit weights {parity.quantized_equal_neighbours:.1%} of nearest neighbours stay the same.")
-    print(f"The files are in {folder / ONNX_FOLDER}; {EXPORT_FILE} says what they were made of.")
+    print(f"On {parity.barcodes} real barcodes, float32 differs by at most {parity.float32_max_difference:.1e};")
+    print(f"with 8-bit weights, {parity.quantized_equal_neighbours:.1%} of nearest neighbours stay the same.")
+    print(f"The files are in {folder / ONNX_FOLDER}; {EXPORT_FILE} records their source.")

@@ -1,4 +1,4 @@
-"""`barcodemae identify`: queries in, names with their confidence out."""
+"""`barcodemae identify`: names barcodes by a reference library."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ _QUERIES = 4096
 
 @dataclass
 class IdentifyArguments:
-    """What to name, by which library, and where to write it."""
+    """The queries, the library and the output."""
 
     queries: list[str] = field(
         metadata={
@@ -31,39 +31,39 @@ class IdentifyArguments:
     )
     library: str = field(
         metadata={
-            "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (@REVISION pins it)."
+            "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (hub:ORG/NAME@REVISION)."
         }
     )
     output: str = field(
         metadata={
-            "help": "File of answers: .tsv, .jsonl, .parquet, the first two also .gz; or - for standard output, which "
-            "gets TSV or what --format says."
+            "help": "File of results: .tsv, .jsonl, .parquet, the first two also .gz; or - for standard output (TSV, "
+            "or the format of --format)."
         }
     )
     format: str | None = field(
         default=None,
         metadata={
-            "help": "Format of the output, by default by the end of its name: "
+            "help": "Format of the output, by default that of its suffix: "
             + "; ".join(f"{name} ({what})" for name, what in FORMATS.items()),
             "choices": list(FORMATS),
         },
     )
-    summary: str | None = field(default=None, metadata={"help": "An HTML page to write: what was found, by taxon."})
+    summary: str | None = field(default=None, metadata={"help": "HTML page to write: the results by taxon."})
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     min_confidence: float = field(
         default=MIN_CONFIDENCE,
-        metadata={"help": "Minimum confidence of the name that is called, 0 to 1: the probability that it is right."},
+        metadata={"help": "Minimum confidence of an assigned name, 0 to 1: the probability that it is correct."},
     )
     align: int | None = field(
         default=None,
         metadata={
-            "help": f"How many of the nearest references, 0 to {NUM_VOTERS}, to align with each query. This gives "
+            "help": f"Number of nearest references, 0 to {NUM_VOTERS}, to align with each query. This reports "
             f"identity, mismatches and gaps as BLAST does, and changes no name; by default 0, or {NUM_VOTERS} with "
             f"--format {BLAST6}."
         },
     )
     model: str | None = field(
-        default=None, metadata={"help": "Where the library's model is, if its name alone does not say it."}
+        default=None, metadata={"help": "Folder or Hub id of the library's model, if it has moved since."}
     )
 
 
@@ -98,7 +98,7 @@ def identify(arguments: list[str]) -> None:
     with joined_processes() as processes, ExitStack() as files:
         if processes.count > 1 and STANDARD_INPUT in args.queries:
             raise ConfigurationError(
-                f"expected files for {processes.count} processes, got '-': standard input is read by one alone"
+                f"expected files for {processes.count} processes, got '-': only one process can read standard input"
             )
 
         def begin() -> "tuple[list[Any], Identifier]":
@@ -106,15 +106,15 @@ def identify(arguments: list[str]) -> None:
             library, embedder = open_with_model(args.library, args.model)
             return writers, Identifier.of(library, embedder, args.min_confidence, num_aligned)
 
-        writers, answer = processes.together(begin)
+        writers, identifier = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
-            for answers in processes.share(_blocks(args.queries, args.max_length), answer):
+            for results in processes.share(_blocks(args.queries, args.max_length), identifier):
                 for writer in writers:
-                    writer.write(answers)
-                num_queries += len(answers)
-                progress.update(len(answers))
+                    writer.write(results)
+                num_queries += len(results)
+                progress.update(len(results))
     if processes.is_first:
-        print(f"Answers to {num_queries:,} queries are in {args.output}.", file=messages)
+        print(f"Results of {num_queries:,} queries are in {args.output}.", file=messages)
         if args.summary is not None:
             print(f"The summary is in {args.summary}.", file=messages)
 

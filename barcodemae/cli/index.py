@@ -1,4 +1,4 @@
-"""`barcodemae index`: barcodes with names in, a reference library out."""
+"""`barcodemae index`: builds a reference library."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,18 @@ from barcodemae.embedding.engines import ENGINES, FRAME
 
 @dataclass
 class IndexArguments:
-    """What to make a library of, and with which model."""
+    """The records, the library and the model."""
 
     data: list[str] = field(
         metadata={
-            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with names or without."
+            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with or without names."
         }
     )
     output: str = field(
         metadata={
             "short": "-o",
-            "help": "Folder of the library: a new or empty one, or that of a build that was interrupted, which goes "
-            "on. Repeated when it is done, the same command changes nothing.",
+            "help": "Folder of the library: a new or empty one, or that of an interrupted build, which is resumed. "
+            "To repeat a finished command changes nothing.",
         }
     )
     taxonomy: str | None = field(
@@ -36,19 +36,19 @@ class IndexArguments:
     engine: str = field(
         default=FRAME,
         metadata={
-            "help": "frame: a tuned model's bases alone, without torch; network: the whole model.",
+            "help": "frame: the base map of a tuned model, without torch; network: the whole model.",
             "choices": list(ENGINES),
         },
     )
     append: bool = field(
         default=False,
-        metadata={"help": "Add to a library that is there. Files that it was made of already are not added again."},
+        metadata={"help": "Add to an existing library. Files that it was built from are not added again."},
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     on_error: str = field(
         default="skip",
         metadata={
-            "help": "A record that is no barcode of the marker: skip (leave out, count) or raise (stop).",
+            "help": "A record that is not a barcode of the marker: skip (leave out and count) or raise (stop).",
             "choices": ["skip", "raise"],
         },
     )
@@ -58,13 +58,13 @@ def index(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input; the library is then what it was before.
+        BarcodeMAEError: bad input; the library stays as it was.
     """
     (args,) = parse_arguments(
         (IndexArguments,),
         arguments,
         positionals=("data", "output"),
-        about="Make a reference library of named barcodes, or add to one.",
+        about="Build a reference library of named barcodes, or add to one.",
         example="barcodemae index references.fasta -o library",
     )
     from barcodemae.data.taxonomy import read_taxonomy
@@ -87,16 +87,21 @@ def index(arguments: list[str]) -> None:
         args.max_length,
     )
     if added is None:
-        print(f"The library {args.output} holds the records of {', '.join(args.data)} already; nothing was added.")
+        print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")
         return
-    searched = added.index["kind"]
+    search = added.index["kind"]
     if "recall" in added.index:
-        searched += f" ({added.index['recall']:.1%} of the nearest records are found)"
+        search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
     if added.known_ids:
-        print(f"Ids that the library held before: {len(added.known_ids):,} (such as {added.known_ids[0]}); both stay.")
-    print(f"Search: {searched}.")
+        print(
+            f"Ids that the library already had: {len(added.known_ids):,} (such as {added.known_ids[0]}); both records "
+            "stay."
+        )
+    print(f"Search: {search}.")
     if added.is_calibrated:
-        print("Calibrated; named barcodes that are not in it make confidences surer: barcodemae calibrate --queries.")
+        print(
+            "Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries."
+        )
     else:
-        print("Not calibrated, for want of named records: barcodemae calibrate --queries makes it usable.")
+        print("Not calibrated, as it has too few named records: use barcodemae calibrate --queries before identify.")

@@ -1,4 +1,4 @@
-"""`barcodemae leaderboard`: results of many evaluations in, one leaderboard out."""
+"""`barcodemae leaderboard`: merges results of several evaluations."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ _SUFFIX = ".md"
 
 @dataclass
 class LeaderboardArguments:
-    """What to merge, and where to."""
+    """The results to merge, and the output."""
 
-    results: list[str] = field(metadata={"help": "Files of results, or folders in which every results.json is taken."})
+    results: list[str] = field(metadata={"help": "Files of results, or folders that are searched for results.json."})
     output: str = field(
         default="leaderboard.md",
-        metadata={"short": "-o", "help": "A .md file; a .json file with the same numbers is written beside it."},
+        metadata={"short": "-o", "help": "A .md file; a .json file with the same numbers is written next to it."},
     )
     seed: int = field(default=0, metadata={"help": "Random seed of the comparisons with the best row."})
 
@@ -32,7 +32,7 @@ def leaderboard(arguments: list[str]) -> None:
         (LeaderboardArguments,),
         arguments,
         positionals=("results",),
-        about="Merge the results of many evaluations into one table.",
+        about="Merge the results of several evaluations into one table.",
         example="barcodemae leaderboard runs -o leaderboard.md",
     )
     from barcodemae.evaluation.report.leaderboard import find_results, merge_results
@@ -44,10 +44,10 @@ def leaderboard(arguments: list[str]) -> None:
         raise ConfigurationError(f"--output {output}: expected a name that ends with {_SUFFIX}")
     numbers = output.with_suffix(".json")
     files = find_results(args.results)
-    check_outputs({"--output": output, f"--output {output}, beside which stands": numbers}, files)
+    check_outputs({"--output": output, f"--output {output}, written with": numbers}, files)
     boards = merge_results(files, args.seed)
     with open_output(output) as page, open_output(numbers) as content:
         page.write(render_leaderboard(boards).encode())
         content.write(f"{json.dumps({'boards': boards}, indent=2)}\n".encode())
     rows = sum(len(board["rows"]) for board in boards)
-    print(f"{rows} rows of {len(files)} files, in {len(boards)} tables by data and splits, are in {output}.")
+    print(f"{rows} rows of {len(files)} files are in {output}, in {len(boards)} tables by data set and splits.")

@@ -1,10 +1,9 @@
-"""`barcodemae push`: a checkpoint or a reference library in, a repository on the Hub out."""
+"""`barcodemae push`: publishes a checkpoint or a reference library on the Hub."""
 
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
@@ -12,7 +11,7 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass
 class PushArguments:
-    """What to publish, and where."""
+    """The checkpoint or library, and its repository."""
 
     folder: str = field(
         metadata={
@@ -22,23 +21,23 @@ class PushArguments:
     )
     repository: str = field(
         metadata={
-            "help": "ORG/NAME on the Hub, made where it does not exist: a model, or of a library a data set, which "
-            "`identify --library hub:ORG/NAME` asks."
+            "help": "ORG/NAME on the Hub, made where it does not exist: a model for a checkpoint, or a data set for a "
+            "library, which `identify --library hub:ORG/NAME` uses."
         }
     )
     license: str | None = field(
         default=None,
         metadata={
-            "help": "Licence of a library's records, in the Hub's words; it has to be found where they come from "
-            "(docs/identification.md). A library needs it."
+            "help": "Licence of a library's records, as an identifier of the Hub such as cc-by-4.0; ask the source of "
+            "the records (docs/identification.md). Required for a library."
         },
     )
-    private: bool = field(default=False, metadata={"help": "Whether a new repository is for its members alone."})
+    private: bool = field(default=False, metadata={"help": "Make a new repository private."})
     revision: str | None = field(
-        default=None, metadata={"help": "Branch to push to, made where it does not exist; by default the main one."}
+        default=None, metadata={"help": "Branch to push to, made where it does not exist; by default main."}
     )
     dry_run: bool = field(
-        default=False, metadata={"help": "Only show what would be published, without token or network."}
+        default=False, metadata={"help": "Only show what would be published; needs neither token nor network."}
     )
 
 
@@ -52,7 +51,7 @@ def push(arguments: list[str]) -> None:
         (PushArguments,),
         arguments,
         positionals=("folder", "repository"),
-        about="Publish a checkpoint, or a reference library, on the Hub with its card.",
+        about="Publish a checkpoint or a reference library on the Hub, with its card.",
         example="barcodemae push runs/first ORG/NAME --dry-run",
     )
     from barcodemae.library.store.manifest import MANIFEST_FILE
@@ -60,16 +59,17 @@ def push(arguments: list[str]) -> None:
     is_library = (Path(args.folder) / MANIFEST_FILE).is_file()
     if is_library and args.license is None:
         raise ConfigurationError(
-            "expected --license, the licence of the library's records: look for it where they come from "
-            "(docs/identification.md)"
+            "expected --license, the licence of the library's records: ask their source (docs/identification.md)"
         )
     if not is_library and args.license is not None:
-        raise ConfigurationError(f"--license: expected a reference library, which {args.folder} is not")
-    run = _push_library if is_library else _push_checkpoint
-    run(args)
+        raise ConfigurationError(f"--license: expected a reference library, but {args.folder} is not one")
+    if is_library:
+        _push_library(args)
+    else:
+        _push_checkpoint(args)
 
 
-def _push_library(args: Any) -> None:
+def _push_library(args: PushArguments) -> None:
     from barcodemae.hub.push_library import assemble_library, push_library
     from barcodemae.repositories import check_name
 
@@ -77,14 +77,14 @@ def _push_library(args: Any) -> None:
     if args.dry_run:
         check_name(args.repository)
         with tempfile.TemporaryDirectory() as scratch:
-            _show(assemble_library(library, args.repository, args.license, Path(scratch)))
+            _print_files(assemble_library(library, args.repository, args.license, Path(scratch)))
         return
     print(push_library(library, args.repository, args.license, args.private, args.revision))
     pinned = f"@{args.revision}" if args.revision else ""
-    print(f"Ask it: barcodemae identify QUERIES --library hub:{args.repository}{pinned} --output FILE")
+    print(f"Use it: barcodemae identify QUERIES --library hub:{args.repository}{pinned} --output FILE")
 
 
-def _push_checkpoint(args: Any) -> None:
+def _push_checkpoint(args: PushArguments) -> None:
     from barcodemae.checkpoints.loading import find_checkpoint
     from barcodemae.hub.publication import assemble
     from barcodemae.hub.push import push_checkpoint
@@ -96,14 +96,14 @@ def _push_checkpoint(args: Any) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             assemble(checkpoint, args.repository, folder)
-            _show({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()})
+            _print_files({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()})
         return
     print(push_checkpoint(checkpoint, args.repository, args.private, args.revision))
     pinned = f', revision="{args.revision}"' if args.revision else ""
     print(f'Load it: AutoModel.from_pretrained("{args.repository}"{pinned}, trust_remote_code=True)')
 
 
-def _show(files: Mapping[str, Path]) -> None:
+def _print_files(files: Mapping[str, Path]) -> None:
     sizes = {name: path.stat().st_size for name, path in files.items()}
     for name, size in sorted(sizes.items()):
         print(f"{size:>14,}  {name}")

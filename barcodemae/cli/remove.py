@@ -1,4 +1,4 @@
-"""`barcodemae remove`: records out of a reference library."""
+"""`barcodemae remove`: removes records from a reference library."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,36 +9,34 @@ from barcodemae.errors import ConfigurationError, UnreadableFileError
 
 @dataclass
 class RemoveArguments:
-    """What to take out of which library."""
+    """The library, and the records to remove."""
 
     library: str = field(metadata={"help": "Folder of a library (barcodemae index)."})
     id: list[str] = field(
         default_factory=list,
-        metadata={
-            "help": "Ids of records; all records of an id go. Those that are gone already are told, and no error."
-        },
+        metadata={"help": "Ids of records; all records of an id are removed. An id removed before is not an error."},
     )
-    ids: str | None = field(default=None, metadata={"help": "File with more ids, one a line."})
+    ids: str | None = field(default=None, metadata={"help": "File with more ids, one per line."})
 
 
 def remove(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input, or an id that the library never held; the library is then what it was before.
+        BarcodeMAEError: bad input, or an id that the library never had; the library stays as it was.
     """
     (args,) = parse_arguments(
         (RemoveArguments,),
         arguments,
         positionals=("library", "id"),
-        about="Take records out of a reference library.",
+        about="Remove records from a reference library.",
         example="barcodemae remove library RECORD-1 RECORD-2",
     )
     from barcodemae.library.building import remove_records
 
     ids = args.id if args.ids is None else [*args.id, *read_ids(Path(args.ids))]
     if not ids:
-        raise ConfigurationError("expected ids of records to remove, or --ids FILE with some, got none")
+        raise ConfigurationError("expected ids of records to remove, or --ids FILE, got neither")
     removed = remove_records(Path(args.library), ids)
     print(f"Records removed from {args.library}: {removed.num_records:,}.")
     if removed.gone:
@@ -46,10 +44,10 @@ def remove(arguments: list[str]) -> None:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Ids from a text file (also `.gz`), one a line. Blank lines count for nothing.
+    """Ids from a text file (also `.gz`), one per line. Blank lines are skipped.
 
     Raises:
-        UnreadableFileError: it can't be read to its end, holds no id, or a line that isn't UTF-8.
+        UnreadableFileError: the file can't be read to its end, has no id, or a line that isn't UTF-8.
     """
     from barcodemae.data.text import open_lines, utf8_problem
 
@@ -61,5 +59,5 @@ def read_ids(path: Path) -> list[str]:
             if id := line.strip():
                 ids.append(id)
     if not ids:
-        raise UnreadableFileError(path, "expected ids, one a line, got none")
+        raise UnreadableFileError(path, "expected ids, one per line, got none")
     return ids

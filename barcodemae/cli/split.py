@@ -1,4 +1,4 @@
-"""`barcodemae split`: hold whole species out of a file, to train and evaluate by."""
+"""`barcodemae split`: holds species out for validation and test."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,22 +9,20 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass
 class SplitArguments:
-    """What to split, and how."""
+    """The records to split, and the output."""
 
     data: str = field(metadata={"help": "Barcodes: a file (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    output: str = field(
-        metadata={"help": "A .parquet file: the same records with another column split.", "short": "-o"}
-    )
+    output: str = field(metadata={"help": "A .parquet file: the same records with a new column split.", "short": "-o"})
     of: str = field(
         default="all",
         metadata={
-            "help": "all: the rows become train, test and test_unseen; train: the rows of the split train alone become "
-            "train, val and val_unseen, to choose models by.",
+            "help": "all: all rows become train, test and test_unseen; train: only the rows of the split train become "
+            "train, val and val_unseen, for the choice of models.",
             "choices": ["all", "train"],
         },
     )
-    fold: int = field(default=0, metadata={"help": "Another fold holds out other species."})
-    seed: int = field(default=0, metadata={"help": "Of the choice of species and rows."})
+    fold: int = field(default=0, metadata={"help": "Number of the fold; each fold holds out other species."})
+    seed: int = field(default=0, metadata={"help": "Random seed of the choice of species and rows."})
 
 
 def split(arguments: list[str]) -> None:
@@ -37,7 +35,7 @@ def split(arguments: list[str]) -> None:
         (SplitArguments,),
         arguments,
         positionals=("data", "output"),
-        about="Hold whole species out of a file, to train and evaluate by.",
+        about="Hold species out for validation and test.",
         example="barcodemae split barcodes.tsv -o split.parquet",
     )
     import pyarrow.parquet as pq
@@ -58,5 +56,5 @@ def split(arguments: list[str]) -> None:
     with open_output(output) as file:
         pq.write_table(records.drop_columns(["file", "line", "problem"]), file, compression="zstd")
     counts = {entry["values"]: entry["counts"] for entry in records["split"].value_counts().to_pylist()}
-    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    print(f"{len(records):,} records are in {output}: {told}.")
+    sizes = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    print(f"{len(records):,} records are in {output}: {sizes}.")

@@ -1,4 +1,4 @@
-"""`barcodemae tokenizer`: a byte-pair encoding, learnt from barcodes."""
+"""`barcodemae tokenizer`: learns a byte-pair encoding from barcodes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,16 +9,16 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass
 class TokenizerArguments:
-    """What to learn from, and how many words."""
+    """The barcodes, the folder and the size of the vocabulary."""
 
     data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
     output: str = field(
         metadata={"help": "Folder of the tokenizer, for `barcodemae train --tokenizer`.", "short": "-o"}
     )
-    vocab_size: int = field(default=512, metadata={"help": "Words, 128 to 4,096, three special ones among them."})
+    vocab_size: int = field(default=512, metadata={"help": "Number of tokens, 128 to 4,096, with three special ones."})
     splits: list[str] = field(
         default_factory=lambda: ["pretrain", "train"],
-        metadata={"help": "Splits to learn from; records without a split always count."},
+        metadata={"help": "Splits to learn from; records without a split are always used."},
     )
 
 
@@ -40,7 +40,7 @@ def tokenizer(arguments: list[str]) -> None:
     from barcodemae.outputs import check_output_folder
     from tokenization_barcodemae import train_bpe_tokenizer
 
-    check_output_folder(args.output, without=["config.json"])  # of a checkpoint, whose tokenizer is its own
+    check_output_folder(args.output, without=["config.json"])  # a checkpoint, which has a tokenizer of its own
     records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
     tell(report)
     rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)
@@ -53,4 +53,4 @@ def tokenizer(arguments: list[str]) -> None:
         raise ConfigurationError(f"--vocab_size {args.vocab_size}: {error}") from error
     with written_atomically(Path(args.output)) as scratch:
         learnt.save_pretrained(scratch)
-    print(f"A tokenizer of {len(learnt):,} words, learnt from {len(sequences):,} barcodes, is in {args.output}.")
+    print(f"A tokenizer of {len(learnt):,} tokens, learnt from {len(sequences):,} barcodes, is in {args.output}.")

@@ -1,4 +1,4 @@
-"""`barcodemae train`: barcodes in, a pretrained or fine-tuned model out."""
+"""`barcodemae train`: pretrains or fine-tunes a model."""
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.training.arguments import DataArguments, HubArguments, LoopArguments, ModelArguments
@@ -13,7 +13,7 @@ def train(arguments: list[str]) -> None:
     model, data, loop, hub = parse_arguments(
         (ModelArguments, DataArguments, LoopArguments, HubArguments),
         arguments,
-        about="Pretrain a model on barcodes, or fine-tune one to taxa; without an option, on the bundled sample.",
+        about="Pretrain a model on barcodes, or fine-tune one to taxa; by default on the bundled sample.",
         example="accelerate launch -m barcodemae train --config configs/tiny.yaml --data barcodes.parquet",
         takes_config=True,
     )
@@ -27,7 +27,7 @@ def train(arguments: list[str]) -> None:
             print(text)
         return
     if hub.push_to_hub and is_main_process():
-        prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # what can't be pushed is known before, not after
+        prepare_repository(hub.hub_model_id, hub.hub_private_repo)  # a refusal of the Hub is raised before the training
     folder = pretrain(model, data, loop)
     if is_main_process():
         print((folder / SUMMARY_FILE).read_text(encoding="utf-8"))

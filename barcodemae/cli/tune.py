@@ -1,4 +1,4 @@
-"""`barcodemae tune`: a pretrained checkpoint to one whose embeddings rank relatives."""
+"""`barcodemae tune`: fits a projection head that ranks relatives."""
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.training.tuning.settings import TuneArguments
