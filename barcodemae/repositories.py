@@ -1,4 +1,4 @@
-"""Repositories of the Hub: what may be the name of one, and why it could not be read or written."""
+"""Names of repositories on the Hub, and messages for the errors of its client."""
 
 from collections.abc import Mapping
 from textwrap import shorten
@@ -10,10 +10,10 @@ from barcodemae.errors import ConfigurationError
 
 
 def check_name(repository: str) -> None:
-    """Refuse what can't be a repository's name.
+    """Check the name of a repository.
 
     Raises:
-        ConfigurationError: it is not of the form `ORG/NAME`, or has bases that the Hub does not allow.
+        ConfigurationError: it is not of the form `ORG/NAME`, or has characters that the Hub does not allow.
     """
     try:
         validate_repo_id(repository)
@@ -23,27 +23,27 @@ def check_name(repository: str) -> None:
         raise ConfigurationError(f"expected a repository as ORG/NAME, got {repository}")
 
 
-def reason_of(error: BaseException, refusals: Mapping[int, str]) -> tuple[str, bool]:
-    """What went wrong between us and the Hub.
+def explain_error(error: BaseException, refusals: Mapping[int, str]) -> tuple[str, bool]:
+    """Explain an error of the Hub's client.
 
     Args:
-        error: what its client raised.
-        refusals: by status of HTTP, in words.
+        error: the error that the client raised.
+        refusals: HTTP status -> explanation.
 
     Returns:
-        The reason in words, and whether the Hub has refused, so that to repeat it is of no use.
+        The explanation, and whether the Hub has refused the request, so that it is useless to repeat it.
     """
-    # The client wraps some answers in errors of its own, which say less.
+    # The client wraps some HTTP errors in errors of its own, which say less.
     cause = error
     while not isinstance(cause, HTTPError) and cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, HfHubHTTPError):
-        # Not the client's own message: it holds whole addresses, which for large files carry a signature.
+        # Without the client's message, which contains whole addresses, for large files with their signature.
         request, status = cause.response.request, cause.response.status_code
-        said = f" ({shorten(cause.server_message, 200)})" if cause.server_message else ""
+        message = f" ({shorten(cause.server_message, 200)})" if cause.server_message else ""
         if status in refusals:
-            return f"{refusals[status]}{said}", True
-        return f"{request.method} {request.url.path} gave {status}{said}", False
+            return f"{refusals[status]}{message}", True
+        return f"{request.method} {request.url.path} gave {status}{message}", False
     if isinstance(cause, HTTPError | OfflineModeIsEnabled):
         return f"the Hub could not be reached ({str(cause) or type(cause).__name__})", False
     return shorten(str(cause), 300), False

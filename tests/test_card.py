@@ -1,4 +1,4 @@
-"""The model card: all its numbers come from the checkpoint's files, and its snippets run."""
+"""The model card: all its values come from the checkpoint's files, and its snippets run."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, wei
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
-from barcodemae.hub.card_facts import in_words
+from barcodemae.hub.card_facts import format_duration
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
 from helpers.barred_imports import BARRED
@@ -117,13 +117,13 @@ def write_onnx(folder, weights=None):
 
 @pytest.fixture
 def folder(checkpoint, tmp_path):
-    """A checkpoint that nothing is known of."""
+    """A checkpoint without records of training or evaluation."""
     return shutil.copytree(checkpoint, tmp_path / "checkpoint")
 
 
 @pytest.fixture
 def encoder(checkpoint, tmp_path):
-    """An encoder alone, without a frame, as conversion writes it."""
+    """An encoder only, without a frame, as conversion writes it."""
     save_checkpoint(tmp_path / "encoder", BarcodeMAEModel.from_pretrained(checkpoint), None)
     return tmp_path / "encoder"
 
@@ -137,7 +137,7 @@ def test_metadata(folder):
     write_onnx(folder)
     data = ModelCard(render_card(folder, REPOSITORY)).data
     assert (data.pipeline_tag, data.library_name, data.license) == ("feature-extraction", "transformers", "apache-2.0")
-    assert data.datasets == ["coi.parquet", "org/barcodes"]
+    assert data.datasets == ["org/barcodes"]
     assert data.metrics is None
     assert {"biology", "dna", "dna-barcode", "COI", "biodiversity", "sentence-transformers", "onnx"} <= set(data.tags)
     sample = set(pq.read_table(sample_path())["nucleotides"].to_pylist())
@@ -168,7 +168,7 @@ def test_model_index_has_the_numbers_of_the_files(folder):
         assert one.source_url == f"https://huggingface.co/{REPOSITORY}/blob/main/evaluation/test_unseen/results.json"
 
 
-def test_results_stand_beside_their_baselines_and_words_follow_the_numbers(folder):
+def test_results_are_compared_with_baselines(folder):
     write_results(folder)
     results = section(render_card(folder, REPOSITORY), "Results")
     assert "9,000 `train`, 500 `test`, 2,000 `test_unseen` of `coi.parquet`" in results
@@ -184,12 +184,12 @@ def test_results_stand_beside_their_baselines_and_words_follow_the_numbers(folde
     assert bins.endswith("this model 75.0 %; worse are untrained (50.0 %).")
 
 
-def test_without_baselines_nothing_is_compared(folder):
+def test_results_without_baselines(folder):
     write_results(folder, baselines={})
     assert "this model 62.5 %; no baseline was run." in section(render_card(folder, REPOSITORY), "Results")
 
 
-def test_every_evaluation_is_told(folder):
+def test_every_evaluation_is_described(folder):
     write_results(folder, "evaluation/one", splits={"train": 1, "test": 2, "test_unseen": 3})
     write_results(folder, "evaluation/two", splits={"train": 1, "val": 2, "val_unseen": 3})
     card = render_card(folder, REPOSITORY)
@@ -199,7 +199,7 @@ def test_every_evaluation_is_told(folder):
     assert splits.count("test_unseen") == splits.count("val_unseen") == 1
 
 
-def test_training_is_told_by_hand(folder):
+def test_training_is_described(folder):
     write_training(folder)
     training = section(render_card(folder, REPOSITORY), "Training")
     assert "12,345 barcodes of `coi.parquet`, `org/barcodes`, splits `pretrain`, `train`; 678 of `val`" in training
@@ -223,45 +223,45 @@ def test_training_is_told_by_hand(folder):
     ],
 )
 def test_durations_in_words(seconds, words):
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
-def test_a_run_of_a_minute_took_no_hours(folder):
+def test_short_run(folder):
     write_training(folder)
     (folder / "metrics.jsonl").write_text(json.dumps({"step": 2, "epoch": 0.5, "barcodes_per_second": 1.0}) + "\n")
     assert "The steps took 72 seconds on" in section(render_card(folder, REPOSITORY), "Training")
 
 
 def test_training_on_the_sample_names_it(folder):
-    """Without --data, no file is named: the sample was read."""
+    """Without --data, training reads the sample."""
     write_training(folder, data=[])
     card = render_card(folder, REPOSITORY)
     assert "12,345 barcodes of the sample that comes with `barcodemae`, splits `pretrain`" in card
     assert ModelCard(card).data.datasets is None
 
 
-class TestWhatItIsFor:
+class TestIntendedUse:
     def first(self, folder):
         return render_card(folder, REPOSITORY).partition("\n# BarcodeMAE\n")[2].strip().partition("\n\n")[0]
 
-    def test_what_nothing_is_known_of_is_a_start(self, folder, encoder):
-        assert self.first(folder).startswith("**Use it as** a start: of fine-tuning on COI-5P barcodes")
-        assert "as it is, it was not evaluated" in self.first(folder)
+    def test_unevaluated_model_is_a_starting_point(self, folder, encoder):
+        assert self.first(folder).startswith("**Use it as** a starting point for fine-tuning on COI-5P barcodes")
+        assert "It was not evaluated as it is" in self.first(folder)
         assert "**Do not use it for** markers other than COI-5P" in self.first(folder)
         assert "fine-tuning on DNA barcodes" in self.first(encoder)
         assert "another marker or region than it was trained on" in self.first(encoder)
 
-    def test_it_follows_the_results(self, folder, tmp_path):
+    def test_use_depends_on_the_results(self, folder, tmp_path):
         better = {"untrained": scores(0.5), "kmer_4": scores(0.6)}
         ahead = shutil.copytree(folder, tmp_path / "ahead")
         write_results(folder)
         assert "simpler methods are better: see Results" in self.first(folder)
         write_results(ahead, baselines=better)
-        assert self.first(ahead).startswith("**Use it for** embeddings of COI-5P barcodes, as they are or fine-tuned")
+        assert self.first(ahead).startswith("**Use it for** embeddings of COI-5P barcodes, as it is or fine-tuned")
         write_results(ahead, "evaluation/other")
-        assert self.first(ahead).startswith("**Use it as** a start")
+        assert self.first(ahead).startswith("**Use it as** a starting point")
 
-    def test_a_tuned_model(self):
+    def test_tuned_model(self):
         card = render_card(shipped_folder(DEFAULT), REPOSITORY)
         assert "\n# BarcodeMAE\n\n**Use it for** embeddings of COI-5P barcodes in which" in card
         assert "the mean over its" not in card
@@ -269,7 +269,7 @@ class TestWhatItIsFor:
         assert "--model org/BarcodeMAE\n" in card
 
 
-def test_the_plot_is_shown_where_it_is(folder):
+def test_existing_plot_is_shown(folder):
     write_results(folder, "evaluation/one")
     assert "![" not in render_card(folder, REPOSITORY)
     (folder / "evaluation" / "one" / "accuracy.png").write_bytes(b"plot")
@@ -277,17 +277,17 @@ def test_the_plot_is_shown_where_it_is(folder):
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_card_run(folder, sample, tmp_path, monkeypatch):
-    """Of a tuned model, and of one that is not, whose whole network has to be taken."""
+def test_commands_of_the_card_run(folder, sample, tmp_path, monkeypatch):
+    """Those of a tuned model, and those of one that is not, which use the network."""
     monkeypatch.chdir(tmp_path)
     for name, split in (("references.fasta", "train"), ("queries.fasta", "test")):
         rows = sample.filter(pc.equal(sample["split"], split)).slice(0, 200).to_pylist()
         headers = [f">{row['id']};tax=g:{row['genus']},s:{row['species']}" for row in rows]
         texts = (f"{header}\n{row['nucleotides']}\n" for header, row in zip(headers, rows, strict=True))
         Path(name).write_text("".join(texts))
-    for place in (shipped_folder(DEFAULT), folder):
-        (code,) = re.findall(r"```console\n(.*?)```", render_card(place, REPOSITORY), re.DOTALL)
-        for line in code.replace(REPOSITORY, str(place)).splitlines()[1:]:
+    for model in (shipped_folder(DEFAULT), folder):
+        (code,) = re.findall(r"```console\n(.*?)```", render_card(model, REPOSITORY), re.DOTALL)
+        for line in code.replace(REPOSITORY, str(model)).splitlines()[1:]:
             command, *arguments = shlex.split(line)
             assert command == "barcodemae"
             done = subprocess.run(
@@ -298,7 +298,7 @@ def test_the_commands_of_the_card_run(folder, sample, tmp_path, monkeypatch):
         shutil.rmtree("library")
 
 
-def test_a_long_curve_is_told_by_six_lines_and_the_last_is_among_them(folder):
+def test_long_curve_is_shortened_to_six_rows_with_the_last(folder):
     write_training(folder)
     lines = [{"step": i, "epoch": i / 10, "val_loss": 1.0, "val_accuracy": 0.5} for i in range(1, 42)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -306,11 +306,11 @@ def test_a_long_curve_is_told_by_six_lines_and_the_last_is_among_them(folder):
     assert [int(step) for step in re.findall(r"^\| (\d+) \|", training, re.MULTILINE)] == [1, 9, 17, 25, 33, 41]
 
 
-def test_what_has_no_file_has_no_number(encoder):
+def test_card_without_records_has_no_numbers(encoder):
     card = render_card(encoder, REPOSITORY)
     for title in ("Training", "Results"):
         assert not re.search(r"\d", section(card, title))
-    assert "There is no record of this model's training" in card
+    assert "This repository has no record of the training" in card
     assert "This checkpoint was not evaluated." in card
     data = ModelCard(card).data
     assert (data.license, data.datasets, data.eval_results) == (None, None, None)
@@ -319,7 +319,7 @@ def test_what_has_no_file_has_no_number(encoder):
         assert snippet not in card
 
 
-def test_the_encoder_is_told_by_its_files(encoder):
+def test_encoder_is_described_by_its_files(encoder):
     weights = sum(weight.numel() for weight in load_checkpoint(encoder).model.parameters())
     assert f"| encoder | 2 layers of 32, 2 heads, {weights:,} weights |" in render_card(encoder, REPOSITORY)
 
@@ -327,13 +327,13 @@ def test_the_encoder_is_told_by_its_files(encoder):
 def test_results_of_other_weights_are_refused(folder, encoder):
     provenance = write_results(encoder)["provenance"]
     write_results(folder, "evaluation/old", provenance=provenance)
-    with pytest.raises(CheckpointError, match=r"evaluation/old/results\.json: expected what was made from the weights"):
+    with pytest.raises(CheckpointError, match=r"evaluation/old/results\.json: made from other weights"):
         render_card(folder, REPOSITORY)
 
 
 def test_onnx_files_of_other_weights_are_refused(folder):
     write_onnx(folder, weights="0" * 64)
-    with pytest.raises(CheckpointError, match=r"onnx/export\.json: expected what was made from the weights"):
+    with pytest.raises(CheckpointError, match=r"onnx/export\.json: made from other weights"):
         render_card(folder, REPOSITORY)
 
 
@@ -357,14 +357,14 @@ def without(mapping, *path):
         ("machine",),
     ],
 )
-def test_a_number_that_training_lacks_does_not_render(path, folder):
+def test_missing_training_value_is_an_error(path, folder):
     write_training(folder)
     (folder / "training.json").write_text(json.dumps(without(TRAINING, *path)))
     with pytest.raises(CheckpointError, match=path[-1]):
         render_card(folder, REPOSITORY)
 
 
-def test_null_does_not_render(folder):
+def test_null_is_an_error(folder):
     write_training(folder, mixed_precision=None)
     with pytest.raises(CheckpointError, match="a value is null"):
         render_card(folder, REPOSITORY)
@@ -373,7 +373,7 @@ def test_null_does_not_render(folder):
 @pytest.mark.parametrize(
     "path", [("knn", "n_answerable"), ("knn", "genus_accuracy_interval"), ("splits",), ("baselines",)]
 )
-def test_a_number_that_results_lack_does_not_render(path, folder):
+def test_missing_result_is_an_error(path, folder):
     results = write_results(folder)
     (folder / "evaluation" / "results.json").write_text(json.dumps(without(results, *path)))
     with pytest.raises(CheckpointError):
@@ -381,7 +381,7 @@ def test_a_number_that_results_lack_does_not_render(path, folder):
 
 
 @pytest.mark.parametrize("name", ["training.json", "metrics.jsonl", "config.json", "evaluation/results.json"])
-def test_a_broken_file_is_named(name, folder):
+def test_broken_file_is_named(name, folder):
     write_training(folder)
     write_results(folder)
     (folder / name).write_text("{")
@@ -389,7 +389,7 @@ def test_a_broken_file_is_named(name, folder):
         render_card(folder, REPOSITORY)
 
 
-def test_the_citation_is_the_repositorys():
+def test_citation_is_that_of_the_repository():
     citation = (ROOT / "CITATION.cff").read_text().partition("preferred-citation:")[2]
     template = (ROOT / "model_cards" / "template.md").read_text()
     assert re.search(r"title: (.*)", citation)[1] in template
@@ -412,7 +412,7 @@ torch.save(embeddings.detach(), "embeddings.pt")
 
 @pytest.fixture(scope="module")
 def hub(checkpoint, tmp_path_factory):
-    """A Hub that holds a checkpoint with its ONNX files and its card, and the folder that it came from."""
+    """A Hub with a checkpoint, its ONNX files and its card, and the folder of the checkpoint."""
     folder = shutil.copytree(checkpoint, tmp_path_factory.mktemp("card") / "checkpoint")
     export_onnx(folder, folder)
     (folder / "README.md").write_text(render_card(folder, REPOSITORY))
@@ -430,7 +430,7 @@ def snippets(folder, language):
 
 
 @pytest.mark.slow
-def test_the_python_snippets_run_in_a_process_without_our_packages(hub, tmp_path):
+def test_python_snippets_run_without_the_packages(hub, tmp_path):
     server, folder = hub
     ours = [code for code in snippets(folder, "python") if "from barcodemae" not in code]
     assert len(ours) == 6
@@ -446,7 +446,7 @@ def test_the_python_snippets_run_in_a_process_without_our_packages(hub, tmp_path
 
 
 @pytest.mark.slow
-def test_the_snippet_of_our_package_runs(hub, tmp_path):
+def test_snippet_of_the_package_runs(hub, tmp_path):
     server, folder = hub
     first, *others = snippets(folder, "python")
     (embedder,) = [code for code in others if "from barcodemae" in code]
@@ -461,11 +461,11 @@ def test_the_snippet_of_our_package_runs(hub, tmp_path):
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Keeps what it was asked."""
+    """Stores the request."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked = (self.headers["Authorization"], json.loads(body))
+        self.server.request = (self.headers["Authorization"], json.loads(body))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"[]")
@@ -476,7 +476,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the snippet calls curl")
-def test_the_endpoint_is_asked_what_the_handler_reads(folder, monkeypatch):
+def test_request_of_the_snippet_is_what_the_handler_reads(folder, monkeypatch):
     (folder / "README.md").write_text(render_card(folder, REPOSITORY))
     (code,) = snippets(folder, "bash")
     with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
@@ -486,9 +486,9 @@ def test_the_endpoint_is_asked_what_the_handler_reads(folder, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        authorization, asked = server.asked
+        authorization, request = server.request
     assert authorization == f"Bearer {TOKEN}"
-    (embedding,) = EndpointHandler(str(folder))(asked)
+    (embedding,) = EndpointHandler(str(folder))(request)
     embedder = BarcodeEmbedder.from_pretrained(folder, dtype=torch.float32)
-    (expected,) = embedder.encode(asked["inputs"], normalize_embeddings=True)
+    (expected,) = embedder.encode(request["inputs"], normalize_embeddings=True)
     assert embedding == pytest.approx(expected.tolist(), abs=1e-5)

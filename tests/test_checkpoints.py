@@ -404,7 +404,7 @@ def test_a_wheel_holds_every_shipped_file(installed):
 
 @pytest.mark.slow
 def test_an_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
-    command = ("-m", "barcodemae.cli", "embed", "--data", "sample", "--output", "x.npy")
+    command = ("-m", "barcodemae", "embed", "--data", "sample", "--output", "x.npy")
     done = fresh(*command, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     vectors = np.load(tmp_path / "work" / "x.npy")

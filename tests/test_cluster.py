@@ -199,7 +199,7 @@ def test_no_barcodes_at_all_is_an_error_with_the_reasons(tmp_path):
 
 @pytest.mark.slow
 def test_cluster_from_standard_input(barcodes, tmp_path):
-    command = [sys.executable, "-m", "barcodemae.cli", "cluster", "-", "--output", str(tmp_path / "out.tsv")]
+    command = [sys.executable, "-m", "barcodemae", "cluster", "-", "--output", str(tmp_path / "out.tsv")]
     done = subprocess.run(command, input=barcodes.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b"Clusters: 3, 1 of one barcode" in done.stdout

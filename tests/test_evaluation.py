@@ -459,7 +459,7 @@ def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_reco
 
     board = tmp_path / "leaderboard.md"
     words = ["leaderboard", "--results", tmp_path / "results", "--output", board]
-    done = subprocess.run([sys.executable, "-m", "barcodemae.cli", *map(str, words)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "barcodemae", *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (merged,) = json.loads(board.with_suffix(".json").read_text())["boards"]
     names = [row["name"] for row in merged["rows"]]

@@ -1,4 +1,4 @@
-"""Shipped checkpoints by the Auto classes and sentence-transformers: where they lie, and written out as Hub folders."""
+"""Shipped checkpoints load by the Auto classes and sentence-transformers, in place and exported as Hub folders."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints import is_shipped, shipped_checkpoints, shipped_folder
 from barcodemae.cli.export import export
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.hub_folder import write_hub_folder
+from barcodemae.hub.repository_files import write_hub_folder
 
-# Run where none of the package's modules can be imported, as on the machine of someone who never installed it.
+# With "bar", none of the package's modules can be imported, as if it were not installed.
 LOAD = """
 import json, sys
 
@@ -56,7 +56,7 @@ def load_in_a_fresh_process(folder, barcodes, home, bar):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_checkpoints())
-def test_where_it_lies(name, full_length_barcodes, tmp_path):
+def test_shipped_folder_loads(name, full_length_barcodes, tmp_path):
     barcodes = full_length_barcodes[:3]
     expected = BarcodeEmbedder.from_pretrained(name).encode(barcodes)
     for vectors in load_in_a_fresh_process(shipped_folder(name), barcodes, tmp_path, bar=False):
@@ -64,15 +64,15 @@ def test_where_it_lies(name, full_length_barcodes, tmp_path):
 
 
 @pytest.mark.slow
-def test_written_out_it_needs_nothing_of_the_package(written, full_length_barcodes, tmp_path):
+def test_exported_folder_loads_without_the_package(written, full_length_barcodes, tmp_path):
     barcodes = full_length_barcodes[:3]
     expected = BarcodeEmbedder.from_pretrained(shipped_checkpoints()[0]).encode(barcodes)
     for vectors in load_in_a_fresh_process(written, barcodes, tmp_path, bar=True):
         np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
-def test_it_can_be_saved_from_where_it_lies(full_length_barcodes, tmp_path):
-    """With the code itself, not with what refers to it."""
+def test_model_of_a_shipped_folder_can_be_saved(full_length_barcodes, tmp_path):
+    """The code itself is saved, not a reference to it."""
     name = shipped_checkpoints()[0]
     model = AutoModel.from_pretrained(shipped_folder(name), trust_remote_code=True)
     model.save_pretrained(tmp_path)
@@ -83,7 +83,7 @@ def test_it_can_be_saved_from_where_it_lies(full_length_barcodes, tmp_path):
     assert torch.equal(again(**batch).pooler_output, model(**batch).pooler_output)
 
 
-def test_its_decoder_comes_along():
+def test_decoder_is_shipped():
     model, loading = AutoModelForMaskedLM.from_pretrained(
         shipped_folder(shipped_checkpoints()[0]), trust_remote_code=True, output_loading_info=True
     )
@@ -91,31 +91,31 @@ def test_its_decoder_comes_along():
     assert not loading["missing_keys"]
 
 
-def test_the_card_names_the_folder(written):
+def test_card_names_the_folder(written):
     assert "# mine" in (written / "README.md").read_text()
     assert "ORG/mine" in (written / "README.md").read_text()
 
 
-def test_a_run_of_its_own_can_be_written_out_too(checkpoint, tmp_path):
+def test_checkpoint_of_a_run_is_exported(checkpoint, tmp_path):
     write_hub_folder(checkpoint, tmp_path / "out", "somebody/else")
     assert "somebody/else" in (tmp_path / "out" / "README.md").read_text()
     assert (tmp_path / "out" / "handler.py").is_file()
 
 
-def test_nothing_is_overwritten(tmp_path):
+def test_used_folder_is_not_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    for place in (tmp_path, tmp_path / "mine.txt"):
+    for path in (tmp_path, tmp_path / "mine.txt"):
         with pytest.raises(ConfigurationError, match="expected a new or an empty folder"):
-            write_hub_folder(shipped_checkpoints()[0], place)
+            write_hub_folder(shipped_checkpoints()[0], path)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_what_is_no_checkpoint_leaves_nothing(tmp_path):
+def test_missing_checkpoint_leaves_no_folder(tmp_path):
     with pytest.raises(CheckpointError, match="expected the folder of a checkpoint"):
         write_hub_folder(tmp_path / "gone", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_which_folders_are_shipped(checkpoint):
+def test_is_shipped(checkpoint):
     assert all(is_shipped(shipped_folder(name)) for name in shipped_checkpoints())
     assert not is_shipped(checkpoint)

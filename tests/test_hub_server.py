@@ -1,4 +1,4 @@
-"""The Hub on loopback, asked by the Hub's own client; ids are those that git itself gives."""
+"""The test server of the Hub, used by the Hub's own client; ids are those of git."""
 
 import hashlib
 from pathlib import Path
@@ -47,7 +47,7 @@ def filled(hub, api):
     return api.create_commit(REPOSITORY, additions, commit_message="Add files")
 
 
-def test_who_asks(hub, api):
+def test_user_of_a_token(hub, api):
     assert api.whoami()["name"] == "ada"
     assert api.whoami()["orgs"][0]["name"] == "org"
     assert HfApi(endpoint=hub.url, token="hf_reader").whoami()["auth"]["accessToken"]["role"] == "read"
@@ -55,7 +55,7 @@ def test_who_asks(hub, api):
         HfApi(endpoint=hub.url, token="hf_unknown").whoami()
 
 
-def test_a_new_repository_holds_gitattributes_and_is_made_once(hub, api):
+def test_new_repository_has_gitattributes_and_is_made_once(hub, api):
     assert api.create_repo(REPOSITORY).repo_id == REPOSITORY
     assert api.list_repo_files(REPOSITORY) == [".gitattributes"]
     assert api.model_info(REPOSITORY).private is False
@@ -64,7 +64,7 @@ def test_a_new_repository_holds_gitattributes_and_is_made_once(hub, api):
         api.create_repo(REPOSITORY)
 
 
-def test_a_private_repository_is_there_for_its_members_alone(hub, api):
+def test_private_repository_is_visible_to_members_only(hub, api):
     api.create_repo(REPOSITORY, private=True)
     assert api.model_info(REPOSITORY).private is True
     for token in ("hf_stranger", False):
@@ -72,7 +72,7 @@ def test_a_private_repository_is_there_for_its_members_alone(hub, api):
             HfApi(endpoint=hub.url, token=token).model_info(REPOSITORY)
 
 
-def test_files_have_the_ids_that_git_gives_them(api, filled):
+def test_files_have_the_ids_of_git(api, filled):
     entries = {entry.path: entry for entry in api.list_repo_tree(REPOSITORY, recursive=True)}
     assert isinstance(entries["folder/deep"], RepoFolder)
     assert (
@@ -115,7 +115,7 @@ def test_revisions_by_branch_tag_and_commit(api, filled, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["hello.txt", "folder/deep/note.txt", "model.safetensors"])
-def test_what_was_committed_is_downloaded(name, hub, api, filled, tmp_path):
+def test_committed_files_are_downloaded(name, hub, api, filled, tmp_path):
     path = Path(api.hf_hub_download(REPOSITORY, name, cache_dir=tmp_path))
     assert path.read_bytes() == hub.files(REPOSITORY)[name]
     assert filled.oid in path.parts
@@ -124,24 +124,24 @@ def test_what_was_committed_is_downloaded(name, hub, api, filled, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "start", "end"),
+    ("requested", "status", "start", "end"),
     [("bytes=1000-", 206, 1000, None), ("bytes=0-9", 206, 0, 10), (None, 200, 0, None)],
 )
-def test_a_part_of_a_large_file(asked, status, start, end, hub, filled):
+def test_range_of_a_large_file(requested, status, start, end, hub, filled):
     url = f"{hub.url}/{REPOSITORY}/resolve/main/model.safetensors"
-    answer = get_session().get(url, headers={"Range": asked} if asked else {})
-    assert answer.status_code == status
-    assert answer.content == WEIGHTS[start:end]
+    response = get_session().get(url, headers={"Range": requested} if requested else {})
+    assert response.status_code == status
+    assert response.content == WEIGHTS[start:end]
 
 
-def test_the_store_of_large_files_sees_no_token(hub, api, filled, tmp_path):
+def test_store_of_large_files_receives_no_token(hub, api, filled, tmp_path):
     api.hf_hub_download(REPOSITORY, "model.safetensors", cache_dir=tmp_path)
     at_store = [call for call in hub.calls if call.step in ("lfs_put", "lfs_get")]
     assert len(at_store) == 2
     assert not any("Authorization" in call.headers for call in at_store)
 
 
-def test_what_the_hub_knows_is_not_sent_again(hub, api, filled):
+def test_known_content_is_not_sent_again(hub, api, filled):
     before = len(hub.calls)
     same = [CommitOperationAdd("model.safetensors", WEIGHTS), CommitOperationAdd("hello.txt", b"hello\n")]
     assert api.create_commit(REPOSITORY, same, commit_message="Same").oid == filled.oid
@@ -155,7 +155,7 @@ def test_what_the_hub_knows_is_not_sent_again(hub, api, filled):
 @pytest.mark.parametrize(
     ("token", "status"), [("hf_reader", 403), ("hf_stranger", 403), ("hf_unknown", 401), (False, 401)]
 )
-def test_who_may_not_write(token, status, hub, filled):
+def test_missing_permission_to_write(token, status, hub, filled):
     api = HfApi(endpoint=hub.url, token=token)
     with pytest.raises(HfHubHTTPError) as refusal:
         api.create_commit(REPOSITORY, [CommitOperationAdd("new.txt", b"new")], commit_message="Add")
@@ -166,7 +166,7 @@ def test_who_may_not_write(token, status, hub, filled):
     assert "new.txt" not in hub.files(REPOSITORY)
 
 
-def test_a_commit_upon_an_old_one_is_refused(api, filled):
+def test_commit_on_an_old_parent_is_refused(api, filled):
     addition = CommitOperationAdd("new.txt", b"new")
     api.create_commit(REPOSITORY, [addition], commit_message="First")
     with pytest.raises(HfHubHTTPError, match="A commit has observed since"):
@@ -178,12 +178,12 @@ def test_a_commit_upon_an_old_one_is_refused(api, filled):
         )
 
 
-def test_metadata_of_a_card_that_is_no_yaml(api, filled):
+def test_malformed_metadata_of_a_card(api, filled):
     with pytest.raises(ValueError, match="Invalid metadata"):
         api.create_commit(REPOSITORY, [CommitOperationAdd("README.md", b"---\na: [\n---\n")], commit_message="Describe")
 
 
-def test_failures_end_after_their_number(hub, api):
+def test_failures_end_after_the_given_number(hub, api):
     hub.fail("create", status=507, times=2)
     for _ in range(2):
         with pytest.raises(HfHubHTTPError, match="507"):

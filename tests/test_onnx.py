@@ -1,4 +1,4 @@
-"""The exported encoder in onnxruntime beside ours in torch."""
+"""The exported encoder in onnxruntime, compared with the model in torch."""
 
 import hashlib
 import json
@@ -41,30 +41,30 @@ def quantized(exported):
 
 
 def barcodes_of(sample, split, n):
-    """Every so many-th barcode of a split, n in all."""
+    """n barcodes at equal distances in a split."""
     barcodes = sample.filter(pc.equal(sample["split"], split))["nucleotides"]
     return barcodes.take(np.linspace(0, len(barcodes) - 1, n).astype(int)).to_pylist()
 
 
 def on_frame(checkpoint, barcodes):
-    """By slot, as someone with an ONNX file alone would feed them."""
+    """Barcodes by slots, as they are passed to an ONNX file."""
     loaded = load_checkpoint(checkpoint)
     placed = place_barcodes(barcodes, loaded.frame, loaded.encoder.k)
     encoding = loaded.encoder(placed.nucleotides, starts=placed.starts, max_length=placed.num_slots)
     return {name: encoding[name] for name in ("input_ids", "attention_mask")}
 
 
-def same_neighbours(exact, approximate, n_queries):
-    """Share of the first rows whose nearest among the other rows is the same, or as near to 1e-6, by both."""
+def same_neighbours(exact, approximate, num_queries):
+    """Share of the first rows with the same nearest neighbour, up to 1e-6, among the other rows by both embeddings."""
     exact, approximate = (
         rows.astype(np.float64) / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (exact, approximate)
     )
-    similarity = exact[:n_queries] @ exact[n_queries:].T
-    nearest = (approximate[:n_queries] @ approximate[n_queries:].T).argmax(1)
+    similarity = exact[:num_queries] @ exact[num_queries:].T
+    nearest = (approximate[:num_queries] @ approximate[num_queries:].T).argmax(1)
     return np.mean([row[column] >= row.max() - 1e-6 for row, column in zip(similarity, nearest, strict=True)])
 
 
-def test_neighbours_are_compared_by_hand():
+def test_equal_neighbours_of_hand_made_vectors():
     exact = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
     assert equal_neighbours(exact, exact * 3) == 1
     # By these vectors the first row is nearest to the third, and the third to the first.
@@ -75,13 +75,13 @@ def test_neighbours_are_compared_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "tokens"), [(1, 1), (1, 9), (5, 1), (2, 3), (3, 164), (1, 512)])
-def test_any_batch_and_length_padded_or_not(rows, tokens, ours, float32):
+def test_batches_of_any_size_length_and_mask(rows, tokens, ours, float32):
     rng = np.random.default_rng(rows * tokens)
     input_ids = rng.integers(0, 259, (rows, tokens))
-    whole = np.ones_like(input_ids)
+    complete = np.ones_like(input_ids)
     padded = (np.arange(tokens) < rng.integers(1, tokens + 1, (rows, 1))).astype(np.int64)
     scattered = np.maximum(rng.integers(0, 2, (rows, tokens)), np.arange(tokens) == 0)
-    for attention_mask in (whole, padded, scattered):
+    for attention_mask in (complete, padded, scattered):
         encoding = {"input_ids": input_ids, "attention_mask": attention_mask}
         expected, got = ours(encoding), float32(encoding)
         assert got.hidden.shape == (rows, tokens, 32)
@@ -93,8 +93,8 @@ def test_any_batch_and_length_padded_or_not(rows, tokens, ours, float32):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["", "_tuned"])
-def test_by_slot_it_gives_what_the_embedder_gives(kind, request, sample):
-    """Whole barcodes, ends that lack bases, unknown bases within, the other strand: wherever the first slot lies."""
+def test_embeddings_by_slots_equal_those_of_the_embedder(kind, request, sample):
+    """Complete and truncated barcodes, unknown bases, the other strand."""
     model = request.getfixturevalue("tuned_checkpoint" if kind else "checkpoint")
     encode = onnx_encoder(request.getfixturevalue(f"exported{kind}") / "onnx" / "model.onnx")
     barcode = barcodes_of(sample, "test", 1)[0]
@@ -114,8 +114,8 @@ def test_by_slot_it_gives_what_the_embedder_gives(kind, request, sample):
 
 
 @pytest.mark.slow
-def test_no_file_has_a_loop(exported, exported_tuned):
-    """A loop takes a turn for each token of each barcode, which is many times slower than torch."""
+def test_graph_has_no_loop(exported, exported_tuned):
+    """A loop over the tokens of each barcode would be many times slower than torch."""
     import onnx
 
     for folder in (exported, exported_tuned):
@@ -125,20 +125,20 @@ def test_no_file_has_a_loop(exported, exported_tuned):
 
 
 @pytest.mark.slow
-def test_eight_bits_keep_the_nearest_neighbours(checkpoint, sample, ours, float32, quantized):
+def test_nearest_neighbours_stay_with_8_bit_weights(checkpoint, sample, ours, float32, quantized):
     """Queries of one split among the barcodes of another, which holds the same species."""
-    n_queries = 300
-    encoding = on_frame(checkpoint, barcodes_of(sample, "test", n_queries) + barcodes_of(sample, "train", 1200))
+    num_queries = 300
+    encoding = on_frame(checkpoint, barcodes_of(sample, "test", num_queries) + barcodes_of(sample, "train", 1200))
     exact, same, approximate = (in_batches(encode, encoding).pooled for encode in (ours, float32, quantized))
-    assert same_neighbours(exact, same, n_queries) == 1
-    assert same_neighbours(exact, approximate, n_queries) >= 0.99
+    assert same_neighbours(exact, same, num_queries) == 1
+    assert same_neighbours(exact, approximate, num_queries) >= 0.99
     # An index of float32 vectors can be searched with 8-bit ones.
-    mixed = np.concatenate([approximate[:n_queries], exact[n_queries:]])
-    assert same_neighbours(exact, mixed, n_queries) >= 0.99
+    mixed = np.concatenate([approximate[:num_queries], exact[num_queries:]])
+    assert same_neighbours(exact, mixed, num_queries) >= 0.99
 
 
 @pytest.mark.slow
-def test_eight_bit_vectors_do_not_depend_on_the_batch(checkpoint, sample, quantized):
+def test_embeddings_with_8_bit_weights_do_not_depend_on_the_batch(checkpoint, sample, quantized):
     encoding = on_frame(checkpoint, barcodes_of(sample, "test", 8))
     together = quantized(encoding).pooled
     for row in range(8):
@@ -147,7 +147,7 @@ def test_eight_bit_vectors_do_not_depend_on_the_batch(checkpoint, sample, quanti
 
 
 @pytest.mark.slow
-def test_the_folder_holds_what_other_runtimes_read(checkpoint, exported):
+def test_exported_files(checkpoint, exported):
     files = {str(file.relative_to(exported)) for file in exported.rglob("*") if file.is_file()}
     assert files == {f"onnx/{name}" for name in ONNX_FILES} | {"config.json", "tokenizer.json", "tokenizer_config.json"}
     config = json.loads((exported / "config.json").read_text())
@@ -159,7 +159,7 @@ def test_the_folder_holds_what_other_runtimes_read(checkpoint, exported):
 
 
 @pytest.mark.slow
-def test_the_export_tells_what_it_measured_and_on_which_weights(checkpoint, exported):
+def test_export_records_parity_and_weights(checkpoint, exported):
     description = json.loads((exported / "onnx" / "export.json").read_text())
     assert description["weights_sha256"] == weights_sha256(checkpoint)
     assert description["weights_sha256"] == hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
@@ -169,7 +169,7 @@ def test_the_export_tells_what_it_measured_and_on_which_weights(checkpoint, expo
 
 
 @pytest.mark.slow
-def test_the_graph_is_one_file_of_the_stated_opset_and_tells_no_paths(exported):
+def test_graph_is_one_file_of_the_recorded_opset_without_paths(exported):
     import onnx
 
     opset = json.loads((exported / "onnx" / "export.json").read_text())["opset"]
@@ -185,7 +185,7 @@ def test_the_graph_is_one_file_of_the_stated_opset_and_tells_no_paths(exported):
 
 
 @pytest.mark.slow
-def test_export_into_the_checkpoint_adds_one_folder_quietly(checkpoint, tmp_path, capfd):
+def test_export_into_the_checkpoint_adds_one_folder(checkpoint, tmp_path, capfd):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     folder = tmp_path / "checkpoint"
@@ -202,7 +202,7 @@ def test_export_into_the_checkpoint_adds_one_folder_quietly(checkpoint, tmp_path
 
 
 @pytest.mark.slow
-def test_without_a_frame_barcodes_are_compared_as_they_are(checkpoint, tmp_path):
+def test_export_without_frame(checkpoint, tmp_path):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     save_checkpoint(tmp_path / "no_frame", BarcodeMAEForPreTraining.from_pretrained(checkpoint), None)
@@ -212,31 +212,31 @@ def test_without_a_frame_barcodes_are_compared_as_they_are(checkpoint, tmp_path)
 
 
 @pytest.mark.parametrize("difference", [2e-4, float("nan")])
-def test_a_model_that_differs_leaves_nothing(difference, checkpoint, tmp_path, monkeypatch):
+def test_differing_model_is_not_written(difference, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     monkeypatch.setattr(onnx_export, "_write_float32", lambda model, file: file.write_bytes(b"float32"))
     monkeypatch.setattr(onnx_export, "_write_quantized", lambda source, file: file.write_bytes(b"8 bits"))
     monkeypatch.setattr(onnx_export, "measure_parity", lambda *files: Parity(128, difference, 1.0))
-    with pytest.raises(CheckpointError, match=r"differ by at most 0\.0001 from it, measured (2\.0e-04|nan)"):
+    with pytest.raises(CheckpointError, match=r"differ by at most 0\.0001 from the checkpoint, got (2\.0e-04|nan)"):
         export_onnx(checkpoint, tmp_path / "out")
     assert not any((tmp_path / "out").rglob("*"))
 
 
-def test_a_missing_package_is_named_with_the_cure(checkpoint, tmp_path, monkeypatch):
+def test_missing_package_is_named_with_its_extra(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(ConfigurationError, match=r"the package onnxscript.*pip install 'barcodemae\[onnx\]'"):
         export_onnx(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_in_the_place_of_the_folder(checkpoint, tmp_path, monkeypatch):
+def test_file_instead_of_folder(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     (tmp_path / "out").write_text("")
     with pytest.raises(ConfigurationError, match="out: expected a folder, got a file"):
         export_onnx(checkpoint, tmp_path / "out")
 
 
-def test_the_folder_of_another_checkpoint_is_not_written_to(checkpoint, tmp_path, monkeypatch):
+def test_folder_of_another_checkpoint_is_refused(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     (tmp_path / "model.safetensors").write_text("another's")
     with pytest.raises(ConfigurationError, match=r"expected a new folder or another one, as model\.safetensors lies"):
@@ -244,7 +244,7 @@ def test_the_folder_of_another_checkpoint_is_not_written_to(checkpoint, tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_no_checkpoint(tmp_path, monkeypatch):
+def test_missing_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):
         export_onnx(tmp_path / "gone", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What a push searches for: keys and paths of the common kinds are found, and ordinary files hold none."""
+"""The search for secrets: common keys and paths are found, and ordinary files pass."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
 from barcodemae.errors import ConfigurationError
 from barcodemae.hub.commit import _matches
 from barcodemae.hub.private import refuse_links, refuse_private
-from barcodemae.hub.publication import PUBLISHED
+from barcodemae.hub.repository_files import PUBLISHED
 from barcodemae.provenance import describe_data, without_folder
 
-# Put together here, so that nobody who searches this file takes them for real ones.
+# Concatenated here, so that no search of this file takes them for real ones.
 SECRETS = {
     "Hub token": "hf_" + "Zq4" * 10,
     "Hub token, short": "hf_" + "A" * 29,
@@ -76,14 +76,14 @@ def search(text, folder, name="training.json"):
 @pytest.mark.parametrize("kind", SECRETS)
 def test_secrets_are_found(kind, name, tmp_path):
     text = json.dumps({"data": [{"name": SECRETS[kind]}]}) if kind != "AWS secret" else f"{{{SECRETS[kind]}}}"
-    with pytest.raises(ConfigurationError, match=f"{name}: must not be published, for it holds") as refusal:
+    with pytest.raises(ConfigurationError, match=f"{name}: must not be published, as it contains") as refusal:
         search(text if name.endswith(".json") else SECRETS[kind], tmp_path, name)
     assert SECRETS[kind][:20] not in str(refusal.value)
 
 
 @pytest.mark.parametrize("escape", [lambda text: text.replace("/", "\\/"), lambda text: text.replace("/", "\\u002f")])
-def test_escaped_slashes_hide_nothing(escape, tmp_path):
-    with pytest.raises(ConfigurationError, match="holds"):
+def test_escaped_slashes_are_unescaped(escape, tmp_path):
+    with pytest.raises(ConfigurationError, match="contains"):
         search(escape('{"name": "/scratch/jdoe/p.parquet"}'), tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_ordinary_words_pass(text, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx"])
-def test_random_bytes_pass_and_what_stands_among_them_does_not(suffix, tmp_path):
+def test_random_bytes_pass_and_secrets_among_them_are_found(suffix, tmp_path):
     numbers = np.random.default_rng(0).integers(0, 2**32, 2**21, dtype=np.uint32)
     if suffix == "safetensors":
         save_file({"a": numbers}, tmp_path / "a.safetensors", {"format": "pt"})
@@ -104,20 +104,20 @@ def test_random_bytes_pass_and_what_stands_among_them_does_not(suffix, tmp_path)
         content = numbers.tobytes()
         hidden = content + b"\x0a\x20" + SECRETS["scratch"].encode() + b"\x12" + content
     search(content, tmp_path, f"model.{suffix}")
-    with pytest.raises(ConfigurationError, match="holds a path"):
+    with pytest.raises(ConfigurationError, match="contains a path"):
         search(hidden, tmp_path, f"model.{suffix}")
-    with pytest.raises(ConfigurationError, match="holds what looks like a Hub token"):
+    with pytest.raises(ConfigurationError, match="contains what looks like a Hub token"):
         search(content + SECRETS["Hub token"].encode() + content, tmp_path, f"model.{suffix}")
 
 
-def test_nothing_is_lost_between_blocks(tmp_path, monkeypatch):
+def test_secrets_across_blocks_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr("barcodemae.hub.private._BLOCK_BYTES", 100)
     for begin in range(60, 110):
-        with pytest.raises(ConfigurationError, match="holds what looks like a Hub token"):
+        with pytest.raises(ConfigurationError, match="contains what looks like a Hub token"):
             search(bytes(begin) + SECRETS["Hub token"].encode() + bytes(300), tmp_path, "a.npy")
 
 
-def test_what_is_published_of_ours_passes(tmp_path):
+def test_published_files_of_the_package_pass(tmp_path):
     folders = [Path(module.__file__).parent for module in (modeling_barcodemae, tokenization_barcodemae)]
     folders.append(Path(barcodemae.__file__).parent / "hub")
     files = {str(file): file for folder in folders for file in folder.glob("*.py") if file.name != "private.py"}
@@ -131,13 +131,13 @@ def test_ids_of_records_may_be_checksums(tmp_path):
     search("0123456789abcdef0123456789abcdef01234567", tmp_path, "part-00000.arrow")
 
 
-def test_a_user_without_a_home_folder_has_none_to_hide(tmp_path, monkeypatch):
+def test_user_without_home_folder(tmp_path, monkeypatch):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", nowhere)
     search("{}", tmp_path)
-    with pytest.raises(ConfigurationError, match="holds"):
+    with pytest.raises(ConfigurationError, match="contains"):
         search(SECRETS["home folder"], tmp_path)
 
 
@@ -160,7 +160,7 @@ def test_links_are_refused(tmp_path):
             refuse_links(run, [file])
 
 
-def test_a_snapshot_of_the_hubs_cache_may_link_to_its_own_blobs_alone(tmp_path):
+def test_snapshot_in_the_cache_of_the_hub_may_link_to_its_own_blobs_only(tmp_path):
     cache = tmp_path / "models--org--name"
     snapshot, blobs = cache / "snapshots" / "abc", cache / "blobs"
     snapshot.mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_a_snapshot_of_the_hubs_cache_may_link_to_its_own_blobs_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("path", "expected"),
     [
         ("/scratch/jdoe_private/p.parquet", "p.parquet"),
         ("jdoe/private/p.parquet", "p.parquet"),
@@ -198,11 +198,11 @@ def test_a_snapshot_of_the_hubs_cache_may_link_to_its_own_blobs_alone(tmp_path):
         ("hub:org/name.v2@refs/pr/1", "hub:org/name.v2@refs/pr/1"),
     ],
 )
-def test_a_path_is_told_by_its_last_name_whether_it_exists_or_not(given, told):
-    assert without_folder(given) == told
+def test_only_the_last_name_of_a_path_is_published(path, expected):
+    assert without_folder(path) == expected
 
 
-def test_a_path_that_exists_is_never_taken_for_an_id(tmp_path, monkeypatch):
+def test_existing_path_is_not_an_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org" / "name").mkdir(parents=True)
     assert without_folder("org/name") == "name"
@@ -210,12 +210,12 @@ def test_a_path_that_exists_is_never_taken_for_an_id(tmp_path, monkeypatch):
     assert without_folder(".") == "org"
 
 
-def test_data_that_are_gone_are_told_by_their_last_name():
+def test_missing_data_are_named_by_their_last_name():
     found = describe_data(["jdoe_private/p.parquet", "hub:org/name", "/scratch/jdoe/p.parquet"])
     assert [one["name"] for one in found] == ["p.parquet", "hub:org/name", "p.parquet"]
 
 
-# What an earlier push left
+# Files of an earlier push
 
 
 @pytest.mark.parametrize(
@@ -237,5 +237,5 @@ def test_data_that_are_gone_are_told_by_their_last_name():
         ("adapter.safetensors", False),
     ],
 )
-def test_what_a_push_takes_away_is_what_a_push_writes(name, is_ours):
+def test_patterns_of_published_files(name, is_ours):
     assert any(_matches(name, pattern) for pattern in PUBLISHED) == is_ours

@@ -1,4 +1,4 @@
-"""Publishing: one commit with everything, or one clear error and nothing."""
+"""Publication of checkpoints: one commit with all files, or one clear error and none."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
 from barcodemae.hub import commit as commit_module
-from barcodemae.hub.publication import assemble
-from barcodemae.hub.push import prepare_repository, push_checkpoint
+from barcodemae.hub.push_checkpoint import prepare_repository, push_checkpoint
+from barcodemae.hub.repository_files import assemble_repository
 from barcodemae.repositories import check_name
 from helpers.hub_server import HubServer, User
 
@@ -34,7 +34,7 @@ def server():
 
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
-    """The Hub of this very process, with a token that may write. Retries don't wait."""
+    """The Hub of this process, with a token that may write. Retries don't wait."""
     monkeypatch.setattr(commit_module, "HfApi", partial(HfApi, endpoint=server.url))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -64,9 +64,9 @@ def refused(message, checkpoint, **options):
     assert "signature" not in str(refusal.value)
 
 
-def test_one_commit_holds_all_that_was_assembled(hub, checkpoint, tmp_path):
+def test_one_commit_with_all_files(hub, checkpoint, tmp_path):
     url = push_checkpoint(checkpoint, REPOSITORY)
-    assemble(checkpoint, REPOSITORY, tmp_path / "assembled")
+    assemble_repository(checkpoint, REPOSITORY, tmp_path / "assembled")
     folder = tmp_path / "assembled"
     assembled = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     published = hub.files(REPOSITORY)
@@ -83,13 +83,13 @@ def test_one_commit_holds_all_that_was_assembled(hub, checkpoint, tmp_path):
     assert head.files["model.safetensors"].sha256[:12] in head.title
 
 
-def test_the_same_again_is_no_new_commit(hub, checkpoint):
+def test_repeated_push_makes_no_commit(hub, checkpoint):
     url = push_checkpoint(checkpoint, REPOSITORY)
     assert push_checkpoint(checkpoint, REPOSITORY) == url
     assert commits(hub) == 2
 
 
-def test_what_this_push_lacks_goes_and_what_is_not_ours_stays(hub, checkpoint):
+def test_stale_files_are_removed_and_files_of_others_stay(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY)
     ours = {
         "evaluation/results.json",
@@ -109,20 +109,20 @@ def test_what_this_push_lacks_goes_and_what_is_not_ours_stays(hub, checkpoint):
     assert commits(hub) == 4
 
 
-def test_a_private_repository(hub, checkpoint):
+def test_private_repository(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY, private=True)
     assert hub.repositories[REPOSITORY].private
     push_checkpoint(checkpoint, REPOSITORY)
     assert hub.repositories[REPOSITORY].private
 
 
-def test_private_does_not_quietly_publish_in_a_public_one(hub, checkpoint):
+def test_public_repository_is_refused_as_private(hub, checkpoint):
     add(hub, {"notes.txt": b"notes"})
     refused("is public: make it private", checkpoint, private=True)
     assert commits(hub) == 2
 
 
-def test_a_branch_is_made_from_main_and_leaves_it_alone(hub, checkpoint):
+def test_new_branch_leaves_main_unchanged(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY)
     add(hub, {"notes.txt": b"notes", "metrics.jsonl": b"old"})
     main = hub.files(REPOSITORY)
@@ -131,13 +131,13 @@ def test_a_branch_is_made_from_main_and_leaves_it_alone(hub, checkpoint):
     assert main.items() - hub.files(REPOSITORY, "next").items() == {("metrics.jsonl", b"old")}
 
 
-def test_a_branch_of_a_repository_that_is_new(hub, checkpoint):
+def test_branch_of_a_new_repository(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY, revision="next")
     assert hub.files(REPOSITORY).keys() == {".gitattributes"}
     assert "model.safetensors" in hub.files(REPOSITORY, "next")
 
 
-def test_a_tag_is_no_branch(hub, checkpoint):
+def test_tag_as_branch_is_refused(hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY)
     add(hub, {"training.json": b"old"})
     HfApi(endpoint=hub.url).create_tag(REPOSITORY, tag="v1")
@@ -152,7 +152,7 @@ def test_malformed_names(name, hub, checkpoint):
     assert hub.calls == []
 
 
-def test_a_name_that_is_well_formed():
+def test_valid_name():
     check_name(REPOSITORY)
 
 
@@ -162,20 +162,20 @@ def test_no_token(hub, checkpoint, monkeypatch):
     assert hub.calls == []
 
 
-def test_a_token_that_the_hub_does_not_know(hub, checkpoint, monkeypatch):
+def test_unknown_token(hub, checkpoint, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_" + "unknown" * 5)
-    refused("does not know this token", checkpoint)
+    refused("does not accept this token", checkpoint)
     assert hub.repositories == {}
 
 
 @pytest.mark.parametrize("token", [READER, STRANGER])
 @pytest.mark.parametrize("exists", [True, False])
-def test_no_right_to_write(token, exists, hub, checkpoint, monkeypatch):
+def test_missing_permission_to_write(token, exists, hub, checkpoint, monkeypatch):
     if exists:
         add(hub, {"notes.txt": b"notes"})
     before = commits(hub)
     monkeypatch.setenv("HF_TOKEN", token)
-    refused("this token may not write there", checkpoint)
+    refused("this token has no permission to write there", checkpoint)
     assert commits(hub) == before
     assert not {"lfs_put", "commit"} & {call.step for call in hub.calls[-2:]}
 
@@ -189,21 +189,21 @@ def test_no_right_to_write(token, exists, hub, checkpoint, monkeypatch):
         None,
     ],
 )
-def test_a_repository_with_another_kind_of_model(config, hub, checkpoint):
+def test_repository_with_another_kind_of_model(config, hub, checkpoint):
     add(hub, {"config.json": b"no JSON" if config is None else json.dumps(config).encode()})
-    refused("holds another kind of model", checkpoint)
-    refused("holds another kind of model", checkpoint, revision="next")
+    refused("contains another kind of model", checkpoint)
+    refused("contains another kind of model", checkpoint, revision="next")
     assert commits(hub) == 2
     assert hub.repositories[REPOSITORY].branches.keys() == {"main"}
 
 
-def test_a_checkpoint_that_is_not_one(hub, tmp_path):
+def test_folder_without_checkpoint(hub, tmp_path):
     with pytest.raises(CheckpointError):
         push_checkpoint(tmp_path, REPOSITORY)
     assert hub.repositories == {}
 
 
-def test_somebody_else_pushes_meanwhile(hub, checkpoint, monkeypatch):
+def test_simultaneous_push(hub, checkpoint, monkeypatch):
     operations = commit_module._operations
 
     def meanwhile(*given):
@@ -212,11 +212,11 @@ def test_somebody_else_pushes_meanwhile(hub, checkpoint, monkeypatch):
 
     push_checkpoint(checkpoint, REPOSITORY, revision="next")
     monkeypatch.setattr(commit_module, "_operations", meanwhile)
-    refused("somebody else has pushed meanwhile", checkpoint)
+    refused("somebody else has pushed in the meantime", checkpoint)
     assert hub.files(REPOSITORY).keys() == {".gitattributes", "notes.txt"}
 
 
-def test_a_prepared_repository_is_empty_until_the_push(hub, checkpoint):
+def test_prepared_repository_is_empty_until_the_push(hub, checkpoint):
     prepare_repository(REPOSITORY, private=True)
     assert hub.files(REPOSITORY).keys() == {".gitattributes"}
     prepare_repository(REPOSITORY, private=True)
@@ -227,9 +227,9 @@ def test_a_prepared_repository_is_empty_until_the_push(hub, checkpoint):
 
 
 @pytest.mark.parametrize(
-    ("token", "message"), [(None, "expected a token"), (READER, "may not write"), ("?", "not know")]
+    ("token", "message"), [(None, "expected a token"), (READER, "no permission"), ("?", "not accept")]
 )
-def test_who_will_not_be_let_in_hears_it_beforehand(token, message, hub, monkeypatch):
+def test_missing_permission_is_raised_by_prepare(token, message, hub, monkeypatch):
     add(hub, {"notes.txt": b"notes"})
     if token is None:
         monkeypatch.delenv("HF_TOKEN")
@@ -242,7 +242,7 @@ def test_who_will_not_be_let_in_hears_it_beforehand(token, message, hub, monkeyp
     assert commits(hub) == 2
 
 
-def test_what_can_not_take_the_model_is_told_beforehand(hub):
+def test_unsuitable_repository_is_raised_by_prepare(hub):
     add(hub, {"config.json": b"{}"})
     with pytest.raises(HubError, match="another kind of model"):
         prepare_repository(REPOSITORY)
@@ -261,7 +261,7 @@ STEPS = ["info", "create", "validate_yaml", "preupload", "lfs_batch", "lfs_put",
 
 @pytest.mark.parametrize("status", [500, None])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_first_push_that_breaks_off_publishes_nothing_and_can_be_repeated(step, status, hub, checkpoint):
+def test_interrupted_first_push_publishes_nothing_and_can_be_repeated(step, status, hub, checkpoint):
     hub.fail(step, status, times=100)
     refused(BROKEN[status], checkpoint)
     assert commits(hub) <= 1
@@ -273,7 +273,7 @@ def test_a_first_push_that_breaks_off_publishes_nothing_and_can_be_repeated(step
 
 @pytest.mark.parametrize("status", [500, None])
 @pytest.mark.parametrize("step", ["resolve", "branch", "preupload", "commit"])
-def test_a_later_push_that_breaks_off_leaves_what_is_there(step, status, hub, checkpoint):
+def test_interrupted_later_push_changes_nothing(step, status, hub, checkpoint):
     push_checkpoint(checkpoint, REPOSITORY)
     add(hub, {"training.json": b"old"})
     before = hub.files(REPOSITORY)
@@ -287,7 +287,7 @@ def test_a_later_push_that_breaks_off_leaves_what_is_there(step, status, hub, ch
 
 
 @pytest.mark.parametrize("step", ["create", "branch", "lfs_put", "commit"])
-def test_work_whose_answer_was_lost_can_be_repeated(step, hub, checkpoint):
+def test_push_with_lost_reply_can_be_repeated(step, hub, checkpoint):
     hub.fail(step, after=True, times=100)
     refused(BROKEN[None], checkpoint, revision="next")
     hub.mend()
@@ -297,7 +297,7 @@ def test_work_whose_answer_was_lost_can_be_repeated(step, hub, checkpoint):
 
 
 @pytest.mark.parametrize("step", ["preupload", "lfs_batch", "lfs_put", "lfs_verify"])
-def test_a_short_disturbance_is_survived(step, hub, checkpoint):
+def test_short_outage_is_survived(step, hub, checkpoint):
     hub.fail(step, 503, times=2)
     push_checkpoint(checkpoint, REPOSITORY)
     assert commits(hub) == 2
@@ -308,8 +308,8 @@ def test_no_network(hub, checkpoint, monkeypatch):
     refused("the Hub could not be reached", checkpoint)
 
 
-def test_a_network_that_swallows_everything_is_given_up_soon(hub, checkpoint, monkeypatch):
-    """A listener that never accepts: without a limit of our own, the client waits for ever."""
+def test_silent_network_is_given_up_soon(hub, checkpoint, monkeypatch):
+    """A listener that never accepts: without a time limit the client would wait for ever."""
     monkeypatch.setattr(commit_module, "_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -318,8 +318,8 @@ def test_a_network_that_swallows_everything_is_given_up_soon(hub, checkpoint, mo
 
 
 def command(server, home, *arguments, token=TOKEN, **variables):
-    """`barcodemae push` in a process of its own."""
-    push = ("-m", "barcodemae.cli", "push")
+    """`barcodemae push` in a new process."""
+    push = ("-m", "barcodemae", "push")
     return server.run(home / "huggingface", *push, *arguments, token=token, **variables)
 
 
@@ -330,7 +330,7 @@ def test_dry_run_needs_neither_token_nor_network(server, checkpoint, tmp_path):
     size = (checkpoint / "model.safetensors").stat().st_size
     assert f"{size:,}  model.safetensors\n" in done.stdout
     folder = tmp_path / "assembled"
-    assemble(checkpoint, REPOSITORY, folder)
+    assemble_repository(checkpoint, REPOSITORY, folder)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     assert f"{sum(sizes):,}  bytes in {len(sizes)} files\n" in done.stdout
     assert (folder / "README.md").read_text() in done.stdout
@@ -338,7 +338,7 @@ def test_dry_run_needs_neither_token_nor_network(server, checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_says_where_it_is_and_how_to_load_it(server, checkpoint, tmp_path):
+def test_command_prints_the_address_and_how_to_load(server, checkpoint, tmp_path):
     done = command(server, tmp_path, checkpoint, REPOSITORY, "--private", "--revision", "next")
     assert done.returncode == 0, done.stderr
     repository = server.repositories[REPOSITORY]
@@ -349,10 +349,10 @@ def test_the_command_says_where_it_is_and_how_to_load_it(server, checkpoint, tmp
 
 
 @pytest.mark.slow
-def test_each_refusal_of_the_command_is_one_line(server, checkpoint, tmp_path):
+def test_each_error_of_the_command_is_one_line(server, checkpoint, tmp_path):
     cases = {
         "expected a token": ((checkpoint, REPOSITORY), None),
-        "may not write there": ((checkpoint, REPOSITORY), READER),
+        "no permission to write there": ((checkpoint, REPOSITORY), READER),
         "ORG/NAME": ((checkpoint, "BarcodeMAE"), TOKEN),
         "gave 507": ((checkpoint, REPOSITORY), TOKEN),
     }
@@ -368,7 +368,7 @@ def test_each_refusal_of_the_command_is_one_line(server, checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_that_is_uploaded_tells_of_user_token_or_folders(server, sample, tmp_path):
+def test_no_uploaded_file_reveals_user_token_or_folders(server, sample, tmp_path):
     """A user with a name and folders that are found nowhere else trains and pushes; every byte is looked at."""
     home = tmp_path / "home-of-zebediah" / "workbench"
     home.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A library on the Hub: one commit with what its manifest names, and asked from there."""
+"""A library on the Hub: published in one commit, and used from there."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from barcodemae.cli.identify import identify
 from barcodemae.cli.index import index
 from barcodemae.cli.push import push
 from barcodemae.errors import ConfigurationError, HubError, LibraryError
-from barcodemae.hub.push_library import assemble_library, push_library
+from barcodemae.hub.push_library import assemble_library_repository, push_library
 from barcodemae.library.building import remove_records
 from barcodemae.library.models import open_with_model
 from barcodemae.library.store.fetching import find_library
@@ -31,7 +31,7 @@ TOKEN = "hf_" + "q7Lm2" * 7
 
 @pytest.fixture(scope="module")
 def made(sample, tmp_path_factory):
-    """A calibrated library of the light engine, and the queries that it was calibrated with."""
+    """A calibrated library of the frame engine, and the queries that it was calibrated with."""
     folder = tmp_path_factory.mktemp("made")
     named = sample.filter(pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"))
     train, queries = (named.filter(pc.equal(named["split"], split)).slice(0, 300) for split in ("train", "test"))
@@ -47,7 +47,7 @@ def library(made, tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """The Hub of this very process, with a token that may write. Retries don't wait."""
+    """The Hub of this process, with a token that may write. Retries don't wait."""
     with HubServer() as server:
         server.users = {TOKEN: User("ada", ("org",))}
         constants = "huggingface_hub.constants"
@@ -75,7 +75,7 @@ def contents(folder):
 # What is published
 
 
-def test_one_commit_holds_what_the_manifest_names_and_the_card(hub, library):
+def test_one_commit_with_the_files_of_the_manifest_and_the_card(hub, library):
     (library / ".saving-x").mkdir()
     (library / ".saving-x" / "part").write_bytes(b"scratch")
     (library / "segment-00009").mkdir()
@@ -98,7 +98,7 @@ def test_one_commit_holds_what_the_manifest_names_and_the_card(hub, library):
     assert commits(hub) == 2
 
 
-def test_what_this_push_lacks_goes_and_what_is_not_ours_stays(hub, library):
+def test_stale_files_are_removed_and_files_of_others_stay(hub, library):
     push_library(library, NAME, LICENSE)
     old = ("segment-00001/part-00000.arrow", "segment-00000/index.faiss", "removed-00000.npy", "calibration-00009.json")
     added = [CommitOperationAdd(name, b"old") for name in (*old, "LICENSE")]
@@ -108,16 +108,16 @@ def test_what_this_push_lacks_goes_and_what_is_not_ours_stays(hub, library):
     assert "LICENSE" in hub.files(REPOSITORY)
 
 
-def test_another_data_set_is_not_overwritten(hub, library):
+def test_other_data_set_is_not_overwritten(hub, library):
     HfApi().create_repo(NAME, repo_type="dataset")
     added = [CommitOperationAdd("library.json", b'["books"]')]
     HfApi().create_commit(NAME, added, commit_message="By hand", repo_type="dataset")
-    with pytest.raises(HubError, match="holds another kind of data set"):
+    with pytest.raises(HubError, match="contains another kind of data set"):
         push_library(library, NAME, LICENSE)
 
 
 @pytest.mark.parametrize("step", ["create", "preupload", "lfs_put", "commit"])
-def test_a_push_that_breaks_off_publishes_nothing_and_can_be_repeated(step, hub, library):
+def test_interrupted_push_publishes_nothing_and_can_be_repeated(step, hub, library):
     hub.fail(step, 500, times=100)
     with pytest.raises(HubError, match="can be repeated"):
         push_library(library, NAME, LICENSE)
@@ -127,7 +127,7 @@ def test_a_push_that_breaks_off_publishes_nothing_and_can_be_repeated(step, hub,
     assert commits(hub) == 2
 
 
-def test_a_damaged_library_is_not_pushed(hub, library):
+def test_damaged_library_is_not_pushed(hub, library):
     file = next(library.glob("segment-*/*.arrow"))
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(LibraryError, match=r"bytes, as in library\.json"):
@@ -146,11 +146,11 @@ def test_tokens_and_paths_are_never_published(secret, hub, library, monkeypatch)
     assert hub.repositories == {}
 
 
-def test_no_byte_of_it_tells_where_it_was_made(library, tmp_path):
+def test_no_file_reveals_where_the_library_was_built(library, tmp_path):
     (tmp_path / "scratch").mkdir()
-    files = assemble_library(library, NAME, LICENSE, tmp_path / "scratch")
+    files = assemble_library_repository(library, NAME, LICENSE, tmp_path / "scratch")
     secrets = (tmp_path, library, Path.home(), ROOT, Path.cwd())
-    # The root and a user called root are no secrets: such words are in any file.
+    # The root folder and a user called root are not secrets: such words are in any file.
     words = [str(path).encode() for path in secrets if path != Path(path.anchor)]
     words += [os.environ["USER"].encode()] if os.environ.get("USER", "root") != "root" else []
     assert words
@@ -162,11 +162,11 @@ def test_no_byte_of_it_tells_where_it_was_made(library, tmp_path):
 
 def card_of(library, scratch):
     scratch.mkdir()
-    text = assemble_library(library, NAME, LICENSE, scratch)["README.md"].read_text()
+    text = assemble_library_repository(library, NAME, LICENSE, scratch)["README.md"].read_text()
     return yaml.safe_load(text.split("---\n")[1]), text
 
 
-def test_the_card_tells_what_the_library_is(library, made, tmp_path):
+def test_card_describes_the_library(library, made, tmp_path):
     metadata, text = card_of(library, tmp_path / "first")
     opened, _ = open_with_model(library)
     names = opened.names()
@@ -188,7 +188,7 @@ def test_the_card_tells_what_the_library_is(library, made, tmp_path):
     assert "**1 records were removed" in text
 
 
-def test_the_card_of_a_library_of_a_folders_model_says_what_it_needs(made, library, tmp_path):
+def test_card_of_a_library_whose_model_is_a_folder(made, library, tmp_path):
     manifest = json.loads((library / "library.json").read_text())
     manifest["model"]["name"], manifest["calibration"] = "first", {}
     (library / "library.json").write_text(json.dumps(manifest))
@@ -197,12 +197,12 @@ def test_the_card_of_a_library_of_a_folders_model_says_what_it_needs(made, libra
     assert "**It is not calibrated**" in text
 
 
-def test_datasets_reads_the_records_by_the_card(library, tmp_path):
+def test_datasets_reads_the_records(library, tmp_path):
     from datasets import load_dataset
 
     (tmp_path / "scratch").mkdir()
     (tmp_path / "repository").mkdir()
-    for name, file in assemble_library(library, NAME, LICENSE, tmp_path / "scratch").items():
+    for name, file in assemble_library_repository(library, NAME, LICENSE, tmp_path / "scratch").items():
         (tmp_path / "repository" / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(file, tmp_path / "repository" / name)
     records = load_dataset(str(tmp_path / "repository"), split="train", cache_dir=str(tmp_path / "cache"))
@@ -214,18 +214,18 @@ def test_datasets_reads_the_records_by_the_card(library, tmp_path):
 # The command
 
 
-def test_dry_run_shows_the_files_and_the_card_and_sends_nothing(hub, library, capsys, monkeypatch):
+def test_dry_run_prints_files_and_card_and_sends_nothing(hub, library, capsys, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     push([str(library), NAME, "--license", LICENSE, "--dry_run"])
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     size = (library / "library.json").stat().st_size
-    assert f"{size:,}  library.json\n" in told
-    assert "bytes in 4 files" in told
-    assert f"hub:{NAME}" in told
+    assert f"{size:,}  library.json\n" in shown
+    assert "bytes in 4 files" in shown
+    assert f"hub:{NAME}" in shown
     assert hub.calls == []
 
 
-def test_a_licence_is_never_invented(hub, library, checkpoint):
+def test_licence_is_required(hub, library, checkpoint):
     with pytest.raises(ConfigurationError, match="expected --license, the licence of"):
         push([str(library), NAME])
     with pytest.raises(ConfigurationError, match="expected the licence of the records"):
@@ -238,18 +238,18 @@ def test_a_licence_is_never_invented(hub, library, checkpoint):
 # From the Hub
 
 
-def test_a_library_on_the_hub_gives_the_answers_of_the_folder(hub, made, library, tmp_path, capsys):
+def test_library_on_the_hub_gives_the_same_results_as_the_folder(hub, made, library, tmp_path, capsys):
     push([str(library), NAME, "--license", LICENSE])
     assert f"--library hub:{NAME} --output FILE" in capsys.readouterr().out
-    for place, output in ((library, "folder.parquet"), (f"hub:{NAME}", "hub.parquet")):
-        identify([str(made / "queries.fasta"), "--library", str(place), "--output", str(tmp_path / output)])
+    for name, output in ((library, "folder.parquet"), (f"hub:{NAME}", "hub.parquet")):
+        identify([str(made / "queries.fasta"), "--library", str(name), "--output", str(tmp_path / output)])
     assert (tmp_path / "hub.parquet").read_bytes() == (tmp_path / "folder.parquet").read_bytes()
     calls = len(hub.calls)
     assert find_library(f"hub:{NAME}").parent.parent.parent == tmp_path / "cache"
     assert not [call for call in hub.calls[calls:] if call.step == "lfs_get"]
 
 
-def test_a_revision_pins_a_library(hub, library):
+def test_revision_pins_a_library(hub, library):
     push_library(library, NAME, LICENSE)
     first = hub.repositories[REPOSITORY].branches["main"]
     opened, _ = open_with_model(f"hub:{NAME}")
@@ -259,14 +259,14 @@ def test_a_revision_pins_a_library(hub, library):
     assert len(open_with_model(f"hub:{NAME}@{first}")[0].live) == 300
 
 
-def test_without_the_hub_the_cache_serves(hub, library, monkeypatch):
+def test_cache_serves_without_the_hub(hub, library, monkeypatch):
     push_library(library, NAME, LICENSE)
     folder = find_library(f"hub:{NAME}")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     assert find_library(f"hub:{NAME}") == folder
 
 
-def test_a_damaged_cache_is_refused(hub, library):
+def test_damaged_cache_is_refused(hub, library):
     push_library(library, NAME, LICENSE)
     file = find_library(f"hub:{NAME}") / "calibration-00001.json"
     file.resolve().write_text("{}")
@@ -281,27 +281,27 @@ def test_a_damaged_cache_is_refused(hub, library):
         (f"hub:{NAME}@v9", f"hub:{NAME}@v9: expected a library on the Hub: there is no such data set or revision"),
     ],
 )
-def test_what_the_hub_does_not_have(name, message, hub, library):
+def test_missing_library_or_revision(name, message, hub, library):
     push_library(library, NAME, LICENSE)
     with pytest.raises(HubError, match=message) as refusal:
         find_library(name)
     assert "http" not in str(refusal.value)
 
 
-def test_names_that_are_none(hub):
+def test_malformed_names(hub):
     for name in ("hub:library", "hub:a/b/c", "hub:"):
         with pytest.raises(ConfigurationError, match="expected a repository as ORG/NAME"):
             find_library(name)
     assert hub.calls == []
 
 
-def test_no_network_and_nothing_in_the_cache(hub):
+def test_no_network_and_empty_cache(hub):
     hub.fail("info", times=100)
     with pytest.raises(HubError, match="the Hub could not be reached"):
         find_library(f"hub:{NAME}")
 
 
-def test_a_data_set_that_is_no_library(hub):
+def test_data_set_without_library(hub):
     HfApi().create_repo(NAME, repo_type="dataset")
     added = [CommitOperationAdd("data.csv", b"a,b\n")]
     HfApi().create_commit(NAME, added, commit_message="By hand", repo_type="dataset")
@@ -309,7 +309,7 @@ def test_a_data_set_that_is_no_library(hub):
         open_with_model(f"hub:{NAME}")
 
 
-def test_one_on_the_hub_is_not_written_to(made, tmp_path, monkeypatch):
+def test_library_on_the_hub_is_read_only(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for write in (
         lambda: calibrate([f"hub:{NAME}", "--queries", str(made / "queries.fasta")]),

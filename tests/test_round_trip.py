@@ -102,7 +102,7 @@ def running_hub():
 
 
 def push(hub, home, checkpoint, *options):
-    done = hub.run(home, "-m", "barcodemae.cli", "push", checkpoint, REPOSITORY, *options, token=TOKEN)
+    done = hub.run(home, "-m", "barcodemae", "push", checkpoint, REPOSITORY, *options, token=TOKEN)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[0].rsplit("/", 1)[1]
 

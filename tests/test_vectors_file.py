@@ -108,7 +108,7 @@ def test_where_nothing_can_be_embedded_the_file_is_empty_and_valid(name, tmp_pat
 
 @pytest.mark.slow
 def test_standard_input_is_embedded(off_the_frame, tmp_path):
-    command = [sys.executable, "-m", "barcodemae.cli", "embed", "--engine", "frame", "--on_error", "skip"]
+    command = [sys.executable, "-m", "barcodemae", "embed", "--engine", "frame", "--on_error", "skip"]
     command += ["--data", "-", "--output", str(tmp_path / "vectors.npy")]
     done = subprocess.run(command, input=off_the_frame.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def convert(arguments: list[str]) -> None:
         about="Convert a published checkpoint of BarcodeMAE or BarcodeBERT, without running code that it contains.",
         example="barcodemae convert best_pretraining.pt -o runs/published",
     )
-    from barcodemae.hub.published import convert_published
+    from barcodemae.hub.conversion import convert_published
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)

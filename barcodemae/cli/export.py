@@ -42,8 +42,8 @@ def export(arguments: list[str]) -> None:
         about="Write a checkpoint for other programs.",
         example="barcodemae export nano_coi -o nano_coi --format hub",
     )
-    from barcodemae.hub.hub_folder import write_hub_folder
     from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
+    from barcodemae.hub.repository_files import write_hub_folder
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)

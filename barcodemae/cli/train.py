@@ -18,7 +18,7 @@ def train(arguments: list[str]) -> None:
         takes_config=True,
     )
     from barcodemae.cli.command import is_main_process
-    from barcodemae.hub.push import prepare_repository, push_checkpoint
+    from barcodemae.hub.push_checkpoint import prepare_repository, push_checkpoint
     from barcodemae.training.pretrain import plan, pretrain
     from barcodemae.training.summary import SUMMARY_FILE
 

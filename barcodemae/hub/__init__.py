@@ -1,1 +1,1 @@
-"""What a checkpoint holds, and how it travels."""
+"""Model and library cards, publication on the Hub, ONNX export and conversion of published checkpoints."""

@@ -1,4 +1,4 @@
-"""The model card: a template, filled from the checkpoint's own files. A number without a file does not render."""
+"""The model card: a template that is filled from the checkpoint's own files, or not rendered if one lacks a number."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from barcodemae.data import sample_path
+from barcodemae.data.columnar import HUB
 from barcodemae.errors import CheckpointError
 from barcodemae.evaluation.catalogue import UNTRAINED, title_of
 from barcodemae.evaluation.report.measures import scores_by_method
@@ -26,12 +27,12 @@ from barcodemae.hub.card_facts import (
 from tokenization_barcodemae import ReferenceFrame
 
 PLOT_FILE = "accuracy.png"
-"""What an evaluation draws beside its results, and the card shows where it is there."""
+"""The plot that an evaluation writes next to its results; the card shows it if it exists."""
 
 _LICENSE = "apache-2.0"
 _TAGS = ("biology", "dna", "dna-barcode", "biodiversity", "taxonomy", "sentence-transformers")
 
-# What is compared with the baselines in words: what it is -> where it stands in results.json.
+# Measures that the card compares with the baselines: description -> path in results.json.
 _COMPARED = {
     "Genus of unseen species, from the nearest neighbour": ("knn", "genus_accuracy"),
     "Species, by a linear probe": ("linear_probe", "species_accuracy"),
@@ -43,15 +44,15 @@ def render_card(checkpoint: Path, repository: str) -> str:
     """Write the card of a checkpoint.
 
     Args:
-        checkpoint: its folder. What lies in it beside the model is told: `training.json`, `metrics.jsonl`,
-            `tuning.json`, results under `evaluation/`, ONNX files under `onnx/`.
+        checkpoint: its folder. The card also describes `training.json`, `metrics.jsonl`, `tuning.json`, results under
+            `evaluation/` and ONNX files under `onnx/`, if they exist.
         repository: id on the Hub, for the snippets.
 
     Returns:
         Markdown, with the Hub's metadata at the top.
 
     Raises:
-        CheckpointError: a file is broken or lacks a number, or results are of other weights.
+        CheckpointError: a file is broken or lacks a value, or was made from other weights.
     """
     text = (files("barcodemae.model_cards") / "template.md").read_text(encoding="utf-8")
     template, examples = _environment().from_string(text), _example_barcodes()
@@ -68,7 +69,7 @@ def render_card(checkpoint: Path, repository: str) -> str:
             training=training,
             tuning=tuning,
             marker=frame.marker if frame is not None and frame.marker else "DNA",
-            evaluations=[_as_told(evaluation, checkpoint) for evaluation in evaluations],
+            evaluations=[_describe_evaluation(evaluation, checkpoint) for evaluation in evaluations],
             is_ahead=_is_ahead(evaluations),
             onnx=onnx,
             examples=examples,
@@ -76,7 +77,7 @@ def render_card(checkpoint: Path, repository: str) -> str:
         metadata = ModelCardData(
             pipeline_tag="feature-extraction",
             library_name="transformers",
-            # Who converted a model from elsewhere can't grant what its authors did not.
+            # The licence of a converted model is up to its authors.
             license=_LICENSE if training else None,
             tags=_tags(frame, onnx),
             datasets=_datasets(training, tuning) or None,
@@ -86,21 +87,21 @@ def render_card(checkpoint: Path, repository: str) -> str:
             widget=[{"text": row["nucleotides"], "example_title": row["species"]} for row in examples],
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{checkpoint}: the card lacks something that its files should tell: {error}") from error
+        raise CheckpointError(f"{checkpoint}: a value for the card is missing in its files: {error}") from error
     return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}").content
 
 
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         undefined=jinja2.StrictUndefined,
-        finalize=_known,
+        finalize=_refuse_null,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def _known(value: Any) -> Any:
+def _refuse_null(value: Any) -> Any:
     if value is None:
         raise jinja2.UndefinedError("a value is null")
     return value
@@ -112,25 +113,26 @@ def _tags(frame: ReferenceFrame | None, onnx: dict[str, Any] | None) -> list[str
 
 
 def _datasets(*origins: dict[str, Any] | None) -> list[str]:
-    """Of what training and tuning read: ids on the Hub, and names of files, each once."""
-    names = [one["name"].removeprefix("hub:") for origin in origins if origin for one in origin["data"]]
-    return list(dict.fromkeys(names))
+    """Ids of the Hub's data sets that training and tuning read, without revisions. Files have no such id."""
+    names = [source["name"] for origin in origins if origin for source in origin["data"]]
+    ids = [name.removeprefix(HUB).partition("@")[0] for name in names if name.startswith(HUB)]
+    return list(dict.fromkeys(ids))
 
 
 def _example_barcodes() -> list[dict[str, str]]:
-    """Two real barcodes of the bundled sample that fill the whole region, of different orders."""
+    """Two real barcodes of the bundled sample, of full length and of different orders."""
     records = pq.read_table(sample_path(), columns=["nucleotides", "species", "order", "split"])
     nucleotides = records["nucleotides"]
-    whole = pc.and_(
+    complete = pc.and_(
         pc.equal(pc.utf8_length(nucleotides), 658), pc.invert(pc.match_substring_regex(nucleotides, "[^ACGT]"))
     )
     named = pc.and_(pc.equal(records["split"], "train"), pc.not_equal(records["species"], ""))
-    rows = records.filter(pc.and_(whole, named)).to_pylist()
+    rows = records.filter(pc.and_(complete, named)).to_pylist()
     first = rows[0]
     return [first, next(row for row in rows if row["order"] != first["order"])]
 
 
-def _as_told(evaluation: Evaluation, checkpoint: Path) -> dict[str, Any]:
+def _describe_evaluation(evaluation: Evaluation, checkpoint: Path) -> dict[str, Any]:
     results = evaluation.results
     plot = (checkpoint / evaluation.file).with_name(PLOT_FILE)
     return {
@@ -145,7 +147,7 @@ def _as_told(evaluation: Evaluation, checkpoint: Path) -> dict[str, Any]:
 
 
 def _is_ahead(evaluations: list[Evaluation]) -> bool:
-    """Whether nearest neighbours by this model name more genera of unseen species than those by any other method."""
+    """Whether this model has a higher genus accuracy of unseen species by nearest neighbours than all baselines."""
     ahead = []
     for evaluation in evaluations:
         model, *baselines = (
@@ -158,7 +160,7 @@ def _is_ahead(evaluations: list[Evaluation]) -> bool:
 
 
 def _verdicts(results: dict[str, Any]) -> list[str]:
-    """Where the model stands among its baselines, one sentence for each measure."""
+    """A comparison of the model with its baselines, one sentence for each measure."""
     found = scores_by_method(results)
     model, *baselines = found
     verdicts = []
@@ -169,21 +171,21 @@ def _verdicts(results: dict[str, Any]) -> list[str]:
         known = sorted((scores[name], name) for name in baselines if scores[name] is not None)[::-1]
         better = [f"{name} ({100 * score:.1f} %)" for score, name in known if score >= own]
         worse = [f"{name} ({100 * score:.1f} %)" for score, name in known if score < own]
-        said = f"{measure}: this model {100 * own:.1f} %"
+        verdict = f"{measure}: this model {100 * own:.1f} %"
         if better:
-            said += f"; **as good or better are** {', '.join(better)}"
+            verdict += f"; **as good or better are** {', '.join(better)}"
         if worse:
-            said += f"; worse are {', '.join(worse)}"
-        said += "." if known else "; no baseline was run."
+            verdict += f"; worse are {', '.join(worse)}"
+        verdict += "." if known else "; no baseline was run."
         untrained = scores.get(title_of(UNTRAINED))
         if untrained is not None and untrained >= own:
-            said += " **By this measure pretraining did not help.**"
-        verdicts.append(said)
+            verdict += " **By this measure pretraining did not help.**"
+        verdicts.append(verdict)
     return verdicts
 
 
 def _eval_results(evaluation: Evaluation, repository: str) -> list[EvalResult]:
-    """The entries of the metadata's `model-index`; values are as in the file, between 0 and 1."""
+    """The entries of `model-index` in the metadata; values are as in the file, between 0 and 1."""
     seen, unseen = evaluation.seen, evaluation.unseen
     both = f"{seen}+{unseen}"
     measures = [

@@ -1,4 +1,4 @@
-"""What a model card tells, read from the files that lie in a checkpoint's folder and from nowhere else."""
+"""The facts of a model card, all read from the files in the checkpoint's folder."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MILESTONES = 6
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results that were measured on just these weights.
+    """Results of an evaluation of these very weights.
 
     Attributes:
         file: path within the checkpoint's folder, with slashes.
@@ -51,16 +51,16 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
     except Exception as error:  # a missing and a broken file have no common class
         raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
     has_decoder = any(name.startswith("decoder.") for name in sizes)
-    of_decoders = ("decoder.", "pooled_decoder.")
+    decoders = ("decoder.", "pooled_decoder.")
     return {
         "config": config,
-        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(of_decoders)),
+        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(decoders)),
         "has_decoder": has_decoder,
     }
 
 
 def read_frame(checkpoint: Path) -> ReferenceFrame | None:
-    """The reference frame, or None where there is none.
+    """The reference frame, or None if the checkpoint has none.
 
     Raises:
         CheckpointError: the file is broken.
@@ -73,9 +73,9 @@ def read_frame(checkpoint: Path) -> ReferenceFrame | None:
 
 
 def read_training(checkpoint: Path) -> dict[str, Any] | None:
-    """Content of `training.json`, with `duration` and `milestones` from the log; None where the file is not there.
+    """Content of `training.json`, with `duration` and `milestones` from the log; None if there is no such file.
 
-    The duration is that of the steps alone: what validation and saving took is not in the log.
+    The duration is that of the steps only: the time of validation and saving is not in the log.
 
     Raises:
         CheckpointError: a file is broken.
@@ -89,14 +89,14 @@ def read_training(checkpoint: Path) -> dict[str, Any] | None:
     validated = [line for line in lines if "val_loss" in line]
     chosen = np.unique(np.linspace(0, len(validated) - 1, _MILESTONES).round().astype(int))
     return training | {
-        "duration": in_words(seconds),
+        "duration": format_duration(seconds),
         "steps": max((line["step"] for line in logged), default=0),
         "milestones": [validated[i] for i in chosen] if validated else [],
     }
 
 
-def in_words(seconds: float) -> str:
-    """A duration in the unit that suits it: "1.5 hours", "12 minutes", "40 seconds"."""
+def format_duration(seconds: float) -> str:
+    """A duration in a suitable unit: "1.5 hours", "12 minutes", "40 seconds"."""
     if seconds >= 3600:
         return f"{seconds / 3600:.1f} hours"
     if seconds >= 120:
@@ -105,10 +105,10 @@ def in_words(seconds: float) -> str:
 
 
 def read_tuning(checkpoint: Path) -> dict[str, Any] | None:
-    """Content of `tuning.json`; None where the file is not there, of a model that was not tuned.
+    """Content of `tuning.json`; None if there is no such file, as the model was not tuned.
 
     Raises:
-        CheckpointError: it is broken.
+        CheckpointError: the file is broken.
     """
     file = checkpoint / TUNING_FILE
     return _read_json(file) if file.is_file() else None
@@ -127,16 +127,16 @@ def read_evaluations(checkpoint: Path) -> list[Evaluation]:
         try:
             _, seen, unseen = results["splits"]
         except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{file}: expected the rows of three splits in it") from error
+            raise CheckpointError(f"{file}: expected the number of rows of three splits") from error
         found.append(Evaluation(file.relative_to(checkpoint).as_posix(), results, seen, unseen))
     return found
 
 
 def read_onnx(checkpoint: Path) -> dict[str, Any] | None:
-    """Content of `onnx/export.json`, with `sizes` of the files beside it in MiB; None where the file is not there.
+    """Content of `onnx/export.json`, with `sizes` of the ONNX files in MiB; None if there is no such file.
 
     Raises:
-        CheckpointError: it is broken, or the files were exported from other weights.
+        CheckpointError: the file is broken, or the ONNX files were exported from other weights.
     """
     file = checkpoint / "onnx" / "export.json"
     if not file.is_file():
@@ -150,8 +150,8 @@ def _check_weights(file: Path, described: dict[str, Any], checkpoint: Path) -> N
     expected, got = weights_sha256(checkpoint), described.get("weights_sha256")
     if got != expected:
         raise CheckpointError(
-            f"{file}: expected what was made from the weights in {WEIGHTS_FILE} ({expected[:12]}...), got it from "
-            f"others ({str(got)[:12]}...): make it again, or remove that folder"
+            f"{file}: made from other weights (SHA-256 {str(got)[:12]}...) than those in {WEIGHTS_FILE} "
+            f"({expected[:12]}...): make it again, or remove its folder"
         )
 
 

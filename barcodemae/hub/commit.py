@@ -1,4 +1,4 @@
-"""All files of a Hub repository in one commit, or nothing."""
+"""Commits to a Hub repository: all files in one commit, or nothing."""
 
 import importlib.metadata
 import re
@@ -15,37 +15,38 @@ from huggingface_hub.errors import (
 )
 
 from barcodemae.errors import ConfigurationError, HubError
-from barcodemae.repositories import check_name, reason_of
+from barcodemae.repositories import check_name, explain_error
 
-# The Hub's client waits for ever by default, and without a network that can be minutes: the first questions are short.
+# The Hub's client has no time limit by default; without a network the first requests would wait for minutes.
 _SECONDS = 10
 
 _REFUSALS = {
-    401: "the Hub does not know this token: log in again with `hf auth login`, or set HF_TOKEN",
-    403: "this token may not write there",
+    401: "the Hub does not accept this token: log in again with `hf auth login`, or set HF_TOKEN",
+    403: "this token has no permission to write there",
     404: "there is no such branch",
-    412: "somebody else has pushed meanwhile",
+    412: "somebody else has pushed in the meantime",
 }
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a repository is for.
+    """A kind of repository.
 
     Attributes:
-        repo_type: the Hub's word, "model" or "dataset".
-        told_by: the file that says what a repository of this type holds.
-        is_ours: whether the content of that file says that it is what we push; else it is not overwritten.
-        patterns: of all that a push writes, as `Path.glob` has them. What an earlier one left of it, and this one
-            lacks, goes, for old files must not stand beside new ones; a file that no push ever writes stays.
-        called: in words.
+        repo_type: type on the Hub, "model" or "dataset".
+        marker_file: the file that identifies the content of such a repository.
+        is_ours: whether the content of that file shows that a push of ours wrote it; other repositories are not
+            overwritten.
+        patterns: patterns of `Path.glob` of all files that a push writes. Files of an earlier push that match and are
+            not written again are removed, so that old and new files are never mixed; other files stay.
+        noun: name of the type, for messages.
     """
 
     repo_type: str
-    told_by: str
+    marker_file: str
     is_ours: Callable[[bytes], bool]
     patterns: tuple[str, ...]
-    called: str
+    noun: str
 
 
 def publish(
@@ -53,28 +54,28 @@ def publish(
 ) -> str:
     """Publish files in one commit.
 
-    Whatever goes wrong, files only ever appear together; and what broke off can be repeated.
+    If it fails, nothing is published, and the push can be repeated.
 
     Args:
         files: by their path in the repository.
         repository: `ORG/NAME` on the Hub, made where it does not exist.
         kind: of the repository.
         title: of the commit.
-        private: whether only members see the repository; one that is public stays no secret and is refused.
-        revision: a branch, made from the main one where it does not exist.
+        private: whether only members see the repository. A repository that is public already is refused.
+        revision: a branch, made from main where it does not exist.
 
     Returns:
         The address of the commit.
 
     Raises:
-        HubError: the Hub can't be reached, or refuses; the repository holds something else.
+        HubError: the Hub can't be reached, or refuses; the repository contains something else.
     """
-    with _one_clear_error(repository):
+    with _explained_errors(repository):
         api = HfApi()
         main = _look_up(api, repository, kind)
         branch = _look_up(api, repository, kind, revision) if main and revision else main
         parent = branch or main
-        _refuse_unfit(api, repository, kind, private, main, parent)
+        _check_repository(api, repository, kind, private, main, parent)
         if main is None:
             api.create_repo(repository, private=private, repo_type=kind.repo_type)
         if revision and branch is None:
@@ -91,27 +92,27 @@ def publish(
 
 
 def prepare(repository: str, kind: Kind, private: bool) -> None:
-    """Make the repository where it does not exist, and find out now whether a later push will be let in.
+    """Make the repository where it does not exist, and check that a later push will be accepted.
 
     Raises:
         HubError: as from `publish`.
     """
-    with _one_clear_error(repository):
+    with _explained_errors(repository):
         api = HfApi()
         main = _look_up(api, repository, kind)
-        _refuse_unfit(api, repository, kind, private, main, main)
+        _check_repository(api, repository, kind, private, main, main)
         if main is None:
             api.create_repo(repository, private=private, repo_type=kind.repo_type)
-        # Sends nothing but the question how such a file is to be sent, which only who may write is told.
-        question = CommitOperationAdd(kind.told_by, b"{}")
-        api.preupload_lfs_files(repository, [question], repo_type=kind.repo_type)
+        # Sends no content, but only asks how such a file is to be sent, which needs permission to write.
+        addition = CommitOperationAdd(kind.marker_file, b"{}")
+        api.preupload_lfs_files(repository, [addition], repo_type=kind.repo_type)
 
 
 def check_address(repository: str) -> None:
-    """Refuse what can't be pushed to at all, before any work is done.
+    """Check the name of a repository and that there is a token, before any work is done.
 
     Raises:
-        ConfigurationError: there is no token, or the name is no repository's.
+        ConfigurationError: there is no token, or the name isn't of the form `ORG/NAME`.
     """
     check_name(repository)
     if get_token() is None:
@@ -119,24 +120,24 @@ def check_address(repository: str) -> None:
 
 
 @contextmanager
-def _one_clear_error(repository: str) -> Iterator[None]:
+def _explained_errors(repository: str) -> Iterator[None]:
     try:
         yield
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        reason, is_refused = reason_of(error, _REFUSALS)
-        said = reason if is_refused else f"the push broke off, and can be repeated: {reason}"
-        raise HubError(f"{repository}: {said}") from error
+        reason, is_refused = explain_error(error, _REFUSALS)
+        message = reason if is_refused else f"the push was interrupted and can be repeated: {reason}"
+        raise HubError(f"{repository}: {message}") from error
 
 
 def _look_up(api: HfApi, repository: str, kind: Kind, revision: str | None = None) -> ModelInfo | DatasetInfo | None:
-    ask = api.model_info if kind.repo_type == "model" else api.dataset_info
+    request = api.model_info if kind.repo_type == "model" else api.dataset_info
     try:
-        return ask(repository, revision=revision, timeout=_SECONDS)
+        return request(repository, revision=revision, timeout=_SECONDS)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
 
 
-def _refuse_unfit(
+def _check_repository(
     api: HfApi,
     repository: str,
     kind: Kind,
@@ -146,17 +147,17 @@ def _refuse_unfit(
 ) -> None:
     if main is not None and private and not main.private:
         raise HubError(f"{repository} is public: make it private in its settings, or push without --private")
-    if parent is not None and kind.told_by in _names(parent):
-        file = api.hf_hub_download(repository, kind.told_by, revision=parent.sha, repo_type=kind.repo_type)
+    if parent is not None and kind.marker_file in _file_names(parent):
+        file = api.hf_hub_download(repository, kind.marker_file, revision=parent.sha, repo_type=kind.repo_type)
         if not kind.is_ours(Path(file).read_bytes()):
-            raise HubError(f"{repository} holds another kind of {kind.called}, which a push would overwrite")
+            raise HubError(f"{repository} contains another kind of {kind.noun}, which a push would overwrite")
 
 
 def _operations(
     files: Mapping[str, Path], kind: Kind, parent: ModelInfo | DatasetInfo | None
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
-    gone = _names(parent) - files.keys() if parent else set()
-    stale = sorted(name for name in gone if any(_matches(name, pattern) for pattern in kind.patterns))
+    others = _file_names(parent) - files.keys() if parent else set()
+    stale = sorted(name for name in others if any(_matches(name, pattern) for pattern in kind.patterns))
     return [
         *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
         *(CommitOperationDelete(path_in_repo=name) for name in stale),
@@ -164,10 +165,10 @@ def _operations(
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether a path is among what `Path.glob` finds by a pattern."""
-    between = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*").replace(r"\[0\-9\]", "[0-9]")
-    return re.fullmatch(between, name) is not None
+    """Whether `Path.glob` would find a path by a pattern."""
+    regex = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*").replace(r"\[0\-9\]", "[0-9]")
+    return re.fullmatch(regex, name) is not None
 
 
-def _names(at: ModelInfo | DatasetInfo) -> set[str]:
-    return {file.rfilename for file in at.siblings or ()}
+def _file_names(commit: ModelInfo | DatasetInfo) -> set[str]:
+    return {file.rfilename for file in commit.siblings or ()}

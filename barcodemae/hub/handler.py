@@ -1,6 +1,6 @@
-"""What Hugging Face Inference Endpoints serve a BarcodeMAE repository with: barcodes in, embeddings or guesses out.
+"""The handler of a BarcodeMAE repository for Hugging Face Inference Endpoints.
 
-This file lies at the root of the repository, beside the package `tokenization_barcodemae`, and needs nothing else of
+This file is at the root of the repository, next to the package `tokenization_barcodemae`, and needs nothing else of
 BarcodeMAE. A request is JSON:
 
     {"inputs": "AACATTATATTTT...", "parameters": {"normalize": true}}
@@ -8,11 +8,11 @@ BarcodeMAE. A request is JSON:
 `inputs` is one sequence, a list of them, or FASTA as one text. `parameters` may hold
 
 - `task`: "embed" (the default) or "fill-mask";
-- `use_frame`: false reads sequences from their first nucleotide, not at their place on the marker;
+- `use_frame`: false reads sequences from their first nucleotide instead of placing them on the reference frame;
 - `normalize`, for "embed": true scales each embedding to length 1;
-- `top_k`, for "fill-mask": number of guesses (5).
+- `top_k`, for "fill-mask": number of predictions for each gap (5).
 
-Bad input raises `ValueError`; the toolkit that runs handlers answers that with status 400 and {"error": message}.
+Bad input raises `ValueError`; the toolkit that runs handlers then responds with status 400 and {"error": message}.
 """
 
 import json
@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-# The toolkit has this folder on the path already; other servers may not. The file also lies in a package, as the
-# source of what is published; its folder must not be on the path then.
+# The toolkit has this folder on the path already; other servers may not. The file is also a module of a package, whose
+# folder must not be on the path.
 _FOLDER = Path(__file__).parent
 if (_FOLDER / "tokenization_barcodemae").is_dir():
     sys.path.insert(0, str(_FOLDER))
@@ -37,12 +37,12 @@ MAX_SEQUENCES = 1024
 MAX_LENGTH = 10_000
 MAX_TOTAL_LENGTH = 1_000_000
 MAX_TOP_K = 100
-MAX_GUESSES = 100_000
+MAX_PREDICTIONS = 100_000
 
 _BATCH = 32
 _MASK = "[MASK]"
-# DNA and RNA with IUPAC's codes for what is uncertain, gaps, and white space.
-_NO_DNA = re.compile(r"[^ACGTURYSWKMBDHVN.\-\s]", re.IGNORECASE)
+# All but DNA and RNA, IUPAC's codes of ambiguous bases, gaps and white space.
+_NOT_DNA = re.compile(r"[^ACGTURYSWKMBDHVN.\-\s]", re.IGNORECASE)
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "embed": {"use_frame": True, "normalize": False},
     "fill-mask": {"use_frame": True, "top_k": 5},
@@ -50,19 +50,19 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class EndpointHandler:
-    """Loads a repository once, and answers requests.
+    """Loads a repository once, and serves requests.
 
     Args:
-        path: folder of the repository; by default the one that this file lies in.
+        path: folder of the repository; by default the folder of this file.
 
     Raises:
-        ValueError: the folder's weights lack part of the encoder, or its `config.json` names code of another place.
+        ValueError: weights of the encoder are missing, or `config.json` refers to code of another repository.
     """
 
     def __init__(self, path: str = ""):
         folder = Path(path) if path else _FOLDER
-        # What this runs is the model code of this folder, and of no other place: an endpoint serves a repository that
-        # its owner chose to run. The tokenizer needs no code.
+        # The owner of an endpoint chose to run the model code of this repository, and of no other. The tokenizer needs
+        # no code.
         auto_map = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {})
         for code in auto_map.values():
             if "--" in code:
@@ -73,9 +73,7 @@ class EndpointHandler:
         missing = sorted(loading["missing_keys"])
         self.has_decoder = not missing
         if not all(name.startswith("decoder.") for name in missing):
-            raise ValueError(
-                f"{folder}: expected all weights of the encoder, but {missing[0]} and maybe more is missing"
-            )
+            raise ValueError(f"{folder}: expected all weights of the encoder, but {missing[0]} is missing")
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -86,22 +84,22 @@ class EndpointHandler:
             raise ValueError(f"{folder}: expected {frame_file.name}, which the model was trained with, found none")
 
     def __call__(self, data: dict[str, Any]) -> list[Any]:
-        """Answer a request.
+        """Process a request.
 
         Args:
             data: the request, as at the top of this file.
 
         Returns:
-            For "embed" an embedding per sequence, lists of numbers in the order of the sequences; if they came as
-            FASTA, {"id": ..., "embedding": ...} of each. They are the mean over each sequence's known k-mers.
+            For "embed" one embedding per sequence, a list of numbers, in the order of the sequences; for FASTA
+            {"id": ..., "embedding": ...} of each record.
 
-            For "fill-mask" {"id": ..., "strand": 1 or -1, "gaps": [...]} of each sequence, its id being its number if
-            it did not come as FASTA. A gap is {"start": ..., "guesses": [{"kmer": ..., "score": ...}, ...]}: a k-mer
-            with an unknown base, where it starts (counted from 0, without gaps and white space, on that strand), and
-            the most probable k-mers, best first. `[MASK]` in a sequence stands for k unknown bases.
+            For "fill-mask" {"id": ..., "strand": 1 or -1, "gaps": [...]} of each sequence; the id is the number of the
+            sequence if the input is not FASTA. A gap is {"start": ..., "guesses": [{"kmer": ..., "score": ...}, ...]}:
+            the start of a k-mer with an unknown base (from 0, without gaps and white space, on that strand), and the
+            most probable k-mers, best first. `[MASK]` in a sequence stands for k unknown bases.
 
         Raises:
-            ValueError: the request is not of this kind, too large, or no DNA.
+            ValueError: the request is malformed or too large, or its sequences are not DNA.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('expected a request {"inputs": ..., "parameters": {...}}, got no "inputs"')
@@ -133,7 +131,7 @@ class EndpointHandler:
                 f"sequence {names[int(lengths.argmin())]}: expected a known {self.encoder.k}-mer, got none"
             )
         embeddings = np.empty((len(sequences), config.pooled_size), np.float32)
-        # Batches of about the same length have next to no padding.
+        # Batches of sequences of similar length need little padding.
         order = np.argsort(lengths, kind="stable")
         for begin in range(0, len(order), _BATCH):
             rows = order[begin : begin + _BATCH]
@@ -145,35 +143,35 @@ class EndpointHandler:
         self, names: list[str], sequences: list[str], frame: ReferenceFrame | None, top_k: int
     ) -> list[dict[str, Any]]:
         if not self.has_decoder:
-            raise ValueError("fill-mask: expected a model with a decoder; this one has the encoder alone")
+            raise ValueError("fill-mask: expected a model with a decoder, got an encoder only")
         k = self.encoder.k
         barcodes = place_barcodes(sequences, frame, k)
         strands = np.ones(len(names), int) if frame is None else frame.place(sequences).strand
-        answers: list[dict[str, Any]] = []
-        num_guesses = 0
-        # One at a time: the scores of all k-mers at all places of one sequence are memory enough.
+        results: list[dict[str, Any]] = []
+        num_predictions = 0
+        # One sequence at a time: the scores of all k-mers for all tokens of a sequence need much memory.
         for row, name in enumerate(names):
             barcode = barcodes.take(np.array([row]))
             encoding = self._encode_with_gaps(barcode)
             gaps = np.flatnonzero(encoding["input_ids"][0] == self.encoder.unk_token_id)
             if len(gaps) == encoding["attention_mask"].sum():
                 raise ValueError(f"sequence {name}: expected a known {k}-mer, got none")
-            num_guesses += len(gaps) * top_k
-            if num_guesses > MAX_GUESSES:
-                raise ValueError(f"expected at most {MAX_GUESSES} guesses in all (gaps times top_k), got more")
+            num_predictions += len(gaps) * top_k
+            if num_predictions > MAX_PREDICTIONS:
+                raise ValueError(f"expected at most {MAX_PREDICTIONS} predictions (gaps times top_k), got more")
             starts = (gaps * k - barcode.starts[0]).tolist()
-            guesses = self._guess(encoding, gaps, top_k)
-            answers.append(
+            guesses = self._predict(encoding, gaps, top_k)
+            results.append(
                 {
                     "id": name,
                     "strand": int(strands[row]) if barcode.is_placed[0] else 1,
                     "gaps": [{"start": start, "guesses": best} for start, best in zip(starts, guesses, strict=True)],
                 }
             )
-        return answers
+        return results
 
     def _encode_with_gaps(self, barcode: PlacedBarcodes) -> dict[str, np.ndarray]:
-        """One barcode, its unknown k-mers attended; a slot that it lacks is not: nothing is to be found there."""
+        """Encode one barcode so that its unknown k-mers are attended, but the slots that it lacks are not."""
         on_frame = barcode.is_placed[0]
         encoding = self.encoder(
             barcode.nucleotides,
@@ -184,7 +182,7 @@ class EndpointHandler:
         return encoding | {"attention_mask": attended.astype(np.int64)}
 
     @torch.inference_mode()
-    def _guess(self, encoding: dict[str, np.ndarray], gaps: np.ndarray, top_k: int) -> list[list[dict[str, Any]]]:
+    def _predict(self, encoding: dict[str, np.ndarray], gaps: np.ndarray, top_k: int) -> list[list[dict[str, Any]]]:
         if len(gaps) == 0:
             return []
         logits = self.model(**{name: self._tensor(values) for name, values in encoding.items()}).logits[0, gaps]
@@ -199,7 +197,7 @@ class EndpointHandler:
 
 
 def _read_parameters(given: Any) -> dict[str, Any]:
-    """All parameters of the task, checked, with what is not given at its default."""
+    """All parameters of the task, checked, with defaults for those not given."""
     given = {} if given is None else given
     if not isinstance(given, dict):
         raise ValueError(f"parameters: expected an object, got {type(given).__name__}")
@@ -209,7 +207,7 @@ def _read_parameters(given: Any) -> dict[str, Any]:
     parameters = {"task": task} | _DEFAULTS[task]
     for name, value in given.items():
         if name not in parameters:
-            raise ValueError(f"expected no parameters of {task} but {', '.join(parameters)}, got {name!r}")
+            raise ValueError(f"parameters of {task}: expected {', '.join(parameters)}, got {name!r}")
         if type(value) is not type(parameters[name]):
             raise ValueError(f"{name}: expected a value like {parameters[name]!r}, got {value!r}")
     parameters |= given
@@ -219,7 +217,7 @@ def _read_parameters(given: Any) -> dict[str, Any]:
 
 
 def _read_inputs(inputs: Any) -> tuple[list[str], list[str]]:
-    """Names and sequences; those that came without names are numbered."""
+    """Names and sequences; the names of sequences that have none are their numbers."""
     if _is_fasta(inputs):
         return _read_fasta(inputs)
     sequences = [inputs] if isinstance(inputs, str) else inputs
@@ -240,7 +238,7 @@ def _read_fasta(text: str) -> tuple[list[str], list[str]]:
     pieces: list[list[str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.startswith(">"):
-            if pieces:  # what stands before the first record is white space
+            if pieces:  # only white space precedes the first record
                 pieces[-1].append(line)
         elif words := line[1:].split():
             names.append(words[0])
@@ -251,15 +249,15 @@ def _read_fasta(text: str) -> tuple[list[str], list[str]]:
 
 
 def _check(names: list[str], sequences: list[str]) -> None:
-    """Refuse what is too much, or no DNA."""
+    """Refuse requests that are too large, and sequences that are not DNA."""
     if not 1 <= len(sequences) <= MAX_SEQUENCES:
         raise ValueError(f"expected 1 to {MAX_SEQUENCES} sequences, got {len(sequences)}")
     for name, sequence in zip(names, sequences, strict=True):
         if len(sequence) > MAX_LENGTH:
             raise ValueError(f"sequence {name}: expected at most {MAX_LENGTH} bases, got {len(sequence)}")
         if not sequence.strip():
-            raise ValueError(f"sequence {name}: expected DNA, got nothing")
-        if found := _NO_DNA.search(sequence):
+            raise ValueError(f"sequence {name}: expected DNA, got an empty sequence")
+        if found := _NOT_DNA.search(sequence):
             raise ValueError(f"sequence {name}: expected bases of DNA, got {found[0]!r}")
     if (total := sum(map(len, sequences))) > MAX_TOTAL_LENGTH:
-        raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} bases in all, got {total}")
+        raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} bases in total, got {total}")

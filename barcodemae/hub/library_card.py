@@ -1,4 +1,4 @@
-"""The card of a reference library: a template, filled from the library itself."""
+"""The card of a reference library: a template that is filled from the library itself."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +15,7 @@ from barcodemae.library.store.stored import StoredLibrary
 
 _TAGS = ["biology", "dna", "dna-barcode", "biodiversity", "taxonomy"]
 
-# The Hub's own words for how large a data set is: the most records, and what it is then called.
+# Size categories of the Hub: maximum number of records (exclusive) and name.
 _SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -33,13 +33,13 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
     Args:
         folder: of the library.
         repository: id on the Hub, for the snippets.
-        license: of the records, as the Hub calls it.
+        license: of the records, as an identifier of the Hub.
 
     Returns:
-        Markdown, with the Hub's metadata at the top, by which `datasets` finds the records.
+        Markdown, with the Hub's metadata at the top, which `datasets` reads to find the records.
 
     Raises:
-        LibraryError: the library is missing or not whole.
+        LibraryError: the library is missing or incomplete.
     """
     library = StoredLibrary.open(folder)
     manifest = library.manifest
@@ -52,7 +52,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
         records=len(library.live),
         ranks=_count_names(library),
         is_calibrated=bool(manifest.calibration),
-        is_found=_is_found(manifest.model["name"]),
+        is_public=_is_public(manifest.model["name"]),
         model=manifest.model,
         dimension=manifest.dimension,
         frame_length=manifest.frame_length,
@@ -72,7 +72,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
 
 
 def _count_names(library: StoredLibrary) -> list[tuple[str, int, int]]:
-    """At each rank, and of BINs: how many records have a name, and how many names there are."""
+    """For each rank and for BINs: number of records with a name, and number of distinct names."""
     live = np.setdiff1d(np.arange(library.manifest.num_records), library.removed, assume_unique=True)
     names = library.names().take(pa.array(live))
     counts = []
@@ -82,10 +82,10 @@ def _count_names(library: StoredLibrary) -> list[tuple[str, int, int]]:
     return counts
 
 
-def _is_found(model: str) -> bool:
-    """Whether the name of a model says to everybody where it is: it comes with the package, or lies on the Hub."""
+def _is_public(model: str) -> bool:
+    """Whether anybody can load a model by its name: it comes with the package, or is on the Hub."""
     return model in shipped_checkpoints() or "/" in model
 
 
 def _size(num_records: int) -> str:
-    return next((called for most, called in _SIZES if num_records < most), _LARGEST)
+    return next((name for maximum, name in _SIZES if num_records < maximum), _LARGEST)

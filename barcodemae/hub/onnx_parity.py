@@ -1,4 +1,4 @@
-"""How far the ONNX files of a checkpoint are from the checkpoint itself, on real barcodes."""
+"""Differences between the ONNX files of a checkpoint and the checkpoint itself, on real barcodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from tokenization_barcodemae import place_barcodes
 _BARCODES = 128
 _BATCH = 32
 
-# Barcodes that differ in nothing but what falls between k-mers are each other's equals.
+# Difference of cosines up to which two neighbours are equally near, such as barcodes with the same k-mers.
 _EQUALLY_NEAR = 1e-6
 
 
 class Encoded(NamedTuple):
-    """What a model makes of barcodes.
+    """Output of a model for barcodes.
 
     Attributes:
         hidden: float32 `[n, tokens, hidden]`, the last hidden state.
-        pooled: float32 `[n, hidden]`, its mean over attended places.
+        pooled: float32 `[n, hidden]`, the pooled vectors.
     """
 
     hidden: np.ndarray
@@ -36,13 +36,12 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Parity:
-    """What a comparison gave.
+    """Result of a comparison.
 
     Attributes:
-        barcodes: how many were compared.
-        float32_max_difference: largest difference of a hidden state at an attended place, or of a pooled vector.
-        quantized_equal_neighbours: share of barcodes whose nearest neighbour among the others stays; see
-            `equal_neighbours`.
+        barcodes: number of barcodes.
+        float32_max_difference: maximum difference of the hidden states of attended tokens and of pooled vectors.
+        quantized_equal_neighbours: share of barcodes that keep their nearest neighbour; see `equal_neighbours`.
     """
 
     barcodes: int
@@ -57,9 +56,10 @@ Encoder = Callable[[Encoding], Encoded]
 
 
 def measure_parity(checkpoint: Checkpoint, float32_file: Path, quantized_file: Path) -> Parity:
-    """Compare ONNX files with the model that they were made of, on barcodes of the bundled sample.
+    """Compare ONNX files with their model, on barcodes of the bundled sample.
 
-    Each is read from its first nucleotide and, with a reference frame, on the frame too; the worse of both counts.
+    Barcodes are read from their first nucleotide and, if there is a reference frame, also on the frame; the worse
+    result of both is returned.
 
     Args:
         checkpoint: the model.
@@ -79,7 +79,7 @@ def measure_parity(checkpoint: Checkpoint, float32_file: Path, quantized_file: P
 
 
 def torch_encoder(model: BarcodeMAEModel) -> Encoder:
-    """Our model, arrays in and out; positions are the numbers of the columns, as in the ONNX files."""
+    """The model as a function of arrays; the position of a token is its column, as in the ONNX files."""
 
     @torch.inference_mode()
     def encode(encoding: Encoding) -> Encoded:
@@ -91,7 +91,7 @@ def torch_encoder(model: BarcodeMAEModel) -> Encoder:
 
 
 def onnx_encoder(file: Path) -> Encoder:
-    """An exported model in onnxruntime, arrays in and out."""
+    """An exported model, run by onnxruntime, as a function of arrays."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -99,7 +99,7 @@ def onnx_encoder(file: Path) -> Encoder:
 
 
 def in_batches(encode: Encoder, encoding: Encoding) -> Encoded:
-    """Encode barcodes, so many at a time that memory does not matter."""
+    """Encode barcodes in small batches, which need little memory."""
     n = len(encoding["input_ids"])
     batches = [
         encode({name: values[begin : begin + _BATCH] for name, values in encoding.items()})
@@ -109,9 +109,9 @@ def in_batches(encode: Encoder, encoding: Encoding) -> Encoded:
 
 
 def equal_neighbours(exact: np.ndarray, approximate: np.ndarray) -> float:
-    """Share of rows whose nearest other row, by cosine, is the same by both sets of vectors.
+    """Share of rows whose nearest other row, by cosine, is the same in both sets of embeddings.
 
-    A neighbour that `exact` finds as near as the nearest, to 1e-6, counts as the same.
+    A neighbour counts as the same if its cosine in `exact` is that of the nearest up to 1e-6.
 
     Args:
         exact, approximate: `[n, dimension]`, two embeddings of the same two or more barcodes.

@@ -1,11 +1,11 @@
-"""Checkpoints as BarcodeMAE (arXiv 2502.18405) and BarcodeBERT (arXiv 2311.02401) published them, read as data.
+"""Reader of the checkpoints published with BarcodeMAE (arXiv 2502.18405) and BarcodeBERT (arXiv 2311.02401).
 
-They are pickles of `torch.save`, in one of these layouts:
+They are pickles of `torch.save`, read as data, in one of these layouts:
 
-- `maelm` (BarcodeMAE): a dict of `model`, the encoder alone by `BertModel`'s names, `bert_config`, and `config`, the
+- `maelm` (BarcodeMAE): a dict of `model`, the encoder with the names of `BertModel`, `bert_config`, and `config`, the
   `argparse.Namespace` of the run;
 - `transformer` (BarcodeBERT, and BarcodeMAE's baseline): the same, with the names of `BertForTokenClassification`;
-- `workshop` (BarcodeBERT's first): the state dict of a `BertForMaskedLM` of default settings and nothing else, with a
+- `workshop` (the first of BarcodeBERT): only the state dict of a `BertForMaskedLM` with default settings, and with a
   vocabulary of its own (`<MASK>` 0, `<CLS>` 1, `<UNK>` 2, k-mers from 3).
 """
 
@@ -24,9 +24,15 @@ from transformers import BertConfig, BertModel
 from barcodemae.errors import CheckpointError, UnreadableFileError
 from tokenization_barcodemae.kmer_tokenizer import MAX_K, MAX_K_WITH_N
 
-BY_SHAPES = ("hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings", "type_vocab_size")
-# Nothing else of `bert_config` is taken over: the rest shows in the shapes of the weights, or is of no matter here.
-BY_WORD = (
+SETTINGS_IN_SHAPES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+"""Settings of `BertConfig` that follow from the shapes of the weights."""
+SETTINGS_IN_CONFIG = (
     "num_attention_heads",
     "hidden_act",
     "hidden_dropout_prob",
@@ -34,12 +40,13 @@ BY_WORD = (
     "initializer_range",
     "layer_norm_eps",
 )
+"""Settings that are read from `bert_config`. The others there do not matter for the encoder."""
 _ENCODER_SETTINGS = {"is_decoder": False, "position_embedding_type": "absolute"}
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """What a published file holds.
+    """Content of a published file.
 
     Attributes:
         layout: "maelm", "transformer" or "workshop".
@@ -47,7 +54,7 @@ class PublishedModel:
         bert: the encoder, in evaluation mode, with the file's own vocabulary.
         first_kmer: id of the first k-mer. The unknown k-mer has the id before it, the mask 0.
         with_n: k-mers that contain `N` have ids of their own, after the plain ones.
-        left_out: names of what is no part of the encoder.
+        left_out: names of the parts of the file that are not of the encoder.
     """
 
     layout: str
@@ -62,8 +69,8 @@ def read_published(file: Path) -> PublishedModel:
     """Read a published checkpoint.
 
     Raises:
-        UnreadableFileError: the file is missing or broken, or holds more than tensors, plain values and a Namespace.
-        CheckpointError: it is none of the known layouts.
+        UnreadableFileError: the file is missing or broken, or contains more than tensors, plain values and a Namespace.
+        CheckpointError: the layout is unknown.
     """
     content = _load_data(file)
     try:
@@ -71,11 +78,11 @@ def read_published(file: Path) -> PublishedModel:
             raise _LayoutError(f"expected a dict, got {type(content).__name__}")
         return _read_run(content) if "model" in content else _read_workshop(content)
     except _LayoutError as error:
-        raise CheckpointError(f"{file}: no checkpoint of BarcodeMAE or BarcodeBERT: {error}") from error
+        raise CheckpointError(f"{file}: expected a checkpoint of BarcodeMAE or BarcodeBERT: {error}") from error
 
 
 class _LayoutError(Exception):
-    """What is wrong inside a file."""
+    """A problem of the content of a file, raised without the name of the file."""
 
 
 def _load_data(file: Path) -> Any:
@@ -85,18 +92,17 @@ def _load_data(file: Path) -> Any:
     except OSError as error:
         raise UnreadableFileError(file, error.strerror or str(error)) from error
     except pickle.UnpicklingError as error:
-        # Not torch's own words: they recommend to load it all the same.
+        # Without torch's message, which recommends to load the file without this check.
         culprit = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it holds {culprit[1]}" if culprit else "it holds something else"
         raise UnreadableFileError(
             file,
-            "expected a file of torch.save with nothing in it but tensors, plain values and argparse.Namespace; "
-            f"{what}, and nothing in it was run",
+            "expected a file of torch.save that contains only tensors, plain values and argparse.Namespace; got "
+            f"{culprit[1] if culprit else 'something else'}, and no code in it was run",
         ) from error
-    except Exception as error:  # what torch raises over a broken file has no common class
+    except Exception as error:  # the errors of torch for broken files have no common class
         problem = shorten(f"{type(error).__name__}: {error}", 200)
         raise UnreadableFileError(
-            file, f"expected a file of torch.save, but it does not read as one ({problem})"
+            file, f"expected a file of torch.save, but it can't be read as one ({problem})"
         ) from error
 
 
@@ -105,7 +111,7 @@ def _read_run(content: dict[str, Any]) -> PublishedModel:
         if not isinstance(content.get(key), kind):
             raise _LayoutError(f"expected a {kind.__name__} as {key!r}, got {type(content.get(key)).__name__}")
     run, settings = vars(content["config"]), content["bert_config"]
-    layout = _plain(run, "arch", "transformer")  # BarcodeBERT knows no other
+    layout = _plain(run, "arch", "transformer")  # the only one of BarcodeBERT
     if layout not in ("maelm", "transformer"):
         raise _LayoutError(f"expected arch 'maelm' or 'transformer', got {layout!r}")
     with_n = bool(_plain(run, "tokenize_n_nucleotide", False))
@@ -117,14 +123,14 @@ def _read_run(content: dict[str, Any]) -> PublishedModel:
     weights, left_out = _encoder_weights(content["model"])
     shapes = _dimensions(weights)
     for name, value in shapes.items():
-        if (said := _plain(settings, name, value)) != value:
-            raise _LayoutError(f"bert_config says {name} = {said!r}, the weights say {value}")
+        if (got := _plain(settings, name, value)) != value:
+            raise _LayoutError(f"expected {name} = {value}, as in the weights, got {got!r} in bert_config")
     vocab_size = (5 if with_n else 4) ** k + 2
     if shapes["vocab_size"] != vocab_size:
         raise _LayoutError(f"expected a vocabulary of {vocab_size} for k = {k}, got {shapes['vocab_size']}")
     left_out += [name for name in ("optimizer", "scheduler") if name in content]
-    by_word = {name: _plain(settings, name, None) for name in BY_WORD if name in settings}
-    return PublishedModel(layout, k, _build_bert(shapes | by_word, weights), 2, with_n, left_out)
+    others = {name: _plain(settings, name, None) for name in SETTINGS_IN_CONFIG if name in settings}
+    return PublishedModel(layout, k, _build_bert(shapes | others, weights), 2, with_n, left_out)
 
 
 def _read_workshop(content: dict[str, Any]) -> PublishedModel:
@@ -132,22 +138,22 @@ def _read_workshop(content: dict[str, Any]) -> PublishedModel:
     shapes = _dimensions(weights)
     sizes = [k for k in range(1, MAX_K + 1) if 4**k + 3 == shapes["vocab_size"]]
     if not sizes:
-        raise _LayoutError(f"expected a vocabulary of 4^k + 3 in bare weights, got {shapes['vocab_size']}")
-    # The number of heads, which no shape tells, is the default of BertConfig, as all else.
+        raise _LayoutError(f"expected a vocabulary of 4^k + 3 tokens, got {shapes['vocab_size']}")
+    # The number of heads, which does not follow from the shapes, is the default of BertConfig, as are other settings.
     return PublishedModel("workshop", sizes[0], _build_bert(shapes, weights), 3, False, ["<CLS>", *left_out])
 
 
-def _kmer_size(run: dict[str, Any], largest: int) -> int:
+def _kmer_size(run: dict[str, Any], max_k: int) -> int:
     tokenizer, k = _plain(run, "tokenizer", "kmer"), _plain(run, "k_mer", None)
     if tokenizer != "kmer":
         raise _LayoutError(f"expected k-mers as tokens, got the tokenizer {tokenizer!r}")
-    if not isinstance(k, int) or not 1 <= k <= largest:
-        raise _LayoutError(f"expected k_mer from 1 to {largest}, got {k!r}")
+    if not isinstance(k, int) or not 1 <= k <= max_k:
+        raise _LayoutError(f"expected k_mer from 1 to {max_k}, got {k!r}")
     stride = _plain(run, "stride", None)
     if stride not in (None, k):
-        raise _LayoutError(f"expected k-mers side by side, got k = {k} at a stride of {stride!r}")
+        raise _LayoutError(f"expected k-mers that do not overlap, got k = {k} with a stride of {stride!r}")
     if not _plain(run, "use_unk_token", True):
-        raise _LayoutError("expected a token for unknown k-mers, got a vocabulary without")
+        raise _LayoutError("expected a token for unknown k-mers, got a vocabulary without one")
     return k
 
 
@@ -159,10 +165,10 @@ def _plain(values: dict[str, Any], name: str, default: Any) -> Any:
 
 
 def _encoder_weights(state: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The encoder's weights by `BertModel`'s names, and the names of what else there is."""
+    """The encoder's weights with the names of `BertModel`, and the names of the other parts."""
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise _LayoutError(f"expected names of weights with tensors, got {name!r} with {type(value).__name__}")
+            raise _LayoutError(f"expected a tensor for each name, got {type(value).__name__} for {name!r}")
     named = {name.removeprefix("module."): value for name, value in state.items()}
     left_out = set()
     if any(name.startswith("bert.") for name in named):
@@ -171,12 +177,12 @@ def _encoder_weights(state: dict[str, Any]) -> tuple[dict[str, Tensor], list[str
     if any(name.startswith("pooler.") for name in named):
         left_out.add("pooler")
     weights = {name: value for name, value in named.items() if not name.startswith("pooler.")}
-    weights.pop("embeddings.position_ids", None)  # numbers from 0 on, a buffer of older versions of transformers
+    weights.pop("embeddings.position_ids", None)  # a buffer of older versions of transformers, 0 to n - 1
     return weights, sorted(left_out)
 
 
 def _dimensions(weights: dict[str, Tensor]) -> dict[str, int]:
-    """What the shapes tell of a `BertConfig`."""
+    """The settings of `BertConfig` that follow from the shapes."""
 
     def shape(name: str) -> tuple[int, int]:
         if name not in weights or weights[name].ndim != 2:
@@ -200,7 +206,7 @@ def _build_bert(settings: dict[str, Any], weights: dict[str, Tensor]) -> BertMod
     try:
         bert = BertModel(BertConfig(**settings), add_pooling_layer=False)
         bert.load_state_dict(weights)
-    except Exception as error:  # settings of a wrong kind, missing weights, wrong shapes: no common class
+    except Exception as error:  # wrong settings, missing weights and wrong shapes have no common class
         raise _LayoutError(shorten(str(error), 300)) from error
     if bert.config.num_attention_heads < 1:
         raise _LayoutError(f"expected attention heads, got {bert.config.num_attention_heads}")

@@ -1,8 +1,8 @@
 """A Hub on loopback for tests, with its state in memory, that the real clients talk to through `HF_ENDPOINT`.
 
-What it answers is derived from what the clients send and read (huggingface_hub 1.5 to 2.4: hf_api.py, _commit_api.py,
+Its responses are derived from what the clients send and read (huggingface_hub 1.5 to 2.4: hf_api.py, _commit_api.py,
 lfs.py, file_download.py, utils/_http.py, and its documentation and issues for the refusals), and from Git LFS's batch
-API. As on the Hub, large files lie in a store of another origin, which knows signed addresses and no tokens.
+API. As on the Hub, large files are in a store of another origin, which accepts signed addresses and no tokens.
 A data set is a repository whose name begins with `datasets/`, as in the Hub's addresses.
 Left out: Xet, uploads in parts (`HF_HUB_DISABLE_XET=1`), pull requests, pages of a long listing, and spaces.
 """
@@ -73,8 +73,8 @@ class Blob:
 
     @cached_property
     def git_oid(self) -> str:
-        kept = self.pointer if self.is_lfs else self.content
-        return hashlib.sha1(b"blob %d\0" % len(kept) + kept).hexdigest()
+        stored = self.pointer if self.is_lfs else self.content
+        return hashlib.sha1(b"blob %d\0" % len(stored) + stored).hexdigest()
 
     @property
     def etag(self) -> str:
@@ -89,7 +89,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Commit:
-    """A state of the whole repository."""
+    """A state of the repository."""
 
     title: str
     files: dict[str, Blob]
@@ -125,7 +125,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class Call:
-    """A request, and which of the routes answers it."""
+    """A request, and the step that handles it."""
 
     step: str
     method: str
@@ -139,8 +139,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response; what is no bytes goes out as JSON."""
+class Response:
+    """A response; content that is not bytes is sent as JSON."""
 
     content: Any = b""
     status: int = 200
@@ -148,24 +148,24 @@ class Answer:
 
 
 class Refused(Exception):
-    """An error of the Hub, with the two headers by which its clients tell one from another."""
+    """An error of the Hub, with the two headers by which its clients distinguish errors."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
         super().__init__(message)
         headers |= {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-        self.answer = Answer({"error": message}, status, headers)
+        self.response = Response({"error": message}, status, headers)
 
 
 @dataclass
 class Failure:
-    """What a step does instead of its work, or after it."""
+    """The failure of a step, instead of its work or after it."""
 
     status: int | None
     times: int
     after: bool
 
 
-_ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = []
+_ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = []
 _PARTS = {
     "kind": "models|datasets",
     "dataset": DATASETS,
@@ -176,13 +176,13 @@ _PARTS = {
 }
 
 
-def _route(methods: str, template: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+def _route(methods: str, template: str) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Methods and address of a step; `repo` is handed to it with `datasets/` where the address is a data set's."""
     pattern = template.replace(".git", r"\.git")
     for name, part in _PARTS.items():
         pattern = pattern.replace(f"{{{name}}}", f"(?P<{name}>{part})")
 
-    def register(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    def register(function: Callable[..., Response]) -> Callable[..., Response]:
         _ROUTES.extend((method, re.compile(pattern), function) for method in methods.split())
         return function
 
@@ -195,7 +195,7 @@ class HubServer:
     Attributes:
         users: by token.
         repositories: by `ORG/NAME`.
-        calls: all requests so far. A step's name is that of the method below that answers it.
+        calls: all requests so far. The name of a step is that of the method below that handles it.
     """
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ class HubServer:
 
     @property
     def store(self) -> str:
-        """Where large files lie: the same server, and yet another origin."""
+        """Address of the store of large files: the same server, but another origin."""
         return f"http://localhost:{self._http.server_port}/lfs"
 
     def run(
@@ -254,9 +254,9 @@ class HubServer:
 
         Args:
             step: name of one of the methods below.
-            status: what is answered; none drops the connection without an answer.
+            status: of the response; None drops the connection without a response.
             times: how often.
-            after: do the work first, so that only the answer is lost.
+            after: do the work first, so that only the response is lost.
         """
         self._failures[step] = Failure(status, times, after)
 
@@ -265,33 +265,33 @@ class HubServer:
         self._failures.clear()
 
     def files(self, repository: str, revision: str = "main") -> dict[str, bytes]:
-        """What lies at a revision, by path."""
+        """Content of the files at a revision, by path."""
         return {path: blob.content for path, blob in self.repositories[repository].at(revision).files.items()}
 
-    def answer(self, method: str, target: str, headers: Any, body: bytes) -> Answer | None:
-        """Answer a request, or drop its connection (None)."""
+    def respond(self, method: str, target: str, headers: Any, body: bytes) -> Response | None:
+        """The response to a request; None drops the connection."""
         address = urlsplit(target)
         for known_method, pattern, function in _ROUTES:
             if method == known_method and (match := pattern.fullmatch(address.path)):
                 call = Call(function.__name__, method, parse_qs(address.query), headers, body)
                 with self._lock:
                     return self._do(call, partial(function, self, call, **_unquoted(match)))
-        return Answer({"error": f"no such endpoint: {method} {address.path}"}, 404)
+        return Response({"error": f"no such endpoint: {method} {address.path}"}, 404)
 
-    def _do(self, call: Call, work: Callable[[], Answer]) -> Answer | None:
+    def _do(self, call: Call, work: Callable[[], Response]) -> Response | None:
         self.calls.append(call)
         failure = self._failures.get(call.step)
         if failure is not None and failure.times > 0:
             failure.times -= 1
             if failure.after:
                 work()
-            return None if failure.status is None else Refused(failure.status, "made to fail").answer
+            return None if failure.status is None else Refused(failure.status, "made to fail").response
         try:
             return work()
         except Refused as refusal:
-            return refusal.answer
+            return refusal.response
 
-    # Who asks, and what they may do.
+    # Users and their permissions.
 
     def _user(self, call: Call) -> User | None:
         given = call.headers.get("Authorization")
@@ -321,12 +321,12 @@ class HubServer:
     # The steps.
 
     @_route("GET", "/api/whoami-v2")
-    def whoami(self, call: Call) -> Answer:
+    def whoami(self, call: Call) -> Response:
         user = self._user(call)
         if user is None:
             raise Refused(401, "Invalid username or password.")
         token = {"displayName": "test", "role": user.role}
-        return Answer(
+        return Response(
             {
                 "type": "user",
                 "name": user.name,
@@ -336,7 +336,7 @@ class HubServer:
         )
 
     @_route("POST", "/api/repos/create")
-    def create(self, call: Call) -> Answer:
+    def create(self, call: Call) -> Response:
         user, wanted = self._user(call), call.json
         if user is None:
             raise Refused(401, "Invalid username or password.")
@@ -344,16 +344,16 @@ class HubServer:
         repo = f"{DATASETS if wanted.get('type') == 'dataset' else ''}{namespace}/{wanted['name']}"
         if user.role != "write" or not user.belongs_to(repo):
             raise Refused(403, f'You don\'t have the rights to create a model under the namespace "{namespace}"')
-        place = {"url": f"{self.url}/{repo}", "name": repo.removeprefix(DATASETS)}
+        location = {"url": f"{self.url}/{repo}", "name": repo.removeprefix(DATASETS)}
         if repo in self.repositories:
-            return Answer({"error": "You already created this model repo", **place}, 409)
+            return Response({"error": "You already created this model repo", **location}, 409)
         # huggingface_hub 1 sends the first, 2 the second.
         private = wanted.get("private") is True or wanted.get("visibility") == "private"
         self.repositories[repo] = Repository(private)
-        return Answer(place)
+        return Response(location)
 
     @_route("GET", "/api/{kind}/{repo}(/revision/{revision})?")
-    def info(self, call: Call, repo: str, revision: str | None) -> Answer:
+    def info(self, call: Call, repo: str, revision: str | None) -> Response:
         found = self._readable(call, repo)
         commit = found.at(revision or "main")
         siblings = [{"rfilename": path} for path in sorted(commit.files)]
@@ -362,7 +362,7 @@ class HubServer:
                 entry = commit.files[sibling["rfilename"]].as_entry(sibling["rfilename"])
                 lfs = {"lfs": entry["lfs"] | {"sha256": entry["lfs"]["oid"]}} if "lfs" in entry else {}
                 sibling |= {"size": entry["size"], "blobId": entry["oid"], **lfs}
-        return Answer(
+        return Response(
             {
                 "id": repo.removeprefix(DATASETS),
                 "author": repo.removeprefix(DATASETS).split("/")[0],
@@ -379,32 +379,34 @@ class HubServer:
         )
 
     @_route("GET", "/api/{kind}/{repo}/refs")
-    def refs(self, call: Call, repo: str) -> Answer:
+    def refs(self, call: Call, repo: str) -> Response:
         found = self._readable(call, repo)
 
         def listed(names: dict[str, str], kind: str) -> list[dict[str, str]]:
             return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": oid} for name, oid in names.items()]
 
-        return Answer({"branches": listed(found.branches, "heads"), "tags": listed(found.tags, "tags"), "converts": []})
+        return Response(
+            {"branches": listed(found.branches, "heads"), "tags": listed(found.tags, "tags"), "converts": []}
+        )
 
     @_route("POST", "/api/{kind}/{repo}/branch/{revision}")
-    def branch(self, call: Call, repo: str, revision: str) -> Answer:
+    def branch(self, call: Call, repo: str, revision: str) -> Response:
         found = self._writable(call, repo)
         if revision in found.branches:
             raise Refused(409, f"Reference already exists: refs/heads/{revision}")
         found.branches[revision] = found.at(call.json.get("startingPoint", "main")).oid
-        return Answer({})
+        return Response({})
 
     @_route("POST", "/api/{kind}/{repo}/tag/{revision}")
-    def tag(self, call: Call, repo: str, revision: str) -> Answer:
+    def tag(self, call: Call, repo: str, revision: str) -> Response:
         found, name = self._writable(call, repo), call.json["tag"]
         if name in found.tags:
             raise Refused(409, f"Tag reference exists already: {name}")
         found.tags[name] = found.at(revision).oid
-        return Answer({})
+        return Response({})
 
     @_route("GET", "/api/{kind}/{repo}/tree/{revision}(/{path})?")
-    def tree(self, call: Call, repo: str, revision: str, path: str | None) -> Answer:
+    def tree(self, call: Call, repo: str, revision: str, path: str | None) -> Response:
         files = self._readable(call, repo).at(revision).files
         top = f"{path}/" if path else ""
         below = {name: blob for name, blob in files.items() if name.startswith(top)}
@@ -415,45 +417,45 @@ class HubServer:
         entries += [blob.as_entry(name) for name, blob in sorted(below.items())]
         if call.query.get("recursive", ["false"])[0].lower() != "true":
             entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(top)]
-        return Answer(entries)
+        return Response(entries)
 
     @_route("POST", "/api/{kind}/{repo}/paths-info/{revision}")
-    def paths_info(self, call: Call, repo: str, revision: str) -> Answer:
+    def paths_info(self, call: Call, repo: str, revision: str) -> Response:
         files = self._readable(call, repo).at(revision).files
         wanted = parse_qs(call.body.decode())["paths"]
         folders = [path for path in wanted if any(name.startswith(f"{path}/") for name in files)]
         entries = [files[path].as_entry(path) for path in wanted if path in files]
-        return Answer([_folder_entry(folder) for folder in folders] + entries)
+        return Response([_folder_entry(folder) for folder in folders] + entries)
 
     @_route("POST", "/api/validate-yaml")
-    def validate_yaml(self, call: Call) -> Answer:
+    def validate_yaml(self, call: Call) -> Response:
         matter = re.match(r"---\n(.*?)\n---(\n|$)", call.json["content"], re.DOTALL)
         if matter is None:
-            return Answer({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
+            return Response({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
         try:
             metadata = yaml.safe_load(matter[1])
         except yaml.YAMLError as error:
-            return Answer({"errors": [{"message": str(error)}], "warnings": []}, 400)
+            return Response({"errors": [{"message": str(error)}], "warnings": []}, 400)
         problems = [] if isinstance(metadata, dict) else [{"message": "expected a mapping"}]
-        return Answer({"errors": problems, "warnings": []}, 400 if problems else 200)
+        return Response({"errors": problems, "warnings": []}, 400 if problems else 200)
 
     @_route("POST", "/api/{kind}/{repo}/preupload/{revision}")
-    def preupload(self, call: Call, repo: str, revision: str) -> Answer:
+    def preupload(self, call: Call, repo: str, revision: str) -> Response:
         files = self._writable(call, repo).at(revision).files
         attributes = files[".gitattributes"].content.decode() if ".gitattributes" in files else ""
         patterns = [line.split()[0] for line in attributes.splitlines() if "filter=lfs" in line]
-        judged = []
+        modes = []
         for file in call.json["files"]:
             is_binary = b"\0" in base64.b64decode(file["sample"])
             large = file["size"] > LFS_THRESHOLD or is_binary
             mode = "lfs" if large or any(fnmatch(Path(file["path"]).name, p) for p in patterns) else "regular"
             known = files.get(file["path"])
-            judged.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
-            judged[-1] |= {"oid": known.etag} if known else {}
-        return Answer({"files": judged})
+            modes.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
+            modes[-1] |= {"oid": known.etag} if known else {}
+        return Response({"files": modes})
 
     @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/batch")
-    def lfs_batch(self, call: Call, repo: str) -> Answer:
+    def lfs_batch(self, call: Call, repo: str) -> Response:
         found, wanted = self._writable(call, repo), call.json
         found.at(wanted.get("ref", {}).get("name", "main"))
         if wanted["operation"] != "upload" or "basic" not in wanted["transfers"] or wanted["hash_algo"] != "sha256":
@@ -466,26 +468,26 @@ class HubServer:
                 self._signatures[signature] = item["oid"], item["size"]
                 href = f"{self.store}/{item['oid']}?signature={signature}"
                 item["actions"] = {"upload": {"href": href, "header": {}}, "verify": verify}
-        return Answer({"transfer": "basic", "objects": objects})
+        return Response({"transfer": "basic", "objects": objects})
 
     @_route("PUT", "/lfs/{oid}")
-    def lfs_put(self, call: Call, oid: str) -> Answer:
+    def lfs_put(self, call: Call, oid: str) -> Response:
         self._check_signature(call, oid)
         _, size = self._signatures[call.query["signature"][0]]
         if len(call.body) != size or hashlib.sha256(call.body).hexdigest() != oid:
             raise Refused(400, "the content is not what was announced")
         self._objects[oid] = call.body
-        return Answer()
+        return Response()
 
     @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/verify")
-    def lfs_verify(self, call: Call, repo: str) -> Answer:
+    def lfs_verify(self, call: Call, repo: str) -> Response:
         self._writable(call, repo)
         if len(self._objects.get(call.json["oid"], b"")) != call.json["size"]:
             raise Refused(404, "no such object")
-        return Answer({})
+        return Response({})
 
     @_route("POST", "/api/{kind}/{repo}/commit/{revision}")
-    def commit(self, call: Call, repo: str, revision: str) -> Answer:
+    def commit(self, call: Call, repo: str, revision: str) -> Response:
         found = self._writable(call, repo)
         if revision not in found.branches:
             raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
@@ -498,7 +500,7 @@ class HubServer:
             self._apply(files, change["key"], change["value"])
         new = Commit(header["value"]["summary"], files, parent.oid)
         found.add(revision, new)
-        return Answer({"success": True, "commitOid": new.oid, "commitUrl": f"{self.url}/{repo}/commit/{new.oid}"})
+        return Response({"success": True, "commitOid": new.oid, "commitUrl": f"{self.url}/{repo}/commit/{new.oid}"})
 
     def _apply(self, files: dict[str, Blob], kind: str, value: dict[str, Any]) -> None:
         path = value["path"]
@@ -516,7 +518,7 @@ class HubServer:
             raise Refused(400, f"unknown operation {kind}")
 
     @_route("GET HEAD", "/{dataset}?{repo}/resolve/{revision}/{path}")
-    def resolve(self, call: Call, repo: str, revision: str, path: str) -> Answer:
+    def resolve(self, call: Call, repo: str, revision: str, path: str) -> Response:
         commit = self._readable(call, repo).at(revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         if path not in commit.files:
@@ -528,10 +530,10 @@ class HubServer:
         signature = secrets.token_hex(16)
         self._signatures[signature] = blob.sha256, len(blob.content)
         headers |= {"X-Linked-ETag": f'"{blob.sha256}"', "X-Linked-Size": str(len(blob.content))}
-        return Answer(b"", 302, headers | {"Location": f"{self.store}/{blob.sha256}?signature={signature}"})
+        return Response(b"", 302, headers | {"Location": f"{self.store}/{blob.sha256}?signature={signature}"})
 
     @_route("GET HEAD", "/lfs/{oid}")
-    def lfs_get(self, call: Call, oid: str) -> Answer:
+    def lfs_get(self, call: Call, oid: str) -> Response:
         self._check_signature(call, oid)
         return _ranged(call, self._objects[oid], {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"})
 
@@ -553,39 +555,39 @@ def _folder_entry(path: str) -> dict[str, Any]:
     return {"type": "directory", "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0, "path": path}
 
 
-def _ranged(call: Call, content: bytes, headers: dict[str, str]) -> Answer:
+def _ranged(call: Call, content: bytes, headers: dict[str, str]) -> Response:
     wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", call.headers.get("Range", ""))
     if wanted is None:
-        return Answer(content, 200, headers)
+        return Response(content, 200, headers)
     start, end = int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)
     if start > end:
-        return Answer(b"", 416, headers | {"Content-Range": f"bytes */{len(content)}"})
+        return Response(b"", 416, headers | {"Content-Range": f"bytes */{len(content)}"})
     headers = headers | {"Content-Range": f"bytes {start}-{end}/{len(content)}"}
-    return Answer(content[start : end + 1], 206, headers)
+    return Response(content[start : end + 1], 206, headers)
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else each answer waits 40 ms for the client to acknowledge its headers
+        disable_nagle_algorithm = True  # otherwise each response waits 40 ms for the client to acknowledge its headers
 
         def _respond(self) -> None:
-            answer: Answer | None = Answer({"error": "Length Required"}, 411)
+            response: Response | None = Response({"error": "Length Required"}, 411)
             if "Transfer-Encoding" not in self.headers:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                answer = hub.answer(self.command, self.path, self.headers, body)
-            if answer is not None:
-                self._send(answer)
-            if answer is None or answer.status == 411:
+                response = hub.respond(self.command, self.path, self.headers, body)
+            if response is not None:
+                self._send(response)
+            if response is None or response.status == 411:
                 self.close_connection = True
 
-        def _send(self, answer: Answer) -> None:
-            is_bytes = isinstance(answer.content, bytes)
-            content = answer.content if is_bytes else json.dumps(answer.content).encode()
-            self.send_response(answer.status)
+        def _send(self, response: Response) -> None:
+            is_bytes = isinstance(response.content, bytes)
+            content = response.content if is_bytes else json.dumps(response.content).encode()
+            self.send_response(response.status)
             self.send_header("Content-Type", "application/octet-stream" if is_bytes else "application/json")
             self.send_header("Content-Length", str(len(content)))
-            for name, value in answer.headers.items():
+            for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":

@@ -42,7 +42,7 @@ def find_library(name: str | Path) -> Path:
     # Slow to import, and a folder needs none of it.
     from huggingface_hub import snapshot_download
 
-    from barcodemae.repositories import check_name, reason_of
+    from barcodemae.repositories import check_name, explain_error
 
     repository, _, revision = str(name).removeprefix(HUB).partition("@")
     check_name(repository)
@@ -51,6 +51,6 @@ def find_library(name: str | Path) -> Path:
             repository, repo_type="dataset", revision=revision or None, allow_patterns=list(LIBRARY_PATTERNS)
         )
     except Exception as error:  # from the network to the disk, each layer raises a kind of its own
-        raise HubError(f"{name}: expected a library on the Hub: {reason_of(error, _REFUSALS)[0]}") from error
+        raise HubError(f"{name}: expected a library on the Hub: {explain_error(error, _REFUSALS)[0]}") from error
     logger.info("%s: commit %s", name, Path(folder).name)
     return Path(folder)

@@ -14,12 +14,12 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, 
 
 from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError, UnreadableFileError
-from barcodemae.hub import published as published_module
-from barcodemae.hub.published import convert_published
+from barcodemae.hub import conversion as conversion_module
+from barcodemae.hub.conversion import convert_published
 
 K = 3
 SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40}
-# Away from the defaults, so that none of them can stand in for what the file says.
+# Different from the defaults, so that a setting that is not read from the file shows.
 SETTINGS = SIZE | {"layer_norm_eps": 1e-3, "hidden_act": "relu", "max_position_embeddings": 230, "type_vocab_size": 3}
 
 
@@ -89,7 +89,7 @@ def published_barcodebert(path):
 
 
 def published_workshop(path):
-    """Bare weights of the masked language model, with the defaults of `BertConfig` in all that shapes don't tell."""
+    """Weights of the masked language model only; settings that do not follow from their shapes are the defaults."""
     model = randomized(BertForMaskedLM(BertConfig(vocab_size=4**K + 3, **(SIZE | {"num_attention_heads": 12}))))
     torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, path)
     return model.bert, "<CLS>, cls"
@@ -123,7 +123,7 @@ def their_embedding(encoder, vocabulary, barcode):
         return encoder(input_ids=ids).last_hidden_state[0].mean(0)
 
 
-def test_embeddings_are_those_of_the_published_encoder(published, sample, tmp_path):
+def test_embeddings_equal_those_of_the_published_encoder(published, sample, tmp_path):
     file, encoder, vocabulary, left_out = published
     read, difference = convert_published(file, tmp_path / "out")
     assert difference <= 1e-5
@@ -144,7 +144,7 @@ def test_embeddings_are_those_of_the_published_encoder(published, sample, tmp_pa
         torch.testing.assert_close(row[attended].mean(0), embedding, rtol=0, atol=1e-5)
 
 
-def test_vocabulary_and_settings_are_kept(published, tmp_path):
+def test_vocabulary_and_settings_are_converted(published, tmp_path):
     file, encoder, vocabulary, _ = published
     convert_published(file, tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -187,12 +187,12 @@ BAD_CONTENT = {
     r"expected a dict as 'model', got Tensor": lambda content: content.update(model=torch.zeros(2)),
     r"expected a dict as 'bert_config', got NoneType": lambda content: content.pop("bert_config"),
     r"expected a Namespace as 'config', got dict": lambda content: content.update(config={"k_mer": 3}),
-    r"got 'optimizer' with dict": lambda content: content.pop("model"),
-    r"got 'odd' with str": lambda content: content["model"].update(odd="text"),
+    r"got dict for 'optimizer'": lambda content: content.pop("model"),
+    r"got str for 'odd'": lambda content: content["model"].update(odd="text"),
     r"expected a matrix embeddings.word_embeddings": lambda content: content["model"].clear(),
     r"got 'vit'": lambda content: setattr(content["config"], "arch", "vit"),
     r"got the tokenizer 'bpe'": lambda content: setattr(content["config"], "tokenizer", "bpe"),
-    r"got k = 3 at a stride of 1": lambda content: setattr(content["config"], "stride", 1),
+    r"got k = 3 with a stride of 1": lambda content: setattr(content["config"], "stride", 1),
     r"expected a vocabulary of 127 for k = 3": lambda content: setattr(
         content["config"], "tokenize_n_nucleotide", True
     ),
@@ -201,7 +201,9 @@ BAD_CONTENT = {
     r"expected k_mer from 1 to 8, got 'six'": lambda content: setattr(content["config"], "k_mer", "six"),
     r"expected a plain value as k_mer, got Tensor": lambda content: setattr(content["config"], "k_mer", torch.ones(2)),
     r"expected an encoder with is_decoder = False": lambda content: content["bert_config"].update(is_decoder=True),
-    r"says num_hidden_layers = 7": lambda content: content["bert_config"].update(num_hidden_layers=7),
+    r"expected num_hidden_layers = 2, as in the weights, got 7": lambda content: content["bert_config"].update(
+        num_hidden_layers=7
+    ),
     r"not a multiple": lambda content: content["bert_config"].update(num_attention_heads=5),
     r"expected attention heads, got -3": lambda content: content["bert_config"].update(num_attention_heads=-3),
     r"Missing key\(s\).*encoder.layer.1.output.dense.bias": lambda content: content["model"].pop(
@@ -219,7 +221,7 @@ BAD_CONTENT = {
 
 
 @pytest.mark.parametrize(("message", "change"), BAD_CONTENT.items())
-def test_what_is_no_published_checkpoint_is_refused_and_nothing_is_left(message, change, tmp_path):
+def test_other_content_is_refused_and_nothing_is_written(message, change, tmp_path):
     file = tmp_path / "published.pt"
     saved(file, change)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -228,18 +230,18 @@ def test_what_is_no_published_checkpoint_is_refused_and_nothing_is_left(message,
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_parity_check_notices_a_wrong_vocabulary(monkeypatch, tmp_path):
+def test_wrong_vocabulary_is_noticed(monkeypatch, tmp_path):
     def shuffled(model):
-        ours = _to_ours(model)
+        ours = _convert_model(model)
         with torch.no_grad():
             ours.embeddings.word_embeddings.weight[2:66] = ours.embeddings.word_embeddings.weight[2:66].flip(0)
         return ours
 
     file = tmp_path / "published.pt"
     published_maelm(file)
-    _to_ours = published_module._to_ours
-    monkeypatch.setattr(published_module, "_to_ours", shuffled)
-    with pytest.raises(CheckpointError, match="expected the same embeddings"):
+    _convert_model = conversion_module._convert_model
+    monkeypatch.setattr(conversion_module, "_convert_model", shuffled)
+    with pytest.raises(CheckpointError, match="expected the converted checkpoint to give the same embeddings"):
         convert_published(file, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [file]
 
@@ -252,15 +254,15 @@ def truncate(file):
 BAD_FILES = {
     "No such file": lambda file: None,
     "Is a directory": lambda file: file.mkdir(),
-    r"does not read as one \(EOFError": lambda file: file.write_bytes(b""),
+    r"can't be read as one \(EOFError": lambda file: file.write_bytes(b""),
     r"expected a file of torch.save": lambda file: file.write_text("ACGT\n"),
-    r"does not read as one \(RuntimeError": truncate,
-    r"it holds pathlib\S*, and nothing in it was run": lambda file: torch.save(pathlib.Path("x"), file),
+    r"can't be read as one \(RuntimeError": truncate,
+    r"got pathlib\S*, and no code in it was run": lambda file: torch.save(pathlib.Path("x"), file),
 }
 
 
 @pytest.mark.parametrize(("message", "write"), BAD_FILES.items())
-def test_what_is_no_file_of_torch_is_refused_and_nothing_is_left(message, write, tmp_path):
+def test_other_files_are_refused_and_nothing_is_written(message, write, tmp_path):
     file = tmp_path / "published.pt"
     write(file)
     before = list(tmp_path.iterdir())
@@ -271,44 +273,44 @@ def test_what_is_no_file_of_torch_is_refused_and_nothing_is_left(message, write,
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
-@pytest.mark.parametrize("place", ["model", "config", "beside"])
-def test_a_malicious_pickle_is_refused_and_not_run(place, is_zip, tmp_path):
+@pytest.mark.parametrize("key", ["model", "config", "other"])
+def test_malicious_pickle_is_refused_and_not_run(key, is_zip, tmp_path):
     file, trace = tmp_path / "published.pt", tmp_path / "trace"
     published_maelm(file)
     with torch.serialization.safe_globals([argparse.Namespace]):
         content = torch.load(file, weights_only=True)
-    if place == "config":
+    if key == "config":
         content["config"].run_name = Malicious(trace)
     else:
-        content[place] = Malicious(trace)
+        content[key] = Malicious(trace)
     torch.save(content, file, _use_new_zipfile_serialization=is_zip)
-    with pytest.raises(UnreadableFileError, match=r"it holds \w+\.system, and nothing in it was run"):
+    with pytest.raises(UnreadableFileError, match=r"got \w+\.system, and no code in it was run"):
         convert_published(file, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [file]
     torch.load(file, weights_only=False)
     assert trace.exists()  # it would have run
 
 
-def test_no_folder_is_written_over(tmp_path):
+def test_used_folder_is_not_overwritten(tmp_path):
     file, folder = tmp_path / "published.pt", tmp_path / "out"
     published_maelm(file)
     folder.mkdir()
     convert_published(file, folder)  # an empty one will do
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    for place in (folder, file):
-        with pytest.raises(ConfigurationError, match="expected a folder that does not exist yet"):
-            convert_published(file, place)
+    for path in (folder, file):
+        with pytest.raises(ConfigurationError, match="expected a new or an empty folder"):
+            convert_published(file, path)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 @pytest.mark.slow
-def test_the_command(tmp_path):
+def test_command(tmp_path):
     file, folder, trace = tmp_path / "published.pt", tmp_path / "out", tmp_path / "trace"
     torch.save({"model": Malicious(trace)}, file)
-    command = [sys.executable, "-m", "barcodemae.cli", "convert", str(file), str(folder)]
+    command = [sys.executable, "-m", "barcodemae", "convert", str(file), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "nothing in it was run" in done.stderr
+    assert "no code in it was run" in done.stderr
     assert done.stderr.count("error: ") == done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == [file]
 

@@ -6,39 +6,39 @@ from pathlib import Path
 
 from barcodemae.checkpoints.loading import weights_sha256
 from barcodemae.hub.commit import Kind, check_address, prepare, publish
-from barcodemae.hub.publication import PUBLISHED, assemble
+from barcodemae.hub.repository_files import PUBLISHED, assemble_repository
 
 
 def push_checkpoint(checkpoint: Path, repository: str, private: bool = False, revision: str | None = None) -> str:
-    """Publish a checkpoint with its card and all that serves it, in one commit.
+    """Publish a checkpoint with its card, model code and handler, in one commit.
 
-    Whatever goes wrong, files only ever appear together; and what broke off can be repeated.
+    If it fails, nothing is published, and the push can be repeated.
 
     Args:
         checkpoint: its folder.
         repository: `ORG/NAME` on the Hub, made where it does not exist.
-        private: whether only members see the repository; one that is public stays no secret and is refused.
-        revision: a branch, made from the main one where it does not exist.
+        private: whether only members see the repository. A repository that is public already is refused.
+        revision: a branch, made from main where it does not exist.
 
     Returns:
         The address of the commit.
 
     Raises:
-        HubError: the Hub can't be reached, or refuses; the repository holds another kind of model.
-        ConfigurationError: there is no token, the name is no repository's, or a file must not be published.
+        HubError: the Hub can't be reached, or refuses; the repository contains another kind of model.
+        ConfigurationError: there is no token, the name isn't of the form `ORG/NAME`, or a file must not be published.
         CheckpointError: the checkpoint is missing, incomplete or broken.
     """
     check_address(repository)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        assemble(checkpoint, repository, folder)
+        assemble_repository(checkpoint, repository, folder)
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         title = f"Publish weights {weights_sha256(folder)[:12]}"
         return publish(files, repository, _MODEL, title, private, revision)
 
 
 def prepare_repository(repository: str, private: bool = False) -> None:
-    """Make the repository where it does not exist, and find out now whether a later push will be let in.
+    """Make the repository where it does not exist, and check that a later push will be accepted.
 
     Args:
         repository: `ORG/NAME` on the Hub.

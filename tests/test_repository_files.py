@@ -1,4 +1,4 @@
-"""What a Hub repository is made of, and what never gets there."""
+"""The files of a Hub repository, and those that are never published."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.publication import assemble
+from barcodemae.hub.repository_files import assemble_repository
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -47,7 +47,7 @@ ALWAYS = {
 
 @pytest.fixture
 def run(checkpoint, tmp_path):
-    """The checkpoint, as if a training run had left it."""
+    """The checkpoint in a folder as training leaves it."""
     folder = shutil.copytree(checkpoint, tmp_path / "run")
     (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 8.3, "epoch": 0.1, "barcodes_per_second": 40}\n')
     (folder / "run.yaml").write_text("data: [/home/someone/barcodes.parquet]\n")
@@ -69,11 +69,11 @@ def names(folder):
     return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_what_is_published_and_what_stays_at_home(run, repository):
+def test_published_and_unpublished_files(run, repository):
     (run / "onnx").mkdir()
     (run / "onnx" / "model.onnx").write_bytes(b"onnx")
     (run / "notes.txt").write_text("mine")
-    assemble(run, "org/BarcodeMAE", repository)
+    assemble_repository(run, "org/BarcodeMAE", repository)
     modules = {name for name in names(repository) if name.startswith("tokenization_barcodemae/")}
     tokenization = Path(__file__).parent.parent / "tokenization"
     assert modules == {f"tokenization_barcodemae/{file.name}" for file in tokenization.glob("*.py")}
@@ -82,8 +82,8 @@ def test_what_is_published_and_what_stays_at_home(run, repository):
         assert (repository / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_an_endpoint_installs_what_the_handler_imports(run, repository):
-    assemble(run, "org/BarcodeMAE", repository)
+def test_requirements_are_the_imports_of_the_handler(run, repository):
+    assemble_repository(run, "org/BarcodeMAE", repository)
     requirements = (repository / "requirements.txt").read_text().splitlines()
     required = {line.partition(">=")[0] for line in requirements}
     assert required == {"transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow"}
@@ -92,18 +92,18 @@ def test_an_endpoint_installs_what_the_handler_imports(run, repository):
 @pytest.mark.parametrize(
     "name", ["modules.json", "1_Pooling/config.json", "model.safetensors", "reference_frame.safetensors"]
 )
-def test_an_incomplete_checkpoint_is_refused(run, repository, name):
+def test_incomplete_checkpoint_is_refused(run, repository, name):
     (run / name).unlink()
     with pytest.raises(CheckpointError, match=name):
-        assemble(run, "org/BarcodeMAE", repository)
+        assemble_repository(run, "org/BarcodeMAE", repository)
 
 
 def test_onnx_files_of_other_weights_are_refused(run, repository):
     (run / "onnx").mkdir()
     described = run / "onnx" / "export.json"
     described.write_text(json.dumps({"weights_sha256": "0" * 64}))
-    with pytest.raises(CheckpointError, match=r"export\.json: expected what was made from the weights"):
-        assemble(run, "org/BarcodeMAE", repository)
+    with pytest.raises(CheckpointError, match=r"export\.json: made from other weights"):
+        assemble_repository(run, "org/BarcodeMAE", repository)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_tokens_and_paths_are_never_published(run, repository, monkeypatch, secr
     with (run / "metrics.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
     with pytest.raises(ConfigurationError, match=f"metrics.jsonl: .*{found}"):
-        assemble(run, "org/BarcodeMAE", repository)
+        assemble_repository(run, "org/BarcodeMAE", repository)
 
 
 @pytest.mark.parametrize("kind", ["mlm", "classification", "bpe"])
-def test_what_is_no_masked_autoencoder_of_kmers_is_refused(kind, repository, tmp_path, full_length_barcodes):
+def test_other_kinds_of_models_are_refused(kind, repository, tmp_path, full_length_barcodes):
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     tokenizer = None
     if kind == "mlm":
@@ -139,5 +139,5 @@ def test_what_is_no_masked_autoencoder_of_kmers_is_refused(kind, repository, tmp
         model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=1, vocab_size=128, **size))
     save_checkpoint(tmp_path / "other", model, None, tokenizer)
     with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers"):
-        assemble(tmp_path / "other", "org/name", repository)
+        assemble_repository(tmp_path / "other", "org/name", repository)
     assert not any(repository.iterdir())
