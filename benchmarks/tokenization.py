@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tokenization_barcodemae import KmerEncoder, build_kmer_tokenizer
-from tokenization_barcodemae.kmer_tokenizer import kmer_vocabulary
+from tokenization_barcodemae.dna_tokenizers import kmer_vocabulary
 
 SAMPLE = Path(__file__).parents[1] / "barcodemae" / "data" / "sample" / "barcodes.parquet"
 LENGTH = 658

@@ -7,7 +7,7 @@ from typing import Any
 from transformers.utils.hub import cached_file
 
 _FRAME_FILE = "reference_frame.safetensors"
-_TOKENIZER_CODE = ("barcode_tokenizer.py", "dna_tokenizer.py", "reference_frame.py", "sequences.py", "strands.py")
+_TOKENIZER_CODE = ("barcode_tokenizer.py", "reference_frame.py", "sequences.py")
 _TOKENIZER_PACKAGE = "tokenization_barcodemae"
 
 

@@ -157,7 +157,7 @@ def test_windows_and_truncation_keep_positions(saved, side):
 
 def test_pairs_and_words_are_refused(tokenizer):
     for wrong in ({"text_pair": MARKER}, {"is_split_into_words": True}):
-        with pytest.raises(ValueError, match="expected whole sequences"):
+        with pytest.raises(ValueError, match="expected single sequences"):
             tokenizer([MARKER] if "is_split_into_words" in wrong else MARKER, **wrong)
 
 
@@ -172,7 +172,7 @@ def test_without_a_frame_it_is_plain_and_saves_no_code(tokenizer, saved, tmp_pat
 
 def test_byte_pairs_have_no_slots(frame):
     tokenizer = train_bpe_tokenizer([random_dna(300, seed) for seed in range(30)], 128)
-    with pytest.raises(ValueError, match="expected a tokenizer of k-mers"):
+    with pytest.raises(ValueError, match="expected a k-mer tokenizer"):
         tokenizer.frame = frame
 
 

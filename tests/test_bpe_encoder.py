@@ -14,7 +14,7 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import ModelArguments
 from barcodemae.training.model import load_tokenizer
 from helpers.small_files import write_first_rows
-from tokenization_barcodemae import BpeEncoder, build_kmer_tokenizer, encoder_of, train_bpe_tokenizer
+from tokenization_barcodemae import BpeEncoder, build_kmer_tokenizer, encoder_for, train_bpe_tokenizer
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,10 +56,10 @@ def test_words_fit_no_slots(encoder):
 
 def test_the_encoder_goes_with_the_tokenizer(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
-    again = encoder_of(AutoTokenizer.from_pretrained(tmp_path))
+    again = encoder_for(AutoTokenizer.from_pretrained(tmp_path))
     assert isinstance(again, BpeEncoder)
     assert again.name == BpeEncoder(tokenizer).name
-    assert encoder_of(build_kmer_tokenizer(4)).name == "4-mers"
+    assert encoder_for(build_kmer_tokenizer(4)).name == "4-mers"
 
 
 def test_other_byte_pairs_have_another_name(encoder, full_length_barcodes):
@@ -73,7 +73,7 @@ def test_a_folder_without_a_tokenizer_is_told(tmp_path):
 
 def test_a_k_mer_tokenizer_is_no_byte_pair_encoding(tmp_path):
     build_kmer_tokenizer(3).save_pretrained(tmp_path)
-    with pytest.raises(ConfigurationError, match="is no byte-pair encoding"):
+    with pytest.raises(ConfigurationError, match="expected a byte-pair encoding, got WordLevel"):
         load_tokenizer(ModelArguments(tokenizer=str(tmp_path)))
 
 

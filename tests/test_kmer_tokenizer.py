@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from tokenization_barcodemae import build_kmer_tokenizer
-from tokenization_barcodemae.kmer_tokenizer import kmer_vocabulary
+from tokenization_barcodemae.dna_tokenizers import kmer_vocabulary
 
 SIX, THREE = build_kmer_tokenizer(), build_kmer_tokenizer(3)
 

@@ -1,16 +1,14 @@
-"""DNA text to ids, and the place of a barcode on its marker."""
+"""DNA sequences to token ids, and the position of a barcode on its marker."""
 
 from typing import Any
 
-from .barcode_encoder import BarcodeEncoder, encoder_of
-from .bases import bases_on_frame, lay_out
+from .barcode_encoder import BarcodeEncoder, encoder_for
 from .bpe_encoder import BpeEncoder
-from .bpe_tokenizer import train_bpe_tokenizer
+from .dna_tokenizers import build_kmer_tokenizer, train_bpe_tokenizer
 from .kmer_encoder import KmerEncoder
-from .kmer_tokenizer import build_kmer_tokenizer
-from .placement import PlacedBarcodes, encode_barcodes, place_barcodes
+from .placement import PlacedBarcodes, bases_on_frame, encode_barcodes, lay_out, place_barcodes
 from .reference_frame import Placement, ReferenceFrame
-from .strands import orient, reverse_complement
+from .sequences import orient, reverse_complement
 
 __all__ = [
     "BarcodeEncoder",
@@ -23,7 +21,7 @@ __all__ = [
     "bases_on_frame",
     "build_kmer_tokenizer",
     "encode_barcodes",
-    "encoder_of",
+    "encoder_for",
     "lay_out",
     "orient",
     "place_barcodes",
@@ -33,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "BarcodeTokenizer":  # imports transformers, which is slow, and few need it
+    if name == "BarcodeTokenizer":  # imports transformers, which is slow and rarely needed
         from .barcode_tokenizer import BarcodeTokenizer
 
         return BarcodeTokenizer

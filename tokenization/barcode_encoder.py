@@ -1,4 +1,4 @@
-"""What turns barcodes into the ids of a model, whatever its words are."""
+"""The interface of the encoders, which turn many barcodes into the input ids of a model."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BarcodeEncoder(Protocol):
-    """See `KmerEncoder`."""
+    """Turns many barcodes into arrays of token ids; `KmerEncoder` documents attributes and arguments."""
 
     k: int
     name: str
@@ -34,11 +34,11 @@ class BarcodeEncoder(Protocol):
         """Arrays `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`."""
 
 
-def encoder_of(tokenizer: "PreTrainedTokenizerBase") -> BarcodeEncoder:
-    """The encoder that goes with a tokenizer of this package.
+def encoder_for(tokenizer: "PreTrainedTokenizerBase") -> BarcodeEncoder:
+    """The encoder with the ids of a tokenizer of this package.
 
     Raises:
-        ValueError: it is none of this package.
+        ValueError: the tokenizer is not one of this package.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None and isinstance(backend.model, BPE):

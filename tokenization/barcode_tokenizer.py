@@ -1,7 +1,8 @@
-"""The tokenizers in the class that `transformers` hands out, which places barcodes on the marker's reference frame.
+"""The tokenizer class for `transformers`, which places barcodes on the marker's reference frame.
 
-Every checkpoint carries a copy of this file and of those that it imports. `AutoTokenizer` gives this class where it is
-trusted, and a plain fast tokenizer, which reads every sequence from its first nucleotide, where it is not.
+Every checkpoint contains a copy of this file and of those that it imports. With `trust_remote_code=True`,
+`AutoTokenizer` gives this class; otherwise a plain fast tokenizer, which reads every sequence from its first
+nucleotide.
 """
 
 import json
@@ -13,34 +14,31 @@ from tokenizers import AddedToken, Tokenizer, models
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils.versions import require_version
 
-from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
 from .reference_frame import ReferenceFrame
-from .sequences import NORMALIZATION
-from .strands import reverse_complement
+from .sequences import MASK_TOKEN, NORMALIZATION, PAD_TOKEN, UNK_TOKEN, reverse_complement
 
-# This class overrides methods that older versions do not have.
+# The overridden methods do not exist in older versions.
 require_version("transformers>=5.5")
 
 FRAME_FILE = "reference_frame.safetensors"
-"""Beside `tokenizer.json`: the marker's reference frame."""
+"""The file of the marker's reference frame, beside `tokenizer.json`."""
 
-# In `tokenizer_config.json`, the class for whoever does not trust this code. One that they save goes by its new name,
-# and tells in this way that it read all sequences from their first nucleotide: it goes on to do so.
+# The class in `tokenizer_config.json`, used without remote code. If `transformers` saves the plain tokenizer, it writes
+# another class name: such a tokenizer reads sequences from their first nucleotide, and continues to do so.
 _PLAIN_CLASS = "PreTrainedTokenizerFast"
-# Stands for a masked nucleotide while a sequence is placed and turned: no text has this character.
+# Represents a masked nucleotide while a sequence is placed and reversed; a character that no text contains.
 _MASKED = "\ue000"
 
 
 class _Reading(NamedTuple):
-    """How a sequence is read.
+    """How a sequence is cut into tokens.
 
     Attributes:
-        text: what the backend cuts into tokens.
-        first_slot: position of its first token.
-        spans: begin and end of each token among the nucleotides of `text`'s strand; None where the n-th is simply the
-            n-th stretch of k from `begin` on.
-        begin: where reading begins on that strand.
-        is_reverse: whether that strand is the other one than that of the given sequence.
+        text: input of the backend tokenizer.
+        first_slot: position of the first token.
+        spans: begin and end of each token on the strand that is read; None if tokens are adjacent k-mers from `begin`.
+        begin: first nucleotide that is read, on that strand.
+        is_reverse: whether that strand is the reverse complement of the given sequence.
     """
 
     text: str
@@ -53,16 +51,16 @@ class _Reading(NamedTuple):
 class BarcodeTokenizer(PreTrainedTokenizerFast):
     """A fast tokenizer that finds strand and start of each barcode on the marker's reference frame.
 
-    A sequence that the frame accepts is turned to the marker's strand and cut at the frame's slots; what lies before or
-    behind the frame is left out. `position_ids` are the slots. Any other sequence is read as given from its first
-    nucleotide, and positions count from 0. Without a frame, this is a plain fast tokenizer and gives no positions.
+    A sequence that the frame accepts is turned to the marker's strand and cut at the frame's slots; nucleotides before
+    or after the frame are left out. `position_ids` are the slots. Any other sequence is read as given from its first
+    nucleotide, with positions counted from 0. Without a frame, this is a plain fast tokenizer and gives no positions.
 
-    `[MASK]` in a text stands for k nucleotides that are to be found; the slots that they touch become `[MASK]`.
-    `return_offsets_mapping` gives offsets into the text as it was given, also where it was turned. Methods of the
-    result such as `token_to_chars` count on the marker's strand, from the first nucleotide that is read.
+    `[MASK]` in a text represents k unknown nucleotides; the slots that they overlap become `[MASK]`.
+    `return_offsets_mapping` gives offsets into the given text, also if it was reversed. Methods of the result such as
+    `token_to_chars` count on the marker's strand, from the first nucleotide that is read.
 
     Attributes:
-        frame: the marker's reference frame, or None; it can be set, and is saved beside the tokenizer.
+        frame: the marker's reference frame, or None; it can be set, and is saved with the tokenizer.
     """
 
     vocab_files_names = {"tokenizer_file": "tokenizer.json", "frame_file": FRAME_FILE}  # noqa: RUF012
@@ -74,13 +72,13 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         """Called by `from_pretrained`.
 
         Args:
-            *args: of the base class.
-            frame_file: of the reference frame.
-            reference_frame: SHA-256 of the frame, as `tokenizer_config.json` has it.
-            **kwargs: of the base class.
+            *args: passed to the base class.
+            frame_file: file of the reference frame.
+            reference_frame: SHA-256 of the frame according to `tokenizer_config.json`.
+            **kwargs: passed to the base class.
 
         Raises:
-            ValueError: the frame's file is missing, broken or another one.
+            ValueError: the file of the frame is missing or damaged, or contains another frame.
         """
         super().__init__(*args, **kwargs)
         self.frame = ReferenceFrame.load(frame_file) if frame_file else None
@@ -93,7 +91,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def wrap(cls, tokenizer: Tokenizer, model_max_length: int) -> "BarcodeTokenizer":
-        """A tokenizer of `dna_tokenizer` in this class. Special tokens that the vocabulary lacks get the next ids."""
+        """Wrap a tokenizer in this class. Special tokens that are not in the vocabulary get the next ids."""
         specials = [MASK_TOKEN, UNK_TOKEN, PAD_TOKEN]
         tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
         return cls(
@@ -116,7 +114,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def convert_to_native_format(cls, trust_remote_code: bool = False, **kwargs: Any) -> dict[str, Any]:
-        """All is in `tokenizer.json`, which the constructor reads; the base class would take it apart."""
+        """The constructor reads `tokenizer.json`; the base class would convert it."""
         return kwargs
 
     @property
@@ -126,13 +124,13 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
     @frame.setter
     def frame(self, frame: ReferenceFrame | None) -> None:
         if frame is not None and not isinstance(self.backend_tokenizer.model, models.WordLevel):
-            raise ValueError("a reference frame has slots for k-mers; expected a tokenizer of k-mers")
+            raise ValueError("a reference frame has slots for k-mers: expected a k-mer tokenizer")
         self._frame = frame
-        # Without one, there is nothing that a plain fast tokenizer would not do as well: no code is saved.
+        # Without a frame, a plain fast tokenizer does the same, and no code is saved.
         self._auto_class = None if frame is None else "AutoTokenizer"
         names = [name for name in self.model_input_names if name != "position_ids"]
         self.model_input_names = names if frame is None else [*names, "position_ids"]
-        # The k-mer of all A is the longest such token.
+        # k is the length of the longest token of A only.
         self._k = max((len(token) for token in self.get_vocab() if set(token) == {"A"}), default=0)
 
     def _encode_plus(  # type: ignore[override]
@@ -158,7 +156,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
                 **kwargs,
             )
         if text_pair is not None or is_split_into_words:
-            raise ValueError("expected whole sequences, which can be placed on the reference frame; got pairs or words")
+            raise ValueError("expected single sequences to place on the reference frame, got pairs or split words")
         readings = self._read(sequences)
         encoding = super()._encode_plus(
             [reading.text for reading in readings], return_overflowing_tokens=return_overflowing_tokens, **kwargs
@@ -167,7 +165,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         rows = data.get("overflow_to_sample_mapping", range(len(readings)))
         data["position_ids"], offsets = [], []
         for window, row in zip(encoding.encodings or [], rows, strict=True):
-            tokens = self._token_numbers(readings[row], window.offsets, window.attention_mask)
+            tokens = self._token_indices(readings[row], window.offsets, window.attention_mask)
             data["position_ids"].append([0 if n < 0 else readings[row].first_slot + n for n in tokens])
             if return_offsets_mapping:
                 offsets.append(self._offsets(sequences[row], readings[row], tokens))
@@ -178,7 +176,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         return BatchEncoding(data, encoding.encodings, tensor_type=return_tensors)
 
     def _read(self, sequences: list[str]) -> list[_Reading]:
-        """Place sequences, turn them, and cut away what lies outside of the frame's slots."""
+        """Place sequences, turn them to the marker's strand, and cut off what is outside the frame's slots."""
         normalized = [
             (_MASKED * self._k).join(part.translate(NORMALIZATION) for part in sequence.split(MASK_TOKEN))
             for sequence in sequences
@@ -198,35 +196,34 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
             if _MASKED not in sequence:
                 readings.append(_Reading(strand[begin:end], slot, None, begin, is_reverse))
                 continue
-            # On the frame, a slot that a masked nucleotide touches is masked; else masks cut the sequence.
+            # On the frame, a slot with a masked nucleotide is masked; elsewhere, k-mers are cut between the masks.
             k = self._k
             if accepted[row]:
                 spans = [(i, i + k) for i in range(begin, end - k + 1, k)]
             else:
-                stretches = re.finditer(f"{_MASKED}{{{k}}}|[^{_MASKED}]{{{k}}}", strand)
-                spans = [stretch.span() for stretch in stretches]
-            words = [strand[first:last] for first, last in spans]
-            text = "".join(MASK_TOKEN if _MASKED in word else word for word in words)
+                spans = [kmer.span() for kmer in re.finditer(f"{_MASKED}{{{k}}}|[^{_MASKED}]{{{k}}}", strand)]
+            kmers = [strand[first:last] for first, last in spans]
+            text = "".join(MASK_TOKEN if _MASKED in kmer else kmer for kmer in kmers)
             readings.append(_Reading(text, slot, spans, begin, is_reverse))
         return readings
 
-    def _token_numbers(self, reading: _Reading, offsets: list[tuple[int, int]], attended: list[int]) -> list[int]:
-        """Which token of the whole reading each token of a window is; -1 for padding."""
+    def _token_indices(self, reading: _Reading, offsets: list[tuple[int, int]], attended: list[int]) -> list[int]:
+        """The index of each token of a window among all tokens of the sequence; -1 for padding."""
         begins = [begin for (begin, _), is_token in zip(offsets, attended, strict=True) if is_token]
-        number = 0
+        index = 0
         if begins and reading.spans is None:
-            number = begins[0] // self._k
+            index = begins[0] // self._k
         elif begins:
-            number = len(re.findall(f"{re.escape(MASK_TOKEN)}|.{{{self._k}}}", reading.text[: begins[0]]))
-        numbers = []
+            index = len(re.findall(f"{re.escape(MASK_TOKEN)}|.{{{self._k}}}", reading.text[: begins[0]]))
+        indices = []
         for is_token in attended:
-            numbers.append(number if is_token else -1)
-            number += is_token
-        return numbers
+            indices.append(index if is_token else -1)
+            index += is_token
+        return indices
 
     def _offsets(self, sequence: str, reading: _Reading, tokens: list[int]) -> list[tuple[int, int]]:
-        """Begin and end of tokens in the sequence as it was given."""
-        borders: list[tuple[int, int]] = []  # of each nucleotide, after normalisation
+        """Begin and end of tokens in the given sequence."""
+        borders: list[tuple[int, int]] = []  # of each normalised nucleotide
         for piece in re.finditer(f"{re.escape(MASK_TOKEN)}|.", sequence, re.DOTALL):
             if piece[0] == MASK_TOKEN:
                 borders += [piece.span()] * self._k
@@ -234,19 +231,19 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
                 borders.append(piece.span())
         if reading.is_reverse:
             borders.reverse()
-        found = []
-        for number in tokens:
-            if number < 0:
-                found.append((0, 0))
+        offsets = []
+        for index in tokens:
+            if index < 0:
+                offsets.append((0, 0))
                 continue
-            begin = reading.begin + number * self._k
-            first, last = (begin, begin + self._k) if reading.spans is None else reading.spans[number]
-            of_token = borders[first:last]
-            found.append((min(begin for begin, _ in of_token), max(end for _, end in of_token)))
-        return found
+            begin = reading.begin + index * self._k
+            first, last = (begin, begin + self._k) if reading.spans is None else reading.spans[index]
+            nucleotides = borders[first:last]
+            offsets.append((min(begin for begin, _ in nucleotides), max(end for _, end in nucleotides)))
+        return offsets
 
     def _pad(self, encoded_inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """What `pad` and so all collators do with one example; positions of padding are 0."""
+        """Pad one example, for `pad` and all collators; positions of padding are 0."""
         padded = super()._pad(encoded_inputs, *args, **kwargs)
         if "position_ids" in padded:
             filler = [0] * (len(padded["input_ids"]) - len(padded["position_ids"]))
@@ -262,15 +259,15 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
     ) -> tuple[str, ...]:
-        """Called by `save_pretrained` once the configuration is written."""
+        """Called by `save_pretrained` after the configuration is written."""
         saved = super()._save_pretrained(save_directory, file_names, legacy_format, filename_prefix)
         file = Path(file_names[0])
         config = json.loads(file.read_text(encoding="utf-8"))
-        # The class that whoever does not trust this code gets, and other languages know.
+        # The class to load without remote code, which libraries in other languages also know.
         config["tokenizer_class"] = _PLAIN_CLASS
         config["model_input_names"] = [name for name in self.model_input_names if name != "position_ids"]
-        for note in ("is_local", "local_files_only"):  # where this one was
-            config.pop(note, None)
+        for name in ("is_local", "local_files_only"):  # how this tokenizer was loaded
+            config.pop(name, None)
         if self.frame is None:
             for name in ("auto_map", "reference_frame"):
                 config.pop(name, None)

@@ -1,4 +1,4 @@
-"""Byte-pair encoding for whole blocks of barcodes, with the manners of the k-mer encoder."""
+"""Byte-pair encoding of many barcodes at a time, with the interface of the k-mer encoder."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -16,41 +16,41 @@ if TYPE_CHECKING:
 
 
 class BpeEncoder:
-    """Sequences to padded arrays of the ids of a tokenizer of `train_bpe_tokenizer`.
+    """Encodes sequences as padded arrays of the ids of a tokenizer of `train_bpe_tokenizer`.
 
-    Words are of any length, so that they fit no slots of a reference frame: barcodes are read from their first base,
+    Tokens have variable length and do not fit the slots of a reference frame: barcodes are read from their first base,
     and positions are counted.
 
     Args:
-        tokenizer: whose ids they are.
+        tokenizer: gives the ids.
 
     Attributes:
-        k: 1, by how many bases reading can be shifted and still be another reading: not at all.
-        name: tells its ids from those of others.
+        k: 1, because there are no other offsets to read from.
+        name: identifies its ids.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
 
     Raises:
-        ValueError: the tokenizer is no byte-pair encoding with the special tokens of `train_bpe_tokenizer`.
+        ValueError: the tokenizer is not a byte-pair encoding with the special tokens of `train_bpe_tokenizer`.
     """
 
     k = 1
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast"):
         if not isinstance(tokenizer.backend_tokenizer.model, BPE):
-            raise ValueError(f"{type(tokenizer.backend_tokenizer.model).__name__} is no byte-pair encoding")
+            raise ValueError(f"expected a byte-pair encoding, got {type(tokenizer.backend_tokenizer.model).__name__}")
         ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
         expected = (0, 1, len(tokenizer) - 1)
         if ids != expected:
             raise ValueError(f"expected [MASK], [UNK] and [PAD] with the ids {expected}, got {ids}")
         self.vocab_size = len(tokenizer)
         self.mask_token_id, self.unk_token_id, self.pad_token_id = expected
-        # A copy of its own: calls of the tokenizer switch padding on and off.
+        # A copy, because calls of the tokenizer switch padding on and off.
         self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_padding()
         self._backend.no_truncation()
         checksum = hashlib.sha256(self._backend.to_str().encode()).hexdigest()
-        self.name = f"{self.vocab_size} words, SHA-256 {checksum}"
+        self.name = f"{self.vocab_size} byte-pair tokens, SHA-256 {checksum}"
 
     def __call__(
         self,
@@ -63,15 +63,15 @@ class BpeEncoder:
 
         Args:
             sequences: strings, or an Arrow column of strings, where null is empty.
-            offsets: `[n]`, bases to cut off the front of each sequence.
-            starts: not for words: None.
-            max_length: tokens to keep.
+            offsets: `[n]`, number of bases to skip at the begin of each sequence.
+            starts: None: not supported by byte-pair tokens.
+            max_length: maximum number of tokens.
 
         Returns:
             `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`.
 
         Raises:
-            ValueError: `starts` are given.
+            ValueError: `starts` is not None.
         """
         if starts is not None:
             raise ValueError("a byte-pair encoding has no slots on a reference frame: expected no starts")
@@ -80,14 +80,14 @@ class BpeEncoder:
         texts = [text or "" for text in sequences]
         if offsets is not None:
             texts = [text[cut:] for text, cut in zip(texts, np.asarray(offsets).tolist(), strict=True)]
-        words = [encoding.ids[:max_length] for encoding in self._backend.encode_batch_fast(texts)]
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        rows = [encoding.ids[:max_length] for encoding in self._backend.encode_batch_fast(texts)]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         width = int(lengths.max(initial=0))
         attended = np.arange(width) < lengths[:, None]
-        input_ids = np.full((len(words), width), self.pad_token_id, np.int64)
-        input_ids[attended] = np.fromiter((word for row in words for word in row), np.int64, int(lengths.sum()))
+        input_ids = np.full((len(rows), width), self.pad_token_id, np.int64)
+        input_ids[attended] = np.fromiter((token for row in rows for token in row), np.int64, int(lengths.sum()))
         return {
             "input_ids": input_ids,
             "attention_mask": attended.astype(np.int64),
-            "position_ids": np.tile(np.arange(width), (len(words), 1)),
+            "position_ids": np.tile(np.arange(width), (len(rows), 1)),
         }

@@ -1,4 +1,4 @@
-"""The k-mer tokenizer for millions of barcodes: the same ids, computed by NumPy on whole blocks of them."""
+"""The k-mer tokenizer for millions of barcodes: the same ids, computed by NumPy on blocks of sequences."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -6,26 +6,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .dna_tokenizer import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
-from .kmer_tokenizer import kmer_vocabulary
-from .sequences import UNKNOWN, SequenceReader, Sequences, base_codes
+from .dna_tokenizers import kmer_vocabulary
+from .sequences import MASK_TOKEN, PAD_TOKEN, UNK_TOKEN, UNKNOWN, SequenceReader, Sequences, base_codes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# So many barcodes, their codes and their ids stay in the processor's second cache together.
+# The codes and ids of this many barcodes fit the processor's second-level cache.
 _BLOCK_ROWS = 256
 
-# A k-mer is computed on as one 64-bit word, a base in each byte, the first base lowest.
+# A k-mer is processed as one 64-bit word, with a base in each byte, the first one lowest.
 _WORD = np.dtype("<u8")
 _MISSING = 0x40
 
 
 class KmerEncoder:
-    """Sequences to padded arrays of k-mer ids, equal to those of `build_kmer_tokenizer(k, with_n)`.
+    """Encodes sequences as padded arrays of k-mer ids, equal to those of `build_kmer_tokenizer(k, with_n)`.
 
-    One difference: a special token that is written out in a text (`"[MASK]"`) is read by the tokenizer alone;
-    here it is so many unknown bases.
+    There is one difference: only the tokenizer recognises a special token in a text (`"[MASK]"`); here, each of its
+    characters is an unknown base.
 
     Args:
         k: bases per token, 1 to 8.
@@ -33,12 +32,19 @@ class KmerEncoder:
 
     Attributes:
         k: bases per token.
-        name: tells its ids from those of others.
+        name: identifies its ids.
         vocab_size: number of ids.
         mask_token_id, unk_token_id, pad_token_id: ids of the special tokens.
 
     Raises:
         ValueError: k is out of range.
+
+    Example:
+        >>> from tokenization_barcodemae import KmerEncoder
+        >>> encoder = KmerEncoder(k=4)
+        >>> encoder(["ACGTACGT", "ACGT"])["input_ids"]
+        array([[ 29,  29],
+               [ 29, 258]])
     """
 
     def __init__(self, k: int = 6, with_n: bool = False):
@@ -57,7 +63,7 @@ class KmerEncoder:
 
     @classmethod
     def from_tokenizer(cls, tokenizer: "PreTrainedTokenizerBase") -> "KmerEncoder":
-        """The encoder that goes with a k-mer tokenizer.
+        """The encoder with the ids of a k-mer tokenizer.
 
         Raises:
             ValueError: the tokenizer's vocabulary is not one of `kmer_vocabulary`.
@@ -80,28 +86,28 @@ class KmerEncoder:
         starts: ArrayLike | None = None,
         max_length: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Encode sequences, cut into k-mers from their first base, or at the slots of a reference frame.
+        """Encode sequences, cut into k-mers from their first base or at the slots of a reference frame.
 
-        Without `starts`, column j is the j-th k-mer, and `[UNK]` is attended, as the tokenizer has it.
-        With `starts`, column j is slot j of the frame, coordinates `j * k` to `j * k + k - 1`; what lies
-        before coordinate 0 is left out. A slot of which a sequence lacks a base is `[PAD]`, one with a
-        base outside the alphabet is `[UNK]`, and neither is attended.
+        Without `starts`, column j is the j-th k-mer, and `[UNK]` is attended, as in the tokenizer. With `starts`,
+        column j is slot j of the frame, coordinates `j * k` to `j * k + k - 1`; bases before coordinate 0 are left
+        out. A slot that the sequence covers only in part or not at all is `[PAD]`, one with a character outside the
+        alphabet is `[UNK]`, and neither is attended.
 
         Args:
-            sequences: strings, or an Arrow column of strings, where null is empty. Lower case, RNA, gaps and
-                white space are normalised as the tokenizer does it.
-            offsets: `[n]`, bases to cut off the front of each normalised sequence.
-            starts: `[n]`, frame coordinate of the first base of each normalised sequence (before `offsets`
-                are cut); negative where something stands before the frame.
-            max_length: columns to keep.
+            sequences: strings, or an Arrow column of strings, where null is empty. Lower case, RNA, gaps and white
+                space are normalised as in the tokenizer.
+            offsets: `[n]`, number of bases to skip at the begin of each normalised sequence.
+            starts: `[n]`, frame coordinate of the first base of each normalised sequence (before `offsets` are
+                skipped); negative if the sequence begins before the frame.
+            max_length: maximum number of columns.
 
         Returns:
-            `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`; positions are the
-            numbers of the columns.
+            `input_ids`, `attention_mask` and `position_ids`, each int64 `[n, tokens]`; positions are the indices of
+            the columns.
 
         Raises:
-            ValueError: `offsets` or `starts` are not one integer per sequence, an offset or `max_length` is
-                negative, or `sequences` is no list and no column of strings.
+            ValueError: `offsets` or `starts` are not one integer per sequence, an offset or `max_length` is negative,
+                or `sequences` is neither a list nor a column of strings.
         """
         reader = SequenceReader(sequences)
         n = len(reader)
@@ -112,7 +118,7 @@ class KmerEncoder:
             raise ValueError(f"max_length must be 0 or more, not {max_length}")
         origin = cut if starts is None else -_one_per_row("starts", starts, n)
 
-        # Bases that will be removed still count in reader.lengths: this may be too wide, never too narrow.
+        # reader.lengths includes characters that will be removed, so the width may be too large, never too small.
         width = int(_covered_columns(reader.lengths, cut, origin, self.k)[1].max(initial=0))
         width = width if max_length is None else min(width, max_length)
         input_ids = np.empty((n, width), np.int64)
@@ -130,13 +136,13 @@ class KmerEncoder:
         return {name: array[:, :used] for name, array in arrays.items()}
 
     def _write_ids(self, words: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Write the id of each k-mer word into `ids`, and tell which k-mers are missing and which unknown."""
+        """Write the id of each k-mer word into `ids`; return which k-mers are missing and which are unknown."""
         bits = ids.view(_WORD)
-        # Bases after the k-th leave at the top; the zeros that come in before the first are worth nothing.
+        # Shift out the bytes after the k-th base; the zeros shifted in below the first base do not change the id.
         np.left_shift(words, 8 * (_WORD.itemsize - self.k), out=bits)
         missing, unknown = (bits & _flag_word(_MISSING)) != 0, (bits & _flag_word(UNKNOWN)) != 0
         bits[missing | unknown] = 0
-        # Horner's rule on all bases at once: neighbours join to pairs, pairs to fours, fours to eights.
+        # Horner's rule on all bases at once: adjacent bases are joined to pairs, pairs to fours, fours to eights.
         radix = self._radix
         for lane in (np.uint16, np.uint32, np.uint64):
             lanes, half = bits.view(lane), 4 * lane().itemsize
@@ -161,10 +167,10 @@ def _one_per_row(name: str, values: ArrayLike | None, n: int) -> np.ndarray:
 
 
 def _covered_columns(lengths: np.ndarray, cut: np.ndarray, origin: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """First column that each sequence fills, and the one after its last, which is 0 where there is none.
+    """The first column that each sequence fills, and the one after its last, which is 0 if it fills none.
 
-    All arrays are `[n]`. Column 0 begins at the base `origin` of a sequence, which may be negative; its
-    first base that counts is `cut`.
+    All arrays are `[n]`. Column 0 begins at base `origin` of a sequence, which may be negative; bases before `cut` are
+    skipped.
     """
     first = np.maximum(-((origin - cut) // k), 0)
     stop = (lengths - origin) // k
@@ -174,14 +180,14 @@ def _covered_columns(lengths: np.ndarray, cut: np.ndarray, origin: np.ndarray, k
 def _kmer_words(
     codes: bytes, begins: np.ndarray, first: np.ndarray, stop: np.ndarray, k: int, width: int
 ) -> np.ndarray:
-    """A word for each column, `[rows, width]`, that begins with its k bases.
+    """A word for each column, `[rows, width]`, whose lowest bytes are its k bases.
 
-    Column 0 of a row begins at `begins` in the codes. The row fills the columns from `first` to before
-    `stop`; the bases of the others are `_MISSING`.
+    Column 0 of a row begins at `begins` in the codes. The row fills the columns from `first` to before `stop`; the
+    bases of other columns are `_MISSING`.
     """
     num_rows = len(begins)
     if width and (first == 0).all() and (stop == width).all() and not np.diff(begins, 2).any():
-        # Rows equally far apart are a matrix as they stand.
+        # Equally spaced rows are already a matrix.
         offset, row_step = int(begins[0]), int(begins[-1] - begins[0]) // max(num_rows - 1, 1)
     else:
         offset, row_step = 0, width * k
@@ -192,5 +198,5 @@ def _kmer_words(
             codes[top:end].rjust(length, fill).ljust(row_step, fill)
             for top, end, length in zip(tops.tolist(), ends.tolist(), (k * stop).tolist(), strict=True)
         )
-    buffer = codes + bytes(_WORD.itemsize)  # the last word reaches beyond its k bases
+    buffer = codes + bytes(_WORD.itemsize)  # the last word extends beyond its k bases
     return np.ndarray((num_rows, width), _WORD, buffer, offset, (row_step, k))

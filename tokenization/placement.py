@@ -1,4 +1,4 @@
-"""Barcodes placed on their marker, and the arrays that a model takes of them."""
+"""Barcodes placed on their marker: their tokens for a model, and their bases by coordinate."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,21 @@ import pyarrow as pa
 
 from .barcode_encoder import BarcodeEncoder
 from .reference_frame import Placement, ReferenceFrame
-from .strands import orient
+from .sequences import SequenceReader, Sequences, base_codes, orient
+
+_CODES = base_codes("ACGT")
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class PlacedBarcodes:
-    """Barcodes, and where on the marker they lie.
+    """Barcodes and their coordinates on the marker.
 
     Attributes:
-        nucleotides: `[n]` Arrow strings, all on the marker's strand where they are placed.
-        starts: `[n]` frame coordinate of the first nucleotide; 0 where a barcode is not placed.
-        is_placed: `[n]`, whether the reference frame accepted the barcode.
-        num_slots: slots of the frame; 0 where there is none.
+        nucleotides: `[n]` Arrow strings; those of placed barcodes are on the marker's strand.
+        starts: int64 `[n]`, frame coordinate of the first nucleotide; 0 for a barcode that is not placed.
+        is_placed: bool `[n]`, whether the reference frame accepted the barcode.
+        num_slots: slots of the frame; 0 without a frame.
     """
 
     nucleotides: pa.Array
@@ -38,13 +41,13 @@ class PlacedBarcodes:
 def place_barcodes(
     sequences: list[str], frame: ReferenceFrame | None, k: int, placement: Placement | None = None
 ) -> PlacedBarcodes:
-    """Place sequences on the marker and turn them to its strand; without a frame they stay as they are.
+    """Place sequences on the marker and turn them to its strand; without a frame, they are left unchanged.
 
     Args:
-        sequences: `[n]`.
-        frame: the marker's.
+        sequences: `[n]` DNA sequences.
+        frame: the marker's reference frame, or None.
         k: bases in a k-mer.
-        placement: where they lie on the frame, if that is known already.
+        placement: their placement on the frame, if it is already known.
     """
     if frame is None:
         nothing = np.zeros(len(sequences), np.int64)
@@ -60,36 +63,36 @@ def encode_barcodes(
     encoder: BarcodeEncoder,
     barcodes: PlacedBarcodes,
     max_tokens: int | None,
-    free: np.ndarray | None = None,
+    unaligned: np.ndarray | None = None,
     offsets: np.ndarray | None = None,
     keep_unknown: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Known k-mers and their positions: what the encoder may see, with nothing between.
+    """The input arrays of a model: the known k-mers of each barcode and their positions.
 
     Args:
-        encoder: cuts barcodes into words, and knows their ids.
-        barcodes: `[n]` of them.
-        max_tokens: most tokens of a barcode that is read freely, or None for all; a placed one ends with the frame.
-        free: `[n]`, barcodes to read freely although they are placed: k-mers are cut, and positions counted, from the
-            first nucleotide. Barcodes that are not placed are always read so.
-        offsets: `[n]` nucleotides to cut off the front of those that are read freely.
-        keep_unknown: keep the k-mers with an unknown base where a barcode has others, for a model that reads them.
+        encoder: cuts barcodes into tokens.
+        barcodes: `[n]` barcodes.
+        max_tokens: maximum number of tokens of an unaligned barcode, or None; a placed one ends with the frame.
+        unaligned: bool `[n]`, barcodes to read unaligned although they are placed: k-mers are cut, and positions
+            counted, from the first nucleotide. Barcodes that are not placed are always read in this way.
+        offsets: `[n]`, nucleotides to skip at the begin of unaligned barcodes.
+        keep_unknown: keep k-mers with an unknown base if the barcode has known ones, for a model that reads them.
 
     Returns:
-        `input_ids`, `attention_mask`, `position_ids`, each int64 `[n, tokens]`. Each row's known k-mers stand first;
+        `input_ids`, `attention_mask`, `position_ids`, each int64 `[n, tokens]`. Each row begins with its known k-mers;
         k-mers with an unknown base and slots that a barcode lacks are left out.
     """
-    on_frame = barcodes.is_placed if free is None else barcodes.is_placed & ~free
+    on_frame = barcodes.is_placed if unaligned is None else barcodes.is_placed & ~unaligned
     parts = []
-    for selected, placed in ((on_frame, True), (~on_frame, False)):
+    for selected, is_aligned in ((on_frame, True), (~on_frame, False)):
         rows = np.flatnonzero(selected)
         if len(rows):
             chosen = barcodes.take(rows)
             encoding = encoder(
                 chosen.nucleotides,
-                offsets=None if placed or offsets is None else offsets[rows],
-                starts=chosen.starts if placed else None,
-                max_length=chosen.num_slots if placed else max_tokens,
+                offsets=None if is_aligned or offsets is None else offsets[rows],
+                starts=chosen.starts if is_aligned else None,
+                max_length=chosen.num_slots if is_aligned else max_tokens,
             )
             parts.append((rows, _known_positions_first(encoding, encoder, keep_unknown)))
     width = max((part["input_ids"].shape[1] for _, part in parts), default=0)
@@ -101,6 +104,46 @@ def encode_barcodes(
         for name, values in part.items():
             merged[name][rows, : values.shape[1]] = values
     return merged
+
+
+def bases_on_frame(sequences: Sequences, frame: ReferenceFrame) -> np.ndarray:
+    """Place barcodes on their marker's frame and strand, and give their bases by coordinate.
+
+    Args:
+        sequences: `[n]`, DNA. Each is placed at its best position, whether or not the frame accepts it.
+        frame: the marker's reference frame.
+
+    Returns:
+        int8 `[n, frame.length]`, as from `lay_out`.
+    """
+    return lay_out(sequences, frame.place(sequences), frame.length)
+
+
+def lay_out(sequences: Sequences, placement: Placement, length: int) -> np.ndarray:
+    """The bases of placed barcodes by coordinate.
+
+    Args:
+        sequences: `[n]`, DNA.
+        placement: `[n]`, their placement.
+        length: number of coordinates; bases outside of them are left out.
+
+    Returns:
+        int8 `[n, length]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base.
+    """
+    oriented = orient(sequences, placement.strand)
+    bases = np.full((len(oriented), length), -1, np.int8)
+    for block in SequenceReader(oriented).blocks(_CODES, _BLOCK_ROWS):
+        known = np.maximum(np.frombuffer(block.codes, np.int8), -1)  # as a signed byte, `UNKNOWN` is below -1
+        starts = placement.start[block.rows]
+        ends = np.minimum(starts + np.diff(block.bounds), length)
+        firsts = np.maximum(starts, 0)
+        # The index of coordinate 0 of each barcode among the bases of the block.
+        origins = block.bounds[:-1] - starts
+        rows = zip(bases[block.rows], firsts.tolist(), ends.tolist(), origins.tolist(), strict=True)
+        for row, first, end, origin in rows:
+            if first < end:
+                row[first:end] = known[origin + first : origin + end]
+    return bases
 
 
 def _known_positions_first(

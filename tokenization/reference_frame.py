@@ -1,4 +1,4 @@
-"""Where on its marker a barcode lies: one ungapped cross-correlation with the marker's profile."""
+"""Places a barcode on its marker by one ungapped cross-correlation with the marker's profile."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 try:
     from scipy.fft import irfft, next_fast_len, rfft
-except ImportError:  # whoever loads a tokenizer from the Hub need not have it; the sums below come out the same
+except ImportError:  # not required to load a tokenizer from the Hub; the rounded sums below are the same
     from numpy.fft import irfft, rfft
 
     def next_fast_len(target: int, real: bool = False) -> int:
@@ -23,34 +23,34 @@ from .sequences import UNKNOWN, SequenceReader, Sequences, base_codes
 _ALPHABET = "ACGT"
 _CODES = base_codes(_ALPHABET)
 
-# A base as three numbers, a corner of a tetrahedron: equal bases have inner product 3, different ones -1,
-# and an unknown base, all zeros, has 0 with any. So three channels do what one-hot bases and a profile
-# centred over them do with four. Complements differ in the signs of the first two numbers.
+# Each base is a corner of a tetrahedron: equal bases have inner product 3, different ones -1, and an unknown base (all
+# zeros) has 0 with any other. Three channels thus suffice, where one-hot bases and a centred profile need four. The
+# numbers of complementary bases differ in the sign of the first two.
 _TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.int8)
 _SIGNALS = [base_signal.tobytes() + bytes(252) for base_signal in _TETRAHEDRON.T]
 _COMPLEMENT_SIGNS = np.array([-1, -1, 1], np.float32)
 
-# Profile weights are whole numbers, so a correlation is one too: rounding rids it of what the FFT gets wrong,
-# and a placement is the same in every batch.
+# Profile weights are integers, and so are correlations: rounding removes the numerical error of the FFT, and a
+# placement is the same in every batch.
 _WEIGHT_SCALE = 256
 
-# Scores are calibrated on short cuts, the hardest to tell from chance.
+# The minimum score is calibrated on short segments, which are the hardest to distinguish from random sequences.
 _CALIBRATION_LENGTH = 100
 _CALIBRATION_ROWS = 5000
 
 _READ_ROWS = 4096
-# So many bases, frame included, keep an FFT batch in the processor's cache.
+# An FFT batch of this many bases, including the frame, fits the processor's cache.
 _BATCH_BASES = 1 << 16
-# A sequence that is longer is correlated piece by piece.
+# A longer sequence is correlated window by window.
 _WINDOW_BASES = 1 << 16
 
 
 class Placement(NamedTuple):
-    """Where sequences lie on a reference frame.
+    """The placement of sequences on a reference frame.
 
     Attributes:
-        start: int64 `[n]`, frame coordinate of the first base of the sequence as read on its strand, gaps
-            and white space removed; negative where something, such as a primer, stands before the frame.
+        start: int64 `[n]`, frame coordinate of the first base of the sequence as read on its strand, gaps and white
+            space removed; negative if the sequence begins before the frame, for instance with a primer.
         strand: int8 `[n]`, +1 as given, -1 reverse complement.
         score: float32 `[n]`, see `ReferenceFrame.place`.
     """
@@ -64,11 +64,11 @@ class Placement(NamedTuple):
 
 
 class ReferenceFrame:
-    """The profile of a marker, and the places that sequences have on it.
+    """The profile of a marker, on which sequences are placed.
 
     Args:
-        profile: `[length, 4]`, share of A, C, G and T at each coordinate.
-        min_score: score from which on a sequence is taken to be the marker.
+        profile: `[length, 4]`, frequencies of A, C, G and T at each coordinate.
+        min_score: minimum score of a sequence that is accepted as the marker.
         marker: name of the marker.
 
     Attributes:
@@ -78,7 +78,16 @@ class ReferenceFrame:
         marker: as given.
 
     Raises:
-        ValueError: the profile has another shape, or holds something else than shares.
+        ValueError: the profile has another shape, or values that are not frequencies.
+
+    Example:
+        >>> from tokenization_barcodemae import ReferenceFrame, reverse_complement
+        >>> from barcodemae.data import read_records
+        >>> barcode = read_records("sample")["nucleotides"][0].as_py()
+        >>> frame = ReferenceFrame.coi()
+        >>> placement = frame.place([barcode[100:], reverse_complement(barcode[100:])])
+        >>> placement.start, placement.strand
+        (array([100, 100]), array([ 1, -1], dtype=int8))
     """
 
     def __init__(self, profile: np.ndarray, min_score: float, marker: str = ""):
@@ -86,15 +95,15 @@ class ReferenceFrame:
         if profile.ndim != 2 or profile.shape[1] != 4 or len(profile) == 0:
             raise ValueError(f"expected a profile [length, 4], not {list(profile.shape)}")
         if not (np.all(profile >= 0) and np.all(profile.sum(1) <= 1 + 1e-4)):
-            raise ValueError("expected a profile of shares: none below 0, none above 1 in sum")
+            raise ValueError("expected a profile of frequencies: not below 0, at most 1 in sum at each coordinate")
         self.profile = profile
         self.length = len(profile)
         self.min_score = float(min_score)
         self.marker = marker
         signal = np.rint(profile @ _TETRAHEDRON.astype(np.float32) * _WEIGHT_SCALE)
         self._signal = signal.T
-        # The weight of each base at each coordinate. Sums of weights, and of their products, up to each
-        # coordinate give mean and variance for random bases on any stretch of the frame.
+        # The weight of each base at each coordinate. Cumulative sums of weights, and of their products, give mean and
+        # variance for random bases on any interval of the frame.
         weights = signal.astype(np.float64) @ _TETRAHEDRON.T
         products = np.einsum("la,lb->lab", weights, weights)
         self._weight_sums = [
@@ -103,12 +112,12 @@ class ReferenceFrame:
 
     @classmethod
     def from_sequences(cls, sequences: Sequences, length: int | None = None, marker: str = "") -> "ReferenceFrame":
-        """Build a frame from barcodes that all cover exactly the region of the marker, on the coding strand.
+        """Build a frame from barcodes that cover exactly the region of the marker, on the coding strand.
 
-        The profile is the mean one-hot of the barcodes of one length; others are left out. `min_score` is
-        calibrated on cuts of these barcodes (100 bases, or all if they have fewer): halfway between the
-        score that 99.9 % of them exceed and the best score of the same cuts with their bases shuffled. The
-        same barcodes give the same frame.
+        The profile consists of the base frequencies of the barcodes of one length; others are left out. `min_score` is
+        calibrated on segments of these barcodes (100 bases, or all if they have fewer): halfway between the score that
+        99.9 % of them exceed and the maximum score of the same segments with shuffled bases. Equal barcodes give equal
+        frames.
 
         Args:
             sequences: strings, or an Arrow column of strings.
@@ -116,18 +125,18 @@ class ReferenceFrame:
             marker: name of the marker.
 
         Raises:
-            ValueError: there is no barcode of that length.
+            ValueError: no barcode has that length.
         """
         barcodes = _equally_long(SequenceReader(sequences), length)
         profile = np.stack([(barcodes == code).mean(0) for code in range(4)], axis=1)
         frame = cls(profile, min_score=0, marker=marker)
         rng = np.random.default_rng(0)
         sampled = np.linspace(0, len(barcodes) - 1, min(len(barcodes), _CALIBRATION_ROWS)).astype(int)
-        cut_length = min(_CALIBRATION_LENGTH, frame.length)
-        begins = rng.integers(0, frame.length - cut_length + 1, len(sampled))
-        cuts = np.take_along_axis(barcodes[sampled], begins[:, None] + np.arange(cut_length), axis=1)
-        genuine = frame.place(_as_text(cuts)).score
-        shuffled = frame.place(_as_text(rng.permuted(cuts, axis=1))).score
+        segment_length = min(_CALIBRATION_LENGTH, frame.length)
+        begins = rng.integers(0, frame.length - segment_length + 1, len(sampled))
+        segments = np.take_along_axis(barcodes[sampled], begins[:, None] + np.arange(segment_length), axis=1)
+        genuine = frame.place(_as_text(segments)).score
+        shuffled = frame.place(_as_text(rng.permuted(segments, axis=1))).score
         frame.min_score = float(np.quantile(genuine, 0.001) + shuffled.max()) / 2
         return frame
 
@@ -141,8 +150,8 @@ class ReferenceFrame:
         """Read a frame that `save` wrote.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file holds no reference frame.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file does not contain a reference frame.
         """
         try:
             with safe_open(path, framework="numpy") as file:
@@ -154,33 +163,33 @@ class ReferenceFrame:
     def save(self, path: str | Path) -> None:
         """Write the frame as safetensors: `profile` and `min_score`, and `marker` as metadata."""
         tensors = {"profile": self.profile, "min_score": np.array(self.min_score)}
-        # Metadata of more than one entry would come in random order: the same frame, but not the same file.
+        # Several entries of metadata would be written in random order: the same frame, but not the same file.
         Path(path).write_bytes(save(tensors, {"marker": self.marker}))
 
     def checksum(self) -> str:
-        """SHA-256 of all that it places by."""
+        """SHA-256 of profile and minimum score."""
         return hashlib.sha256(self.profile.tobytes() + repr(self.min_score).encode()).hexdigest()
 
     def slots(self, k: int) -> int:
-        """Number of k-mers side by side that the frame has room for."""
+        """Number of adjacent k-mers on the frame."""
         return self.length // k
 
     def accepts(self, placement: Placement) -> np.ndarray:
-        """Which of the placed sequences are the marker, bool `[n]`."""
+        """Which of the placed sequences are accepted as the marker: bool `[n]`."""
         return placement.score >= self.min_score
 
     def place(self, sequences: Sequences) -> Placement:
         """Find start and strand at which each sequence, without gaps, agrees best with the profile.
 
         Args:
-            sequences: strings, or an Arrow column of strings. Lower case, RNA, gaps and white space are
-                normalised; unknown bases count nothing.
+            sequences: strings, or an Arrow column of strings. Lower case, RNA, gaps and white space are normalised;
+                unknown bases contribute nothing.
 
         Returns:
-            Start, strand and score. The score is the number of standard deviations by which the agreement
-            with the profile is better than that of random bases of the same composition on the same stretch
-            of the frame. It means the same at every length: a random sequence reaches 2 to 5 at its best
-            place, be it short or long. A sequence without known bases has start 0, strand +1 and score 0.
+            Start, strand and score. The score is the number of standard deviations by which the agreement with the
+            profile exceeds that of random bases of the same composition on the same interval of the frame. Scores are
+            comparable between lengths: a random sequence reaches 2 to 5 at its best position, whether short or long. A
+            sequence without known bases has start 0, strand +1 and score 0.
         """
         reader = SequenceReader(sequences)
         n = len(reader)
@@ -189,7 +198,7 @@ class ReferenceFrame:
             signals = np.stack([np.frombuffer(block.codes.translate(table), np.int8) for table in _SIGNALS])
             lengths = np.diff(block.bounds)
             unknown = np.flatnonzero(np.frombuffer(block.codes, np.uint8) == UNKNOWN)
-            n_known = lengths - np.diff(np.searchsorted(unknown, block.bounds))
+            num_known = lengths - np.diff(np.searchsorted(unknown, block.bounds))
             for batch in self._batches(lengths):
                 pieces = [signals[:, block.bounds[row] : block.bounds[row + 1]] for row in batch]
                 correlate = self._correlate if len(pieces) > 1 else self._correlate_in_windows
@@ -198,7 +207,7 @@ class ReferenceFrame:
                 strand = np.where(is_reverse, -1, 1)
                 total = totals.max(axis=1)
                 start = np.where(total > 0, np.where(is_reverse, starts[:, 1], starts[:, 0]), 0)
-                counts = (n_known[batch, None] + sums @ _TETRAHEDRON.T) / 4
+                counts = (num_known[batch, None] + sums @ _TETRAHEDRON.T) / 4
                 rows = block.rows.start + batch
                 placement.start[rows] = start
                 placement.strand[rows] = strand
@@ -206,7 +215,7 @@ class ReferenceFrame:
         return placement
 
     def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
-        """Rows of about the same length, since the longest of a batch decides the size of its FFT."""
+        """Rows of similar length, because the longest one of a batch determines the size of its FFT."""
         order = np.argsort(-lengths, kind="stable")
         while len(order):
             num_rows = max(1, _BATCH_BASES // int(lengths[order[0]] + self.length))
@@ -216,11 +225,14 @@ class ReferenceFrame:
     def _correlate(
         self, signals: list[np.ndarray], allowed: list[tuple[float, float]] | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Best start of each signal `[3, length]` on both strands and its sum of weights, `[n, 2]`; and its own sum.
+        """Correlate signals with the profile.
 
         Args:
-            signals: `[n]` of them.
-            allowed: for each strand, the least and the greatest start that is looked at, of signals of one length.
+            signals: `[n]` arrays `[3, length]`.
+            allowed: for each strand, minimum and maximum start; only for signals of equal length.
+
+        Returns:
+            The best start on both strands and its sum of weights, each `[n, 2]`; and the sums of the signals `[n, 3]`.
         """
         lengths = np.array([signal.shape[1] for signal in signals])
         size = next_fast_len(int(lengths.max()) + self.length - 1, real=True)
@@ -229,37 +241,37 @@ class ReferenceFrame:
             row[:, : signal.shape[1]] = signal
         spectra = rfft(padded)
         profile = rfft(self._signal, size)
-        # Correlating the reverse complement is convolving the sequence itself, but for the signs.
+        # Up to signs, the correlation of the reverse complement is the convolution of the sequence itself.
         strands = np.stack([profile.conj(), profile * _COMPLEMENT_SIGNS[:, None]])
         products = sum(spectra[:, None, channel] * strands[:, channel] for channel in range(3))
         totals = irfft(products, size)
         np.rint(totals, out=totals)
-        for strand, (least, greatest) in enumerate(allowed or ()):
+        for strand, (minimum, maximum) in enumerate(allowed or ()):
             starts = _starts(np.arange(size), lengths[0], size)[strand]
-            totals[:, strand, (starts < least) | (starts > greatest)] = -np.inf
+            totals[:, strand, (starts < minimum) | (starts > maximum)] = -np.inf
         shifts = totals.argmax(axis=2)
         best = np.take_along_axis(totals, shifts[..., None], axis=2)[..., 0]
         forward, reverse = _starts(shifts, lengths[:, None], size)
         return np.stack([forward[:, 0], reverse[:, 1]], axis=1), best, np.rint(spectra[..., 0].real)
 
     def _correlate_in_windows(self, signals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `_correlate` of one signal, in memory that does not grow with its length.
+        """As `_correlate` for one signal, in memory that does not grow with its length.
 
-        Each window looks at the starts at which all that the frame covers lies within it.
+        Each window is tried at the starts at which it contains the complete overlap of signal and frame.
         """
         (signal,) = signals
         length, width = signal.shape[1], max(_WINDOW_BASES, 2 * self.length)
         starts, totals = np.zeros((1, 2), np.int64), np.full((1, 2), -np.inf, np.float32)
         for begin in range(0, max(length, 1), width - self.length + 1):
             end = min(begin + width, length)
-            # What the signal has around the window, as it is read on each strand.
+            # The bases of the signal before and after the window, on each strand.
             before, after = (begin, length - end), (length - end, begin)
             allowed = [
                 (self.length - (end - begin) if bases_after else -np.inf, 0 if bases_before else np.inf)
                 for bases_before, bases_after in zip(before, after, strict=True)
             ]
-            found, best, _ = self._correlate([signal[:, begin:end]], allowed)
-            starts = np.where(best > totals, found - before, starts)
+            window_starts, best, _ = self._correlate([signal[:, begin:end]], allowed)
+            starts = np.where(best > totals, window_starts - before, starts)
             totals = np.maximum(best, totals)
             if end == length:
                 break
@@ -273,7 +285,7 @@ class ReferenceFrame:
         lengths: np.ndarray,
         counts: np.ndarray,
     ) -> np.ndarray:
-        """Totals in standard deviations from what bases drawn by `counts [n, 4]` would give there."""
+        """Totals in standard deviations from the mean total of random bases with the composition `counts [n, 4]`."""
         shares = counts / np.maximum(lengths, 1)[:, None]
         shares = np.where(strand[:, None] > 0, shares, shares[:, ::-1])
         begin, end = np.clip([start, start + lengths], 0, self.length)
@@ -281,24 +293,25 @@ class ReferenceFrame:
         mean = np.einsum("na,na->n", weights, shares)
         mean_square = np.einsum("naa,na->n", products, shares)
         square_mean = np.einsum("nab,na,nb->n", products, shares, shares)
-        # Weights are whole numbers: a variance below 1 is a rounding error.
+        # Weights are integers: a variance below 1 is a rounding error.
         return (total - mean) / np.sqrt(np.maximum(mean_square - square_mean, 1))
 
 
 def _starts(shifts: np.ndarray, lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frame coordinates of the first base, forward and reverse, by shifts in a correlation of `size` numbers."""
-    # A positive start is wrapped around the end of the FFT; a convolution lags by the sequence's length.
+    """Frame coordinates of the first base, forward and reverse, for shifts in a correlation of length `size`."""
+    # Positive starts are wrapped around the end of the FFT; a convolution is shifted by the length of the sequence.
     return np.where(shifts < lengths, -shifts, size - shifts), shifts - lengths + 1
 
 
 def _equally_long(reader: SequenceReader, length: int | None) -> np.ndarray:
-    """Base codes `[n, length]` of the sequences of that length, by default of the most frequent one."""
+    """Base codes `[n, length]` of the sequences of that length, by default the most frequent one."""
     blocks = list(reader.blocks(_CODES, _READ_ROWS))
-    found = np.concatenate([np.zeros(0, np.int64), *(np.diff(block.bounds) for block in blocks)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(block.bounds) for block in blocks)])
     if length is None:
-        length = int(np.bincount(found, minlength=1).argmax())
-    if length < 1 or length not in found:
-        raise ValueError(f"expected barcodes of {length or 'some'} nucleotides; there is none among {len(found)}")
+        length = int(np.bincount(lengths, minlength=1).argmax())
+    if length < 1 or length not in lengths:
+        wanted = f"of {length} nucleotides" if length else "that are not empty"
+        raise ValueError(f"expected barcodes {wanted}, found none among {len(lengths)}")
     matrices = []
     for _, codes, bounds in blocks:
         begins = bounds[:-1][np.diff(bounds) == length]

@@ -1,5 +1,6 @@
-"""DNA text as bytes of base codes, block by block: what the encoder and the reference frame compute on."""
+"""DNA text: special tokens, normalisation, strands, and base codes of many sequences at a time."""
 
+import string
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -7,48 +8,88 @@ import numpy as np
 
 try:
     import pyarrow as pa
-except ImportError:  # whoever loads a tokenizer from the Hub need not have it
+except ImportError:  # not required to load a tokenizer from the Hub
     pa = None
-
-from .dna_tokenizer import REMOVED_CHARACTERS, REPLACED_CHARACTERS
 
 Sequences: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
 
+MASK_TOKEN = "[MASK]"
+UNK_TOKEN = "[UNK]"
+PAD_TOKEN = "[PAD]"
+
+# Lower case is DNA too (soft-masked sequence), and RNA is DNA spelt with U.
+REPLACED_CHARACTERS = {"a": "A", "c": "C", "g": "G", "t": "T", "n": "N", "u": "T", "U": "T"}
+REMOVED_CHARACTERS = "-." + string.whitespace
+
 NORMALIZATION = str.maketrans(REPLACED_CHARACTERS | dict.fromkeys(REMOVED_CHARACTERS))
-"""The table for `str.translate` that normalises text as the tokenizers do it."""
+"""The table for `str.translate` that normalises text as the tokenizers do."""
 
 UNKNOWN = 0x80
 _REMOVED = 0xFF
 
+_BASES, _COMPLEMENTS = "ACGTURYKMBVDH", "TGCAAYRMKVBHD"
+_COMPLEMENT = str.maketrans(_BASES + _BASES.lower(), _COMPLEMENTS + _COMPLEMENTS.lower())
+
+
+def reverse_complement(sequence: str) -> str:
+    """The other strand, 5' to 3', as DNA. IUPAC codes have their complements; other characters stay.
+
+    Example:
+        >>> from tokenization_barcodemae import reverse_complement
+        >>> reverse_complement("AACGR")
+        'YCGTT'
+    """
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def orient(sequences: Sequences, strands: np.ndarray) -> list[str]:
+    """Each sequence as read on its strand.
+
+    Args:
+        sequences: strings, or an Arrow column of strings, where null is empty.
+        strands: `[n]`, +1 for the sequence as given, -1 for its reverse complement.
+
+    Raises:
+        ValueError: there is not one strand per sequence.
+    """
+    if is_arrow(sequences):
+        sequences = sequences.fill_null("").to_pylist()  # type: ignore[union-attr]
+    texts = list(sequences)
+    if len(texts) != len(strands):
+        raise ValueError(f"expected one strand for each of {len(texts)} sequences, not {len(strands)}")
+    for row in np.flatnonzero(np.asarray(strands) < 0):
+        texts[row] = reverse_complement(texts[row])
+    return texts
+
 
 def base_codes(alphabet: str) -> bytes:
-    """The table for `bytes.translate` that gives each base of UTF-8 text its place in the alphabet.
+    """The table for `bytes.translate` that maps each base of UTF-8 text to its index in the alphabet.
 
-    Bases are normalised as the tokenizers do it. Gaps, white space and the continuation bytes of UTF-8 are
-    `_REMOVED`, so that a character outside the alphabet is one `UNKNOWN` however many bytes it has.
+    Characters are normalised as by the tokenizers. Gaps, white space and the continuation bytes of UTF-8 map to
+    `_REMOVED`, so that a character outside the alphabet is one `UNKNOWN`, however many bytes it has.
     """
     table = bytearray([UNKNOWN]) * 256
     for code, base in enumerate(alphabet):
         table[ord(base)] = code
-    for base, meant in REPLACED_CHARACTERS.items():
-        table[ord(base)] = table[ord(meant)]
+    for character, replacement in REPLACED_CHARACTERS.items():
+        table[ord(character)] = table[ord(replacement)]
     for byte in (*REMOVED_CHARACTERS.encode(), *range(0x80, 0xC0)):
         table[byte] = _REMOVED
     return bytes(table)
 
 
 def is_arrow(sequences: Sequences) -> bool:
-    """Whether these are an Arrow column."""
+    """Whether the sequences are an Arrow column."""
     return pa is not None and isinstance(sequences, pa.Array | pa.ChunkedArray)
 
 
 class Block(NamedTuple):
-    """Some sequences, one after another.
+    """Consecutive sequences, concatenated.
 
     Attributes:
-        rows: which of the sequences these are.
+        rows: their indices.
         codes: their bases as codes; nothing in them is `_REMOVED`.
-        bounds: `[rows + 1]`, where each begins in `codes`, and where the last ends.
+        bounds: `[rows + 1]`, the begin of each sequence in `codes`, and the end of the last.
     """
 
     rows: slice
@@ -57,16 +98,16 @@ class Block(NamedTuple):
 
 
 class SequenceReader:
-    """Strings, or an Arrow column of them, read without making Python objects.
+    """Reads sequences in blocks; an Arrow column is read without creating Python objects.
 
     Args:
         sequences: a list of strings, or an Arrow array or chunked array of strings, where null is empty.
 
     Attributes:
-        lengths: `[n]`, bases of each text before anything is removed (bytes, where it comes from Arrow).
+        lengths: `[n]`, characters of each text before any are removed (bytes of an Arrow column).
 
     Raises:
-        ValueError: a single string, or an Arrow column that holds no text.
+        ValueError: the input is a single string, or an Arrow column of another type.
     """
 
     def __init__(self, sequences: Sequences):
@@ -77,7 +118,7 @@ class SequenceReader:
         return len(self.lengths)
 
     def blocks(self, table: bytes, num_rows: int) -> Iterator[Block]:
-        """Normalised base codes, by a table of `base_codes`, of `num_rows` sequences at a time."""
+        """Normalised base codes of `num_rows` sequences at a time, by a table of `base_codes`."""
         first = 0
         for column in self._columns:
             for begin in range(0, len(column), num_rows):

@@ -26,7 +26,7 @@ from barcodemae.checkpoints.sentence_transformers import write_sentence_transfor
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_atomically
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
-from tokenization_barcodemae import BarcodeEncoder, BarcodeTokenizer, ReferenceFrame, build_kmer_tokenizer, encoder_of
+from tokenization_barcodemae import BarcodeEncoder, BarcodeTokenizer, ReferenceFrame, build_kmer_tokenizer, encoder_for
 
 __all__ = [
     "FRAME_FILE",
@@ -109,7 +109,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         frame_file = optional_file(place, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
         tokenizer = load_saved_tokenizer(place, revision)
-        encoder = encoder_of(tokenizer)
+        encoder = encoder_for(tokenizer)
     except Exception as error:  # what libraries raise over a broken folder has no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
     config = model.config

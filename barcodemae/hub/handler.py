@@ -31,7 +31,7 @@ _FOLDER = Path(__file__).parent
 if (_FOLDER / "tokenization_barcodemae").is_dir():
     sys.path.insert(0, str(_FOLDER))
 
-from tokenization_barcodemae import PlacedBarcodes, ReferenceFrame, encode_barcodes, encoder_of, place_barcodes  # noqa: E402
+from tokenization_barcodemae import PlacedBarcodes, ReferenceFrame, encode_barcodes, encoder_for, place_barcodes  # noqa: E402
 
 MAX_SEQUENCES = 1024
 MAX_LENGTH = 10_000
@@ -77,7 +77,7 @@ class EndpointHandler:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        self.encoder = encoder_of(self.tokenizer)
+        self.encoder = encoder_for(self.tokenizer)
         frame_file = folder / "reference_frame.safetensors"
         self.frame = ReferenceFrame.load(frame_file) if frame_file.is_file() else None
         if self.frame is None and (model.config.reference_frame or model.config.frame_slots):

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from barcodemae.errors import CheckpointError, UnreadableFileError
-from tokenization_barcodemae.kmer_tokenizer import MAX_K, MAX_K_WITH_N
+from tokenization_barcodemae.dna_tokenizers import MAX_K, MAX_K_WITH_N
 
 SETTINGS_IN_SHAPES = (
     "hidden_size",

@@ -37,7 +37,7 @@ from tokenization_barcodemae import (
     KmerEncoder,
     ReferenceFrame,
     build_kmer_tokenizer,
-    encoder_of,
+    encoder_for,
 )
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         config = _make_config(settings | _training_settings(args))
         return Start(tokenizer, checkpoint.encoder, checkpoint.frame, config, weights)  # type: ignore[arg-type]
     tokenizer = load_tokenizer(args)
-    encoder = encoder_of(tokenizer)
+    encoder = encoder_for(tokenizer)
     if data_args.frame != "none" and not isinstance(encoder, KmerEncoder):
         raise ConfigurationError(
             f"--tokenizer {args.tokenizer}: expected --frame none with byte-pair tokens, got --frame {data_args.frame}"

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from barcodemae.errors import ConfigurationError
-from tokenization_barcodemae.dna_tokenizer import REMOVED_CHARACTERS
+from tokenization_barcodemae.sequences import REMOVED_CHARACTERS
 
 logger = logging.getLogger(__name__)
 
