@@ -1,4 +1,4 @@
-"""A checkpoint's folder: complete, loadable, and clear about what is wrong with it."""
+"""Saving and loading of checkpoints, and errors of damaged ones."""
 
 import json
 import shutil
@@ -27,20 +27,20 @@ def test_round_trip(checkpoint):
     assert len(AutoTokenizer.from_pretrained(checkpoint)) == loaded.model.config.vocab_size
 
 
-def test_files_are_replaced_whole_and_nothing_is_left_beside_them(copy):
+def test_files_are_replaced_and_no_others_are_left(copy):
     (copy / "notes.txt").write_text("mine")
     before = {file.name for file in copy.iterdir()}
     save_checkpoint(copy, BarcodeMAEForPreTraining.from_pretrained(copy), ReferenceFrame.coi())
     assert {file.name for file in copy.iterdir()} == before
 
 
-def test_frame_can_be_left_out(checkpoint, copy):
+def test_frame_is_optional(checkpoint, copy):
     assert load_checkpoint(checkpoint, use_frame=False).frame is None
     save_checkpoint(copy / "another", load_checkpoint(copy).model, None)
     assert load_checkpoint(copy / "another").frame is None
 
 
-def test_a_frame_that_was_lost_or_exchanged_is_told(copy):
+def test_missing_or_exchanged_frame_is_an_error(copy):
     another = ReferenceFrame(ReferenceFrame.coi().profile[1:], 10)
     another.save(copy / FRAME_FILE)
     with pytest.raises(CheckpointError, match="expected the reference frame that it was trained with, found another"):
@@ -71,14 +71,14 @@ def edit_config(folder, **values):
         (lambda folder: (folder / "tokenizer.json").unlink(), "no checkpoint could be loaded"),
     ],
 )
-def test_what_is_wrong_is_told(copy, damage, message):
+def test_damaged_checkpoint_is_an_error(copy, damage, message):
     damage(copy)
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(copy)
     assert str(caught.value).startswith(str(copy))
 
 
-def test_kmers_with_n_may_have_tokens_of_their_own(tmp_path):
+def test_kmers_with_n_as_tokens(tmp_path):
     tokenizer = build_kmer_tokenizer(2, with_n=True)
     size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     model = BarcodeMAEModel(BarcodeMAEConfig(k=2, vocab_size=len(tokenizer), **size))
@@ -87,6 +87,6 @@ def test_kmers_with_n_may_have_tokens_of_their_own(tmp_path):
     assert kmers(["ANAC"])["input_ids"].tolist() == [tokenizer("ANAC")["input_ids"]]
 
 
-def test_encoder_alone_is_a_checkpoint_too(checkpoint, tmp_path):
+def test_checkpoint_of_an_encoder_only(checkpoint, tmp_path):
     save_checkpoint(tmp_path, BarcodeMAEModel.from_pretrained(checkpoint), None)
     assert load_checkpoint(tmp_path).model.config.k == 4

@@ -1,4 +1,4 @@
-"""The checkpoints that come with the package, and the tools that put them there."""
+"""The checkpoints that come with the package, and the tools that write them."""
 
 import importlib.util
 import json
@@ -53,22 +53,24 @@ def precisions(folder):
         return {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
 
 
-# What is shipped
+# Shipped checkpoints
 
 
-def test_the_default_is_among_them():
+def test_default_is_shipped():
     assert DEFAULT in shipped_checkpoints()
 
 
-def test_the_manifest_tells_every_file_byte_for_byte():
+def test_manifest_has_size_and_checksum_of_every_file():
     manifest = json.loads((shipped_folder(DEFAULT).parent / MANIFEST_FILE).read_text())
     assert sorted(manifest) == shipped_checkpoints()
-    for name, told in manifest.items():
+    for name, recorded in manifest.items():
         found = files_in(shipped_folder(name))
-        assert {file: {"bytes": path.stat().st_size, "sha256": sha256(path)} for file, path in found.items()} == told
+        assert {
+            file: {"bytes": path.stat().st_size, "sha256": sha256(path)} for file, path in found.items()
+        } == recorded
 
 
-def test_all_weights_are_in_half_precision_and_small():
+def test_weights_are_in_half_precision_and_small():
     assert {precision for name in shipped_checkpoints() for precision in precisions(shipped_folder(name))} == {"F16"}
     weights = [file for name in shipped_checkpoints() for file in shipped_folder(name).glob("*.safetensors")]
     assert sum(file.stat().st_size for file in weights) <= 24 * 2**20
@@ -76,35 +78,39 @@ def test_all_weights_are_in_half_precision_and_small():
 
 @each
 @pytest.mark.parametrize("pattern", ["**/*.json", "*.jsonl"])
-def test_no_value_is_an_absolute_path(name, pattern):
+def test_no_file_contains_an_absolute_path(name, pattern):
     for file in shipped_folder(name).glob(pattern):
         assert not re.search(r'"/\w', file.read_text(encoding="utf-8")), file
 
 
 @each
-def test_the_weights_are_found_by_name(name):
+def test_weights_are_found_by_name(name):
     assert weights_sha256(name) == sha256(shipped_folder(name) / WEIGHTS_FILE)
 
 
 @pytest.fixture(scope="module")
 def relatives(sample):
-    """Of 100 genera a barcode of a species that training may see, and one of a species that it must not: two tables."""
+    """For each of 100 genera, a barcode of a species of the training split and one of an unseen species: two tables."""
     named = sample.to_pandas().query("genus != ''")
-    keys, queries = (named[named["split"] == split].drop_duplicates("genus") for split in ("train", "test_unseen"))
-    genera = sorted(set(keys["genus"]) & set(queries["genus"]))[:100]
-    return [table[table["genus"].isin(genera)] for table in (keys, queries)]
+    references, queries = (
+        named[named["split"] == split].drop_duplicates("genus") for split in ("train", "test_unseen")
+    )
+    genera = sorted(set(references["genus"]) & set(queries["genus"]))[:100]
+    return [table[table["genus"].isin(genera)] for table in (references, queries)]
 
 
 @each
-def test_the_nearest_of_100_genera_is_the_right_one_far_above_chance(name, relatives):
+def test_genus_accuracy_is_far_above_chance(name, relatives):
     embedder = BarcodeEmbedder.from_pretrained(name)
     assert embedder.frame is not None
     found, expected = (table["genus"].to_numpy() for table in relatives)
 
     def accuracy(one):
-        keys, queries = (one.encode(table["nucleotides"].tolist(), normalize_embeddings=True) for table in relatives)
-        assert keys.shape == queries.shape == (100, one.dimension)
-        return (found[(queries @ keys.T).argmax(axis=1)] == expected).mean()
+        references, queries = (
+            one.encode(table["nucleotides"].tolist(), normalize_embeddings=True) for table in relatives
+        )
+        assert references.shape == queries.shape == (100, one.dimension)
+        return (found[(queries @ references.T).argmax(axis=1)] == expected).mean()
 
     # Chance is 1 in 100, but on the frame random weights find far more than that.
     assert accuracy(embedder) > max(0.1, accuracy(BarcodeEmbedder.untrained_like(embedder)))
@@ -112,19 +118,19 @@ def test_the_nearest_of_100_genera_is_the_right_one_far_above_chance(name, relat
 
 @pytest.fixture
 def tried(monkeypatch):
-    """Where something was looked for in the network, which there is none of."""
-    places = []
+    """Attempts to use the network, which fail."""
+    attempts = []
 
     def refuse(*arguments, **options):
-        places.append(arguments)
+        attempts.append(arguments)
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    return places
+    return attempts
 
 
-def test_the_default_needs_no_network(tried, full_length_barcodes):
+def test_default_needs_no_network(tried, full_length_barcodes):
     embedder = BarcodeEmbedder.from_pretrained(dtype=torch.float32)
     named = BarcodeEmbedder.from_pretrained(DEFAULT, dtype=torch.float32)
     found, expected = (one.encode(full_length_barcodes[:4]) for one in (embedder, named))
@@ -136,57 +142,57 @@ def test_the_default_needs_no_network(tried, full_length_barcodes):
 
 
 @pytest.fixture
-def room(tmp_path, monkeypatch):
-    """A room for checkpoints that is empty yet."""
-    folder = tmp_path / "room"
+def shipped_root(tmp_path, monkeypatch):
+    """An empty folder of shipped checkpoints."""
+    folder = tmp_path / "shipped_root"
     folder.mkdir()
     monkeypatch.setattr(checkpoints, "_FOLDER", folder)
     return folder
 
 
 @pytest.fixture
-def shipped(checkpoint, room):
-    """A room with two checkpoints of k = 4, one of them the default."""
+def shipped(checkpoint, shipped_root):
+    """A folder of two shipped checkpoints with k = 4, one of them the default."""
     for name in (DEFAULT, "another"):
-        shutil.copytree(checkpoint, room / name)
-    return room
+        shutil.copytree(checkpoint, shipped_root / name)
+    return shipped_root
 
 
-def test_each_folder_with_a_checkpoint_is_a_name(shipped):
+def test_folders_with_checkpoints_are_names(shipped):
     (shipped / "__pycache__").mkdir()
     assert shipped_checkpoints() == ["another", DEFAULT]
     assert shipped_folder("another") == shipped / "another"
 
 
-@pytest.mark.parametrize("ask", [shipped_folder, load_checkpoint, BarcodeEmbedder.from_pretrained])
-def test_an_unknown_name_is_answered_with_what_there_is(ask, shipped, tried):
+@pytest.mark.parametrize("load", [shipped_folder, load_checkpoint, BarcodeEmbedder.from_pretrained])
+def test_unknown_name_is_an_error_with_the_known_names(load, shipped, tried):
     with pytest.raises(
         CheckpointError, match=rf"^nano: expected .* that comes with the package \(another, {DEFAULT}\)$"
     ):
-        ask("nano")
+        load("nano")
     assert not tried
 
 
-def test_where_nothing_is_shipped_the_default_says_so(room):
+def test_default_is_an_error_if_nothing_is_shipped(shipped_root):
     with pytest.raises(CheckpointError, match=rf"^{DEFAULT}: expected .* package \(there is none\)$"):
         BarcodeEmbedder.from_pretrained()
 
 
-def test_a_folder_goes_before_a_shipped_name_but_not_before_the_default(shipped, tmp_path, monkeypatch):
+def test_folder_has_precedence_over_a_shipped_name(shipped, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert weights_sha256(DEFAULT) == sha256(shipped / DEFAULT / WEIGHTS_FILE)
-    place = shutil.copytree(shipped / DEFAULT, tmp_path / DEFAULT)
-    (place / FRAME_FILE).unlink()
+    copy = shutil.copytree(shipped / DEFAULT, tmp_path / DEFAULT)
+    (copy / FRAME_FILE).unlink()
     with pytest.raises(CheckpointError, match="expected the reference frame that it was trained with, found none"):
         BarcodeEmbedder.from_pretrained(DEFAULT)
     assert BarcodeEmbedder.from_pretrained().frame is not None
-    (place / WEIGHTS_FILE).unlink()
+    (copy / WEIGHTS_FILE).unlink()
     with pytest.raises(CheckpointError, match="found none"):
         weights_sha256(DEFAULT)
 
 
 @pytest.mark.parametrize("model", [[], ["--model", "another"]])
-def test_the_command_embeds_with_a_shipped_checkpoint(model, shipped, sample, tmp_path, tried):
+def test_command_embeds_with_a_shipped_checkpoint(model, shipped, sample, tmp_path, tried):
     data = write_first_rows(sample, tmp_path / "few.tsv", train=3)
     embed(["--data", str(data), "--output", str(tmp_path / "few.npy"), *model])
     assert np.load(tmp_path / "few.npy").shape == (3, 32)
@@ -205,7 +211,7 @@ def halved(checkpoint, tmp_path_factory):
 
 @pytest.fixture
 def run(halved, tmp_path):
-    """The halved checkpoint, as training and evaluation would have left it."""
+    """The halved checkpoint with the files of training and evaluation."""
     folder = shutil.copytree(halved, tmp_path / "run")
     (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 8.3, "epoch": 0.1, "barcodes_per_second": 40}\n')
     (folder / "run.yaml").write_text("data: [/home/someone/barcodes.parquet]\n")
@@ -217,7 +223,7 @@ def run(halved, tmp_path):
     return folder
 
 
-def test_halved_weights_are_the_nearest_that_half_precision_has(checkpoint, halved):
+def test_halved_weights_are_rounded(checkpoint, halved):
     full, half = load_file(checkpoint / WEIGHTS_FILE), load_file(halved / WEIGHTS_FILE)
     assert full.keys() == half.keys()
     for name, values in full.items():
@@ -228,12 +234,12 @@ def test_halved_weights_are_the_nearest_that_half_precision_has(checkpoint, halv
     assert all((halved / name).read_bytes() == (checkpoint / name).read_bytes() for name in others)
 
 
-def test_halved_weights_are_computed_with_in_float32(halved):
+def test_halved_weights_load_as_float32(halved):
     assert load_checkpoint(halved).model.dtype == torch.float32
     assert AutoModel.from_pretrained(halved, trust_remote_code=False).dtype == torch.float32
 
 
-def test_what_was_made_of_the_full_weights_does_not_stand_beside_halved_ones(run, tmp_path):
+def test_files_made_from_full_weights_are_not_copied(run, tmp_path):
     halving.halve(run, tmp_path / "again")
     assert files_in(run).keys() - files_in(tmp_path / "again").keys() == {
         "evaluation/accuracy.png",
@@ -243,7 +249,7 @@ def test_what_was_made_of_the_full_weights_does_not_stand_beside_halved_ones(run
     }
 
 
-def test_a_weight_too_large_for_half_precision_is_refused(run, tmp_path):
+def test_weight_too_large_for_half_precision_is_refused(run, tmp_path):
     weights = {name: values.astype(np.float32) for name, values in load_file(run / WEIGHTS_FILE).items()}
     weights["bert.embeddings.word_embeddings.weight"][2, 1] = 70_000
     save_file(weights, run / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -252,7 +258,7 @@ def test_a_weight_too_large_for_half_precision_is_refused(run, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
-def test_halving_writes_to_an_empty_folder_outside_of_the_checkpoint(run, tmp_path):
+def test_halving_needs_an_empty_folder_outside_of_the_checkpoint(run, tmp_path):
     with pytest.raises(ConfigurationError, match="expected an empty folder"):
         halving.halve(run, run / "evaluation")
     with pytest.raises(ConfigurationError, match="expected a folder outside of"):
@@ -261,11 +267,11 @@ def test_halving_writes_to_an_empty_folder_outside_of_the_checkpoint(run, tmp_pa
         halving.halve(tmp_path / "gone", tmp_path / "again")
 
 
-def test_shipping_copies_all_but_code_and_plots(run, room):
+def test_shipping_copies_all_but_code_and_plots(run, shipped_root):
     shipping.ship(run, "small", REPOSITORY)
     left_out = {"run.yaml", "onnx/model.onnx", "evaluation/report.md"}
     copied = {name for name in files_in(run) if not name.endswith(".py")} - left_out
-    found = files_in(room / "small")
+    found = files_in(shipped_root / "small")
     references = {
         "configuration_barcodemae.py": "modeling_barcodemae",
         "modeling_barcodemae.py": "modeling_barcodemae",
@@ -275,12 +281,12 @@ def test_shipping_copies_all_but_code_and_plots(run, room):
     for name, package in references.items():
         assert f"import {package}" in found[name].read_text()
     assert all(found[name].read_bytes() == (run / name).read_bytes() for name in copied)
-    assert files_in(room).keys() == {f"small/{name}" for name in found} | {MANIFEST_FILE}
-    assert found["README.md"].read_text() == render_card(room / "small", REPOSITORY)
+    assert files_in(shipped_root).keys() == {f"small/{name}" for name in found} | {MANIFEST_FILE}
+    assert found["README.md"].read_text() == render_card(shipped_root / "small", REPOSITORY)
     assert "onnx" not in found["README.md"].read_text()
 
 
-def test_a_shipped_checkpoint_gives_the_numbers_of_its_run(run, room, full_length_barcodes):
+def test_shipped_checkpoint_equals_its_run(run, shipped_root, full_length_barcodes):
     shipping.ship(run, "small", REPOSITORY)
     assert weights_sha256("small") == weights_sha256(run)
     found, expected = (
@@ -290,46 +296,46 @@ def test_a_shipped_checkpoint_gives_the_numbers_of_its_run(run, room, full_lengt
     np.testing.assert_array_equal(found, expected)
 
 
-def test_shipping_again_replaces_one_and_keeps_the_others(run, room):
+def test_shipping_again_replaces_one_checkpoint_only(run, shipped_root):
     for name in ("one", "two"):
         shipping.ship(run, name, REPOSITORY)
-    before = json.loads((room / MANIFEST_FILE).read_text())
+    before = json.loads((shipped_root / MANIFEST_FILE).read_text())
     assert before["one"][WEIGHTS_FILE] == {"bytes": (run / WEIGHTS_FILE).stat().st_size, "sha256": weights_sha256(run)}
     (run / "metrics.jsonl").unlink()
     shipping.ship(run, "one", REPOSITORY)
-    manifest = json.loads((room / MANIFEST_FILE).read_text())
+    manifest = json.loads((shipped_root / MANIFEST_FILE).read_text())
     assert before["one"].keys() - manifest["one"].keys() == {"metrics.jsonl"}
     assert manifest["two"] == before["two"]
-    assert files_in(room / "one").keys() == manifest["one"].keys()
+    assert files_in(shipped_root / "one").keys() == manifest["one"].keys()
 
 
-def refused(message, run, room, error=CheckpointError, name="small"):
-    before = {name: file.read_bytes() for name, file in files_in(room).items()}
+def refused(message, run, shipped_root, error=CheckpointError, name="small"):
+    before = {name: file.read_bytes() for name, file in files_in(shipped_root).items()}
     with pytest.raises(error, match=message):
         shipping.ship(run, name, REPOSITORY)
-    assert {name: file.read_bytes() for name, file in files_in(room).items()} == before
+    assert {name: file.read_bytes() for name, file in files_in(shipped_root).items()} == before
 
 
 def test_weights_in_full_precision_are_refused(checkpoint, shipped):
     refused("expected weights in half precision, got others", checkpoint, shipped)
 
 
-def test_results_of_the_weights_before_they_were_halved_are_refused(checkpoint, run, shipped):
+def test_results_of_the_full_weights_are_refused(checkpoint, run, shipped):
     results = {"provenance": {"weights_sha256": weights_sha256(checkpoint)}}
     (run / "evaluation" / "results.json").write_text(json.dumps(results))
-    refused("expected what was made from the weights in", run, shipped)
+    refused("made from other weights", run, shipped)
 
 
-def test_a_name_that_is_a_path_is_refused(run, shipped):
-    refused("expected a name of bases", run, shipped, ConfigurationError, "../small")
+def test_name_that_is_a_path_is_refused(run, shipped):
+    refused("expected a name of letters", run, shipped, ConfigurationError, "../small")
 
 
-def test_too_many_weights_together_are_refused(run, room, monkeypatch):
+def test_total_size_of_weights_is_limited(run, shipped_root, monkeypatch):
     one = sum(file.stat().st_size for file in run.glob("*.safetensors"))
     monkeypatch.setattr(shipping, "MAX_BYTES", 2 * one)
     for name in ("one", "two", "two"):
         shipping.ship(run, name, REPOSITORY)
-    refused("expected at most .* MiB of weights", run, room, ConfigurationError, "three")
+    refused("expected at most .* MiB of weights", run, shipped_root, ConfigurationError, "three")
 
 
 # From an installed wheel
@@ -364,9 +370,9 @@ assert not tried, tried
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Folder of an unpacked wheel, outside of the checkout."""
+    """Folder of an unpacked wheel outside of the checkout."""
     source, wheels, folder = (tmp_path_factory.mktemp(name) for name in ("source", "wheels", "installed"))
-    # Built from a copy, for setuptools writes beside what it builds, and takes what an earlier build left there.
+    # Built from a copy: setuptools writes next to the source, and uses the remains of earlier builds.
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, source / name)
     for name in ("barcodemae", "modeling_barcodemae", "tokenization", "model_cards"):
@@ -381,7 +387,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def fresh(installed, tmp_path):
-    """Run Python where the wheel is what is installed, with an empty HF_HOME, in an empty folder."""
+    """Run Python with the wheel as the installed package, an empty HF_HOME and an empty working directory."""
     (tmp_path / "work").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     environment = kept | {"PYTHONPATH": str(installed), "HF_HOME": str(tmp_path / "home")}
@@ -395,15 +401,15 @@ def fresh(installed, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_wheel_holds_every_shipped_file(installed):
-    room = shipped_folder(DEFAULT).parent
-    expected = {name: file.read_bytes() for name, file in files_in(room).items() if "__pycache__" not in name}
+def test_wheel_contains_every_shipped_file(installed):
+    shipped_root = shipped_folder(DEFAULT).parent
+    expected = {name: file.read_bytes() for name, file in files_in(shipped_root).items() if "__pycache__" not in name}
     found = {name: file.read_bytes() for name, file in files_in(installed / "barcodemae" / "checkpoints").items()}
     assert found == expected
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
+def test_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
     command = ("-m", "barcodemae", "embed", "--data", "sample", "--output", "x.npy")
     done = fresh(*command, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
@@ -414,9 +420,7 @@ def test_an_installed_wheel_embeds_the_sample_offline(fresh, sample, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", [{}, {"HF_HUB_OFFLINE": "1"}])
-def test_an_installed_wheel_has_the_default_and_asks_no_network(
-    offline, fresh, installed, full_length_barcodes, tmp_path
-):
+def test_installed_wheel_has_the_default_and_uses_no_network(offline, fresh, installed, full_length_barcodes, tmp_path):
     output, barcodes = tmp_path / "vectors.npy", full_length_barcodes[:3]
     done = fresh("-c", SCRIPT, installed, output, *barcodes, **offline)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Every way to load a checkpoint gives the numbers of `BarcodeEmbedder`, or refuses in a sentence.
+"""Every way to load a checkpoint gives the embeddings of `BarcodeEmbedder`, or a clear error.
 
 Kinds of checkpoints, where they lie, and how they were saved again are tried by each of the tools that people use, in
 processes that can import none of our packages. The inputs are on either strand, begin anywhere, have primers, unknown
@@ -42,7 +42,7 @@ for kind in ("untuned", "tuned", "classifier"):
     arguments = TrainingArguments(f"{home}/run", report_to=[], use_cpu=True)
     Trainer(model, arguments, processing_class=tokenizer).save_model(f"{name}-trainer")
     SentenceTransformer(name, trust_remote_code=True, device="cpu").save(f"{name}-sentences")
-    # As whoever trusts the model alone, and has a tokenizer that reads from the first nucleotide.
+    # The model with trust, and the tokenizer without, which reads from the first nucleotide.
     model.save_pretrained(f"{name}-plain")
     AutoTokenizer.from_pretrained(name).save_pretrained(f"{name}-plain")
 """
@@ -121,7 +121,7 @@ from transformers import (
 output, barcode, names = sys.argv[1], *map(json.loads, sys.argv[2:])
 found, refusals = {}, {}
 
-def told(key, load):
+def record(key, load):
     try:
         loaded = load()
     except Exception as error:
@@ -144,12 +144,12 @@ for key, (kind, name) in names.items():
     for trust in ({}, {"trust_remote_code": False}):
         said = f"{key} {trust}"
         for auto in (AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification):
-            told(f"{said} {auto.__name__}", lambda: auto.from_pretrained(name, **trust))
-        told(f"{said} sentences", lambda: SentenceTransformer(name, device="cpu", **trust))
+            record(f"{said} {auto.__name__}", lambda: auto.from_pretrained(name, **trust))
+        record(f"{said} sentences", lambda: SentenceTransformer(name, device="cpu", **trust))
         for task in ("feature-extraction", "text-classification", "token-classification"):
-            told(f"{said} {task}", lambda: pipeline(task, model=name, **trust))
+            record(f"{said} {task}", lambda: pipeline(task, model=name, **trust))
 np.savez(output, **found)
-print()  # behind what was asked
+print()  # ends the line of a prompt
 print(json.dumps(refusals))
 """
 
@@ -179,7 +179,7 @@ def masked(full_length_barcodes):
 
 @pytest.fixture(scope="module")
 def home(checkpoint, tuned_checkpoint, tmp_path_factory):
-    """The kinds of checkpoints as we save them, and as somebody else saved them again."""
+    """The kinds of checkpoints as the package saves them, and as other libraries save them again."""
     folder = tmp_path_factory.mktemp("home")
     frame = load_checkpoint(checkpoint).frame
     for kind, origin in (("untuned", checkpoint), ("tuned", tuned_checkpoint)):
@@ -205,7 +205,7 @@ def hub(home):
 
 
 def run(home, script, *arguments):
-    """Run a script where our packages can't be imported and nothing is to be had from the Hub."""
+    """Run a script without our packages, and with an empty Hub."""
     with HubServer() as empty:
         return finish(empty, home, script, *arguments)
 
@@ -223,18 +223,18 @@ def folders(home, kinds=KINDS, saved=("", *SAVED)):
 
 
 def local_probabilities(folder, barcodes):
-    """By our own classes, tokens and placement."""
+    """Probabilities by our own classes, tokens and placement."""
     loaded = load_checkpoint(folder)
     model = BarcodeMAEForSequenceClassification.from_pretrained(folder).eval()
     encoding = encode_barcodes(loaded.encoder, place_barcodes(barcodes, loaded.frame, loaded.encoder.k), None)
     with torch.no_grad():
         pooled = model.bert(**{name: torch.from_numpy(values) for name, values in encoding.items()}).pooler_output
         scores = model.classifier(pooled)
-    return torch.cat([of_rank.softmax(1) for of_rank in scores.split(list(RANKS.values()), 1)], 1).numpy()
+    return torch.cat([logits.softmax(1) for logits in scores.split(list(RANKS.values()), 1)], 1).numpy()
 
 
 def check(home, found, barcodes):
-    """Compare what `LOAD` found with what our own roads give of the checkpoints as we saved them."""
+    """Compare the embeddings of `LOAD` with those of `BarcodeEmbedder` for the original checkpoints."""
     expected = {kind: BarcodeEmbedder.from_pretrained(home / kind).encode(barcodes) for kind in KINDS}
     fills = [values for key, values in found.items() if " fill " in key]
     for key, values in found.items():
@@ -249,7 +249,7 @@ def check(home, found, barcodes):
             np.testing.assert_allclose(values, expected[key.split()[0]], atol=1e-5, err_msg=key)
 
 
-def test_folders_as_saved_and_as_saved_again(home, barcodes, masked):
+def test_folders_saved_by_the_package_and_by_others(home, barcodes, masked):
     run(home, LOAD, home / "found.npz", json.dumps(barcodes), json.dumps(masked), json.dumps(folders(home)))
     found = dict(np.load(home / "found.npz"))
     assert len({key.rsplit(" ", 1)[0] for key in found if key.endswith("auto")}) == 12
@@ -262,7 +262,7 @@ def test_repositories_of_the_hub(home, hub, barcodes, masked):
     check(home, dict(np.load(home / "found.npz")), barcodes)
 
 
-def test_the_toolkit_reads_what_others_saved(home, barcodes):
+def test_package_reads_folders_saved_by_others(home, barcodes):
     for kind in KINDS:
         expected = BarcodeEmbedder.from_pretrained(home / kind).encode(barcodes)
         for how in (*SAVED, "plain"):
@@ -270,8 +270,8 @@ def test_the_toolkit_reads_what_others_saved(home, barcodes):
             np.testing.assert_array_equal(found, expected)
 
 
-def test_a_tokenizer_that_was_not_trusted_goes_on_to_read_from_the_first_nucleotide(home, barcodes):
-    """So a model that was fine-tuned with it is read with what it was fine-tuned with, by whoever trusts it now."""
+def test_tokenizer_saved_without_trust_reads_from_the_first_nucleotide(home, barcodes):
+    """So a model that was fine-tuned without the frame is used without it, also with trust."""
     script = """
 from transformers import AutoTokenizer
 for kind in ("untuned", "tuned", "classifier"):
@@ -283,9 +283,9 @@ for kind in ("untuned", "tuned", "classifier"):
     run(home, script, home, *barcodes)
 
 
-@pytest.mark.parametrize("place", ["folder", "hub"])
-def test_without_trust_it_is_the_same_encoder_or_a_refusal(home, hub, place, full_length_barcodes):
-    if place == "folder":
+@pytest.mark.parametrize("source", ["folder", "hub"])
+def test_loading_without_trust(home, hub, source, full_length_barcodes):
+    if source == "folder":
         names, server = folders(home), hub
     else:
         names, server = {kind: (kind, f"org/{kind}") for kind in KINDS}, hub

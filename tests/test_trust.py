@@ -1,4 +1,4 @@
-"""No code of a library or a checkpoint is run, and nobody is asked whether it may: standard input would reply."""
+"""No code of a library or a checkpoint is run, and there is no prompt, which standard input would reply to."""
 
 import ast
 import json
@@ -24,17 +24,17 @@ SOURCE = Path(barcodemae.__file__).parent
 ROOT = Path(__file__).parent.parent
 COMMAND = ["-m", "barcodemae"]
 
-# A class that is named runs its own code. An Auto class looks up in what it loads whose code to run.
-OF_AUTO_CLASSES = {"from_pretrained", "from_config"}
+# An Auto class runs code that is named in the files that it loads; other classes run their own.
+AUTO_CLASS_METHODS = {"from_pretrained", "from_config"}
 OTHERS = {"pipeline", "SentenceTransformer", "evaluate.load", "torch.hub.load"}
 
 
-def loads_of(tree):
+def find_loads(tree):
     """Calls that may load code: of an Auto class, a pipeline, or `evaluate.load`."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         function = ast.unparse(call.func)
         owner, _, name = function.rpartition(".")
-        is_of_auto_class = name in OF_AUTO_CLASSES and owner.split(".")[-1].startswith("Auto")
+        is_of_auto_class = name in AUTO_CLASS_METHODS and owner.split(".")[-1].startswith("Auto")
         if is_of_auto_class or name in OTHERS or function in OTHERS:
             yield function, call
 
@@ -42,22 +42,22 @@ def loads_of(tree):
 def may_run_code(function, call):
     if function == "evaluate.load":
         return not ast.unparse(call.args[0]).startswith("str(_METRICS / ")  # the package's own
-    said = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-    return said.get("trust_remote_code") not in (
+    options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    return options.get("trust_remote_code") not in (
         "False",
         "trust_remote_code",
-    )  # what a user said, where it is passed on
+    )  # the latter passes the choice of the user on
 
 
 @pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
-def test_what_loads_says_that_it_trusts_nobody(file):
-    calls = list(loads_of(ast.parse(file.read_text())))
+def test_every_load_refuses_remote_code(file):
+    calls = list(find_loads(ast.parse(file.read_text())))
     trusting = [f"{function}, line {call.lineno}" for function, call in calls if may_run_code(function, call)]
-    # An endpoint runs the model code of the repository that it serves, which is the one that this file lies in.
+    # An endpoint runs the model code of the repository that it serves, which contains this file.
     assert len(trusting) == (file.name == "handler.py"), trusting
 
 
-def test_the_walk_sees_a_load_that_does_not_say_so():
+def test_loads_without_refusal_are_found():
     code = """
 AutoTokenizer.from_pretrained(x)
 transformers.pipeline("fill-mask", model=x)
@@ -66,11 +66,11 @@ Ours.from_pretrained(x)
 transformers.AutoModel.from_pretrained(x, trust_remote_code=True)
 AutoModel.from_config(x, trust_remote_code=False)
 """
-    assert [may_run_code(*one) for one in loads_of(ast.parse(code))] == [True, True, True, True, False]
+    assert [may_run_code(*one) for one in find_loads(ast.parse(code))] == [True, True, True, True, False]
 
 
-def test_a_user_allows_code_only_by_name():
-    """What passes `trust_remote_code` on has it from an option that is off by default."""
+def test_remote_code_is_off_by_default():
+    """Functions with an option `trust_remote_code` have False as its default."""
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):
@@ -80,7 +80,7 @@ def test_a_user_allows_code_only_by_name():
                 assert default is None or ast.unparse(default) == "False", (file, node.name)
 
 
-def test_data_sets_bring_no_code():
+def test_data_sets_run_no_code():
     """`datasets` runs no scripts from version 4 on."""
     from importlib.metadata import requires
 
@@ -94,7 +94,7 @@ def mark(tmp_path):
 
 
 def evil(folder, mark, **config):
-    """The checkpoint with code of its own for whatever may be asked for."""
+    """The checkpoint with code of its own for every Auto class."""
     code = f"from pathlib import Path\nPath({str(mark)!r}).touch()\nclass Evil: pass\n"
     for name in ("configuration_evil.py", "tokenization_evil.py", "modeling_evil.py", "processing_evil.py"):
         (folder / name).write_text(code)
@@ -105,9 +105,9 @@ def evil(folder, mark, **config):
         "AutoProcessor": "processing_evil.Evil",
     }
     for name in ("config.json", "tokenizer_config.json"):
-        told = json.loads((folder / name).read_text()) | {"auto_map": auto_map}
-        told |= config if name == "config.json" else {"tokenizer_class": "Evil"}
-        (folder / name).write_text(json.dumps(told))
+        settings = json.loads((folder / name).read_text()) | {"auto_map": auto_map}
+        settings |= config if name == "config.json" else {"tokenizer_class": "Evil"}
+        (folder / name).write_text(json.dumps(settings))
     for name in ("processor_config.json", "preprocessor_config.json"):
         (folder / name).write_text(json.dumps({"auto_map": auto_map, "processor_class": "Evil"}))
     return folder
@@ -118,11 +118,11 @@ LOADS = [load_checkpoint, load_saved_tokenizer, BaseMapEmbedder.from_pretrained,
 
 @pytest.mark.parametrize("model_type", ["bert", "evilmodel", "barcodemae", None, 3])
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.__qualname__)
-def test_no_code_is_run_and_nobody_is_asked(load, model_type, tuned_checkpoint, tmp_path, mark, monkeypatch):
-    def asked(*_):
-        raise AssertionError("somebody was asked")
+def test_no_code_is_run_and_there_is_no_prompt(load, model_type, tuned_checkpoint, tmp_path, mark, monkeypatch):
+    def prompt(*_):
+        raise AssertionError("there was a prompt")
 
-    monkeypatch.setattr("builtins.input", asked)
+    monkeypatch.setattr("builtins.input", prompt)
     folder = evil(shutil.copytree(tuned_checkpoint, tmp_path / "evil"), mark, model_type=model_type)
     refusals = (BarcodeMAEError, ValueError, OSError) if load is load_saved_tokenizer else BarcodeMAEError
     with suppress(refusals):
@@ -132,7 +132,7 @@ def test_no_code_is_run_and_nobody_is_asked(load, model_type, tuned_checkpoint, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["identify", "embed", "tune", "export", "push", "evaluate", "train", "tokenizer"])
-def test_standard_input_replies_to_no_question(verb, tuned_checkpoint, sample, tmp_path, mark):
+def test_standard_input_replies_to_no_prompt(verb, tuned_checkpoint, sample, tmp_path, mark):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "good")
     rows = sample.slice(0, 60)
     (tmp_path / "a.fasta").write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in rows.to_pylist()))
@@ -163,11 +163,11 @@ def test_standard_input_replies_to_no_question(verb, tuned_checkpoint, sample, t
     assert "[y/N]" not in run.stdout + run.stderr
     assert "Traceback" not in run.stderr, run.stderr
     assert run.returncode == 2, run.stderr
-    expected = "byte-pair encoding" if verb == "tokenizer" else "code of its own"
+    expected = "byte-pair encoding" if verb == "tokenizer" else "other models are not loaded"
     assert expected in run.stderr.splitlines()[-1]
 
 
-# What else a configuration may lead to
+# Other files that a configuration may refer to
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_other_weights_and_kernels_are_refused(key, load, tuned_checkpoint, tmp_
 
 @pytest.mark.parametrize("k", [None, "6", 0, -1, 6.0, True, 10**9, [], {}])
 @pytest.mark.parametrize("load", [load_checkpoint, BaseMapEmbedder.from_pretrained], ids=lambda load: load.__qualname__)
-def test_what_is_no_k_is_told(k, load, tuned_checkpoint, tmp_path):
+def test_invalid_k_is_an_error(k, load, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"k": k}))
@@ -200,7 +200,7 @@ def test_what_is_no_k_is_told(k, load, tuned_checkpoint, tmp_path):
         *("vocab_size", "embedding_size", "frame_slots", "type_vocab_size"),
     ],
 )
-def test_other_sizes_than_those_of_the_weights_are_told(key, value, tuned_checkpoint, tmp_path):
+def test_sizes_that_do_not_match_the_weights_are_an_error(key, value, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
@@ -208,12 +208,12 @@ def test_other_sizes_than_those_of_the_weights_are_told(key, value, tuned_checkp
         load_checkpoint(folder)
     except CheckpointError:
         return
-    # By zero the vocabulary has the size that k gives it, and fewer positions or heads are no other weights.
+    # A vocabulary size of zero stands for that of k.
     assert (key, value) in [("vocab_size", 0)], "loaded"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_letters_that_are_no_numbers_are_told(value, tuned_checkpoint, tmp_path):
+def test_base_map_with_nonfinite_values_is_an_error(value, tuned_checkpoint, tmp_path):
     folder = shutil.copytree(tuned_checkpoint, tmp_path / "copy")
     weights = load_file(folder / "model.safetensors")
     name = "bert.projection_head.bases.weight"
@@ -223,7 +223,7 @@ def test_letters_that_are_no_numbers_are_told(value, tuned_checkpoint, tmp_path)
         BaseMapEmbedder.from_pretrained(folder)
 
 
-def test_a_library_of_other_sizes_is_told(tuned_checkpoint, sample, tmp_path):
+def test_library_with_another_dimension_is_an_error(tuned_checkpoint, sample, tmp_path):
     model = shutil.copytree(tuned_checkpoint, tmp_path / "model")
     (tmp_path / "a.fasta").write_text(
         "".join(f">{row['id']}\n{row['nucleotides']}\n" for row in sample.slice(0, 20).to_pylist())

@@ -63,7 +63,7 @@ def ship(run: Path, name: str, repository: str) -> None:
         ConfigurationError: the name won't do, a file must not be published, or all weights together get too large.
     """
     if not name.isidentifier():
-        raise ConfigurationError(f"{name}: expected a name of bases, digits and underscores")
+        raise ConfigurationError(f"{name}: expected a name of letters, digits and underscores")
     room = checkpoints._FOLDER
     with tempfile.TemporaryDirectory() as assembled, written_atomically(room) as scratch:
         assemble_repository(run, repository, Path(assembled))

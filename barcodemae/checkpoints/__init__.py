@@ -1,8 +1,9 @@
-"""The checkpoints that come with the package: a folder each, and a manifest of what is in them.
+"""The checkpoints that come with the package: one folder each, and a manifest of their files.
 
-A folder holds what a Hub repository would, but for the plots and the code: in its place, a few lines refer to the
-package. So `AutoModel` and `SentenceTransformer` load the folder here, with `trust_remote_code=True`; to take it
-elsewhere, `barcodemae export NAME FOLDER --format hub`. README.md is the card. `tools/ship_checkpoint.py` writes all.
+A folder has the files of a Hub repository except for plots and code: its Python files only import the package. So
+`AutoModel` and `SentenceTransformer` load it with `trust_remote_code=True` where the package is installed; `barcodemae
+export NAME FOLDER --format hub` writes a folder that loads anywhere. README.md is the card. `tools/ship_checkpoint.py`
+writes all files.
 """
 
 from pathlib import Path
@@ -10,16 +11,16 @@ from pathlib import Path
 from barcodemae.errors import CheckpointError
 
 DEFAULT = "nano_coi"
-"""What embeds where no model is named."""
+"""The model that embeds by default."""
 
 MANIFEST_FILE = "manifest.json"
-"""Beside the folders: name -> file -> `bytes` and `sha256`."""
+"""File next to the folders: name -> file -> `bytes` and `sha256`."""
 
 _FOLDER = Path(__file__).parent
 
 
 def shipped_checkpoints() -> list[str]:
-    """Their names, in alphabetical order."""
+    """Names of the shipped checkpoints, in alphabetical order."""
     return sorted(config.parent.name for config in _FOLDER.glob("*/config.json"))
 
 
@@ -27,7 +28,7 @@ def shipped_folder(name: str) -> Path:
     """The folder of a shipped checkpoint; found from an installed wheel too.
 
     Raises:
-        CheckpointError: none of that name comes with the package.
+        CheckpointError: there is no shipped checkpoint of that name.
     """
     names = shipped_checkpoints()
     if name not in names:

@@ -1,4 +1,4 @@
-"""The files of a checkpoint, wherever it lies. Nothing here needs torch."""
+"""The files of a checkpoint in a folder or on the Hub. Nothing here imports torch."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ WEIGHTS_SHARDS = "model-*-of-*.safetensors"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 MAX_K = 12
-"""There are 17 million 12-mers."""
+"""Largest k of a tokenizer: there are 17 million 12-mers."""
 
-# By these, a configuration has transformers load other weights, or code of other repositories. The code that an
-# `auto_map` names is for the Auto classes of those who trust it; here it is never loaded.
-_LEADS_ELSEWHERE = (
+# With these keys, a configuration makes transformers load other weights, or code of other repositories. The code that
+# `auto_map` names is loaded by the Auto classes of users who trust it, and never here.
+_REFUSED_KEYS = (
     "transformers_weights",
     "quantization_config",
     "attn_implementation",
@@ -34,19 +34,19 @@ _LEADS_ELSEWHERE = (
     "per_layer_config",
 )
 
-# An untuned encoder is a plain BERT, and says so.
+# An untuned encoder is a plain BERT, with the model type of BERT.
 _MODEL_TYPES = ("barcodemae", "bert")
 
 
 def find_checkpoint(name: str | Path) -> str | Path:
-    """What the name of a checkpoint stands for, wherever one is asked for.
+    """Resolve the name of a checkpoint that a user gives.
 
     Args:
         name: a folder, a checkpoint that comes with the package, or an id on the Hub.
 
     Returns:
-        The name itself where there is a folder of that name; else the shipped checkpoint's folder; else the name again,
-        for the Hub to know.
+        The name itself if there is such a folder; the folder of a shipped checkpoint; or the name itself as an id on
+        the Hub.
     """
     if not Path(name).is_dir() and str(name) in shipped_checkpoints():
         return shipped_folder(str(name))
@@ -54,15 +54,15 @@ def find_checkpoint(name: str | Path) -> str | Path:
 
 
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:
-    """SHA-256 of a checkpoint's weights: what ties results to the model that they were measured on.
+    """SHA-256 of a checkpoint's weights, which identifies the model of results.
 
     Raises:
-        CheckpointError: there are none.
+        CheckpointError: there are no weights.
     """
     try:
         files = weights_files(find_checkpoint(name), revision)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: no {WEIGHTS_FILE} could be read: {shorten(str(error), 300)}") from error
+        raise CheckpointError(f"{name}: {WEIGHTS_FILE} can't be read: {shorten(str(error), 300)}") from error
     if not files:
         raise CheckpointError(f"{name}: expected a {WEIGHTS_FILE}, found none")
     if len(files) == 1:
@@ -71,17 +71,17 @@ def weights_sha256(name: str | Path, revision: str | None = None) -> str:
 
 
 def weights_files(name: str | Path, revision: str | None = None) -> list[Path]:
-    """The files that hold a checkpoint's weights: one, or the shards that transformers wrote of a large model.
+    """The files of a checkpoint's weights: one, or the shards of a large model.
 
     Args:
         name: a folder, or an id on the Hub.
         revision: branch, tag or commit of a Hub repository.
 
     Returns:
-        None at all where there are no weights.
+        An empty list if there are no weights.
 
     Raises:
-        OSError, ValueError: there is no such repository, or its shards are not those that its index names.
+        OSError, ValueError: there is no such repository, or a shard of its index is missing.
     """
     if file := optional_file(name, WEIGHTS_FILE, revision):
         return [file]
@@ -96,17 +96,17 @@ def weights_files(name: str | Path, revision: str | None = None) -> list[Path]:
     for shard in names:
         file = optional_file(name, shard, revision) if _SHARD.fullmatch(shard) else None
         if file is None:
-            raise ValueError(f"expected the shard {shard} of the weights, as {WEIGHTS_INDEX_FILE} has it, found none")
+            raise ValueError(f"expected the shard {shard} of the weights, named in {WEIGHTS_INDEX_FILE}, found none")
         files.append(file)
     return files
 
 
 def optional_file(name: str | Path, file: str, revision: str | None = None) -> Path | None:
-    """A file of a checkpoint; None where it has no such file.
+    """A file of a checkpoint; None if it has no such file.
 
     Args:
         name: a folder, or an id on the Hub.
-        file: its path in there.
+        file: path within the folder or repository.
         revision: branch, tag or commit of a Hub repository.
 
     Raises:
@@ -115,7 +115,7 @@ def optional_file(name: str | Path, file: str, revision: str | None = None) -> P
     if Path(name).is_dir():
         path = Path(name) / file
         return path if path.is_file() else None
-    from huggingface_hub import hf_hub_download  # slow to import, and a folder needs none of it
+    from huggingface_hub import hf_hub_download  # slow to import, and not needed for a folder
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
@@ -125,26 +125,26 @@ def optional_file(name: str | Path, file: str, revision: str | None = None) -> P
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The configuration of a checkpoint, of which nothing leads elsewhere.
+    """Read the configuration of a checkpoint, and check that it refers to no other files or code.
 
     Args:
-        file: its `config.json`.
+        file: the `config.json`.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the file can't be read.
         ValueError: it is not a JSON object, it is of another kind of model, its `k` is not a number of nucleotides, or
-            it leads to other files or code.
+            it refers to other files or code.
     """
     config = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"{CONFIG_FILE}: expected an object, got {type(config).__name__}")
-    for key in _LEADS_ELSEWHERE:
+    for key in _REFUSED_KEYS:
         if config.get(key) is not None:
             raise ValueError(f"{CONFIG_FILE}: expected no {key}, got {config[key]!r}")
     if config.get("model_type") not in _MODEL_TYPES:
         raise ValueError(
-            f"{CONFIG_FILE}: expected model_type {' or '.join(_MODEL_TYPES)}, got {config.get('model_type')!r}: a "
-            "model with code of its own is never run"
+            f"{CONFIG_FILE}: expected model_type {' or '.join(_MODEL_TYPES)}, got {config.get('model_type')!r}; other "
+            "models are not loaded"
         )
     k = config.get("k", 1)
     if type(k) is not int or not 1 <= k <= MAX_K:

@@ -1,5 +1,6 @@
-"""A checkpoint: one folder, or Hub repository, with model, tokenizer, reference frame and model code."""
+"""Loads and saves checkpoints: folders or Hub repositories with model, tokenizer, reference frame and model code."""
 
+import json
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ from barcodemae.checkpoints.files import (
     weights_files,
     weights_sha256,
 )
-from barcodemae.checkpoints.sentence_transformers import write_sentence_transformers_files
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_atomically
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
@@ -41,15 +41,18 @@ __all__ = [
 ]
 
 
+_POOLING_FOLDER = "1_Pooling"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """An encoder with what it needs to read barcodes.
+    """An encoder with its tokenizer and reference frame.
 
     Attributes:
-        model: in evaluation mode.
-        tokenizer: with the frame.
-        encoder: does the same for many barcodes at once.
-        frame: the marker's reference frame, or None where the model was trained without.
+        model: the encoder, in evaluation mode.
+        tokenizer: the tokenizer, with the frame.
+        encoder: gives the ids of the tokenizer for many barcodes at once.
+        frame: the marker's reference frame, or None if the model was trained without one.
     """
 
     model: BarcodeMAEModel
@@ -64,12 +67,12 @@ def save_checkpoint(
     frame: ReferenceFrame | None,
     tokenizer: BarcodeTokenizer | None = None,
 ) -> None:
-    """Write a checkpoint that loads anywhere: each file is complete when its name appears.
+    """Write a checkpoint atomically: each file is complete when it appears.
 
     Args:
-        folder: is made where it does not exist; what else lies in it stays.
-        model: any of the family.
-        frame: which its barcodes are placed on, or None. It is stored beside the model, whose configuration says so.
+        folder: created if it does not exist; other files in it stay.
+        model: any model of the family.
+        frame: the reference frame that its barcodes are placed on, or None. Its checksum is in the configuration.
         tokenizer: by default the k-mer tokenizer of the model's k; it is saved with the frame.
     """
     config: Any = model.config
@@ -77,82 +80,111 @@ def save_checkpoint(
         tokenizer = build_kmer_tokenizer(config.k, model_max_length=config.max_position_embeddings)
     tokenizer = copy(tokenizer)
     tokenizer.frame = frame
-    if hasattr(config, "reference_frame"):  # a Mamba-2's configuration is not ours
+    if hasattr(config, "reference_frame"):  # the configuration of a Mamba-2 has no such field
         config.reference_frame = None if frame is None else frame.checksum()
     with written_atomically(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
         width = getattr(config, "pooled_size", config.hidden_size)
-        write_sentence_transformers_files(scratch, width, tokenizer.model_max_length)
+        _write_sentence_transformers_files(scratch, width, tokenizer.model_max_length)
+
+
+def _write_sentence_transformers_files(folder: Path, width: int, max_tokens: int) -> None:
+    """Write the files from which sentence-transformers and text-embeddings-inference learn the pooling of tokens.
+
+    Their format is that of sentence-transformers 2, which all later versions and text-embeddings-inference read.
+
+    Args:
+        folder: folder of the checkpoint.
+        width: dimension of an embedding.
+        max_tokens: maximum number of tokens that the model reads.
+    """
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": _POOLING_FOLDER, "type": "sentence_transformers.models.Pooling"},
+    ]
+    pooling = {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True}
+    pooling |= dict.fromkeys(
+        ("pooling_mode_cls_token", "pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens"), False
+    )
+    contents: dict[str, Any] = {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": max_tokens, "do_lower_case": False},
+        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        f"{_POOLING_FOLDER}/config.json": pooling,
+    }
+    (folder / _POOLING_FOLDER).mkdir()
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bool = True) -> Checkpoint:
-    """Load a folder, a shipped checkpoint or a Hub repository. No code that it brings is run, and nobody is asked.
+    """Load a folder, a shipped checkpoint or a Hub repository. Code in it is never run.
 
     Args:
         name: a folder, a checkpoint that comes with the package, or an id on the Hub.
         revision: branch, tag or commit of a Hub repository.
-        use_frame: false leaves the reference frame out.
+        use_frame: false ignores the reference frame.
 
     Raises:
-        CheckpointError: it is missing, incomplete, broken, or no BarcodeMAE checkpoint; its reference frame, which it
-            was trained with, is not there, and `use_frame` is not false.
+        CheckpointError: the checkpoint is missing, incomplete, broken, or not of BarcodeMAE; or the reference frame
+            that it was trained with is missing and `use_frame` is true.
     """
-    place = find_checkpoint(name)
-    if "/" not in str(place) and not Path(place).is_dir():
+    source = find_checkpoint(name)
+    if "/" not in str(source) and not Path(source).is_dir():
         shipped = ", ".join(shipped_checkpoints())
         raise CheckpointError(
             f"{name}: expected a folder, ORG/NAME on the Hub, or a checkpoint that comes with the package ({shipped})"
         )
     try:
-        model, loading = load_model(BarcodeMAEModel, place, revision)
-        frame_file = optional_file(place, FRAME_FILE, revision) if use_frame else None
+        model, loading = load_model(BarcodeMAEModel, source, revision)
+        frame_file = optional_file(source, FRAME_FILE, revision) if use_frame else None
         frame = ReferenceFrame.load(frame_file) if frame_file else None
-        tokenizer = load_saved_tokenizer(place, revision)
+        tokenizer = load_saved_tokenizer(source, revision)
         encoder = encoder_for(tokenizer)
-    except Exception as error:  # what libraries raise over a broken folder has no common class
+    except Exception as error:  # the errors of the libraries for broken folders have no common class
         raise CheckpointError(f"{name}: no checkpoint could be loaded: {shorten(str(error), 300)}") from error
     config = model.config
     if loading["missing_keys"] or loading["mismatched_keys"]:
-        absent = sorted(map(str, loading["missing_keys"] or loading["mismatched_keys"]))
-        raise CheckpointError(f"{name}: expected all weights of the encoder, but {absent[0]} and maybe more is missing")
+        missing = sorted(map(str, loading["missing_keys"] or loading["mismatched_keys"]))
+        raise CheckpointError(f"{name}: expected all weights of the encoder, but {missing[0]} is missing")
     if (encoder.k, encoder.vocab_size) != (config.k, config.vocab_size):
         raise CheckpointError(
-            f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as config.json has it, "
-            f"got one of {encoder.vocab_size} with k = {encoder.k}"
+            f"{name}: expected a tokenizer of {config.vocab_size} tokens with k = {config.k}, as in {CONFIG_FILE}, got "
+            f"one of {encoder.vocab_size} with k = {encoder.k}"
         )
     found = None if frame is None else frame.checksum()
     is_needed = config.reference_frame is not None or config.frame_slots > 0
     if use_frame and is_needed and (frame is None or config.reference_frame not in (None, found)):
         raise CheckpointError(
             f"{name}: expected the reference frame that it was trained with, found "
-            f"{'another one' if frame else 'none'} as {FRAME_FILE}: copy that file from the checkpoint that this one "
-            "was made of, or set use_frame=False to read barcodes from their first nucleotide"
+            f"{'another one' if frame else 'none'} as {FRAME_FILE}: copy it from the original checkpoint, or set "
+            "use_frame=False to read barcodes from their first nucleotide"
         )
     tokenizer.frame = frame
     return Checkpoint(model.eval(), tokenizer, encoder, frame)
 
 
-def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | None = None) -> tuple[Any, Any]:
-    """A model in float32, its weights those of `model.safetensors`, or of its shards, and of no other file.
+def load_model(kind: type[PreTrainedModel], source: str | Path, revision: str | None = None) -> tuple[Any, Any]:
+    """Load a model in float32, with the weights of `model.safetensors` or of its shards and of no other file.
 
     Args:
-        kind: of the family.
-        place: a folder, or an id on the Hub.
+        kind: class of the model, one of the family.
+        source: a folder, or an id on the Hub.
         revision: branch, tag or commit of a Hub repository.
 
     Returns:
-        The model, and what transformers tells of its weights: `missing_keys` and more.
+        The model, and the loading info of transformers: `missing_keys` and more.
 
     Raises:
-        OSError, ValueError: a file is missing or broken, or the weights are not those of the configuration.
+        OSError, ValueError: a file is missing or broken, or the weights do not match the configuration.
     """
-    settings, weights = optional_file(place, CONFIG_FILE, revision), weights_files(place, revision)
+    settings, weights = optional_file(source, CONFIG_FILE, revision), weights_files(source, revision)
     if settings is None or not weights:
-        raise ValueError(f"expected {CONFIG_FILE} and {WEIGHTS_FILE} in it")
+        raise ValueError(f"expected the files {CONFIG_FILE} and {WEIGHTS_FILE}")
     read_config(settings)
     options: dict[str, Any] = {"revision": revision}
-    config = BarcodeMAEConfig.from_pretrained(place, **options)
+    config = BarcodeMAEConfig.from_pretrained(source, **options)
     _check_sizes(kind, config, weights)
     loaded: Any = kind.from_pretrained(
         None,
@@ -166,10 +198,10 @@ def load_model(kind: type[PreTrainedModel], place: str | Path, revision: str | N
 
 
 def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights: list[Path]) -> None:
-    """See to it that a configuration is that of its weights before any memory is taken for it.
+    """Check that a configuration matches its weights, before memory is allocated for the model.
 
     Raises:
-        ValueError: it has more layers, or other sizes.
+        ValueError: the configuration has more layers, or other sizes.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for part in weights:
@@ -177,7 +209,9 @@ def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights:
             shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for num_layers in (config.num_hidden_layers, config.decoder_num_hidden_layers or 1):
         if not 1 <= num_layers <= len(shapes):
-            raise ValueError(f"expected weights of a layer or more, {num_layers} by {CONFIG_FILE}, got {len(shapes)}")
+            raise ValueError(
+                f"{CONFIG_FILE}: expected 1 to {len(shapes)} layers, as many as there are weights, got {num_layers}"
+            )
     with torch.device("meta"):
         model: Any = kind(config)
     prefix = f"{model.base_model_prefix}."
@@ -185,11 +219,11 @@ def _check_sizes(kind: type[PreTrainedModel], config: BarcodeMAEConfig, weights:
         names = (name, name.removeprefix(prefix), f"{prefix}{name}")
         found = next((shapes[one] for one in names if one in shapes), tuple(value.shape))
         if found != value.shape:
-            raise ValueError(f"expected {name} of {tuple(value.shape)}, as {CONFIG_FILE} has it, got {found}")
+            raise ValueError(f"expected {name} of shape {tuple(value.shape)}, as in {CONFIG_FILE}, got {found}")
 
 
 def load_saved_tokenizer(name: str | Path, revision: str | None = None) -> BarcodeTokenizer:
-    """A tokenizer of a folder or a Hub repository, without a reference frame. No code of it is run.
+    """Load the tokenizer of a folder or a Hub repository, without a reference frame. Code in it is never run.
 
     Raises:
         OSError, ValueError: a file is missing or broken.
