@@ -41,6 +41,9 @@ types: $(INSTALLED)  ## check types
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/types .
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p barcodemae -p modeling_barcodemae -p tokenization_barcodemae
 
+docs: $(INSTALLED)  ## build the documentation's site in build/site
+	$(BIN)/mkdocs build --strict
+
 floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 	rm -rf build/floors
 	$(PYTHON) -m venv build/floors
@@ -51,4 +54,4 @@ floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 clean:  ## remove the environment, the demo's run and all that was built
 	rm -rf .venv build dist $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-.PHONY: help install demo test test-slow aligners lint types floors clean
+.PHONY: help install demo test test-slow aligners lint types docs floors clean
