@@ -16,11 +16,16 @@ $(INSTALLED): setup.cfg pyproject.toml tools/install.sh
 
 install: $(INSTALLED)  ## make the virtual environment .venv
 
-demo: $(INSTALLED)  ## pretrain, load, embed and evaluate a tiny model on the bundled sample
+demo: $(INSTALLED)  ## name barcodes with what ships; pretrain, load, embed and evaluate a tiny model; on bundled barcodes
 	rm -rf $(DEMO)
-	$(BIN)/accelerate launch $(ONE_PROCESS) train.py --config configs/demo.yaml --output_dir $(DEMO)
-	$(BIN)/python tools/demo.py $(DEMO)
-	$(BIN)/python evaluate_embeddings.py --model $(DEMO) --data barcodemae/data/sample/barcodes.parquet --output_dir $(DEMO)/evaluation
+	mkdir -p $(DEMO)
+	$(BIN)/python tools/demo_files.py $(DEMO)
+	$(BIN)/barcodemae index $(DEMO)/references.fasta -o $(DEMO)/library
+	$(BIN)/barcodemae identify $(DEMO)/queries.fasta --library $(DEMO)/library -o $(DEMO)/names.tsv --summary $(DEMO)/names.html
+	$(BIN)/barcodemae cluster $(DEMO)/queries.fasta -o $(DEMO)/clusters.tsv
+	$(BIN)/accelerate launch $(ONE_PROCESS) train.py --config configs/demo.yaml --output_dir $(DEMO)/model
+	$(BIN)/python tools/demo_load.py $(DEMO)/model
+	$(BIN)/python evaluate_embeddings.py --model $(DEMO)/model --data barcodemae/data/sample/barcodes.parquet --output_dir $(DEMO)/evaluation
 
 test: $(INSTALLED)  ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2

@@ -17,7 +17,7 @@ class Work:
     """Inputs, an output, and options of every kind."""
 
     data: list[str] = field(metadata={"help": "Files."})
-    output: str = field(metadata={"help": "A folder.", "short": "-o"})
+    output: str = field(metadata={"help": "A folder."})
     rate: float = field(default=1.0, metadata={"help": "Share, 5 % or so."})
     num_hits: int | None = field(default=None, metadata={"help": "Hits."})
     names: list[str] = field(default_factory=lambda: ["a"], metadata={"help": "Names."})

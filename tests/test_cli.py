@@ -1,5 +1,6 @@
 """The `barcodemae` command in a new process."""
 
+import re
 import subprocess
 import sys
 
@@ -62,6 +63,11 @@ def test_help_names_every_verb():
 def test_help_of_a_verb_names_it():
     done = barcodemae("push", "--help")
     assert done.stdout.startswith("usage: barcodemae push FOLDER REPOSITORY [options]")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("calibrate", "remove", "push")])
+def test_every_verb_with_an_output_takes_it_by_o(verb):
+    assert re.search(r"^  -o OUTPUT\w*, --output", barcodemae(verb, "--help").stdout, re.MULTILINE)
 
 
 def test_help_works_without_extras():

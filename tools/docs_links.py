@@ -1,4 +1,4 @@
-"""A hook of MkDocs: README.md is the front page, and files outside of docs/ that pages link to become part of the site."""
+"""A hook of MkDocs: README.md is the front page, and what pages link to outside of docs/ becomes part of the site."""
 
 import re
 from pathlib import Path, PurePosixPath

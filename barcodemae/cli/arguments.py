@@ -22,6 +22,9 @@ _WORDS = "words"
 # NumPy, FAISS, PyTorch and Arrow; tokenizers.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 
+# The same in every command.
+_SHORT = {"output": "-o", "output_dir": "-o", "threads": "-t", "quiet": "-q"}
+
 
 def parse_arguments(
     kinds: Sequence[Any],
@@ -35,8 +38,8 @@ def parse_arguments(
     """Fill dataclasses from the command line.
 
     Each field is an option: `num_hits` is `--num-hits` (or `--num_hits`), a list takes one or more values, and a
-    Boolean is a flag, which the prefix `--no-` turns off. The metadata of a field holds its `help`, and may hold its
-    `choices` and `short`, a second name such as `-o`.
+    Boolean is a flag, which the prefix `--no-` turns off. In every command `-o` is the output, `-t` the number of
+    threads and `-q` quiet. The metadata of a field holds its `help`, and may hold its `choices`.
 
     Args:
         kinds: dataclasses.
@@ -91,10 +94,8 @@ def parse_arguments(
 class CommonArguments:
     """The options of every command."""
 
-    threads: int | None = field(
-        default=None, metadata={"short": "-t", "help": "Number of threads; by default the number of cores."}
-    )
-    quiet: bool = field(default=False, metadata={"short": "-q", "help": "Print only errors."})
+    threads: int | None = field(default=None, metadata={"help": "Number of threads; by default the number of cores."})
+    quiet: bool = field(default=False, metadata={"help": "Print only errors."})
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -173,8 +174,8 @@ def _value_type(hint: Any) -> tuple[Any, Sequence[Any] | None]:
 
 def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, is_positional: bool) -> None:
     names = [_option(field.name)]
-    if "short" in field.metadata:
-        names.insert(0, field.metadata["short"])
+    if field.name in _SHORT:
+        names.insert(0, _SHORT[field.name])
     value_type, choices = _value_type(hint)
     text = field.metadata["help"].replace("%", "%%")
     if value_type is bool:
@@ -188,7 +189,7 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, i
     if default is not MISSING and default is not None and default != []:
         shown = " ".join(map(str, default)) if isinstance(default, list) else str(default)
         text = f"{text} (default: {shown.replace('%', '%%')})"
-    if is_positional and "short" not in field.metadata:
+    if is_positional and field.name not in _SHORT:
         text = argparse.SUPPRESS  # it is in the description
     parser.add_argument(
         *names,
@@ -204,7 +205,7 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, i
 def _description(about: str, positionals: Sequence[str], by_name: Mapping[str, Field[Any]]) -> str:
     lines = [about]
     for name in positionals:
-        if "short" not in by_name[name].metadata:
+        if name not in _SHORT:
             text = textwrap.fill(by_name[name].metadata["help"], 100, initial_indent=" " * 4, subsequent_indent=" " * 4)
             lines += ["", f"  {_metavar(name)}", text]
     return "\n".join(lines).strip()
@@ -213,8 +214,9 @@ def _description(about: str, positionals: Sequence[str], by_name: Mapping[str, F
 def _usage(positionals: Sequence[str], by_name: Mapping[str, Field[Any]], hints: Mapping[str, Any]) -> str:
     words = []
     for name in positionals:
-        short = by_name[name].metadata.get("short")
-        words.append(" ".join([*filter(None, [short]), _metavar(name), *(["..."] if _is_list(hints[name]) else [])]))
+        words.append(
+            " ".join([*filter(None, [_SHORT.get(name)]), _metavar(name), *(["..."] if _is_list(hints[name]) else [])])
+        )
     needed = (name for name, field in by_name.items() if name not in positionals and _is_required(field))
     options = (f"{_option(name)} {_metavar(name)}" for name in needed)
     return " ".join(["%(prog)s", *words, *options, "[options]"])

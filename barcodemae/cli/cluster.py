@@ -35,7 +35,6 @@ class ClusterArguments:
     )
     output: str = field(
         metadata={
-            "short": "-o",
             "help": "A .tsv or .parquet file, or - for standard output (TSV): id, cluster, size, is_representative, "
             "difference, reason.",
         }

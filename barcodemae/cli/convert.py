@@ -11,7 +11,7 @@ class ConvertArguments:
     """The file to convert, and the new folder."""
 
     file: str = field(metadata={"help": "Checkpoint published with BarcodeMAE or BarcodeBERT (.pt, .pth)."})
-    output: str = field(metadata={"help": "Folder of the new checkpoint; it must be new or empty.", "short": "-o"})
+    output: str = field(metadata={"help": "Folder of the new checkpoint; it must be new or empty."})
 
 
 def convert(arguments: list[str]) -> None:

@@ -30,7 +30,6 @@ class EmbedArguments:
     )
     output: str = field(
         metadata={
-            "short": "-o",
             "help": "A .parquet file (columns id and embedding) or an .npy file (rows in the order of the data).",
         }
     )

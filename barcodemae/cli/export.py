@@ -15,7 +15,6 @@ class ExportArguments:
     )
     output: str = field(
         metadata={
-            "short": "-o",
             "help": "Folder to write to: a new one; with --format onnx also that of the checkpoint itself.",
         }
     )

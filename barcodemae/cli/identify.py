@@ -1,5 +1,6 @@
 """`barcodemae identify`: names barcodes by a reference library."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -91,10 +92,11 @@ def identify(arguments: list[str]) -> None:
     from barcodemae.embedding.processes import joined_processes
     from barcodemae.library.identification import Identifier
     from barcodemae.library.models import open_with_model
+    from barcodemae.library.results.schema import CALLS
     from barcodemae.outputs import message_stream
 
     messages = message_stream(args.output, args.summary)
-    num_queries = 0
+    calls: Counter[str] = Counter()
     with joined_processes() as processes, ExitStack() as files:
         if processes.count > 1 and STANDARD_INPUT in args.queries:
             raise ConfigurationError(
@@ -111,10 +113,12 @@ def identify(arguments: list[str]) -> None:
             for results in processes.share(_blocks(args.queries, args.max_length), identifier):
                 for writer in writers:
                     writer.write(results)
-                num_queries += len(results)
+                calls.update(results["call"].to_pylist())
                 progress.update(len(results))
     if processes.is_first:
-        print(f"Results of {num_queries:,} queries are in {args.output}.", file=messages)
+        print(f"Results of {calls.total():,} queries are in {args.output}.", file=messages)
+        found = ", ".join(f"{call} {calls[call]:,}" for call in reversed(CALLS) if calls[call])
+        print(f"Calls: {found}." if found else "There was no query.", file=messages)
         if args.summary is not None:
             print(f"The summary is in {args.summary}.", file=messages)
 

@@ -21,7 +21,6 @@ class IndexArguments:
     )
     output: str = field(
         metadata={
-            "short": "-o",
             "help": "Folder of the library: a new or empty one, or that of an interrupted build, which is resumed. "
             "To repeat a finished command changes nothing.",
         }

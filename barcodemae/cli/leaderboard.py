@@ -17,7 +17,7 @@ class LeaderboardArguments:
     results: list[str] = field(metadata={"help": "Files of results, or folders that are searched for results.json."})
     output: str = field(
         default="leaderboard.md",
-        metadata={"short": "-o", "help": "A .md file; a .json file with the same numbers is written next to it."},
+        metadata={"help": "A .md file; a .json file with the same numbers is written next to it."},
     )
     seed: int = field(default=0, metadata={"help": "Random seed of the comparisons with the best row."})
 

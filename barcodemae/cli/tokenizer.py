@@ -12,9 +12,7 @@ class TokenizerArguments:
     """The barcodes, the folder and the size of the vocabulary."""
 
     data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    output: str = field(
-        metadata={"help": "Folder of the tokenizer, for `barcodemae train --tokenizer`.", "short": "-o"}
-    )
+    output: str = field(metadata={"help": "Folder of the tokenizer, for `barcodemae train --tokenizer`."})
     vocab_size: int = field(default=512, metadata={"help": "Number of tokens, 128 to 4,096, with three special ones."})
     splits: list[str] = field(
         default_factory=lambda: ["pretrain", "train"],

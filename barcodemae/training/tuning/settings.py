@@ -39,7 +39,7 @@ class TuneArguments:
     checkpoint: str = field(
         metadata={"help": "Pretrained checkpoint: a folder, an id on the Hub, or one that comes with the package."}
     )
-    output: str = field(metadata={"short": "-o", "help": "Folder of the tuned checkpoint; must not exist yet."})
+    output: str = field(metadata={"help": "Folder of the tuned checkpoint; must not exist yet."})
     data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
     preset: str | None = field(default=None, metadata={"help": "Layout of a known collection; see train.py."})
     splits: list[str] = field(
