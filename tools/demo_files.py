@@ -1,7 +1,7 @@
 """Write the bundled barcodes as files that a biologist has: python tools/demo_files.py FOLDER
 
-`references.fasta` holds named barcodes, their taxonomy in the headers as in SINTAX; `queries.fasta` holds others, of species
-that are among them and of species that are not.
+`references.fasta` holds named barcodes, their taxonomy in the headers as in SINTAX. `queries.fasta` holds others, of
+species that are among them and of species that are not.
 """
 
 import sys
