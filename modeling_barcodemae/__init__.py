@@ -30,7 +30,7 @@ for _auto_class, _model_class in (
     (AutoModelForTokenClassification, BarcodeMAEForTokenClassification),
 ):
     _auto_class.register(BarcodeMAEConfig, _model_class)
-    # What makes `save_pretrained` put our model code beside the weights.
+    # Makes `save_pretrained` copy the code of the model beside the weights.
     _model_class.register_for_auto_class(_auto_class)
 for _baseline in (BarcodeMAEForMaskedTokenPreTraining, BarcodeMAEForCausalPreTraining):
     _baseline.register_for_auto_class(AutoModelForPreTraining)

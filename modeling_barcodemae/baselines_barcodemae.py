@@ -1,7 +1,7 @@
-"""The two kinds of pretraining that BarcodeMAE is compared with, on the very same encoder.
+"""Two other pretraining objectives on the same encoder, with which BarcodeMAE is compared.
 
-BERT-style: masked places stay in the encoder's input, as `[MASK]` (BarcodeBERT, arXiv 2311.02401). Causal: each place
-is told from those before it, as in GPT. Head and dropout are those of BarcodeMAE's decoder.
+BERT-style: masked tokens remain in the encoder's input as `[MASK]` (BarcodeBERT, arXiv 2311.02401). Causal: each token
+is predicted from those before it, as in GPT. Head and dropout are those of BarcodeMAE's decoder.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, BarcodeMAEConfig
 from .losses_barcodemae import summed_cross_entropy
-from .masking_barcodemae import choose_positions, put_positions
+from .masking_barcodemae import choose_partition, put_columns
 from .modeling_barcodemae import (
     BarcodeMAEForPreTrainingOutput,
     BarcodeMAEModel,
@@ -22,7 +22,7 @@ from .tokens_barcodemae import known_positions
 
 
 class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):
-    """What both share: the encoder, and a linear head on its last hidden state."""
+    """Common base class: the encoder with a linear head on its last hidden state."""
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config)
@@ -34,7 +34,7 @@ class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):
     def _predict(
         self, hidden: Tensor, targets: Tensor, counted: Tensor, num_items_in_batch: Tensor | int | None
     ) -> BarcodeMAEForPreTrainingOutput:
-        """Score the places that count, and no others: the head is a large part of the work."""
+        """Apply the head only to counted tokens, because it is a large part of the computation."""
         logits = self.head(self.dropout(hidden[counted]))
         labels = targets[counted] - FIRST_KMER_ID
         return BarcodeMAEForPreTrainingOutput(
@@ -47,7 +47,7 @@ class BarcodeMAETokenPredictionModel(BarcodeMAEPreTrainedModel):
 
 
 class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
-    """BERT-style: finds the k-mers that `[MASK]` stands for. The same noise masks the same places as in BarcodeMAE."""
+    """BERT-style: predicts the k-mers at `[MASK]`. Equal noise masks the same tokens as in BarcodeMAE."""
 
     @can_return_tuple
     def forward(
@@ -61,14 +61,14 @@ class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
         return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
-        """Mask, predict, compare; arguments as of `BarcodeMAEForPreTraining.forward`.
+        """Mask tokens, predict them and compute the loss; arguments as in `BarcodeMAEForPreTraining.forward`.
 
         Returns:
-            `logits` `[masked, targets]` and `labels` `[masked]` of all masked places of the batch, row by row.
+            `logits` `[masked, targets]` and `labels` `[masked]` of all masked tokens of the batch, row by row.
         """
         known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
-        partition = choose_positions(self.config, known, noise, num_kept)
-        masked = put_positions(partition.masked(), partition.order, torch.zeros_like(known))
+        partition = choose_partition(self.config, known, noise, num_kept)
+        masked = put_columns(partition.masked(), partition.order, torch.zeros_like(known))
         hidden = self.bert(
             input_ids=input_ids.masked_fill(masked, MASK_ID),
             attention_mask=attention_mask,
@@ -79,7 +79,7 @@ class BarcodeMAEForMaskedTokenPreTraining(BarcodeMAETokenPredictionModel):
 
 
 class BarcodeMAEForCausalPreTraining(BarcodeMAETokenPredictionModel):
-    """GPT-style: finds each k-mer from those before it. The configuration's `is_decoder` makes attention causal."""
+    """GPT-style: predicts each k-mer from those before it. The configuration's `is_decoder` makes attention causal."""
 
     @can_return_tuple
     def forward(
@@ -91,11 +91,11 @@ class BarcodeMAEForCausalPreTraining(BarcodeMAETokenPredictionModel):
         return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
-        """Predict, compare; arguments as of `BarcodeMAEForPreTraining.forward`.
+        """Predict next tokens and compute the loss; arguments as in `BarcodeMAEForPreTraining.forward`.
 
         Returns:
-            `logits` `[followed, targets]` and `labels` `[followed]` of all places that a known k-mer follows, row by
-            row; `mask` `[batch, tokens - 1]`, true at those places.
+            `logits` `[followed, targets]` and `labels` `[followed]` for all known tokens that are followed by another,
+            row by row; `mask` `[batch, tokens - 1]`, true at those tokens.
         """
         known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         hidden = self.bert(

@@ -1,4 +1,4 @@
-"""Configuration of BarcodeMAE: a BERT encoder, and a decoder that is only there for pretraining."""
+"""Configuration of BarcodeMAE: a BERT encoder, and a decoder used only in pretraining."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
 from transformers.utils.versions import require_version
 
-# Of what these files build on, older versions lack a part or more; from this one to 5.24, numbers are the same.
+# Older versions lack functions that these files use; results are equal from this version to 5.24.
 require_version("transformers>=5.5")
 
 MASK_ID = 0
@@ -25,7 +25,7 @@ SIZES: dict[str, dict[str, int]] = {
     },
     "base": {"num_hidden_layers": 6, "hidden_size": 768, "num_attention_heads": 6, "intermediate_size": 3072},
 }
-"""Encoder sizes by name; `base` is the paper's. The decoder follows (balanced) unless told otherwise."""
+"""Encoder sizes by name; `base` is that of the paper. By default, the decoder has the same size ("balanced")."""
 
 AUTO_MAP = {
     "AutoConfig": "configuration_barcodemae.BarcodeMAEConfig",
@@ -40,12 +40,12 @@ PRETRAINING_CLASSES = {
     "mlm": "baselines_barcodemae.BarcodeMAEForMaskedTokenPreTraining",
     "causal": "baselines_barcodemae.BarcodeMAEForCausalPreTraining",
 }
-"""What `AutoModelForPreTraining` gives, by objective."""
+"""The class that `AutoModelForPreTraining` gives for each objective."""
 
 _ENCODERS = {"BarcodeMAEModel", "BarcodeMAEForMaskedLM"} | {
     reference.partition(".")[2] for reference in PRETRAINING_CLASSES.values()
 }
-"""What holds the encoder, and of its own only what serves pretraining."""
+"""Classes that consist of the encoder and of parts used only in pretraining."""
 
 _DIMENSIONS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 _SHARED_WITH_DECODER = (
@@ -62,45 +62,46 @@ _SHARED_WITH_DECODER = (
 
 @strict
 class BarcodeMAEConfig(BertConfig):
-    """A `BertConfig` for the encoder, the decoder's dimensions, and how places are masked.
+    """A `BertConfig` for the encoder, with the dimensions of the decoder, masking and embedding.
 
-    In memory the model type is `barcodemae`, which is what the Auto classes know it by. The saved `config.json` carries
-    the whole `auto_map`, and says `bert` where plain `BertModel` gives the same `last_hidden_state`: that folder loads
-    as BarcodeMAE with `trust_remote_code=True` and as `BertModel` without. It says `barcodemae` of a tuned model and of
-    a classifier, which no class of `transformers` gives; they refuse to load without `trust_remote_code=True`.
+    In memory the model type is `barcodemae`, under which the Auto classes know it. The saved `config.json` contains the
+    complete `auto_map`, and the model type `bert` if plain `BertModel` gives the same `last_hidden_state`: such a
+    folder loads as BarcodeMAE with `trust_remote_code=True` and as `BertModel` without. Tuned models and classifiers,
+    for which `transformers` has no class, have the model type `barcodemae` and load only with `trust_remote_code=True`.
 
     Args:
         k: nucleotides in a token.
-        vocab_size: number of tokens; 0 stands for `[MASK]`, `[UNK]`, the 4^k k-mers and `[PAD]`.
-        pad_token_id: a negative one counts from the end of the vocabulary; by default it is the last.
-        objective: what the encoder was pretrained on: `mae`, or what that is compared with, `mlm` (BERT-style) or
-            `causal` (GPT-style; sets `is_decoder`, by which BERT's attention is causal).
-        mask_ratio: share of a barcode's known places that are masked, between 0 and 1, exclusive.
-        mask_by_chance: mask each place by chance, as published, instead of the same number in every row of a batch.
+        vocab_size: number of tokens; by default `[MASK]`, `[UNK]`, the 4^k k-mers and `[PAD]`.
+        pad_token_id: a negative value counts from the end of the vocabulary; by default the last id.
+        objective: pretraining objective of the encoder: `mae`, or for comparison `mlm` (BERT-style) or `causal`
+            (GPT-style; sets `is_decoder`, which makes BERT's attention causal).
+        mask_ratio: share of the known tokens of a barcode that are masked, between 0 and 1, exclusive.
+        mask_by_chance: mask each token by chance, as published, instead of the same number in every row of a batch.
         token_decoder_weight: weight of the loss of the published decoder, which reconstructs masked tokens from all
-            tokens of the encoder; 0 leaves that decoder out.
+            tokens of the encoder; 0 for a model without it.
         pooled_decoder_weight: weight of the loss of a decoder that reconstructs all bases of the barcode from the
-            pooled vector alone; 0, as published, leaves it out.
-        pooled_decoder_coordinates: base coordinates that the pooled decoder reconstructs, on the reference frame, or
-            without one counted from the first base.
-        pooled_decoder_prefixes: the first so many numbers of the pooled vector reconstruct too, each list of them for
-            as much as the whole (Matryoshka, arXiv 2402.14776): so the vector can be cut there afterwards.
-        label_ranks: of a classifier of taxa, how many of its scores are of each rank, in their order. In the file these
-            are pairs, for keys of an object are sorted there.
-        attends_unknown: whether `[UNK]` is attended to, as in published checkpoints, which were trained with it; others
-            leave unknown k-mers out.
-        reference_frame: SHA-256 of the reference frame that its barcodes are placed on, which lies beside the weights;
-            None where it is to read them from their first nucleotide.
-        embedding_size: width of a tuned model's embeddings; 0, as published: they are the mean of the encoder's output.
-        frame_slots: of a tuned model, the slots of the marker's reference frame whose bases it reads.
-        encoder_stride: of a tuned model, the encoder reads every n-th slot; bases are read at all of them.
+            pooled vector alone; 0, as published, for a model without it.
+        pooled_decoder_coordinates: number of coordinates that the pooled decoder reconstructs, on the reference frame,
+            or counted from the first base without one.
+        pooled_decoder_prefixes: numbers of leading dimensions of the pooled vector that reconstruct the bases too, each
+            with the same weight as the complete vector (Matryoshka, arXiv 2402.14776), so that it can be truncated.
+        label_ranks: for a classifier of taxa, rank -> number of its labels, in the order of the logits. In the file it
+            is a list of pairs, because keys of an object are sorted.
+        attends_unknown: whether `[UNK]` is attended to, as in published checkpoints; other models leave unknown k-mers
+            out.
+        reference_frame: SHA-256 of the reference frame, saved beside the weights, on which barcodes are placed; None
+            for a model that reads barcodes from their first nucleotide.
+        embedding_size: width of the embeddings of a tuned model; with 0, embeddings are the mean of the encoder's
+            output, as published.
+        frame_slots: number of slots of the reference frame whose bases a tuned model reads.
+        encoder_stride: the encoder of a tuned model reads every n-th slot; bases are read at all slots.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
         decoder_hidden_size: decoder width; by default the encoder's.
-        decoder_num_attention_heads: by default the encoder's.
+        decoder_num_attention_heads: attention heads of the decoder; by default the encoder's.
         decoder_intermediate_size: feed-forward width of the decoder; by default the encoder's.
 
     Raises:
-        ValueError: if a width is not a multiple of its heads, or a value is out of its range.
+        ValueError: a width is not a multiple of its number of heads, or a value is out of range.
     """
 
     model_type = "barcodemae"
@@ -145,7 +146,7 @@ class BarcodeMAEConfig(BertConfig):
         super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
-        """Called by `strict` once the fields are set."""
+        """Called by `strict` after the fields are set."""
         super().validate_architecture()
         if self.objective not in PRETRAINING_CLASSES:
             raise ValueError(f"objective must be one of {', '.join(PRETRAINING_CLASSES)}; got {self.objective}")
@@ -159,10 +160,7 @@ class BarcodeMAEConfig(BertConfig):
         if self.encoder_stride < 1 or (self.encoder_stride > 1 and not self.embedding_size):
             raise ValueError(f"encoder_stride must be 1, or more with embedding_size; got {self.encoder_stride}")
         for prefix in ("", "decoder_"):
-            width, heads = (
-                getattr(self, f"{prefix}hidden_size"),
-                getattr(self, f"{prefix}num_attention_heads"),
-            )
+            width, heads = (getattr(self, f"{prefix}{name}") for name in ("hidden_size", "num_attention_heads"))
             if heads < 1 or width % heads:
                 raise ValueError(
                     f"{prefix}hidden_size must be a multiple of {prefix}num_attention_heads; got {width} and {heads}"
@@ -176,7 +174,7 @@ class BarcodeMAEConfig(BertConfig):
                 f"got {weights[0]} and {weights[1]}"
             )
         if self.pooled_decoder_weight and self.objective != "mae":
-            raise ValueError(f"pooled_decoder_weight expects objective mae, which pools; got {self.objective}")
+            raise ValueError(f"pooled_decoder_weight expects objective mae; got {self.objective}")
         if self.pooled_decoder_prefixes and not self.pooled_decoder_weight:
             raise ValueError("pooled_decoder_prefixes expects pooled_decoder_weight above 0; got 0")
         if not all(0 < prefix < self.hidden_size for prefix in self.pooled_decoder_prefixes or ()):
@@ -198,7 +196,7 @@ class BarcodeMAEConfig(BertConfig):
         return self.embedding_size or self.hidden_size
 
     def decoder_config(self) -> BertConfig:
-        """The decoder as a BERT of its own, whose vocabulary is one word: the mask token, which starts at zero."""
+        """Configuration of the decoder, a BERT with a vocabulary of one token: the mask token, which starts at zero."""
         settings = {name: getattr(self, f"decoder_{name}") for name in _DIMENSIONS}
         settings |= {name: getattr(self, name) for name in _SHARED_WITH_DECODER}
         settings["attn_implementation"] = self._attn_implementation
@@ -207,7 +205,7 @@ class BarcodeMAEConfig(BertConfig):
     def to_dict(self) -> dict[str, Any]:
         auto_map = AUTO_MAP | {"AutoModelForPreTraining": PRETRAINING_CLASSES[self.objective]}
         if self.objective != "mae":
-            del auto_map["AutoModelForMaskedLM"]  # there is no decoder that could fill in what is missing
+            del auto_map["AutoModelForMaskedLM"]  # only the objective mae has a decoder that predicts missing k-mers
         model_type = BertConfig.model_type if self._is_plain_bert() else self.model_type
         ranks = None if self.label_ranks is None else [list(pair) for pair in dict(self.label_ranks).items()]
         return super().to_dict() | {"model_type": model_type, "auto_map": auto_map, "label_ranks": ranks}

@@ -1,7 +1,8 @@
-"""BarcodeMAE (arXiv 2502.18405): a BERT encoder that sees only the k-mers that were kept, and a decoder for the rest.
+"""BarcodeMAE (arXiv 2502.18405): a BERT encoder that sees only the kept k-mers, and a decoder for the masked ones.
 
-The encoder is `transformers`' own BERT, by name and by number. What is added here is the paper's: which places are
-kept, the decoder, the objective; and, for a tuned model, the map by which the cosine of embeddings ranks relatives.
+The encoder is `BertModel` of `transformers`, with equal parameter names and numbers. This file adds what is specific
+to the paper: masking, decoder and objective; and for tuned models the projection to embeddings whose cosine similarity
+ranks relatives.
 """
 
 from dataclasses import dataclass
@@ -22,20 +23,20 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .companions_barcodemae import read_companions
 from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, UNKNOWN_ID, BarcodeMAEConfig
-from .losses_barcodemae import cross_entropy_of_ranks, log_odds, summed_cross_entropy
+from .losses_barcodemae import log_odds, rank_cross_entropy, summed_cross_entropy
 from .masking_barcodemae import (
     Partition,
-    choose_positions,
+    choose_partition,
     partition_unknown,
-    put_positions,
-    take_positions,
+    put_columns,
+    take_columns,
 )
 from .pooled_decoder_barcodemae import BarcodeMAEPooledDecoder, BarcodeMAEZeroLinear
 from .tokens_barcodemae import (
     base_columns,
-    bases_of_kmers,
     counted_positions,
     every_nth_slot,
+    kmer_bases,
     known_positions,
     masked_mean,
     padding_on_the_left,
@@ -47,13 +48,13 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     """Output of `BarcodeMAEForPreTraining`.
 
     Attributes:
-        loss: mean cross-entropy over the masked places of the batch; see `BarcodeMAEForPreTraining` for the loss of a
+        loss: mean cross-entropy over the masked tokens of the batch; see `BarcodeMAEForPreTraining` for the loss of a
             model with a pooled decoder.
-        logits: `[batch, masked, targets]`, scores of the k-mers (id less 2) at the masked places, each row's first.
-        labels: `[batch, masked]`, the k-mers that stood there (id less 2); -100 where a row has fewer masked places.
-        mask: `[batch, tokens]`, true where a place was masked.
-        base_logits: `[batch, coordinates, 4]`, the pooled decoder's scores of A, C, G and T, where there is one.
-        base_labels: `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T; -100 where none is known.
+        logits: `[batch, masked, targets]`, logits of the k-mers (id minus 2) at the masked tokens, each row's first.
+        labels: `[batch, masked]`, the masked k-mers (id minus 2); -100 where a row has fewer masked tokens.
+        mask: `[batch, tokens]`, true for masked tokens.
+        base_logits: `[batch, coordinates, 4]`, the pooled decoder's logits of A, C, G and T, if the model has one.
+        base_labels: `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T; -100 where no base is known.
         hidden_states: with `output_hidden_states`, the encoder's, each `[batch, kept, hidden]`.
         attentions: with `output_attentions`, the encoder's, each `[batch, heads, kept, kept]`.
     """
@@ -69,7 +70,7 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
 
 
 class BarcodeMAEDecoder(nn.Module):
-    """Reconstructs masked places from what the encoder made of the kept ones."""
+    """Reconstructs masked tokens from the encoder's output at the kept ones."""
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
@@ -80,25 +81,25 @@ class BarcodeMAEDecoder(nn.Module):
         self.head = nn.Linear(decoder_config.hidden_size, config.num_targets)
 
     def forward(self, encoded: Tensor, position_ids: Tensor, partition: Partition) -> Tensor:
-        """Scores of the k-mers from `partition.first_masked` on.
+        """Logits of the k-mers from column `partition.first_masked` on.
 
         Args:
             encoded: `[batch, num_kept, hidden]`, the encoder's last hidden state.
-            position_ids: `[batch, places]`, in the order of `partition`.
-            partition: which places are kept and which are masked.
+            position_ids: `[batch, tokens]`, in the order of `partition`.
+            partition: the kept and the masked tokens.
 
         Returns:
-            `[batch, places - first_masked, targets]`.
+            `[batch, tokens - first_masked, targets]`.
         """
-        # Read past `padding_idx`, which would withhold the gradient: the mask token starts at zero and is trained.
+        # Taken from the weight directly, because `padding_idx` would block its gradient.
         mask_token = self.bert.embeddings.word_embeddings.weight[0]
-        places = self.projection(encoded)
+        kept = self.projection(encoded)
         if partition.first_masked < partition.num_kept:
-            places = torch.where(partition.kept()[:, : partition.num_kept, None], places, mask_token.to(places.dtype))
+            kept = torch.where(partition.kept()[:, : partition.num_kept, None], kept, mask_token.to(kept.dtype))
         num_masked = partition.order.shape[1] - partition.num_kept
-        mask_tokens = mask_token.to(places.dtype).expand(len(places), num_masked, -1)
+        masked = mask_token.to(kept.dtype).expand(len(kept), num_masked, -1)
         decoded = self.bert(
-            inputs_embeds=torch.cat([places, mask_tokens], dim=1),
+            inputs_embeds=torch.cat([kept, masked], dim=1),
             attention_mask=partition.present(),
             position_ids=position_ids,
         ).last_hidden_state
@@ -106,44 +107,50 @@ class BarcodeMAEDecoder(nn.Module):
 
 
 class BarcodeMAEProjectionHead(nn.Module):
-    """Maps a barcode to a tuned model's embedding: what the encoder made of it, and its bases, each by a linear map.
+    """Gives the embedding of a tuned model: a linear map of the encoder's output plus a linear map of the bases.
 
-    The bases have a path of their own, for a transformer as small as a laptop wants it loses the fine differences
-    between close relatives.
+    The bases have their own map, because a transformer small enough for a laptop loses the fine differences between
+    close relatives.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
         self.k = config.k
         self.network = nn.Linear(config.hidden_size, config.embedding_size)
-        # The last row is of what says nothing, and stays zero: unknown k-mers, and places beyond the frame.
+        # The last row, which stays zero, is for unknown k-mers and positions outside the frame.
         self.silent = config.frame_slots * config.k * 4
         self.bases = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
 
     def forward(self, pooled: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """`[batch, tokens, embedding_size]`: at each place its bases, and the encoder's mean.
+        """Embed each token, so that the mean over the tokens is the embedding of the barcode.
 
-        `pooled [batch, hidden]`, that mean, says the same at all places: the mean over any of them counts it once.
+        Args:
+            pooled: `[batch, hidden]`, mean output of the encoder, which contributes equally to all tokens.
+            input_ids: `[batch, tokens]`.
+            position_ids: `[batch, tokens]`, slots on the reference frame.
+
+        Returns:
+            `[batch, tokens, embedding_size]`.
         """
         columns = base_columns(input_ids, position_ids, self.k)
         columns = columns.masked_fill((columns < 0) | (columns > self.silent), self.silent)
-        # A sum of look-ups: an `embedding_bag` becomes a loop over all tokens in ONNX.
-        of_bases = self.bases(columns[..., 0])
+        # A sum of look-ups, because ONNX turns an `embedding_bag` into a loop over all tokens.
+        embedded = self.bases(columns[..., 0])
         for i in range(1, self.k):
-            of_bases = of_bases + self.bases(columns[..., i])
-        # The head may be kept in a higher precision than the encoder: fine differences are its business. Quantised, a
-        # linear map has no `weight.dtype`.
-        return of_bases + self.network(pooled.to(of_bases.dtype))[:, None]
+            embedded = embedded + self.bases(columns[..., i])
+        # The head may have a higher precision than the encoder, to preserve fine differences. A quantised linear map
+        # has no `weight.dtype`.
+        return embedded + self.network(pooled.to(embedded.dtype))[:, None]
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
-    """What all models of the family share."""
+    """Common base class of the model family."""
 
     config: BarcodeMAEConfig
-    # Whoever wants the encoder of a pretraining checkpoint need not be told that its decoder or head is left behind.
+    # No warning about decoder and head if only the encoder of a pretraining checkpoint is loaded.
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^pooled_decoder\.", r"^head\."]  # noqa: RUF012
     _companions: dict[str, bytes] = {}  # noqa: RUF012
-    # Losses are means over a batch: Trainer has to divide them by the number of accumulated batches itself.
+    # Losses are means over a batch, so Trainer must divide them by the number of accumulated batches.
     accepts_loss_kwargs = False
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -154,7 +161,7 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As of any model; what lies beside the weights and belongs to them is remembered, for `save_pretrained`."""
+        """As for any model; reference frame and tokenizer code are retained for `save_pretrained`."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         if pretrained_model_name_or_path is not None:
@@ -162,9 +169,9 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
         return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
-        """As of any model, and the reference frame and the tokenizer's code with it.
+        """As for any model, with the reference frame and the code of the tokenizer.
 
-        A tokenizer that was loaded without trust saves neither, and the model would be left without its frame.
+        A tokenizer loaded without remote code saves neither, and the saved model would lack its frame.
         """
         super().save_pretrained(save_directory, *args, **kwargs)
         has_frame = self.config.reference_frame is not None or self.config.frame_slots > 0
@@ -177,10 +184,10 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
             self.push_to_hub(kwargs.get("repo_id", Path(save_directory).name), **options)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Embedding:
-        """For those who ask for the size that there is: tokens are the k-mers, and no other size has a meaning.
+        """Accepts only the present size, because the tokens are the k-mers.
 
         Raises:
-            ValueError: it is another size.
+            ValueError: another size is requested.
         """
         if new_num_tokens not in (None, self.config.vocab_size):
             raise ValueError(
@@ -191,14 +198,14 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
-    """The encoder: `BertModel` with a mean over the known tokens where BERT has its pooler.
+    """The encoder: `BertModel` with a mean over the known tokens instead of BERT's pooler.
 
     In a tuned model (`config.embedding_size`), `projection_head` maps that mean and the bases to an embedding. The
-    encoder then reads every `config.encoder_stride`-th slot; in pretraining too it saw but a part of them.
+    encoder then reads only every `config.encoder_stride`-th slot, as it also saw only a part of them in pretraining.
 
     Args:
-        config: the model's.
-        add_pooling_layer: taken for the sake of callers that know BERT; there is no pooling layer to add or leave out.
+        config: configuration of the model.
+        add_pooling_layer: ignored; accepted for compatibility with `BertModel`.
     """
 
     def __init__(self, config: BarcodeMAEConfig, add_pooling_layer: bool = False):
@@ -221,29 +228,29 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     ) -> BaseModelOutputWithPooling:
         """Embed barcodes.
 
-        Attention and mean leave out what pretraining never showed to the encoder, whatever the attention mask says of
-        it: padding, `[UNK]` (but with `config.attends_unknown`) and `[MASK]` (but with the objective `mlm`).
+        Attention and mean leave out tokens that the encoder never saw in pretraining, whatever the attention mask:
+        padding, `[UNK]` (except with `config.attends_unknown`) and `[MASK]` (except with the objective `mlm`).
 
         Args:
             input_ids: `[batch, tokens]`.
-            attention_mask: `[batch, tokens]`, 0 at tokens that are to be passed over as well; by default none.
+            attention_mask: `[batch, tokens]`, 0 for further tokens to leave out; by default none.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0 at the
-                first token that is no padding.
-            token_type_ids: `[batch, tokens]`; ours are all 0, as by default.
-            inputs_embeds: `[batch, tokens, hidden]`, in place of `input_ids`, for instance to attribute an output to
-                them. All are taken for known k-mers.
-            for_decoder: what the decoder takes: the encoder's output at all tokens as it is, of a tuned model too. All
-                attended tokens are taken for known k-mers.
-            **kwargs: whatever else `BertModel` takes.
+                first token that is not padding.
+            token_type_ids: `[batch, tokens]`; 0 by default, and in all BarcodeMAE models.
+            inputs_embeds: `[batch, tokens, hidden]`, instead of `input_ids`, for instance for attribution methods. All
+                are treated as known k-mers.
+            for_decoder: return the encoder's plain output at all tokens, as the decoder needs it, also for a tuned
+                model. All attended tokens are treated as known k-mers.
+            **kwargs: passed to `BertModel`.
 
         Returns:
-            `last_hidden_state` `[batch, tokens, hidden]`, of a tuned model `[batch, tokens, embedding_size]`, and as
-            `pooler_output` its mean over the known tokens (zero where there is none). What is left out holds that mean
-            in `last_hidden_state`: a mean over all tokens, or over those of the tokenizer's attention mask, is the same
-            again. Of a tuned model, `hidden_states` and `attentions` are those of the tokens that the encoder read.
+            `last_hidden_state` `[batch, tokens, hidden]`, for a tuned model `[batch, tokens, embedding_size]`, and its
+            mean over the known tokens (zero without any) as `pooler_output`. Left-out tokens have that mean in
+            `last_hidden_state`, so that a mean over all tokens, or over those of the tokenizer's attention mask, gives
+            the same. For a tuned model, `hidden_states` and `attentions` are those of the tokens that the encoder read.
 
         Raises:
-            ValueError: a tuned model got no `input_ids`: embeddings of tokens have no bases.
+            ValueError: a tuned model got no `input_ids`; it needs the bases.
             RuntimeError: there are more tokens than the model has positions.
         """
         read: dict[str, Tensor | None] = {
@@ -260,20 +267,20 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             return BaseModelOutputWithPooling(
                 outputs.last_hidden_state, pooled, outputs.hidden_states, outputs.attentions
             )
-        given: Tensor = inputs_embeds if input_ids is None else input_ids  # type: ignore[assignment]
-        num_tokens = given.shape[1]
+        inputs: Tensor = inputs_embeds if input_ids is None else input_ids  # type: ignore[assignment]
+        num_tokens = inputs.shape[1]
         if num_tokens > self.config.max_position_embeddings:
             raise RuntimeError(
-                f"expected at most {self.config.max_position_embeddings} tokens, got {num_tokens}: the tokenizer cuts "
-                "with truncation=True, and BarcodeEmbedder reads longer sequences in windows"
+                f"expected at most {self.config.max_position_embeddings} tokens, got {num_tokens}: truncate with "
+                "truncation=True in the tokenizer, or use BarcodeEmbedder, which reads longer sequences in windows"
             )
-        if num_tokens == 0:  # no sequence of the batch is as long as a k-mer
-            nothing = torch.full((len(given), 1), self.config.pad_token_id, device=given.device)  # type: ignore[arg-type]
-            outputs = self(nothing, for_decoder=False, **kwargs)
+        if num_tokens == 0:  # all sequences of the batch are shorter than a k-mer
+            padding = torch.full((len(inputs), 1), self.config.pad_token_id, device=inputs.device)  # type: ignore[arg-type]
+            outputs = self(padding, for_decoder=False, **kwargs)
             outputs.last_hidden_state = outputs.last_hidden_state[:, :0]
             return outputs
         if input_ids is None:
-            known = torch.ones(given.shape[:2], dtype=torch.bool, device=given.device)
+            known = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         else:
             known = self._readable(input_ids)
             read["position_ids"] = counted_positions(input_ids, position_ids, self.config.pad_token_id)
@@ -282,27 +289,26 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         read["attention_mask"] = known
         if self.projection_head is None:
             outputs = super().forward(**read, **kwargs)
-            places = outputs.last_hidden_state
+            hidden = outputs.last_hidden_state
         else:
             if input_ids is None:
-                raise ValueError("a tuned model reads bases: expected input_ids, got none")
+                raise ValueError("expected input_ids, got none: a tuned model needs the bases")
             positions = read["position_ids"]
-            padding = padding_on_the_left(input_ids, self.config.pad_token_id)
-            read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, padding)
+            num_padding = padding_on_the_left(input_ids, self.config.pad_token_id)
+            read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, num_padding)
             outputs = super().forward(**read, **kwargs)
-            places = self.projection_head(
-                masked_mean(outputs.last_hidden_state, read["attention_mask"]), input_ids, positions
-            )
-        pooled = masked_mean(places, known)
+            encoded = masked_mean(outputs.last_hidden_state, read["attention_mask"])
+            hidden = self.projection_head(encoded, input_ids, positions)
+        pooled = masked_mean(hidden, known)
         return BaseModelOutputWithPooling(
-            last_hidden_state=torch.where(known[..., None], places, pooled[:, None]),
+            last_hidden_state=torch.where(known[..., None], hidden, pooled[:, None]),
             pooler_output=pooled,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
 
     def _readable(self, input_ids: Tensor) -> Tensor:
-        """`[batch, tokens]`, true at tokens that the encoder was trained to read."""
+        """`[batch, tokens]`, true for tokens that the encoder was trained to read."""
         readable = known_positions(input_ids, None, self.config.pad_token_id)
         if self.config.attends_unknown:
             readable = readable | input_ids.eq(UNKNOWN_ID)
@@ -312,7 +318,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
 
 
 class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
-    """What pretraining and imputation share: encoder, decoder, and the road between them."""
+    """Common base class for pretraining and imputation: encoder and decoder."""
 
     def __init__(self, config: BarcodeMAEConfig, has_decoder: bool = True):
         super().__init__(config)
@@ -323,19 +329,21 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
     def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
         super().set_attn_implementation(*args, **kwargs)
         if self.decoder is not None:
-            # transformers 5.17 changes a model within the model once, and never again.
+            # transformers 5.17 updates a nested model only the first time.
             self.decoder.bert.config._attn_implementation = self.config._attn_implementation
 
     def _encode(
         self, input_ids: Tensor, position_ids: Tensor | None, partition: Partition, **kwargs: Any
     ) -> tuple[BaseModelOutputWithPooling, Tensor]:
-        """Encode the kept places: the encoder's output, and `[batch, places]` positions in the order of `partition`."""
-        positions = take_positions(
-            counted_positions(input_ids, position_ids, self.config.pad_token_id), partition.order
-        )
+        """Encode the kept tokens.
+
+        Returns:
+            The encoder's output, and the positions of all tokens, `[batch, tokens]` in the order of `partition`.
+        """
+        positions = take_columns(counted_positions(input_ids, position_ids, self.config.pad_token_id), partition.order)
         kept = slice(0, partition.num_kept)
         encoded = self.bert(
-            input_ids=take_positions(input_ids, partition.order[:, kept]),
+            input_ids=take_columns(input_ids, partition.order[:, kept]),
             attention_mask=partition.kept()[:, kept] if partition.first_masked < partition.num_kept else None,
             position_ids=positions[:, kept],
             for_decoder=True,
@@ -345,12 +353,12 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
 
 
 class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
-    """Masks part of each barcode, and reconstructs it from the rest.
+    """Masks a part of each barcode and reconstructs it from the rest.
 
-    As published (arXiv 2502.18405, section 3), a decoder that sees all tokens of the encoder reconstructs those that
-    were masked. With `config.pooled_decoder_weight`, beside it or instead, one that sees the pooled vector alone
-    reconstructs all bases. The loss is the weighted sum of both, in which a base counts `mask_ratio / k` of a masked
-    token, as there are so many more of them; with one decoder, it is its mean cross-entropy times its weight.
+    As published (arXiv 2502.18405, section 3), a decoder that attends to all tokens of the encoder reconstructs the
+    masked ones. With `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs all bases from the
+    pooled vector alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of
+    a masked token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
@@ -373,60 +381,59 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         return_loss: bool = True,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
-        """Mask, reconstruct, compare.
+        """Mask tokens, reconstruct them and compute the loss.
 
-        Padding, special tokens and places with attention 0 are neither kept nor masked.
+        Padding, special tokens and tokens with attention 0 are neither kept nor masked.
 
         Args:
             input_ids: `[batch, tokens]`.
-            attention_mask: `[batch, tokens]`, 0 at places that the barcode lacks.
+            attention_mask: `[batch, tokens]`, 0 at tokens that the barcode lacks.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
-            noise: `[batch, tokens]` in [0, 1); places with the smallest are kept. By default drawn here.
-            num_kept: how many places to keep in each row, where the caller knows that all have more; see
+            noise: `[batch, tokens]` in [0, 1); tokens with the smallest values are kept. By default drawn here.
+            num_kept: number of tokens to keep in each row, if the caller knows that all rows have more; see
                 `partition_equally`. Not used with `mask_by_chance`.
-            bases: `[batch, coordinates]`, what the pooled decoder is to reconstruct: 0 to 3 for A, C, G and T, another
-                number where there is nothing to reconstruct. By default the bases of the known k-mers.
-            num_items_in_batch: what to divide the summed loss by; by default the masked places of this batch, or its
-                bases where no masked place is reconstructed.
-            return_loss: there for its name and default, by which Trainer knows that there is a loss without labels.
+            bases: `[batch, coordinates]`, targets of the pooled decoder: 0 to 3 for A, C, G and T, another number where
+                there is no target. By default the bases of the known k-mers.
+            num_items_in_batch: divisor of the summed loss; by default the number of masked tokens of this batch, or of
+                bases if the model has only the pooled decoder.
+            return_loss: ignored; by its name and default, Trainer knows that the model has a loss without labels.
             **kwargs: passed to the encoder.
         """
         config = self.config
         known = known_positions(input_ids, attention_mask, config.pad_token_id)
-        partition = choose_positions(config, known, noise, num_kept)
+        partition = choose_partition(config, known, noise, num_kept)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
         logits = labels = base_logits = base_labels = None
         loss, counted = torch.zeros((), device=input_ids.device), masked
         if self.decoder is not None:
             logits = self.decoder(encoded.last_hidden_state, positions, partition)
-            places = partition.order[:, partition.first_masked :]
-            labels = take_positions(input_ids, places) - FIRST_KMER_ID
+            labels = take_columns(input_ids, partition.order[:, partition.first_masked :]) - FIRST_KMER_ID
             labels = labels.masked_fill(~masked[:, partition.first_masked :], -100)
             loss = config.token_decoder_weight * summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
         if self.pooled_decoder is not None:
             base_logits = self.pooled_decoder(encoded.pooler_output)
             if bases is None:
                 positions = counted_positions(input_ids, position_ids, config.pad_token_id)
-                bases = bases_of_kmers(input_ids, positions, known, config)
+                bases = kmer_bases(input_ids, positions, known, config)
             base_labels = bases.long().masked_fill((bases < 0) | (bases > 3), -100)
             weight = config.pooled_decoder_weight
             if self.decoder is None:
                 counted = base_labels >= 0
             else:
                 weight *= config.mask_ratio / config.k
-            shorter = self.pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
-            of_all = [base_logits, *(self.pooled_decoder(pooled) for pooled in shorter)]
-            for scores in of_all:
-                of_bases = summed_cross_entropy(scores.flatten(0, 1), base_labels.flatten())
-                loss = loss + weight / len(of_all) * of_bases
+            shortened = self.pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
+            all_logits = [base_logits, *(self.pooled_decoder(pooled) for pooled in shortened)]
+            for prefix_logits in all_logits:
+                base_loss = summed_cross_entropy(prefix_logits.flatten(0, 1), base_labels.flatten())
+                loss = loss + weight / len(all_logits) * base_loss
         if num_items_in_batch is None:
             num_items_in_batch = counted.sum().clamp(min=1)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss / num_items_in_batch,
             logits=logits,
             labels=labels,
-            mask=put_positions(masked, partition.order, torch.zeros_like(known)),
+            mask=put_columns(masked, partition.order, torch.zeros_like(known)),
             base_logits=base_logits,
             base_labels=base_labels,
             hidden_states=encoded.hidden_states,
@@ -435,7 +442,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
 
 
 class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
-    """Finds the k-mers of a barcode that are `[MASK]` or unknown, such as those with an `N`."""
+    """Predicts the k-mers of a barcode that are `[MASK]` or unknown, such as those with an `N`."""
 
     @can_return_tuple
     def forward(
@@ -446,20 +453,23 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> MaskedLMOutput:
-        """Reconstruct what is not known.
+        """Predict unknown k-mers.
 
         Args:
-            input_ids: `[batch, tokens]`, with `[MASK]` or `[UNK]` where a k-mer is to be found.
-            attention_mask: `[batch, tokens]`, 0 at places that the barcode lacks.
+            input_ids: `[batch, tokens]`, with `[MASK]` or `[UNK]` for the k-mers to predict.
+            attention_mask: `[batch, tokens]`, 0 at tokens that the barcode lacks.
             position_ids: `[batch, tokens]`, slots on the marker's reference frame; by default counted from 0.
-            labels: `[batch, tokens]`, ids of the k-mers to be found, -100 elsewhere. Only those count that stand where
-                `input_ids` has no known k-mer, as nothing else is reconstructed.
+            labels: `[batch, tokens]`, ids of the k-mers to predict, -100 elsewhere. Labels at known k-mers of
+                `input_ids` are ignored, because those are not predicted.
             **kwargs: passed to the encoder.
 
         Returns:
-            `loss`, the mean cross-entropy over the labels that count, 0 where there is none.
-            `logits` `[batch, tokens, vocabulary]`. A known k-mer has all the weight at its own place, so that the
-            arg max over the vocabulary is the barcode with its gaps filled. No special token has any.
+            `loss`, the mean cross-entropy over the labels, 0 without any. `logits` `[batch, tokens, vocabulary]`; for a
+            known k-mer, its own id has the maximum, so that the arg max over the vocabulary gives the completed
+            barcode. Special tokens have the minimum.
+
+        Raises:
+            ValueError: the model was pretrained without the decoder of tokens.
         """
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
@@ -469,21 +479,22 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         if self.decoder is None:
             raise ValueError("expected a model with a decoder of tokens, got one that was pretrained without")
-        scores = self.decoder(encoded.last_hidden_state, positions, partition)
+        predicted = self.decoder(encoded.last_hidden_state, positions, partition)
 
-        places = partition.order[:, partition.first_masked :]
+        columns = partition.order[:, partition.first_masked :]
         masked = partition.masked()[:, partition.first_masked :]
         loss = None
         if labels is not None:
-            wanted = take_positions(labels, places) - FIRST_KMER_ID
-            wanted = wanted.masked_fill(~masked | (wanted < 0) | (wanted >= self.config.num_targets), -100)
-            loss = summed_cross_entropy(scores.flatten(0, 1), wanted.flatten()) / wanted.ge(0).sum().clamp(min=1)
+            targets = take_columns(labels, columns) - FIRST_KMER_ID
+            targets = targets.masked_fill(~masked | (targets < 0) | (targets >= self.config.num_targets), -100)
+            loss = summed_cross_entropy(predicted.flatten(0, 1), targets.flatten()) / targets.ge(0).sum().clamp(min=1)
 
-        never = torch.finfo(scores.dtype).min
-        logits = torch.full((*input_ids.shape, self.config.vocab_size), never, dtype=scores.dtype, device=scores.device)
+        minimum = torch.finfo(predicted.dtype).min
+        shape = (*input_ids.shape, self.config.vocab_size)
+        logits = torch.full(shape, minimum, dtype=predicted.dtype, device=predicted.device)
         logits = logits.scatter(2, input_ids[..., None], 0.0)
-        scores = nn.functional.pad(scores, (FIRST_KMER_ID, 1), value=never)
-        logits = put_positions(torch.where(masked[..., None], scores, take_positions(logits, places)), places, logits)
+        predicted = nn.functional.pad(predicted, (FIRST_KMER_ID, 1), value=minimum)
+        logits = put_columns(torch.where(masked[..., None], predicted, take_columns(logits, columns)), columns, logits)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
@@ -492,9 +503,9 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
 class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
     """A linear classifier on the mean embedding, for instance of species.
 
-    With `config.label_ranks` it names a barcode at several ranks at once, and a label's score is its log-odds among
-    those of its rank: the sigmoid of it is its probability, and over a rank they sum to 1. `problem_type`
-    "multi_label_classification" tells pipelines so.
+    With `config.label_ranks` it classifies a barcode at several ranks at once. A logit is then the log-odds of a label
+    among those of its rank: its sigmoid is a probability, and the probabilities at a rank sum to 1. The `problem_type`
+    "multi_label_classification" makes pipelines apply the sigmoid.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
@@ -503,7 +514,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
             counts = list(dict(config.label_ranks).values())
             if min(counts, default=0) < 1 or sum(counts) != config.num_labels:
                 raise ValueError(
-                    f"label_ranks must give each rank its share of the {config.num_labels} labels; got {counts}"
+                    f"label_ranks must give the number of labels of each rank, {config.num_labels} in sum; got {counts}"
                 )
             config.problem_type = "multi_label_classification"
         self.bert = BarcodeMAEModel(config)
@@ -528,8 +539,8 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
             attention_mask: `[batch, tokens]`.
             position_ids: `[batch, tokens]`.
             labels: `[batch]` class ids; `[batch, labels]`, 0 or 1, for `config.problem_type`
-                "multi_label_classification"; `[batch, ranks]` where `config.label_ranks` names ranks: the number of the
-                taxon among those of its rank, -100 where it is unknown.
+                "multi_label_classification"; with `config.label_ranks`, `[batch, ranks]`, index of the taxon among
+                those of its rank, -100 if it is unknown.
             **kwargs: passed to the encoder.
 
         Returns:
@@ -540,8 +551,8 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         loss = None
         if self.config.label_ranks is not None:
             counts = list(dict(self.config.label_ranks).values())
-            loss = None if labels is None else cross_entropy_of_ranks(logits, labels, counts)
-            logits = torch.cat([log_odds(scores) for scores in logits.split(counts, dim=1)], dim=1)
+            loss = None if labels is None else rank_cross_entropy(logits, labels, counts)
+            logits = torch.cat([log_odds(rank_logits) for rank_logits in logits.split(counts, dim=1)], dim=1)
         elif labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
         return SequenceClassifierOutput(
@@ -550,7 +561,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
 
 
 class BarcodeMAEForTokenClassification(BarcodeMAEPreTrainedModel):
-    """A linear classifier of each token, for instance of what is an intron."""
+    """A linear classifier of each token, for instance to find introns."""
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config)
@@ -575,11 +586,11 @@ class BarcodeMAEForTokenClassification(BarcodeMAEPreTrainedModel):
             input_ids: `[batch, tokens]`.
             attention_mask: `[batch, tokens]`.
             position_ids: `[batch, tokens]`.
-            labels: `[batch, tokens]` class ids, -100 at tokens that do not count.
+            labels: `[batch, tokens]` class ids, -100 at tokens to ignore.
             **kwargs: passed to the encoder.
 
         Returns:
-            `logits` `[batch, tokens, labels]`. Those of a token that is no known k-mer are of the barcode's mean.
+            `logits` `[batch, tokens, labels]`. Those of tokens that are not known k-mers are computed from the mean.
         """
         encoded = self.bert(input_ids, attention_mask, position_ids, **kwargs)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))

@@ -1,8 +1,8 @@
-"""A decoder that sees nothing but the pooled vector, so that pretraining asks for what is used afterwards.
+"""A decoder of the pooled vector, so that pretraining optimises the vector that is used afterwards.
 
-The published decoder attends to every token of the encoder, and leaves the mean over them with what is large and
-coarse. Reconstructing from the pooled vector alone mends that for embeddings of text (RetroMAE, arXiv 2205.12035;
-TSDAE, arXiv 2104.06979). Here it predicts the bases of the whole barcode, kept and masked alike.
+The published decoder attends to every token of the encoder, and their mean need not contain fine differences between
+barcodes. Reconstruction from the pooled vector alone has improved text embeddings (RetroMAE, arXiv 2205.12035; TSDAE,
+arXiv 2104.06979). Here it predicts the bases of the complete barcode, of kept and masked tokens.
 """
 
 import torch
@@ -12,7 +12,7 @@ from .configuration_barcodemae import BarcodeMAEConfig
 
 
 class BarcodeMAEZeroLinear(nn.Linear):
-    """A linear map that starts at zero. It has a class of its own, for what initialises weights goes by classes."""
+    """A linear map initialised to zero; a class of its own, because initialisation depends on the class."""
 
 
 class BarcodeMAEPooledDecoder(nn.Module):
@@ -21,28 +21,27 @@ class BarcodeMAEPooledDecoder(nn.Module):
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
         self.prefixes = config.pooled_decoder_prefixes or []
-        width, num_scores = config.hidden_size, 4 * config.pooled_decoder_coordinates
-        self.linear = nn.Linear(width, num_scores)
+        width, num_logits = config.hidden_size, 4 * config.pooled_decoder_coordinates
+        self.linear = nn.Linear(width, num_logits)
         self.hidden = nn.Linear(width, 4 * width)
-        self.output = BarcodeMAEZeroLinear(4 * width, num_scores, bias=False)
+        self.output = BarcodeMAEZeroLinear(4 * width, num_logits, bias=False)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Scores of A, C, G and T at each coordinate: `[batch, coordinates, 4]`, of `pooled [batch, hidden]`."""
-        scores = self.linear(pooled) + self.output(nn.functional.gelu(self.hidden(pooled)))
-        return scores.unflatten(-1, (-1, 4))
+        """Logits of A, C, G and T at each coordinate: `[batch, coordinates, 4]`, from `pooled [batch, hidden]`."""
+        logits = self.linear(pooled) + self.output(nn.functional.gelu(self.hidden(pooled)))
+        return logits.unflatten(-1, (-1, 4))
 
     def shortened(self, pooled: Tensor) -> list[Tensor]:
-        """The pooled vectors `[batch, hidden]` once for each prefix, with zeros behind it."""
-        rank = torch.arange(pooled.shape[1], device=pooled.device)
-        return [pooled.masked_fill(rank >= prefix, 0) for prefix in self.prefixes]
+        """The pooled vectors `[batch, hidden]` once for each prefix, with zeros after it."""
+        dimensions = torch.arange(pooled.shape[1], device=pooled.device)
+        return [pooled.masked_fill(dimensions >= prefix, 0) for prefix in self.prefixes]
 
     @torch.no_grad()
     def set_base_counts(self, counts: Tensor) -> None:
-        """Start with the frequency of each base at each coordinate.
+        """Initialise the bias with the log frequency of each base at each coordinate.
 
         Args:
-            counts: `[coordinates, 4]`, how often each base stands there; each counts once more, so that none has
-                frequency 0.
+            counts: `[coordinates, 4]`, counts of the bases; 1 is added to each, so that no frequency is 0.
         """
         counts = counts.to(self.linear.bias) + 1
         self.linear.bias.copy_((counts / counts.sum(dim=1, keepdim=True)).log().flatten())

@@ -1,4 +1,4 @@
-"""What ids and positions of tokens say: pure functions on tensors."""
+"""Ids and positions of tokens: pure functions on tensors."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from .configuration_barcodemae import FIRST_KMER_ID, BarcodeMAEConfig
 
 
 def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Mean of `hidden [batch, tokens, hidden]` over attended places; zero where a row has none."""
+    """Mean of `hidden [batch, tokens, hidden]` over attended tokens; zero for a row without any."""
     if attention_mask is None:
         return hidden.mean(1)
     weights = attention_mask.to(hidden.dtype)[..., None]
@@ -15,13 +15,13 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
 
 
 def known_positions(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:
-    """`[batch, tokens]`, true where a k-mer of plain nucleotides stands that is attended to."""
+    """`[batch, tokens]`, true for attended k-mers of plain nucleotides."""
     known = input_ids.ge(FIRST_KMER_ID) & input_ids.ne(pad_token_id)  # type: ignore[arg-type]
     return known if attention_mask is None else known & attention_mask.bool()
 
 
 def counted_positions(input_ids: Tensor, position_ids: Tensor | None, pad_token_id: int | None) -> Tensor:
-    """`[batch, tokens]`: `position_ids`, by default counted from 0 at the first token that is no padding."""
+    """`position_ids [batch, tokens]`, by default counted from 0 at the first token that is not padding."""
     if position_ids is None:
         columns = torch.arange(input_ids.shape[1], device=input_ids.device)
         position_ids = (columns - padding_on_the_left(input_ids, pad_token_id)).clamp(min=0)
@@ -29,29 +29,29 @@ def counted_positions(input_ids: Tensor, position_ids: Tensor | None, pad_token_
 
 
 def padding_on_the_left(input_ids: Tensor, pad_token_id: int | None) -> Tensor:
-    """`[batch, 1]`: how many `[PAD]` stand before each row's first other token."""
+    """`[batch, 1]`, the number of `[PAD]` before the first other token of each row."""
     return input_ids.ne(pad_token_id).cumsum(1).eq(0).sum(1, keepdim=True)  # type: ignore[arg-type]
 
 
 def every_nth_slot(
     tokens: dict[str, Tensor | None], stride: int, num_padding: Tensor | None = None
 ) -> dict[str, Tensor | None]:
-    """The tokens at the slots 0, `stride`, 2 `stride` and so on, whichever column they stand in.
+    """The tokens at slots 0, `stride`, 2 `stride` and so on, in whatever column they are.
 
     Args:
-        tokens: `input_ids`, and `attention_mask`, `position_ids` and the like where there are any, each `[batch,
-            tokens]` or None. Slots are `position_ids`, by default counted from 0 after the padding on the left.
+        tokens: `input_ids`, and optionally `attention_mask`, `position_ids` and others, each `[batch, tokens]` or None.
+            Slots are `position_ids`, by default counted from 0 after the padding on the left.
         stride: 1 or more.
-        num_padding: `[batch, 1]`, columns of padding on the left; by default there is none.
+        num_padding: `[batch, 1]`, columns of padding on the left; by default none.
 
     Returns:
-        The same, `[batch, read]`, each row's tokens in their order. Where rows have different numbers of tokens to
-        read, there is an attention mask.
+        The same tensors, `[batch, read]`, with each row's tokens in their order. If rows have different numbers of
+        tokens to read, there is an attention mask.
     """
     if stride == 1:
         return tokens
     slots, attended = tokens.get("position_ids"), tokens.get("attention_mask")
-    if slots is None:  # here no shape depends on the data, which is what an exporter can follow
+    if slots is None:  # here no shape depends on the data, so that the model can be exported
         shape, device = tokens["input_ids"].shape, tokens["input_ids"].device  # type: ignore[union-attr]
         slots = torch.arange(0, shape[1], stride, device=device).expand(shape[0], -1)
         columns, mask = slots, attended
@@ -70,7 +70,7 @@ def every_nth_slot(
     if attended is not None:
         is_read = is_read & attended.bool()
     counts = is_read.sum(1)
-    # One column at least: a batch in which no row has a token to read still has a shape.
+    # At least one column, also if no row has a token to read.
     columns = (~is_read).long().argsort(dim=1, stable=True)[:, : max(1, int(counts.max()))]
     mask = None if bool((counts == columns.shape[1]).all()) else is_read.long()
     tokens = tokens | {"position_ids": slots, "attention_mask": mask}
@@ -78,7 +78,7 @@ def every_nth_slot(
 
 
 def base_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
-    """Which base stands where on the reference frame.
+    """The columns of a one-hot matrix `[coordinates, 4]` that the bases of k-mers occupy.
 
     Args:
         input_ids: `[batch, tokens]`, ids of k-mers.
@@ -86,30 +86,30 @@ def base_columns(input_ids: Tensor, position_ids: Tensor, k: int) -> Tensor:
         k: bases in a k-mer.
 
     Returns:
-        `[batch, tokens, k]`: four times the base's coordinate on the frame, and 0 to 3 for A, C, G, T; -1 for the
-        bases of a token that is no known k-mer.
+        `[batch, tokens, k]`: four times the coordinate of the base on the frame, plus 0 to 3 for A, C, G, T; -1 for
+        the bases of a token that is not a known k-mer.
     """
-    places = torch.arange(k, device=input_ids.device)
+    offsets = torch.arange(k, device=input_ids.device)
     kmers = (input_ids - FIRST_KMER_ID)[..., None]
-    bases = kmers // 4 ** (k - 1 - places) % 4
-    columns = (position_ids[..., None] * k + places) * 4 + bases
+    bases = kmers // 4 ** (k - 1 - offsets) % 4
+    columns = (position_ids[..., None] * k + offsets) * 4 + bases
     return columns.masked_fill((kmers < 0) | (kmers >= 4**k), -1)
 
 
-def bases_of_kmers(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
-    """The bases that known k-mers stand for.
+def kmer_bases(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
+    """The bases of known k-mers by coordinate.
 
     Args:
         input_ids: `[batch, tokens]`.
         position_ids: `[batch, tokens]`; the k-mer at position 1 begins at coordinate k.
-        known: `[batch, tokens]`, true where a k-mer counts.
-        config: the model's.
+        known: `[batch, tokens]`, true for the k-mers to use.
+        config: configuration of the model.
 
     Returns:
-        int64 `[batch, config.pooled_decoder_coordinates]`, 0 to 3 for A, C, G and T, -1 where there is no known k-mer.
+        int64 `[batch, config.pooled_decoder_coordinates]`, 0 to 3 for A, C, G and T, -1 without a known k-mer.
     """
     columns = base_columns(input_ids, position_ids, config.k).masked_fill(~known[..., None], -1).flatten(1)
-    # One more coordinate takes what lies beyond the others.
+    # An additional coordinate collects all bases outside the others.
     bases = torch.full((len(input_ids), config.pooled_decoder_coordinates + 1), -1, device=input_ids.device)
     coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)
     coordinates = coordinates.masked_fill(columns < 0, config.pooled_decoder_coordinates)

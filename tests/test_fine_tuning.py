@@ -17,7 +17,7 @@ from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import Classification
 from barcodemae.training.pretrain import pretrain
 from modeling_barcodemae import BarcodeMAEModel
-from modeling_barcodemae.losses_barcodemae import cross_entropy_of_ranks
+from modeling_barcodemae.losses_barcodemae import rank_cross_entropy
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 
@@ -29,7 +29,7 @@ class Scores(torch.nn.Module):
         self.scores = torch.tensor(scores)
 
     def forward(self, labels):
-        loss = cross_entropy_of_ranks(self.scores, labels, [2, 3])
+        loss = rank_cross_entropy(self.scores, labels, [2, 3])
         return type("Output", (), {"logits": self.scores, "loss": loss})
 
 

@@ -10,8 +10,8 @@ from modeling_barcodemae.masking_barcodemae import (
     partition_by_chance,
     partition_equally,
     partition_unknown,
-    put_positions,
-    take_positions,
+    put_columns,
+    take_columns,
 )
 
 
@@ -51,7 +51,7 @@ def test_given_count_is_the_same_partition():
 def test_by_chance_masks_where_noise_is_large():
     noise = torch.tensor([[0.1, 0.9, 0.2, 0.3], [0.6, 0.7, 0.1, 0.9]])
     partition = partition_by_chance(noise, torch.ones(2, 4, dtype=torch.bool), mask_ratio=0.5)
-    assert partition.cached_counts.tolist() == [3, 1]
+    assert partition.kept_counts.tolist() == [3, 1]
     assert (partition.num_kept, partition.first_masked) == (3, 1)
     assert partition.order[:, 0].tolist() == [0, 2]
 
@@ -76,9 +76,9 @@ def test_unknown_places_are_the_masked_ones():
 
 def test_put_places_reverses_take_places():
     values, places = torch.arange(12.0).reshape(2, 3, 2), torch.tensor([[2, 0], [1, 2]])
-    taken = take_positions(values, places)
+    taken = take_columns(values, places)
     assert taken.tolist() == [[[4, 5], [0, 1]], [[8, 9], [10, 11]]]
-    assert put_positions(taken, places, torch.full_like(values, -1)).tolist() == [
+    assert put_columns(taken, places, torch.full_like(values, -1)).tolist() == [
         [[0, 1], [-1, -1], [4, 5]],
         [[-1, -1], [8, 9], [10, 11]],
     ]
@@ -101,7 +101,7 @@ def test_kept_and_masked_are_the_known_places(known, seed, by_chance, mask_ratio
     noise = torch.rand(known.shape, generator=torch.Generator().manual_seed(seed))
     partition = (partition_by_chance if by_chance else partition_equally)(noise, known, mask_ratio)
     assert not (partition.kept() & partition.masked()).any()
-    found = put_positions(partition.present(), partition.order, torch.zeros_like(known))
+    found = put_columns(partition.present(), partition.order, torch.zeros_like(known))
     assert torch.equal(found, known)
     enough = known.sum(1) >= 2
     assert (partition.kept().sum(1)[enough] >= 1).all()

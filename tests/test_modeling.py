@@ -17,7 +17,7 @@ from modeling_barcodemae import (
     BarcodeMAEForTokenClassification,
     BarcodeMAEModel,
 )
-from modeling_barcodemae.losses_barcodemae import cross_entropy_of_ranks, log_odds
+from modeling_barcodemae.losses_barcodemae import log_odds, rank_cross_entropy
 
 UNK, FIRST = 1, 2
 
@@ -449,11 +449,11 @@ class TestRanks:
     def test_the_loss_by_hand(self):
         labels = torch.tensor([[0, 2], [-100, 1]])
         expected = [math.log1p(math.exp(-2)), math.log(math.e + 2), math.log(2 + math.exp(3)) - 3]
-        assert cross_entropy_of_ranks(self.logits, labels, [2, 3]).item() == pytest.approx(sum(expected) / 3, abs=1e-6)
+        assert rank_cross_entropy(self.logits, labels, [2, 3]).item() == pytest.approx(sum(expected) / 3, abs=1e-6)
 
     def test_a_batch_without_a_name_costs_nothing(self):
         logits = self.logits.clone().requires_grad_()
-        loss = cross_entropy_of_ranks(logits, torch.full((2, 2), -100), [2, 3])
+        loss = rank_cross_entropy(logits, torch.full((2, 2), -100), [2, 3])
         loss.backward()
         assert loss.item() == 0
         assert not logits.grad.any()
@@ -465,7 +465,7 @@ class TestRanks:
         ids, labels = torch.tensor([[3, 4, 5], [6, 7, 8]]), torch.tensor([[0, 2], [1, -100]])
         outputs = model(ids, labels=labels)
         scores = model.classifier(model.bert(ids).pooler_output)
-        torch.testing.assert_close(outputs.loss, cross_entropy_of_ranks(scores, labels, [2, 3]))
+        torch.testing.assert_close(outputs.loss, rank_cross_entropy(scores, labels, [2, 3]))
         # As a pipeline reads them: the sigmoid of a label's score is its probability within its rank.
         of_ranks = torch.cat([of_rank.softmax(1) for of_rank in scores.split([2, 3], 1)], 1)
         torch.testing.assert_close(outputs.logits.sigmoid(), of_ranks)
@@ -478,7 +478,7 @@ class TestRanks:
 
     def test_ranks_share_out_all_labels(self):
         config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=6)
-        with pytest.raises(ValueError, match=r"its share of the 6 labels; got \[2, 3\]"):
+        with pytest.raises(ValueError, match=r"number of labels of each rank, 6 in sum; got \[2, 3\]"):
             BarcodeMAEForSequenceClassification(config)
 
 

@@ -205,8 +205,8 @@ class TestCheckpoint:
     [
         ({"token_decoder_weight": 0.0}, "one of them more than 0; got 0.0 and 0.0"),
         ({"pooled_decoder_weight": -1.0}, "must be 0 or more"),
-        ({"pooled_decoder_weight": 1.0, "objective": "causal"}, "expects objective mae, which pools; got causal"),
-        ({"pooled_decoder_weight": 1.0, "objective": "mlm"}, "expects objective mae, which pools; got mlm"),
+        ({"pooled_decoder_weight": 1.0, "objective": "causal"}, "expects objective mae; got causal"),
+        ({"pooled_decoder_weight": 1.0, "objective": "mlm"}, "expects objective mae; got mlm"),
         ({"pooled_decoder_coordinates": 0}, "must be 1 or more; got 0"),
         ({"pooled_decoder_prefixes": [8]}, "expects pooled_decoder_weight above 0"),
         ({"pooled_decoder_weight": 1.0, "pooled_decoder_prefixes": [8, 16]}, "exclusive; got \\[8, 16\\]"),

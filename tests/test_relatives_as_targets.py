@@ -192,7 +192,7 @@ class TestCuts:
     def test_tokens_outside_the_cut_are_masked_and_never_kept(self):
         noise = torch.tensor([[0.9, 0.1, 0.5, 0.3], [float("inf"), 0.4, float("inf"), float("inf")]])
         partition = partition_equally(noise, torch.ones(2, 4, dtype=torch.bool), 0.5)
-        assert partition.cached_counts.tolist() == [2, 1]
+        assert partition.kept_counts.tolist() == [2, 1]
         assert partition.order[0, :2].tolist() == [1, 3]
         assert partition.order[1, 0] == 1
         assert partition.masked().sum(1).tolist() == [2, 3]

@@ -261,7 +261,7 @@ class TestRoad:
 
     def test_embeddings_of_tokens_are_refused(self, tuned):
         model = load_checkpoint(tuned).model
-        with pytest.raises(ValueError, match="a tuned model reads bases: expected input_ids, got none"):
+        with pytest.raises(ValueError, match="expected input_ids, got none"):
             model(inputs_embeds=torch.zeros(1, 4, 32))
 
     def test_padding_changes_nothing(self, tuned, full_length_barcodes):
