@@ -25,11 +25,11 @@ from matplotlib.ticker import LogLocator, NullLocator
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from barcodemae.embedding import fastest_dtype
 from barcodemae.files import written_atomically
 from barcodemae.plotting import PlainFigure
 from barcodemae.provenance import describe_machine, describe_versions
 from barcodemae.training.objectives import MaskedReconstruction
+from barcodemae.training.precision import fastest_dtype
 from barcodemae.training.pretrain import choose_attention
 from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from modeling_barcodemae.masking_barcodemae import count_kept

@@ -1,4 +1,4 @@
-"""Sequences to vectors: order, strand, batch and precision change nothing that they should not."""
+"""Embeddings by the network do not depend on order, strand, batch and machine."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 from transformers import AutoModel
 
 from barcodemae import BarcodeEmbedder
-from barcodemae.embedding import fastest_dtype
 from barcodemae.embedding.engines import load_engine
 from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError
 from tokenization_barcodemae import build_kmer_tokenizer, reverse_complement
@@ -22,15 +21,15 @@ def sequences(sample):
     return sample["nucleotides"].slice(0, 40).to_pylist()
 
 
-def test_equals_the_plain_road_on_a_full_length_barcode(checkpoint, embedder, full_length_barcodes):
-    """Tokenizer and `AutoModel` alone give the same vector: a canonical barcode starts at slot 0."""
+def test_equals_auto_model_on_a_full_length_barcode(checkpoint, embedder, full_length_barcodes):
+    """Tokenizer and `AutoModel` give the same embedding, as a full-length barcode starts at slot 0."""
     barcode = full_length_barcodes[0]
     batch = build_kmer_tokenizer(4)(barcode, return_tensors="pt")
     plain = AutoModel.from_pretrained(checkpoint, trust_remote_code=True)(**batch).pooler_output.detach().numpy()
     np.testing.assert_allclose(embedder.encode([barcode]), plain, atol=1e-5)
 
 
-def test_alone_equals_in_a_batch(embedder, sequences):
+def test_single_sequences_equal_a_batch(embedder, sequences):
     together = embedder.encode(sequences, batch_size=16)
     assert together.shape == (40, embedder.dimension)
     assert together.dtype == np.float32
@@ -39,8 +38,8 @@ def test_alone_equals_in_a_batch(embedder, sequences):
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "tuned_checkpoint"])
-def test_batches_of_any_size_give_the_same(kind, request, sample):
-    """To a float32's last digits; and the nearest neighbours are the same ones."""
+def test_embeddings_do_not_depend_on_the_batch_size(kind, request, sample):
+    """Equal up to rounding in float32, with the same nearest neighbours."""
     barcodes = sample["nucleotides"].slice(0, 200).to_pylist()
     embedder = BarcodeEmbedder.from_pretrained(request.getfixturevalue(kind))
     expected = embedder.encode(barcodes, normalize_embeddings=True)
@@ -54,9 +53,7 @@ def test_batches_of_any_size_give_the_same(kind, request, sample):
     np.testing.assert_allclose(backwards, expected, atol=1e-6)
 
 
-def test_vectors_are_float32_on_every_machine(checkpoint, monkeypatch):
-    """Whatever the processor is fastest in."""
-    monkeypatch.setattr("barcodemae.embedding.precision.fastest_dtype", lambda device: torch.bfloat16)
+def test_float32_is_the_default(checkpoint):
     embedder = BarcodeEmbedder.from_pretrained(checkpoint)
     assert embedder.dtype == torch.float32
     assert {value.dtype for value in embedder.model.parameters()} == {torch.float32}
@@ -65,22 +62,22 @@ def test_vectors_are_float32_on_every_machine(checkpoint, monkeypatch):
     assert load_engine("network", checkpoint, precision="bf16").dtype == torch.bfloat16
 
 
-def test_precisions_that_are_none(checkpoint):
+def test_unknown_precision(checkpoint):
     with pytest.raises(ConfigurationError, match="dtype fp16: expected fp32 or bf16"):
         load_engine("network", checkpoint, precision="fp16")
     with pytest.raises(ConfigurationError, match="engine frame: expected dtype fp32, as it has no network; got bf16"):
         load_engine("frame", precision="bf16")
 
 
-def test_strand_and_case_change_nothing(embedder, sequences):
+def test_strand_and_case_do_not_matter(embedder, sequences):
     other = [reverse_complement(sequence).lower() for sequence in sequences]
     np.testing.assert_allclose(embedder.encode(sequences), embedder.encode(other), atol=1e-5)
 
 
 def test_without_the_frame_the_strand_matters(checkpoint, sequences):
-    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
+    unaligned = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
     other = [reverse_complement(sequence) for sequence in sequences]
-    assert np.abs(free.encode(sequences) - free.encode(other)).max() > 1e-2
+    assert np.abs(unaligned.encode(sequences) - unaligned.encode(other)).max() > 1e-2
 
 
 def test_unit_length(embedder, sequences):
@@ -89,19 +86,19 @@ def test_unit_length(embedder, sequences):
 
 
 def test_mean_over_reading_offsets(checkpoint, sequences):
-    free = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
-    each = [free.encode([sequence[offset:] for sequence in sequences]) for offset in range(4)]
-    np.testing.assert_allclose(free.encode(sequences, average_offsets=True), np.mean(each, axis=0), atol=1e-5)
+    unaligned = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
+    each = [unaligned.encode([sequence[offset:] for sequence in sequences]) for offset in range(4)]
+    np.testing.assert_allclose(unaligned.encode(sequences, average_offsets=True), np.mean(each, axis=0), atol=1e-5)
 
 
-def test_bfloat16_is_near(checkpoint, sequences):
+def test_bfloat16_is_close_to_float32(checkpoint, sequences):
     def unit(dtype):
         return BarcodeEmbedder.from_pretrained(checkpoint, dtype=dtype).encode(sequences, normalize_embeddings=True)
 
     assert (unit(torch.bfloat16) * unit(torch.float32)).sum(1).min() > 0.999
 
 
-def test_what_is_no_dna(embedder, sequences):
+def test_sequences_without_known_kmer(embedder, sequences):
     mixed = [sequences[0], "", "NNNNNNNN", "ACG", sequences[1]]
     with pytest.raises(BadRecordError, match="record '1': expected a known 4-mer, got none"):
         embedder.encode(mixed)
@@ -110,7 +107,7 @@ def test_what_is_no_dna(embedder, sequences):
     np.testing.assert_allclose(embeddings[[0, 4]], embedder.encode(sequences[:2]), atol=1e-5)
 
 
-def test_nothing_and_one_string(embedder, sequences):
+def test_empty_list_and_single_string(embedder, sequences):
     assert embedder.encode([]).shape == (0, embedder.dimension)
     one, several = embedder.encode(sequences[0]), embedder.encode(sequences[:3])
     np.testing.assert_allclose(one, several[0], atol=1e-5)
@@ -119,7 +116,7 @@ def test_nothing_and_one_string(embedder, sequences):
     assert similarity[0, 0] == pytest.approx(1)
 
 
-def test_untrained_is_the_same_architecture_with_other_weights(embedder, sequences):
+def test_untrained_like_has_other_weights(embedder, sequences):
     first, again, other = (BarcodeEmbedder.untrained_like(embedder, seed).encode(sequences[:5]) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
@@ -129,8 +126,3 @@ def test_untrained_is_the_same_architecture_with_other_weights(embedder, sequenc
 def test_missing_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):
         BarcodeEmbedder.from_pretrained(tmp_path / "nowhere")
-
-
-def test_precision_is_measured_once():
-    assert fastest_dtype("cpu") in (torch.float32, torch.bfloat16)
-    assert fastest_dtype("cpu") is fastest_dtype("cpu")

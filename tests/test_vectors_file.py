@@ -1,4 +1,4 @@
-"""Files of vectors that are written some at a time, and `barcodemae embed`, which writes them."""
+"""Files of embeddings that are written in parts, and `barcodemae embed`, which writes them."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def read(path):
 
 @pytest.mark.parametrize("name", ["vectors.npy", "vectors.parquet"])
 @given(sizes=st.lists(st.integers(0, 12), max_size=5), dimension=st.integers(1, 9))
-def test_parts_are_one_array(name, sizes, dimension, tmp_path_factory):
+def test_parts_are_concatenated(name, sizes, dimension, tmp_path_factory):
     rng = np.random.default_rng(len(sizes))
     parts = [rng.normal(size=(size, dimension)).astype(np.float32) for size in sizes]
     path = tmp_path_factory.mktemp("parts") / name
@@ -42,7 +42,7 @@ def test_parts_are_one_array(name, sizes, dimension, tmp_path_factory):
     np.testing.assert_array_equal(found, np.concatenate([np.zeros((0, dimension), np.float32), *parts]))
 
 
-def test_rows_begin_where_the_header_of_any_number_of_them_ends(tmp_path):
+def test_size_of_the_header_does_not_depend_on_the_number_of_rows(tmp_path):
     for shape in ((0, 200), (10**12, 200)):
         with (tmp_path / str(shape[0])).open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -57,7 +57,7 @@ def test_row_groups_are_the_parts(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vectors.npy", "vectors.parquet"])
-def test_what_was_there_stays_until_the_file_is_whole(name, tmp_path):
+def test_failure_leaves_the_old_file(name, tmp_path):
     write(tmp_path / name, [np.ones((1, 2), np.float32)], 2)
 
     def parts():
@@ -70,7 +70,7 @@ def test_what_was_there_stays_until_the_file_is_whole(name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_tables_of_a_long_input_are_embedded_as_one(checkpoint, sample, tmp_path, monkeypatch):
+def test_chunks_of_a_long_input_are_concatenated(checkpoint, sample, tmp_path, monkeypatch):
     rows = sample.slice(0, 50)
     pq.write_table(rows, tmp_path / "rows.parquet")
     monkeypatch.setattr("barcodemae.cli.embed._CHUNK", 7)
@@ -89,9 +89,11 @@ def off_the_frame(sample, tmp_path):
     return tmp_path / "mixed.fasta"
 
 
-def test_a_record_with_nothing_to_embed_is_told_with_its_file_and_line(off_the_frame, tmp_path):
+def test_record_without_embedding_is_an_error_with_file_and_line(off_the_frame, tmp_path):
     options = ["--engine", "frame", "--data", str(off_the_frame), "--output", str(tmp_path / "vectors.npy")]
-    with pytest.raises(BadRecordError, match=r"mixed.fasta, line 3, record 'yeast': expected a barcode that lies on"):
+    with pytest.raises(
+        BadRecordError, match=r"mixed.fasta, line 3, record 'yeast': expected a barcode that can be placed on"
+    ):
         embed(options)
     assert not (tmp_path / "vectors.npy").exists()
     embed([*options, "--on_error", "skip"])
@@ -99,7 +101,7 @@ def test_a_record_with_nothing_to_embed_is_told_with_its_file_and_line(off_the_f
 
 
 @pytest.mark.parametrize("name", ["vectors.npy", "vectors.parquet"])
-def test_where_nothing_can_be_embedded_the_file_is_empty_and_valid(name, tmp_path):
+def test_input_without_embeddings_gives_an_empty_file(name, tmp_path):
     (tmp_path / "its.fasta").write_text(f">yeast\n{'ACGGT' * 100}\n")
     options = ["--engine", "frame", "--on_error", "skip"]
     embed([*options, "--data", str(tmp_path / "its.fasta"), "--output", str(tmp_path / name)])

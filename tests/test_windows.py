@@ -1,4 +1,4 @@
-"""Sequences longer than the model reads: every token counts once, and one long sequence costs no other memory."""
+"""Sequences that are longer than the model reads are read in windows, each token once."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints.loading import save_checkpoint
-from barcodemae.embedding.windows import cut_windows, group_by_length
+from barcodemae.embedding.batches import cut_windows, group_by_length
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame, reverse_complement, train_bpe_tokenizer
 
@@ -31,7 +31,7 @@ def unplaced(tmp_path_factory):
 
 class TestCutWindows:
     def test_by_hand(self):
-        """A row of five tokens, whose third is unknown and left out, one of two, and one of none."""
+        """A row of five tokens, of which the third is unknown and left out, one of two tokens and one of none."""
         encoding = {
             "input_ids": np.array([[10, 11, 13, 14], [20, 21, 9, 9], [9, 9, 9, 9]]),
             "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]),
@@ -44,7 +44,7 @@ class TestCutWindows:
         assert windows["input_ids"][attended].tolist() == [10, 11, 13, 14, 20, 21]
         assert windows["position_ids"][attended].tolist() == [0, 1, 1, 0, 0, 1]
 
-    def test_short_rows_stay_as_they_are(self):
+    def test_short_rows_are_unchanged(self):
         encoding = {name: np.arange(6).reshape(2, 3) // 3 for name in ("input_ids", "attention_mask", "position_ids")}
         rows, windows = cut_windows(encoding, 3)
         assert rows.tolist() == [0, 1]
@@ -77,7 +77,7 @@ def test_groups_by_hand():
     assert group_by_length(np.array([], int), 10, 1) == []
 
 
-def test_a_long_sequence_is_the_mean_over_its_windows(unplaced):
+def test_long_sequence_is_the_mean_over_its_windows(unplaced):
     window = K * MAX_TOKENS
     sequence = random_dna(3 * window + 41)
     parts = [sequence[begin : begin + window] for begin in range(0, len(sequence), window)]
@@ -86,13 +86,13 @@ def test_a_long_sequence_is_the_mean_over_its_windows(unplaced):
     np.testing.assert_allclose(unplaced.encode([sequence])[0], expected, atol=1e-6)
 
 
-def test_what_stands_behind_the_first_window_counts(unplaced):
+def test_bases_after_the_first_window_matter(unplaced):
     sequence = random_dna(2000)
     other = sequence[:1000] + random_dna(1000, seed=1)
     assert np.abs(unplaced.encode([sequence]) - unplaced.encode([other])).max() > 1e-2
 
 
-def test_long_and_short_in_one_call(unplaced, monkeypatch):
+def test_long_and_short_sequences_in_one_call(unplaced, monkeypatch):
     sequences = [random_dna(length, seed) for seed, length in enumerate((30, 5000, 160, 164, 900, 4, 161))]
     sequences.append("N" * 400)
     alone = [unplaced.encode([sequence], on_error="skip")[0] for sequence in sequences]
@@ -103,15 +103,15 @@ def test_long_and_short_in_one_call(unplaced, monkeypatch):
     assert np.isnan(together).all(axis=1).tolist() == [False] * 7 + [True]
 
 
-def test_over_reading_offsets(unplaced):
+def test_mean_over_reading_offsets(unplaced):
     sequence = random_dna(1000)
     each = [unplaced.encode([sequence[offset:]]) for offset in range(K)]
     np.testing.assert_allclose(unplaced.encode([sequence], average_offsets=True), np.mean(each, axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("strand", [1, -1])
-def test_a_barcode_within_a_mitogenome_is_found(strand, checkpoint, full_length_barcodes):
-    """What surrounds it counts as little as primers do."""
+def test_barcode_within_a_mitogenome_is_found(strand, checkpoint, full_length_barcodes):
+    """The surrounding sequence does not matter, as primers do not."""
     barcode = full_length_barcodes[0]
     genome = random_dna(5000) + barcode + random_dna(11_000, seed=1)
     embedder = BarcodeEmbedder.from_pretrained(checkpoint)
@@ -119,8 +119,8 @@ def test_a_barcode_within_a_mitogenome_is_found(strand, checkpoint, full_length_
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
-def test_words_of_any_length(tmp_path, full_length_barcodes):
-    """Of byte pairs, too, all are read: a barcode has fewer words than bases, and may have more than positions."""
+def test_byte_pairs_are_read_in_windows(tmp_path, full_length_barcodes):
+    """A barcode may have more byte pairs than the model has positions."""
     barcodes = full_length_barcodes[:300]
     tokenizer = train_bpe_tokenizer(barcodes, 128)
     config = BarcodeMAEConfig(vocab_size=len(tokenizer), max_position_embeddings=50, k=1, **SIZE)
@@ -135,7 +135,7 @@ def test_words_of_any_length(tmp_path, full_length_barcodes):
     np.testing.assert_allclose(embedder.encode(barcodes[:2])[0], expected, atol=1e-6)
 
 
-def test_a_frame_that_refuses_reads_in_windows(checkpoint):
+def test_sequence_that_is_not_placed_is_read_in_windows(checkpoint):
     embedder = BarcodeEmbedder.from_pretrained(checkpoint)
     unplaced = BarcodeEmbedder.from_pretrained(checkpoint, use_frame=False)
     sequence = random_dna(9000)

@@ -1,4 +1,4 @@
-"""Sequences to vectors, in bulk."""
+"""Embeddings of many sequences."""
 
 from typing import TYPE_CHECKING
 
@@ -8,15 +8,13 @@ if TYPE_CHECKING:
     from barcodemae.embedding.base_map import BaseMapEmbedder
     from barcodemae.embedding.batches import batches_by_length
     from barcodemae.embedding.embedder import BarcodeEmbedder
-    from barcodemae.embedding.precision import fastest_dtype
 
-__all__ = ["BarcodeEmbedder", "BaseMapEmbedder", "batches_by_length", "fastest_dtype"]
+__all__ = ["BarcodeEmbedder", "BaseMapEmbedder", "batches_by_length"]
 
 _MODULES = {
     "BarcodeEmbedder": "embedder",
     "BaseMapEmbedder": "base_map",
     "batches_by_length": "batches",
-    "fastest_dtype": "precision",
 }
 
 __getattr__ = lazy_names(__name__, _MODULES)

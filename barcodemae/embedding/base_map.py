@@ -1,4 +1,4 @@
-"""Barcodes to vectors by their bases alone: a tuned checkpoint without its network, and without torch."""
+"""Embeddings by the base map of a tuned checkpoint, without its network and without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,28 +25,29 @@ from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 _FILES = (CONFIG_FILE, FRAME_FILE, WEIGHTS_FILE)
 
 _CHUNK = 4096
-# The one-hot bases of so many barcodes stay in the processor's cache.
+# The one-hot bases of this number of barcodes stay in the processor's cache.
 _BLOCK_ROWS = 128
 
-# In a checkpoint with a decoder or a classifier, and in one of the encoder alone.
+# In a checkpoint with a decoder or a classifier, and in one of an encoder only.
 _TABLE_KEYS = ("bert.projection_head.bases.weight", "projection_head.bases.weight")
 
 
 class BaseMapEmbedder:
-    """Embeddings of barcodes by what a tuned model adds up for their bases; its network's part is left out.
+    """Embeddings of barcodes by the base map of a tuned model, without the part of its network.
 
-    Each base has a row at each coordinate of the reference frame. Unlike the whole model, which reads whole k-mers,
-    this also counts the bases of a k-mer that is cut or holds an `N`.
+    An embedding is the sum of one row per base, which depends on its coordinate on the reference frame, divided by the
+    number of k-mers. Unlike the whole model, which reads complete k-mers only, the base map also reads the bases of a
+    k-mer that is truncated or contains an `N`.
 
     Args:
         table: float32 `[4 * coordinates, dimension]`, the rows of A, C, G and T at the first coordinate, and so on.
         frame: the marker's reference frame.
-        k: bases in a k-mer of the model, whose embeddings are means over k-mers.
+        k: number of bases in a k-mer of the model.
 
     Attributes:
         frame, k: as above.
-        dimension: width of an embedding.
-        unreadable: what is wrong with a sequence that has no embedding.
+        dimension: dimension of an embedding.
+        unreadable: error message for a sequence without an embedding.
 
     Example:
         >>> from barcodemae import BaseMapEmbedder
@@ -66,18 +67,18 @@ class BaseMapEmbedder:
         self.frame = frame
         self.k = k
         self.dimension = table.shape[1]
-        self.unreadable = f"expected a barcode that lies on the reference frame ({frame.marker}), got none"
+        self.unreadable = f"expected a barcode that can be placed on the reference frame ({frame.marker}), got none"
         self._num_coordinates = len(table) // 4
         if frame.length < self._num_coordinates:
             expected = f"{self._num_coordinates} coordinates or more on the reference frame"
             raise ValueError(f"expected {expected}, got {frame.length}")
-        # All coordinates of a base together: setting a base's part of a one-hot block is one comparison.
+        # Rows are grouped by base, so that one comparison fills the part of a base in a one-hot block.
         by_base = table.reshape(self._num_coordinates, 4, self.dimension).swapaxes(0, 1)
         self._table = np.ascontiguousarray(by_base, np.float32).reshape(table.shape)
 
     @classmethod
     def from_pretrained(cls, model: str | Path | None = None, revision: str | None = None) -> "BaseMapEmbedder":
-        """Load the bases' part of a tuned checkpoint.
+        """Load the base map of a tuned checkpoint.
 
         Args:
             model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`, which
@@ -85,18 +86,18 @@ class BaseMapEmbedder:
             revision: branch, tag or commit of a Hub repository.
 
         Raises:
-            CheckpointError: it is missing or broken, was not tuned, or has no reference frame.
+            CheckpointError: the checkpoint is missing or broken, was not tuned, or has no reference frame.
         """
-        place = shipped_folder(DEFAULT) if model is None else find_checkpoint(model)
-        name = place if model is None else model
+        source = shipped_folder(DEFAULT) if model is None else find_checkpoint(model)
+        name = source if model is None else model
         try:
-            config, frame = (optional_file(place, file, revision) for file in (CONFIG_FILE, FRAME_FILE))
-            weights = weights_files(place, revision)
+            config, frame = (optional_file(source, file, revision) for file in (CONFIG_FILE, FRAME_FILE))
+            weights = weights_files(source, revision)
             if config is None or frame is None or not weights:
-                raise CheckpointError(f"{name}: expected {', '.join(_FILES)} in it, as a tuned checkpoint has them")
+                raise CheckpointError(f"{name}: expected a tuned checkpoint, with the files {', '.join(_FILES)}")
             return cls(_read_table(weights), ReferenceFrame.load(frame), read_config(config)["k"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(f"{name}: no bases of a tuned model: {shorten(str(error), 300)}") from error
+            raise CheckpointError(f"{name}: expected a tuned checkpoint: {shorten(str(error), 300)}") from error
 
     def encode(
         self,
@@ -109,18 +110,19 @@ class BaseMapEmbedder:
         """Embed sequences.
 
         Args:
-            sequences: DNA, in any case, with or without gaps, on any strand; one string gives one vector.
-            show_progress_bar: whether to show one.
-            normalize_embeddings: scale each to length 1.
-            on_error: what to do with a sequence that does not lie on the reference frame, or has no known base there:
-                "raise", or "skip", which leaves its row NaN.
-            placement: where the sequences lie on the reference frame, if that is known already.
+            sequences: DNA in upper or lower case, with or without gaps, on either strand; one string gives one
+                embedding.
+            show_progress_bar: whether to show a progress bar.
+            normalize_embeddings: whether to scale each embedding to length 1.
+            on_error: for a sequence that can't be placed on the reference frame, or has no known base there: "raise",
+                or "skip", which fills its row with NaN.
+            placement: placement of the sequences on the reference frame, if already known.
 
         Returns:
-            float32 `[n, dimension]`, in the order of the sequences; `[dimension]` of one string.
+            float32 `[n, dimension]`, in the order of the sequences; `[dimension]` for one string.
 
         Raises:
-            BadRecordError: there is such a sequence, and `on_error` is "raise".
+            BadRecordError: a sequence has no embedding, and `on_error` is "raise".
         """
         if isinstance(sequences, str):
             return self.encode([sequences], False, normalize_embeddings, on_error, placement)[0]
@@ -142,10 +144,10 @@ class BaseMapEmbedder:
         return embeddings
 
     def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Cosine of each vector of one set with each of another, as sentence-transformers has it.
+        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
 
         Args:
-            first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
 
         Returns:
             float32 `[n, m]`.
@@ -153,10 +155,10 @@ class BaseMapEmbedder:
         return cosine_similarity(first, second)
 
     def embed_bases(self, bases: np.ndarray) -> np.ndarray:
-        """Embed barcodes whose bases are laid out on the frame already.
+        """Embed barcodes whose bases are already laid out on the frame.
 
         Args:
-            bases: int8 `[n, coordinates]`, as `lay_out` gives them, at least one of each barcode known.
+            bases: int8 `[n, coordinates]`, as returned by `lay_out`, with at least one known base in each row.
 
         Returns:
             float32 `[n, dimension]`.
@@ -176,13 +178,13 @@ class BaseMapEmbedder:
 
 
 def _read_table(weights: list[Path]) -> np.ndarray:
-    """The rows of the bases, without the last one, which is of no base."""
+    """The rows of the bases, without the last row, which is for missing bases."""
     for part in weights:
         with safe_open(part, framework="numpy") as file:
             for key in _TABLE_KEYS:
-                if key in file.keys():  # noqa: SIM118, it is no dictionary
+                if key in file.keys():  # noqa: SIM118, it is not a dictionary
                     table = file.get_tensor(key)[:-1].astype(np.float32)
                     if not np.isfinite(table).all():
-                        raise ValueError(f"expected finite numbers in {key}, got others")
+                        raise ValueError(f"expected finite numbers in {key}, got NaN or infinity")
                     return table
     raise ValueError(f"expected {_TABLE_KEYS[0]} among the weights")

@@ -1,4 +1,4 @@
-"""Barcodes to vectors, in bulk."""
+"""Embeddings by the whole model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,9 +10,8 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.checkpoints.loading import load_checkpoint
-from barcodemae.embedding.batches import batches_by_length
+from barcodemae.embedding.batches import batches_by_length, cut_windows, group_by_length
 from barcodemae.embedding.nearest import cosine_similarity
-from barcodemae.embedding.windows import cut_windows, group_by_length
 from barcodemae.errors import BadRecordError
 from modeling_barcodemae import BarcodeMAEModel
 from tokenization_barcodemae import (
@@ -24,11 +23,11 @@ from tokenization_barcodemae import (
     place_barcodes,
 )
 
-# So many sequences are placed, encoded and sorted by length at a time: it bounds the memory, and within it batches
-# are of nearly equal length.
+# Number of sequences that are placed, encoded and sorted by length at a time: limits the memory, and makes batches of
+# similar length.
 _CHUNK = 8192
 
-# Long sequences that are read in windows: bases of those that are encoded together.
+# Maximum number of bases of long sequences that are encoded together.
 _LONG_BASES = 2**24
 
 
@@ -36,19 +35,19 @@ class BarcodeEmbedder:
     """Mean-pooled embeddings of DNA barcodes.
 
     Args:
-        model: the encoder.
-        encoder: cuts barcodes into the words of its vocabulary.
-        frame: the marker's reference frame. Sequences that it accepts are turned to the marker's strand and read at
-            its slots; the others, or all where there is none, from their first nucleotide.
-        device: by default a GPU where there is one.
-        dtype: of the encoder; by default float32, so that vectors are the same on every machine and in any batch. A
-            tuned head and all results are float32 in any case.
+        model: the model.
+        encoder: cuts barcodes into the tokens of its vocabulary.
+        frame: the marker's reference frame. Sequences that can be placed on it are turned to the marker's strand and
+            read by its slots; other sequences, or all without a frame, are read from their first nucleotide.
+        device: by default a GPU if there is one.
+        dtype: of the encoder; by default float32, so that embeddings are the same on every machine and in any batch. A
+            projection head and all embeddings are float32 in any case.
 
     Attributes:
         model, encoder, frame, device, dtype: as above.
-        k: bases in a word of the encoder.
-        dimension: width of an embedding.
-        unreadable: what is wrong with a sequence that has no embedding.
+        k: number of bases in a token.
+        dimension: dimension of an embedding.
+        unreadable: error message for a sequence without an embedding.
 
     Example:
         >>> from barcodemae import BarcodeEmbedder
@@ -73,9 +72,9 @@ class BarcodeEmbedder:
         self.dtype = dtype
         self.model = model.to(self.device, self.dtype).eval()  # type: ignore[arg-type]
         if self.device == "cpu":
-            self.model.set_attn_implementation("eager")  # some 7 % faster than the fused kernel on so few tokens
+            self.model.set_attn_implementation("eager")  # some 7 % faster than the fused kernel for so few tokens
         if self.model.projection_head is not None:
-            self.model.projection_head.float()  # sums hundreds of bases, whose fine differences tell relatives
+            self.model.projection_head.float()  # small differences of sums distinguish relatives
         self.encoder = encoder
         self.k = encoder.k
         self.frame = frame
@@ -99,11 +98,11 @@ class BarcodeEmbedder:
                 comes with the package.
             revision: branch, tag or commit of a Hub repository.
             use_frame: false reads all sequences from their first nucleotide.
-            device: by default a GPU where there is one.
+            device: by default a GPU if there is one.
             dtype: of the encoder. bfloat16 is faster on some processors, and changes some nearest neighbours.
 
         Raises:
-            CheckpointError: it is missing or broken.
+            CheckpointError: the checkpoint is missing or broken.
         """
         checkpoint = load_checkpoint(shipped_folder(DEFAULT) if model is None else model, revision, use_frame)
         return cls(checkpoint.model, checkpoint.encoder, checkpoint.frame, device, dtype)
@@ -128,24 +127,23 @@ class BarcodeEmbedder:
     ) -> np.ndarray:
         """Embed sequences.
 
-        A long one, such as a mitogenome, is looked up on the reference frame as a barcode is, and read there alone. One
-        that is not placed and longer than the model reads is read in windows; its embedding is the mean over all its
-        tokens.
+        In a long sequence, such as a mitogenome, the barcode is found by the reference frame, and only the barcode is
+        read. A sequence that can't be placed and is longer than the model reads is read in windows; its embedding is
+        the mean over all its tokens.
 
         Args:
-            sequences: DNA, in any case, with or without gaps, on any strand if there is a reference frame; one string
-                gives one vector.
-            batch_size: sequences in a batch.
-            show_progress_bar: whether to show one.
-            normalize_embeddings: scale each to length 1.
-            average_offsets: mean over all k reading offsets, each read from its first nucleotide, not on the frame: k
-                times the work.
-            on_error: what to do with a sequence without a single known k-mer: "raise", or "skip", which leaves its row
-                NaN.
-            placement: where the sequences lie on the reference frame, if that is known already.
+            sequences: DNA in upper or lower case, with or without gaps, on either strand if there is a reference frame;
+                one string gives one embedding.
+            batch_size: number of sequences in a batch.
+            show_progress_bar: whether to show a progress bar.
+            normalize_embeddings: whether to scale each embedding to length 1.
+            average_offsets: whether to average over all k reading offsets from the first nucleotide, without the frame,
+                which takes k times as long.
+            on_error: for a sequence without a known k-mer: "raise", or "skip", which fills its row with NaN.
+            placement: placement of the sequences on the reference frame, if already known.
 
         Returns:
-            float32 `[n, hidden]`, in the order of the sequences; `[hidden]` of one string.
+            float32 `[n, dimension]`, in the order of the sequences; `[dimension]` for one string.
 
         Raises:
             BadRecordError: a sequence has no known k-mer, and `on_error` is "raise".
@@ -179,10 +177,10 @@ class BarcodeEmbedder:
         return embeddings
 
     def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Cosine of each vector of one set with each of another, as sentence-transformers has it.
+        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
 
         Args:
-            first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
 
         Returns:
             float32 `[n, m]`.
@@ -190,7 +188,7 @@ class BarcodeEmbedder:
         return cosine_similarity(first, second)
 
     def _groups(self, barcodes: PlacedBarcodes, average_offsets: bool) -> list[np.ndarray]:
-        """Rows that are encoded together. What lies on the frame is as long as the frame, whatever is around it."""
+        """Groups of rows to encode together. Of a placed sequence only the part on the frame is encoded."""
         lengths = pc.binary_length(barcodes.nucleotides).to_numpy(zero_copy_only=False)
         if not average_offsets:
             lengths = np.where(barcodes.is_placed, 0, lengths)
@@ -201,28 +199,29 @@ class BarcodeEmbedder:
         if not average_offsets:
             yield encode_barcodes(self.encoder, barcodes, None, keep_unknown=attends_unknown)
             return
-        free = np.ones(len(barcodes), bool)
+        unaligned = np.ones(len(barcodes), bool)
         for offset in range(self.k):
             offsets = np.full(len(barcodes), offset)
-            yield encode_barcodes(self.encoder, barcodes, None, free, offsets, attends_unknown)
+            yield encode_barcodes(self.encoder, barcodes, None, unaligned, offsets, attends_unknown)
 
     @torch.inference_mode()
     def _pool(
         self, encoding: dict[str, np.ndarray], batch_size: int, progress: Callable[[int], object] | None
     ) -> np.ndarray:
-        """Embeddings `[n, dimension]`: the mean over a row's windows, each by its tokens; 0 where a row has no token.
+        """Embeddings `[n, dimension]`: the mean over the windows of a row, weighted by tokens; 0 for a row without
+        tokens.
 
-        Sums are in double precision: of one window alone, the mean is what the model gives, to the last bit.
+        Sums are in double precision, so that the mean of a single window equals the output of the model exactly.
         """
-        row_of, windows = cut_windows(encoding, self._max_tokens)
+        window_rows, windows = cut_windows(encoding, self._max_tokens)
         num_tokens = windows["attention_mask"].sum(1)[:, None]
-        is_first = np.diff(row_of, prepend=-1) > 0
+        is_first = np.diff(window_rows, prepend=-1) > 0
         total = np.zeros((len(encoding["input_ids"]), self.dimension))
         weights = np.zeros((len(total), 1))
         for chosen, batch in batches_by_length(windows, batch_size, self.device):
             pooled = self.model(**batch).pooler_output.float().cpu().numpy()
-            np.add.at(total, row_of[chosen], pooled.astype(np.float64) * num_tokens[chosen])
-            np.add.at(weights, row_of[chosen], num_tokens[chosen])
+            np.add.at(total, window_rows[chosen], pooled.astype(np.float64) * num_tokens[chosen])
+            np.add.at(weights, window_rows[chosen], num_tokens[chosen])
             if progress is not None:
                 progress(int(is_first[chosen].sum()))
         return total / np.maximum(weights, 1)

@@ -1,4 +1,4 @@
-"""What embeds: the whole model, or a tuned model's bases alone."""
+"""The engines that compute embeddings, the whole model or the base map of a tuned one, and their precision."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +22,15 @@ def load_engine(
     """Load a checkpoint into an engine.
 
     Args:
-        engine: "network", the whole model, or "frame", the bases of a tuned model alone, which needs no torch.
+        engine: "network", the whole model, or "frame", the base map of a tuned model, which needs no torch.
         model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default `nano_coi`.
         use_frame: false reads all sequences from their first nucleotide.
         precision: of the network, one of `PRECISIONS`.
 
     Raises:
-        ConfigurationError: there is no such engine, or it has not the precision, or can't do without the frame.
-        CheckpointError: the checkpoint is missing or broken, or has not what the engine needs.
+        ConfigurationError: there is no such engine or precision, or the base map is to be used in another precision or
+            without the frame.
+        CheckpointError: the checkpoint is missing or broken, or was not tuned, as the base map needs.
     """
     if engine not in ENGINES:
         raise ConfigurationError(f"engine {engine}: expected {' or '.join(ENGINES)}")
@@ -37,7 +38,7 @@ def load_engine(
         raise ConfigurationError(f"dtype {precision}: expected {' or '.join(PRECISIONS)}")
     if engine == FRAME:
         if not use_frame:
-            raise ConfigurationError(f"engine {FRAME}: expected use_frame true, for there is nothing else to read by")
+            raise ConfigurationError(f"engine {FRAME}: expected use_frame true, as it reads barcodes on the frame only")
         if precision != FLOAT32:
             raise ConfigurationError(f"engine {FRAME}: expected dtype {FLOAT32}, as it has no network; got {precision}")
         from barcodemae.embedding.base_map import BaseMapEmbedder

@@ -1,4 +1,4 @@
-"""Which keys lie nearest to a query, by the cosine of their vectors."""
+"""Nearest neighbours by the cosine of embeddings."""
 
 from dataclasses import dataclass
 
@@ -9,40 +9,46 @@ _BLOCK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Hits:
-    """The nearest keys of each query, nearest first.
+    """The nearest references of each query, nearest first.
 
     Attributes:
-        rows: int64 `[n_queries, num_neighbours]`, rows of the keys; -1 where nothing was found.
-        similarities: float32 `[n_queries, num_neighbours]`, larger is nearer; -inf where nothing was found. Only those
-            of one searcher can be compared.
+        rows: int64 `[queries, neighbours]`, rows of the references; -1 where none was found.
+        similarities: float32 `[queries, neighbours]`, larger is nearer; -inf where none was found. Similarities of
+            different kinds of searches can't be compared.
     """
 
     rows: np.ndarray
     similarities: np.ndarray
 
 
-def nearest_by_cosine(keys: np.ndarray, queries: np.ndarray, num_neighbours: int = 1) -> Hits:
-    """The keys with the largest cosine; of equal ones, the first.
+def nearest_by_cosine(references: np.ndarray, queries: np.ndarray, num_neighbours: int = 1) -> Hits:
+    """Find the references with the largest cosine; among equal ones, those that come first.
 
-    Vectors of length zero have cosine 0 with any other.
+    A vector of length zero has cosine 0 with any other.
 
     Args:
-        keys: float32 `[n_keys, dimensions]`.
-        queries: float32 `[n_queries, dimensions]`.
-        num_neighbours: how many, at most the number of keys.
+        references: float32 `[references, dimension]`.
+        queries: float32 `[queries, dimension]`.
+        num_neighbours: number of neighbours of each query, at most the number of references.
 
     Raises:
-        ValueError: there are fewer keys than neighbours, or a value is not finite.
+        ValueError: there are fewer references than neighbours, or a value is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from barcodemae.embedding.nearest import nearest_by_cosine
+        >>> nearest_by_cosine(np.eye(3), np.array([[0.0, 2.0, 1.0]]), num_neighbours=2).rows
+        array([[1, 2]])
     """
-    if not 1 <= num_neighbours <= len(keys):
-        raise ValueError(f"expected {max(num_neighbours, 1)} keys or more, got {len(keys)}")
-    keys = unit_length(np.asarray(keys, np.float32))
+    if not 1 <= num_neighbours <= len(references):
+        raise ValueError(f"expected {max(num_neighbours, 1)} references or more, got {len(references)}")
+    references = unit_length(np.asarray(references, np.float32))
     rows = np.empty((len(queries), num_neighbours), np.int64)
     similarities = np.empty((len(queries), num_neighbours), np.float32)
-    num_rows = max(1, _BLOCK_BYTES // (4 * len(keys)))
+    num_rows = max(1, _BLOCK_BYTES // (4 * len(references)))
     for begin in range(0, len(queries), num_rows):
         block = slice(begin, begin + num_rows)
-        cosines = unit_length(np.asarray(queries[block], np.float32)) @ keys.T
+        cosines = unit_length(np.asarray(queries[block], np.float32)) @ references.T
         if num_neighbours == 1:
             rows[block, 0] = cosines.argmax(axis=1)
         else:
@@ -55,7 +61,7 @@ def cosine_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine of each vector of one set with each of another, float32 `[n, m]`.
 
     Args:
-        first, second: `[n, dimension]` and `[m, dimension]`; a vector alone is a set of one.
+        first, second: `[n, dimension]` and `[m, dimension]`; a single vector is a set of one.
 
     Raises:
         ValueError: a value is not finite.
@@ -65,15 +71,15 @@ def cosine_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Columns of the `n` largest values of each row, largest first, and the first of equal ones."""
-    least = np.partition(values, -n, axis=1)[:, -n, None]
-    # All that is as large as the n-th largest, the others out of the way: a stable sort settles what is equal.
-    order = np.argsort(np.where(values >= least, -values, np.inf), axis=1, kind="stable")
+    """Columns of the `n` largest values of each row, largest first; equal values in the order of the columns."""
+    minimum = np.partition(values, -n, axis=1)[:, -n, None]
+    # Smaller values are moved to the end; the stable sort leaves equal values in their order.
+    order = np.argsort(np.where(values >= minimum, -values, np.inf), axis=1, kind="stable")
     return order[:, :n]
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `[n, dimensions]` scaled to length 1; those of length zero stay.
+    """Vectors `[n, dimension]` scaled to length 1; those of length zero stay.
 
     Raises:
         ValueError: a value is not finite.

@@ -1,4 +1,4 @@
-"""Several processes that a launcher started (`accelerate launch -m barcodemae ...`) share one piece of work."""
+"""Work that is shared by the processes of a launcher (`accelerate launch -m barcodemae ...`)."""
 
 import itertools
 import os
@@ -18,8 +18,8 @@ class Processes:
     """The processes that run this command.
 
     Attributes:
-        rank: number of this one, from 0.
-        count: how many there are.
+        rank: number of this process, from 0.
+        count: number of processes.
     """
 
     rank: int
@@ -27,17 +27,17 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def together(self, work: Callable[[], Result]) -> Result:
-        """Do something in every process. Where it fails in one, it fails in all: nobody waits for who is gone.
+        """Call a function in every process. If it fails in one, it fails in all, so that none waits for another.
 
         Args:
-            work: is called once in each.
+            work: called once in each process.
 
         Returns:
-            What it gave in this process.
+            The result of the call in this process.
 
         Raises:
             BarcodeMAEError: bad input, in this process or in another.
@@ -50,67 +50,70 @@ class Processes:
             result = work()
         except Exception as error:
             failure = error
-        # Errors themselves do not all survive the journey.
-        told = self._tell_all(None if failure is None else (isinstance(failure, BarcodeMAEError), str(failure)))
+        # Not all errors can be pickled.
+        failures = self._gather_in_all(
+            None if failure is None else (isinstance(failure, BarcodeMAEError), str(failure))
+        )
         if failure is not None:
             raise failure
-        for is_bad_input, message in filter(None, told):
+        for is_bad_input, message in filter(None, failures):
             raise BarcodeMAEError(message) if is_bad_input else RuntimeError(f"another process failed: {message}")
         return result
 
     def share(self, blocks: Iterable[Block], work: Callable[[Block], Result]) -> Iterator[Result]:
-        """Work on blocks, each process on its share.
+        """Distribute work on blocks over the processes.
 
-        Every process must iterate, and over equal blocks. As many as there are processes are in memory at a time.
+        Every process must iterate, and over the same blocks. As many blocks as there are processes are in memory at a
+        time.
 
         Args:
-            blocks: pieces of the work.
-            work: done to each block, in one of the processes; what it gives must survive pickle.
+            blocks: the blocks.
+            work: called with each block in one of the processes; its results must be picklable.
 
         Yields:
-            In the first process all results, in the order of the blocks; in the others none.
+            In the first process all results, in the order of the blocks; in the others nothing.
 
         Raises:
             BarcodeMAEError, RuntimeError: as from `together`.
         """
-        ahead = iter(blocks)
+        remaining = iter(blocks)
 
         def work_on_own() -> tuple[int, Result | None]:
-            turn = list(itertools.islice(ahead, self.count))
+            turn = list(itertools.islice(remaining, self.count))
             return len(turn), work(turn[self.rank]) if self.rank < len(turn) else None
 
         while True:
             num_blocks, own = self.together(work_on_own)
             if num_blocks == 0:
                 return
-            yield from self._give_first(own)[:num_blocks]
+            yield from self._gather_in_first(own)[:num_blocks]
 
-    def _tell_all(self, thing: Any) -> list[Any]:
-        """What each process has, in every process."""
+    def _gather_in_all(self, value: Any) -> list[Any]:
+        """The values of all processes, in every process."""
         from torch import distributed
 
-        things: list[Any] = [None] * self.count
-        with _others_are_there():
-            distributed.all_gather_object(things, thing)
-        return things
+        values: list[Any] = [None] * self.count
+        with _explained_disconnection():
+            distributed.all_gather_object(values, value)
+        return values
 
-    def _give_first(self, thing: Any) -> list[Any]:
-        """What each process has, in the first; nothing in the others."""
+    def _gather_in_first(self, value: Any) -> list[Any]:
+        """The values of all processes, in the first process; nothing in the others."""
         if self.count == 1:
-            return [thing]
+            return [value]
         from torch import distributed
 
-        things: list[Any] | None = [None] * self.count if self.is_first else None
-        with _others_are_there():
-            distributed.gather_object(thing, things)
-        return things or []
+        values: list[Any] | None = [None] * self.count if self.is_first else None
+        with _explained_disconnection():
+            distributed.gather_object(value, values)
+        return values or []
 
 
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
-    """The processes that were started beside this one, and this one; without a launcher, this one alone.
+    """Connect the processes of the launcher; without a launcher, there is only this process.
 
-    Each takes a GPU of its own where there are as many. Only where there are several, torch is imported.
+    Each process uses a GPU of its own if there are enough. torch is imported only if there are several processes.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -124,7 +127,7 @@ def joined_processes() -> Iterator[Processes]:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    # Not by NCCL: it waits for a process that is gone, where gloo finds the connection closed.
+    # NCCL would wait for a process that has ended, where gloo notices the closed connection.
     distributed.init_process_group("gloo")
     try:
         yield Processes(distributed.get_rank(), count)
@@ -133,7 +136,7 @@ def joined_processes() -> Iterator[Processes]:
 
 
 @contextmanager
-def _others_are_there() -> Iterator[None]:
+def _explained_disconnection() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

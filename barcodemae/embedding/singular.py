@@ -1,4 +1,4 @@
-"""Singular vectors of matrices that are too large for memory, and the linear map of one-hot bases onto them."""
+"""Singular vectors of matrices that do not fit into memory, and the linear map of one-hot bases onto them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ class LinearMap:
     matrix: np.ndarray
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Float32 `[n, outputs]`, of `[n, inputs]`."""
+        """Map vectors `[n, inputs]` to float32 `[n, outputs]`."""
         return (vectors - self.mean) @ self.matrix
 
 
 def singular_vectors(blocks: Iterable[np.ndarray], max_vectors: int) -> np.ndarray:
-    """Right singular vectors of a matrix that comes in blocks of rows.
+    """Right singular vectors of a matrix that is given in blocks of rows.
 
-    They come from the cross products of the columns: they are exact, and the whole matrix is never in memory.
+    They are computed from the cross products of the columns: exact, and without the whole matrix in memory.
 
     Args:
-        blocks: float32 `[rows, columns]` each, one or more.
-        max_vectors: number of vectors; fewer where there are fewer columns or rows.
+        blocks: one or more, float32 `[rows, columns]` each.
+        max_vectors: number of vectors; fewer if there are fewer columns or rows.
 
     Returns:
-        float32 `[columns, vectors]`, the one of the largest singular value first.
+        float32 `[columns, vectors]`, in the order of decreasing singular values.
     """
     products, num_rows = np.float32(0), 0
     for block in blocks:
@@ -49,15 +49,15 @@ def singular_vectors(blocks: Iterable[np.ndarray], max_vectors: int) -> np.ndarr
 
 
 def fit_one_hot_map(bases: np.ndarray, max_outputs: int, divisors: np.ndarray | None = None) -> LinearMap:
-    """The map of one-hot bases, centred by column, onto their first singular vectors.
+    """Fit the map of one-hot bases, centred by column, onto their first singular vectors.
 
-    The mean of a column is that of the barcodes that have the coordinate, and a barcode that lacks it counts as that
-    mean: a short end or an ambiguous base adds nothing.
+    The mean of a column is over the barcodes that have a known base at its coordinate. Barcodes without one are set to
+    that mean, so that a truncated end or an ambiguous base contributes nothing.
 
     Args:
         bases: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base.
-        max_outputs: number of singular vectors; fewer where there are fewer columns or barcodes.
-        divisors: `[n]`, by which the centred row of each barcode is divided.
+        max_outputs: number of singular vectors; fewer if there are fewer columns or barcodes.
+        divisors: `[n]`, divisors of the centred rows.
 
     Returns:
         A map of `4 * coordinates` inputs.
@@ -69,7 +69,7 @@ def fit_one_hot_map(bases: np.ndarray, max_outputs: int, divisors: np.ndarray | 
 
 
 def map_one_hot(bases: np.ndarray, linear_map: LinearMap, divisors: np.ndarray | None = None) -> np.ndarray:
-    """Float32 `[n, outputs]` of barcodes, as `fit_one_hot_map` takes them; never the whole one-hot matrix in memory."""
+    """Map barcodes as for `fit_one_hot_map` to float32 `[n, outputs]`, without the whole one-hot matrix in memory."""
     mapped = np.empty((len(bases), linear_map.matrix.shape[1]), np.float32)
     begin = 0
     for block in _centred_blocks(bases, linear_map.mean, divisors):

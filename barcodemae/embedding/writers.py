@@ -1,4 +1,4 @@
-"""Files of vectors, written some at a time: Parquet by row groups, NPY by appending."""
+"""Writers of embeddings in parts: Parquet by row groups, NPY by appending."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +18,17 @@ SUFFIXES = (".parquet", _NPY)
 
 
 class VectorsWriter(Protocol):
-    """What takes vectors, some thousand at a time."""
+    """A writer that receives embeddings in parts."""
 
     def write(self, ids: pa.ChunkedArray, vectors: np.ndarray) -> None:
-        """Append vectors, float32 `[n, dimension]`, of the records with these ids."""
+        """Append embeddings, float32 `[n, dimension]`, of the records with these ids."""
 
 
 def check_vectors_name(path: Path) -> None:
-    """Tell whether vectors can be written there, before any work is done.
+    """Check the name of a file of embeddings, before any work is done.
 
     Raises:
-        ConfigurationError: the name tells no format, or one that can't be written there.
+        ConfigurationError: the suffix is unknown, or its format can't be written to a pipe.
     """
     if path.suffix not in SUFFIXES:
         raise ConfigurationError(f"--output {path}: expected a name that ends with {' or '.join(SUFFIXES)}")
@@ -38,11 +38,11 @@ def check_vectors_name(path: Path) -> None:
 
 @contextmanager
 def open_vectors(path: Path, dimension: int) -> Iterator[VectorsWriter]:
-    """A writer of vectors to a file, which `outputs.open_output` opens.
+    """Open a file of embeddings, which appears when it is complete.
 
     Args:
-        path: of the file; ends with one of `SUFFIXES`.
-        dimension: of a vector.
+        path: name of the file; ends with one of `SUFFIXES`.
+        dimension: dimension of an embedding.
     """
     with open_output(path) as file:
         if path.suffix == _NPY:
@@ -56,11 +56,7 @@ def open_vectors(path: Path, dimension: int) -> Iterator[VectorsWriter]:
 
 
 class _RowGroups:
-    """Each call is a row group.
-
-    Args:
-        tables: takes them.
-    """
+    """Writes each part as a row group."""
 
     def __init__(self, tables: pq.ParquetWriter):
         self._tables = tables
@@ -71,12 +67,7 @@ class _RowGroups:
 
 
 class _Appended:
-    """Rows behind a header that is written again when their number is known: NumPy leaves room for it to grow.
-
-    Args:
-        file: open to write, and empty.
-        dimension: of a vector.
-    """
+    """Appends rows, and writes the header again when their number is known; NumPy's header has space for it to grow."""
 
     def __init__(self, file: BinaryIO, dimension: int):
         self._file = file

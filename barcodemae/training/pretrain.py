@@ -14,7 +14,6 @@ from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel
 
 from barcodemae.checkpoints.loading import save_checkpoint
-from barcodemae.embedding import fastest_dtype
 from barcodemae.files import written_atomically
 from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
@@ -24,6 +23,7 @@ from barcodemae.training.metrics import choose_tracker, start_tracker
 from barcodemae.training.model import Start, build_model, choose_start
 from barcodemae.training.objectives import Objective
 from barcodemae.training.plan import describe_plan, measure_costs
+from barcodemae.training.precision import fastest_dtype
 from barcodemae.training.state import claimed, full_weights, refuse_another_run
 from barcodemae.training.stopping import shortage_explained
 from barcodemae.training.summary import TRAINING_FILE, describe_training, write_summary

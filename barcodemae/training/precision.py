@@ -1,4 +1,4 @@
-"""In which precision this processor multiplies fastest, which is what training takes: measured, never assumed."""
+"""The fastest precision of this processor, which training uses by default; it is measured."""
 
 import functools
 import time
@@ -8,13 +8,13 @@ import torch
 # A layer's matrix product on a batch of barcodes; small enough to take a few milliseconds.
 _ROWS, _WIDTH, _REPEATS = 2048, 512, 5
 
-# bfloat16 costs three digits of precision: what it gains has to be worth that.
+# bfloat16 costs three digits of precision, so it must be faster by this factor.
 _WORTHWHILE = 1.2
 
 
 @functools.cache
 def fastest_dtype(device: str) -> torch.dtype:
-    """bfloat16 where its matrix products beat float32's clearly on this device, else float32.
+    """bfloat16 if its matrix products are clearly faster than those in float32 on this device, otherwise float32.
 
     Processors differ by an order of magnitude in both directions: with AMX or on a GPU bfloat16 is several times
     faster, on a CPU without such units it is slower.
