@@ -1,9 +1,10 @@
-"""What `import barcodemae` gives: libraries, clusters and vectors, from files, strings and tables."""
+"""The public interface of `import barcodemae`, and the examples of all modules."""
 
 import doctest
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import barcodemae
+import tokenization_barcodemae
 from barcodemae.data.inputs import stream_input
 from barcodemae.errors import LibraryError, UnreadableFileError
 
@@ -36,13 +38,13 @@ def library(references, tmp_path_factory):
     return barcodemae.Library.build(references, tmp_path_factory.mktemp("library"))
 
 
-def test_a_library_says_what_it_is(library):
+def test_representation_of_a_library(library):
     assert len(library) == 600
     assert repr(library) == f"<Library '{library.folder}': 600 records, nano_coi (frame)>"
     assert len(library.names()) == 600
 
 
-def test_files_strings_and_tables_are_named_alike(library, references, named):
+def test_files_strings_and_tables_have_the_same_results(library, references, named):
     by_file = library.identify(references)
     texts = named["nucleotides"].slice(0, 600).to_pylist()
     by_strings = library.identify(texts)
@@ -57,23 +59,23 @@ def test_files_strings_and_tables_are_named_alike(library, references, named):
     assert is_right.mean() > 0.95
 
 
-def test_nothing_gives_an_empty_table(library):
+def test_no_queries_give_an_empty_table(library):
     assert library.identify([]).num_rows == 0
     assert library.identify([]).column_names == library.identify(["ACGT"]).column_names
 
 
-def test_what_is_no_barcode_has_a_reason(library):
+def test_query_that_is_not_a_barcode_has_a_reason(library):
     found = library.identify(["ACGT", "", "N" * 600])
     assert found["call"].to_pylist() == ["unreliable"] * 3
     assert found["reason"].to_pylist()[1:] == ["no DNA", "no DNA"]
 
 
-def test_records_come_and_go(named, references, tmp_path):
+def test_records_are_added_and_removed(named, references, tmp_path):
     library = barcodemae.Library.build([references], tmp_path / "library")
     more = write_records(named.slice(600, 100), tmp_path / "more.parquet")
     library.append(more)
     assert len(library) == 700
-    library.append(more)  # is there already
+    library.append(more)  # already added
     assert len(library) == 700
     library.remove([named["id"][0].as_py()])
     assert len(library) == len(barcodemae.Library.open(tmp_path / "library")) == 699
@@ -99,12 +101,12 @@ def test_clusters(references, named):
         (pa.table({"id": ["a"]}), UnreadableFileError, "input: expected a column of nucleotides"),
     ],
 )
-def test_what_is_no_input(source, error, message):
+def test_invalid_input(source, error, message):
     with pytest.raises(error, match=message):
         list(stream_input(source))
 
 
-def test_the_import_is_light():
+def test_import_is_fast():
     program = "import sys, barcodemae; print(barcodemae.__version__, *{'torch', 'numpy', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == f"{barcodemae.__version__}\n"
@@ -112,12 +114,28 @@ def test_the_import_is_light():
         _ = barcodemae.nothing
 
 
+def has_example(public):
+    return any(test.examples for test in doctest.DocTestFinder().find(public))
+
+
+def test_public_names_have_examples():
+    assert [name for name in barcodemae.__all__ if not has_example(getattr(barcodemae, name))] == []
+
+
+# The examples of metrics load them from the Hub.
+MODULES = [
+    f"{package.__name__}.{'.'.join(path.relative_to(root).with_suffix('').parts)}"
+    for package in (barcodemae, tokenization_barcodemae)
+    for root in [Path(package.__file__).parent]
+    for path in sorted(root.rglob("*.py"))
+    if ">>>" in path.read_text(encoding="utf-8") and "metrics" not in path.parts
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", barcodemae.__all__)
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
-    public = getattr(barcodemae, name)
-    module = importlib.import_module(public.__module__)
-    tests = [one for one in doctest.DocTestFinder().find(public, name, module) if one.examples]
+    tests = [test for test in doctest.DocTestFinder().find(importlib.import_module(name)) if test.examples]
     assert tests
-    for one in tests:
-        assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(one).failed == 0
+    for test in tests:
+        assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0

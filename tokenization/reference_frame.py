@@ -85,9 +85,9 @@ class ReferenceFrame:
         >>> from barcodemae.data import read_records
         >>> barcode = read_records("sample")["nucleotides"][0].as_py()
         >>> frame = ReferenceFrame.coi()
-        >>> placement = frame.place([barcode[100:], reverse_complement(barcode[100:])])
+        >>> placement = frame.place([barcode, barcode[100:], reverse_complement(barcode[100:])])
         >>> placement.start, placement.strand
-        (array([100, 100]), array([ 1, -1], dtype=int8))
+        (array([ 52, 152, 152]), array([ 1,  1, -1], dtype=int8))
     """
 
     def __init__(self, profile: np.ndarray, min_score: float, marker: str = ""):
