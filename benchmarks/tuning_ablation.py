@@ -32,7 +32,7 @@ from barcodemae.evaluation.folds import fold_of_train
 from barcodemae.evaluation.scores import load_metric
 from barcodemae.files import written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
-from barcodemae.training.tuning.features import Reading, read_barcodes
+from barcodemae.training.tuning.encoded import EncodedBarcodes, run_encoder
 from barcodemae.training.tuning.head import HeadSettings, find_base_features, fit_head, join_features
 from barcodemae.training.tuning.tune import TuneArguments
 from tokenization_barcodemae import place_barcodes
@@ -59,7 +59,7 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 ROW_SHARES = (0.1, 0.3)
 
-Embed = Callable[[Reading], np.ndarray]
+Embed = Callable[[EncodedBarcodes], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +107,10 @@ def accuracy(
     return scores["accuracy_by_taxon"]
 
 
-def measure(records: pa.Table, reading: Reading, trial: Trial, embed: Embed) -> dict[str, float]:
+def measure(records: pa.Table, encoded: EncodedBarcodes, trial: Trial, embed: Embed) -> dict[str, float]:
     """Accuracies, and agreement of clusters with BINs, of a head's vectors in one trial."""
     used = np.r_[trial.references, trial.unseen, trial.seen]
-    used_vectors = embed(reading.take(used))
+    used_vectors = embed(encoded.take(used))
     vectors = np.zeros((len(records), used_vectors.shape[1]), np.float32)
     vectors[used] = used_vectors
     genus, species = labels(records, "genus"), labels(records, "species")
@@ -144,35 +144,36 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
     records = records.filter(pa.array(keep))
     placed = place_barcodes(records["nucleotides"].to_pylist(), loaded.frame, loaded.encoder.k)
     records = records.filter(pa.array(placed.is_placed))
-    readings = {
-        stride: read_barcodes(loaded.model, loaded.encoder, placed, stride)
+    by_stride = {
+        stride: run_encoder(loaded.model, loaded.encoder, placed, stride)
         for stride in (TuneArguments.encoder_stride, 1)
     }
-    reading = readings[TuneArguments.encoder_stride]
+    encoded = by_stride[TuneArguments.encoder_stride]
 
     genera, units = names_of(records)
     table: dict[str, dict[str, Any]] = {}
-    asked = trials(records, num_folds)
-    with tqdm(total=len(asked) * (len(HEADS) + len(ROW_SHARES)), unit="head") as progress:
-        for trial in asked:
+    all_trials = trials(records, num_folds)
+    with tqdm(total=len(all_trials) * (len(HEADS) + len(ROW_SHARES)), unit="head") as progress:
+        for trial in all_trials:
             rows = trial.fitted_on
-            own = reading.take(rows)
-            of_bases = find_base_features(own, FINAL)
+            own = encoded.take(rows)
+            base_features = find_base_features(own.bases, own.num_tokens, FINAL)
             for name, changes in HEADS.items():
-                of_head = dict(changes)
-                all_read = readings[of_head.pop("encoder_stride", TuneArguments.encoder_stride)]
-                settings = dataclasses.replace(FINAL, **of_head)
-                features = join_features(all_read.take(rows), of_bases, settings)
+                changed = dict(changes)
+                all_encoded = by_stride[changed.pop("encoder_stride", TuneArguments.encoder_stride)]
+                settings = dataclasses.replace(FINAL, **changed)
+                features = join_features(base_features, all_encoded.take(rows).encoded, settings)
                 head = fit_head(features, genera[rows], units[rows], settings)
-                table.setdefault(name, {})[trial.name] = measure(records, all_read, trial, head.embed)
+                table.setdefault(name, {})[trial.name] = measure(records, all_encoded, trial, head.embed)
                 progress.update()
             for share in ROW_SHARES:
                 rows = np.random.default_rng(0).permutation(trial.fitted_on)[: int(share * len(trial.fitted_on))]
-                own = reading.take(rows)
-                features = join_features(own, find_base_features(own, FINAL), FINAL)
+                own = encoded.take(rows)
+                base_features = find_base_features(own.bases, own.num_tokens, FINAL)
+                features = join_features(base_features, own.encoded, FINAL)
                 head = fit_head(features, genera[rows], units[rows], FINAL)
                 table.setdefault(f"{share:.0%} of the barcodes", {})[trial.name] = measure(
-                    records, reading, trial, head.embed
+                    records, encoded, trial, head.embed
                 )
                 progress.update()
             save(folder, table, checkpoint, data)

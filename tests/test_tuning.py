@@ -17,21 +17,22 @@ from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.cli.tune import tune as tune_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.embedding.nearest import nearest_by_cosine
+from barcodemae.embedding.singular import fit_one_hot_map, map_one_hot
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
 from barcodemae.training.tuning.discriminants import (
     find_discriminants,
-    of_trace_1,
+    scale_to_trace_1,
     scatter_between_clusters,
-    scatter_of_means,
-    scatter_of_names,
+    scatter_of_cluster_means,
     scatter_within_clusters,
+    scatter_within_genera,
 )
-from barcodemae.training.tuning.features import Reading, fit_base_map, fit_whitening, map_bases
-from barcodemae.training.tuning.head import HeadSettings, find_base_features, fit_head, join_features
+from barcodemae.training.tuning.head import find_base_features, fit_head, fit_whitening, join_features
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
-from barcodemae.training.tuning.tune import TuneArguments, tune
+from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
+from barcodemae.training.tuning.tune import tune
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -49,24 +50,24 @@ def at(*degrees):
 
 
 class TestRelatives:
-    def test_a_chain_of_near_pairs_is_one_cluster(self):
+    def test_chain_of_near_pairs_is_one_cluster(self):
         found = cluster_by_cosine(at(0, 20, 40, 100, 110), np.cos(np.radians(21)))
         assert found.tolist() == [0, 0, 0, 1, 1]
 
     @given(st.integers(0, 1000), st.floats(-0.5, 0.95))
-    def test_clusters_are_those_of_single_linkage(self, seed, least):
+    def test_clusters_equal_those_of_single_linkage(self, seed, min_cosine):
         vectors = np.random.default_rng(seed).normal(size=(12, 3)).astype(np.float32)
-        expected = fcluster(linkage(vectors, "single", metric="cosine"), 1 - least, "distance")
-        found = cluster_by_cosine(vectors, least)
+        expected = fcluster(linkage(vectors, "single", metric="cosine"), 1 - min_cosine, "distance")
+        found = cluster_by_cosine(vectors, min_cosine)
         assert ((found[:, None] == found) == (expected[:, None] == expected)).all()
 
     def test_clusters_do_not_depend_on_blocks(self, monkeypatch):
         vectors = np.random.default_rng(0).normal(size=(50, 4))
-        whole = cluster_by_cosine(vectors, 0.8)
+        expected = cluster_by_cosine(vectors, 0.8)
         monkeypatch.setattr("barcodemae.training.tuning.relatives._BLOCK_ROWS", 7)
-        assert (cluster_by_cosine(vectors, 0.8) == whole).all()
+        assert (cluster_by_cosine(vectors, 0.8) == expected).all()
 
-    def test_each_cluster_has_its_nearest_and_none_too_far(self):
+    def test_nearest_clusters_have_a_minimum_cosine(self):
         pairs = nearest_clusters(at(0, 10, 30, 180), 1, 0.5)
         assert pairs.tolist() == [[0, 1], [1, 0], [2, 1]]
         assert nearest_clusters(at(0, 10, 30, 180), 9, -1).shape == (12, 2)
@@ -84,10 +85,10 @@ class TestRelatives:
 
 class TestScatter:
     def test_clusters_by_hand(self):
-        # Cluster 0 at -1 and 1, cluster 1 at 4 alone: 1 within the first, 0 within the second, each counts once.
+        # Cluster 0 at -1 and 1, cluster 1 at 4 alone: 1 within the first, 0 within the second, with equal weight.
         vectors, clusters = np.array([[-1.0], [1.0], [4.0]]), np.array([0, 0, 1])
         assert group_means(vectors, clusters).tolist() == [[0], [4]]
-        assert scatter_of_means(vectors, clusters) == pytest.approx(4)
+        assert scatter_of_cluster_means(vectors, clusters) == pytest.approx(4)
         inside = scatter_within_clusters(vectors, clusters)
         assert inside == pytest.approx((1 + 0) / 2)
         # A pair differs by 4, which is twice the scatter of 4 around the middle.
@@ -96,44 +97,45 @@ class TestScatter:
 
     def test_clusters_of_one_barcode_each_have_no_scatter_within(self):
         inside = scatter_within_clusters(np.eye(3), np.arange(3))
-        assert not of_trace_1(inside).any()
-        assert np.trace(of_trace_1(scatter_of_means(np.eye(3), np.arange(3)))) == pytest.approx(1)
+        assert not scale_to_trace_1(inside).any()
+        assert np.trace(scale_to_trace_1(scatter_of_cluster_means(np.eye(3), np.arange(3)))) == pytest.approx(1)
 
     def test_names_by_hand(self):
         # Genus 7: species at 0 (two barcodes, -1 and 1) and at 4; its mean is 2. One barcode has no genus.
         vectors = np.array([[-1.0], [1.0], [4.0], [99.0]])
-        found = scatter_of_names(vectors, np.array([7, 7, 7, -1]), np.array([3, 3, 9, 9]))
+        found = scatter_within_genera(vectors, np.array([7, 7, 7, -1]), np.array([3, 3, 9, 9]))
         assert found == pytest.approx(((9 + 1) / 2 + 4) / 2)
 
-    def test_a_species_counts_once_however_many_barcodes_it_has(self):
+    def test_species_have_equal_weight(self):
         rng = np.random.default_rng(1)
         vectors, genera, species = rng.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 3])
         many = np.r_[0:6, np.tile([0, 1], 5)]
         np.testing.assert_allclose(
-            scatter_of_names(vectors, genera, species), scatter_of_names(vectors[many], genera[many], species[many])
+            scatter_within_genera(vectors, genera, species),
+            scatter_within_genera(vectors[many], genera[many], species[many]),
         )
 
-    def test_names_without_two_species_of_a_genus_tell_nothing(self):
+    def test_genera_of_one_species_are_not_enough(self):
         with pytest.raises(ConfigurationError, match="a genus with two species"):
-            scatter_of_names(np.eye(3), np.array([0, 1, -1]), np.array([0, 1, 2]))
+            scatter_within_genera(np.eye(3), np.array([0, 1, -1]), np.array([0, 1, 2]))
         with pytest.raises(ConfigurationError, match="a genus with two species"):
-            scatter_of_names(np.eye(2), np.array([-1, -1]), np.array([0, 1]))
+            scatter_within_genera(np.eye(2), np.array([-1, -1]), np.array([0, 1]))
 
-    def test_discriminants_are_those_of_scikit_learn(self):
+    def test_discriminants_equal_those_of_scikit_learn(self):
         rng = np.random.default_rng(2)
         classes = np.repeat(np.arange(6), 20)
         vectors = rng.normal(size=(6, 4))[classes] * 2 + rng.normal(size=(120, 4)) * [1, 2, 3, 4]
         theirs = LinearDiscriminantAnalysis(solver="eigen").fit(vectors, classes)
         means = group_means(vectors, classes)
         within = (vectors - means[classes]).T @ (vectors - means[classes]) / len(vectors)
-        ours = find_discriminants(scatter_of_means(vectors, classes), within, 3, shrinkage=0)
+        ours = find_discriminants(scatter_of_cluster_means(vectors, classes), within, 3, shrinkage=0)
         for i in range(3):
             cosine = ours[:, i] @ theirs.scalings_[:, i] / np.linalg.norm(theirs.scalings_[:, i])
             assert abs(cosine) == pytest.approx(np.linalg.norm(ours[:, i]))
         np.testing.assert_allclose(ours.T @ within @ ours, np.eye(3), atol=1e-9)
 
 
-def test_letters_of_kmers_by_hand():
+def test_bases_of_kmers_by_hand():
     encoding = KmerEncoder(3)(["ACGTTT"])
     ids, positions = (torch.from_numpy(encoding[name]) for name in ("input_ids", "position_ids"))
     # A at 0, C at 1, G at 2, T at 3, 4, 5; four columns for each coordinate.
@@ -143,14 +145,12 @@ def test_letters_of_kmers_by_hand():
 
 
 class TestFeatures:
-    def reading(self):
-        return Reading(np.array([[0, 1], [0, 2], [0, -1]], np.int8), np.array([2, 2, 1]), np.eye(3, dtype=np.float32))
-
-    def test_letters_by_hand(self):
-        base_map = fit_base_map(self.reading(), 8)
+    def test_bases_by_hand(self):
+        bases, num_tokens = np.array([[0, 1], [0, 2], [0, -1]], np.int8), np.array([2, 2, 1])
+        base_map = fit_one_hot_map(bases, 8, num_tokens)
         assert base_map.mean.tolist() == [1, 0, 0, 0, 0, 0.5, 0.5, 0]
-        # All have A at the first place. C against G at the second is all that differs; the third barcode says nothing.
-        found = map_bases(self.reading(), base_map)
+        # All have A at the first coordinate. Only C and G at the second differ; the third barcode has no base there.
+        found = map_one_hot(bases, base_map, num_tokens)
         np.testing.assert_allclose(np.abs(found[:, 0]), [0.5**1.5, 0.5**1.5, 0], atol=1e-6)
         np.testing.assert_allclose(found[:, 1:], 0, atol=1e-6)
 
@@ -160,7 +160,7 @@ class TestFeatures:
         white = whitening(vectors)
         np.testing.assert_allclose(white.T @ white / 500, np.eye(3), atol=1e-4)
 
-    def test_an_axis_without_variance_stays_without(self):
+    def test_axis_without_variance_is_not_scaled_up(self):
         vectors = np.random.default_rng(0).normal(size=(50, 2)) * [1, 0]
         whitening = fit_whitening(vectors)
         assert np.abs(whitening(vectors)).min(axis=1).max() < 1e-6
@@ -188,8 +188,8 @@ def tuned(checkpoint, barcodes_file, tmp_path_factory):
     return folder
 
 
-class TestRoad:
-    def test_embeddings_are_means_of_letters_and_encoder_outputs(self, tuned, checkpoint, full_length_barcodes):
+class TestTune:
+    def test_embeddings_are_means_of_bases_and_encoder_outputs(self, tuned, checkpoint, full_length_barcodes):
         model = load_checkpoint(tuned).model
         head = model.projection_head
         encoder = KmerEncoder(4)
@@ -204,33 +204,33 @@ class TestRoad:
             expected = head.network(plain[row]) + torch.stack(bases).sum(0) / 164
             torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-4)
 
-    def test_the_encoder_can_read_all_places(self, checkpoint, barcodes_file, tmp_path, full_length_barcodes):
+    def test_encoder_can_read_all_tokens(self, checkpoint, barcodes_file, tmp_path, full_length_barcodes):
         tune(arguments(checkpoint, tmp_path / "tuned", barcodes_file, encoder_stride=1))
         model = load_checkpoint(tmp_path / "tuned").model
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])
         outputs = model(ids, output_hidden_states=True)
         assert outputs.hidden_states[-1].shape[1] == ids.shape[1]
-        of_network = model.projection_head.network(outputs.hidden_states[-1].mean(1))
-        of_bases = model.projection_head(torch.zeros(2, 32), ids, torch.arange(ids.shape[1])[None]).mean(1)
-        expected = of_network + of_bases - model.projection_head.network.bias
+        network_part = model.projection_head.network(outputs.hidden_states[-1].mean(1))
+        base_part = model.projection_head(torch.zeros(2, 32), ids, torch.arange(ids.shape[1])[None]).mean(1)
+        expected = network_part + base_part - model.projection_head.network.bias
         torch.testing.assert_close(outputs.pooler_output, expected, atol=1e-5, rtol=1e-4)
 
-    def test_slots_are_read_and_not_columns(self, tuned, full_length_barcodes):
-        """With tokens at slots 1 to 7 the encoder reads slots 3 and 6, wherever they stand, and all bases count."""
+    def test_stride_counts_slots_not_columns(self, tuned, full_length_barcodes):
+        """With tokens at slots 1 to 7 the encoder reads slots 3 and 6, in whatever column; all bases are used."""
         model = load_checkpoint(tuned).model
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])[:, 1:8]
         slots = torch.arange(1, 8)[None]
         network = model.projection_head.network
         encoded = model(input_ids=ids[:, [2, 5]], position_ids=slots[:, [2, 5]], for_decoder=True).pooler_output
-        of_bases = model.projection_head(torch.zeros(2, 32), ids, slots).mean(1) - network.bias
+        base_part = model.projection_head(torch.zeros(2, 32), ids, slots).mean(1) - network.bias
         found = model(input_ids=ids, position_ids=slots)
-        torch.testing.assert_close(found.pooler_output, of_bases + network(encoded), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found.pooler_output, base_part + network(encoded), atol=1e-5, rtol=1e-4)
         order = torch.tensor([4, 2, 0, 6, 5, 3, 1])
         mixed = model(input_ids=ids[:, order], position_ids=slots[:, order])
         torch.testing.assert_close(mixed.pooler_output, found.pooler_output, atol=1e-5, rtol=1e-4)
 
-    def test_a_barcode_of_which_the_encoder_reads_nothing_has_an_embedding(self, tuned):
-        """Two tokens at slots 1 and 2, alone and beside a barcode of which something is read."""
+    def test_barcode_without_a_token_for_the_encoder_has_an_embedding(self, tuned):
+        """Two tokens at slots 1 and 2, alone and beside a barcode with a token that is read."""
         model = load_checkpoint(tuned).model
         ids, mask = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.tensor([[1, 1, 0], [1, 1, 1]])
         slots = torch.tensor([[1, 2, 0], [0, 1, 2]])
@@ -264,7 +264,7 @@ class TestRoad:
         with pytest.raises(ValueError, match="expected input_ids, got none"):
             model(inputs_embeds=torch.zeros(1, 4, 32))
 
-    def test_padding_changes_nothing(self, tuned, full_length_barcodes):
+    def test_padding_does_not_change_embeddings(self, tuned, full_length_barcodes):
         model = load_checkpoint(tuned).model
         short, long = (
             KmerEncoder(4)([barcode]) for barcode in (full_length_barcodes[0][:444], full_length_barcodes[1])
@@ -278,7 +278,7 @@ class TestRoad:
             alone = model(**{name: torch.from_numpy(values) for name, values in encoding.items()})
             torch.testing.assert_close(model(**batch).pooler_output[row], alone.pooler_output[0], atol=1e-5, rtol=1e-4)
 
-    def test_the_encoder_and_decoder_stay_as_they_were(self, tuned, checkpoint):
+    def test_encoder_and_decoder_are_unchanged(self, tuned, checkpoint):
         before = BarcodeMAEForPreTraining.from_pretrained(checkpoint).state_dict()
         after = BarcodeMAEForPreTraining.from_pretrained(tuned).state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -286,22 +286,22 @@ class TestRoad:
             f"bert.projection_head.{name}" for name in ("network.weight", "network.bias", "bases.weight")
         }
 
-    def test_reconstruction_knows_nothing_of_the_head(self, tuned, checkpoint):
+    def test_reconstruction_does_not_depend_on_the_head(self, tuned, checkpoint):
         ids, noise = torch.randint(2, 258, (2, 40)), torch.rand(2, 40)
         losses = [BarcodeMAEForPreTraining.from_pretrained(name)(ids, noise=noise).loss for name in (tuned, checkpoint)]
         assert losses[0] == losses[1]
 
-    def test_relatives_come_nearer(self, tuned, checkpoint, barcodes_file):
+    def test_nearest_neighbours_are_more_often_of_the_same_genus(self, tuned, checkpoint, barcodes_file):
         records = pq.read_table(barcodes_file).to_pandas().groupby("species").head(1)
 
-        def right(name):
+        def accuracy(name):
             vectors = BarcodeEmbedder.from_pretrained(name).encode(records.nucleotides.tolist())
             nearest = nearest_by_cosine(vectors, vectors, 2).rows[:, 1]
             return (records.genus.to_numpy()[nearest] == records.genus.to_numpy()).mean()
 
-        assert right(tuned) > right(checkpoint)
+        assert accuracy(tuned) > accuracy(checkpoint)
 
-    def test_it_loads_by_the_auto_classes_and_says_that_it_is_no_plain_bert(self, tuned, full_length_barcodes):
+    def test_auto_classes_load_it_and_its_model_type_is_not_bert(self, tuned, full_length_barcodes):
         batch = AutoTokenizer.from_pretrained(tuned)(full_length_barcodes[:2], return_tensors="pt")
         ours = load_checkpoint(tuned).model
         theirs = AutoModel.from_pretrained(tuned, trust_remote_code=True)
@@ -321,10 +321,10 @@ class TestRoad:
 
     def test_an_endpoint_gives_the_same(self, tuned, full_length_barcodes):
         ours = BarcodeEmbedder.from_pretrained(tuned, dtype=torch.float32).encode(full_length_barcodes[:3])
-        answer = EndpointHandler(str(tuned))({"inputs": full_length_barcodes[:3]})
-        np.testing.assert_allclose(answer, ours, atol=1e-5)
+        response = EndpointHandler(str(tuned))({"inputs": full_length_barcodes[:3]})
+        np.testing.assert_allclose(response, ours, atol=1e-5)
 
-    def test_what_it_was_fitted_on_is_told(self, tuned, barcodes_file, checkpoint):
+    def test_tuning_file_describes_the_data(self, tuned, barcodes_file, checkpoint):
         origin = json.loads((tuned / "tuning.json").read_text())
         assert origin["settings"]["label_share"] == 0.5
         assert 0 < origin["fitted_on"]["on_frame"] <= origin["fitted_on"]["records"] <= 900
@@ -342,7 +342,7 @@ class TestRoad:
         tune(arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
         assert BarcodeEmbedder.from_pretrained(tmp_path / "tuned").dimension == 16
 
-    def test_without_labels_no_name_is_read(self, checkpoint, barcodes_file, tmp_path):
+    def test_without_label_share_names_are_not_used(self, checkpoint, barcodes_file, tmp_path):
         nameless = pq.read_table(barcodes_file)
         for rank in ("genus", "species", "bin"):
             column = nameless.schema.get_field_index(rank)
@@ -356,7 +356,7 @@ class TestRoad:
             tune(arguments(checkpoint, tmp_path / "c", tmp_path / "nameless.parquet"))
         assert not (tmp_path / "c").exists()
 
-    def test_the_command_says_where_the_checkpoint_is(self, checkpoint, barcodes_file, tmp_path, capsys):
+    def test_command_prints_the_folder_of_the_checkpoint(self, checkpoint, barcodes_file, tmp_path, capsys):
         options = ["--data", str(barcodes_file), "--embedding_size", "16", "--splits", "train", "test"]
         tune_command([str(checkpoint), str(tmp_path / "new"), *options])
         assert f"The tuned checkpoint is in {tmp_path / 'new'}: fitted on " in capsys.readouterr().out
@@ -374,7 +374,7 @@ class TestRoad:
         with pytest.raises(ConfigurationError, match=message):
             arguments(checkpoint, tmp_path / "new", "nothing.parquet", **options)
 
-    def test_an_output_that_exists_is_refused(self, checkpoint, barcodes_file, tmp_path):
+    def test_existing_output_is_refused(self, checkpoint, barcodes_file, tmp_path):
         with pytest.raises(ConfigurationError, match="expected a folder that does not exist yet"):
             tune(arguments(checkpoint, tmp_path, barcodes_file))
 
@@ -397,38 +397,39 @@ class TestRoad:
 class TestEveryNthSlot:
     ids = torch.tensor([[11, 12, 13, 14, 15], [21, 22, 23, 24, 25]])
 
-    def test_of_columns(self):
+    def test_slots_are_columns_by_default(self):
         found = every_nth_slot({"input_ids": self.ids, "attention_mask": None}, 2)
         assert found["input_ids"].tolist() == [[11, 13, 15], [21, 23, 25]]
         assert found["position_ids"].tolist() == [[0, 2, 4]] * 2
         assert found["attention_mask"] is None
 
-    def test_of_slots(self):
+    def test_slots_are_position_ids(self):
         slots, mask = torch.tensor([[3, 4, 5, 6, 0], [0, 2, 4, 6, 7]]), torch.tensor([[1, 1, 1, 1, 0], [1, 0, 1, 1, 1]])
         found = every_nth_slot({"input_ids": self.ids, "attention_mask": mask, "position_ids": slots}, 2)
         assert found["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
         assert found["input_ids"][found["attention_mask"].bool()].tolist() == [12, 14, 21, 23, 24]
         assert found["position_ids"][found["attention_mask"].bool()].tolist() == [4, 6, 0, 4, 6]
 
-    def test_rows_with_equally_many_need_no_mask(self):
+    def test_rows_with_equal_numbers_need_no_mask(self):
         found = every_nth_slot({"input_ids": self.ids, "position_ids": torch.arange(3, 8)[None]}, 3)
         assert found["input_ids"].tolist() == [[11, 14], [21, 24]]
         assert found["attention_mask"] is None
 
-    def test_every_slot_is_every_token(self):
+    def test_stride_of_1_changes_nothing(self):
         tokens = {"input_ids": self.ids, "attention_mask": None}
         assert every_nth_slot(tokens, 1) is tokens
 
 
-def test_the_network_can_be_left_out():
+def test_network_share_0_leaves_out_the_network():
     rng = np.random.default_rng(0)
     ancestors = rng.integers(0, 4, (20, 30))
     bases = np.where(rng.random((60, 30)) < 0.1, rng.integers(0, 4, (60, 30)), np.repeat(ancestors, 3, axis=0))
-    reading = Reading(bases.astype(np.int8), np.full(60, 5), rng.normal(size=(60, 4)).astype(np.float32))
+    encoded = rng.normal(size=(60, 4)).astype(np.float32)
     settings = HeadSettings(embedding_size=8, label_share=0, network_share=0, relative_cosine=-1)
-    nobody = np.full(60, -1)
-    features = join_features(reading, find_base_features(reading, settings), settings)
-    fitted = fit_head(features, nobody, nobody, settings)
+    unknown = np.full(60, -1)
+    base_features = find_base_features(bases.astype(np.int8), np.full(60, 5), settings)
+    features = join_features(base_features, encoded, settings)
+    fitted = fit_head(features, unknown, unknown, settings)
     assert not fitted.network.matrix.any()
     assert fitted.bases.matrix.shape == (120, 8)
     assert (fitted.num_barcodes, fitted.num_named) == (60, 0)

@@ -14,9 +14,8 @@ from barcodemae.data.randomness import Stream, uniform
 from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.relative_sampling import RelativeSampler
-from barcodemae.training.tuning.features import Reading, fit_base_map, map_bases
-from barcodemae.training.tuning.head import HeadSettings
-from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
+from barcodemae.training.tuning.head import find_base_features
+from barcodemae.training.tuning.settings import HeadSettings
 from tokenization_barcodemae import Placement, lay_out
 
 logger = logging.getLogger(__name__)
@@ -105,17 +104,11 @@ def cluster_by_bases(barcodes: StoredBarcodes, num_coordinates: int) -> tuple[np
     if len(rows) < 2:
         raise ConfigurationError(f"expected two barcodes or more on the reference frame, got {len(rows)}")
     logger.info("finding relatives among %d barcodes: some minutes", len(rows))
-    reading = Reading(
-        read_bases(barcodes, rows, num_coordinates),
-        np.maximum(barcodes.num_tokens[rows], 1),
-        np.zeros((len(rows), 0), np.float32),
-    )
-    vectors = map_bases(reading, fit_base_map(reading, min(settings.base_features, len(rows) - 1)))
-    placed_clusters = cluster_by_cosine(vectors, settings.cluster_cosine)
-    pairs = nearest_clusters(group_means(vectors, placed_clusters), settings.num_relatives, settings.relative_cosine)
+    bases = read_bases(barcodes, rows, num_coordinates)
+    features = find_base_features(bases, np.maximum(barcodes.num_tokens[rows], 1), settings)
     clusters = np.full(len(barcodes), -1)
-    clusters[rows] = placed_clusters
-    return clusters, pairs
+    clusters[rows] = features.clusters
+    return clusters, features.related_clusters(settings)
 
 
 def read_bases(barcodes: StoredBarcodes, records: np.ndarray, num_coordinates: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Tuning a pretrained encoder, in closed form, so that the cosine of embeddings ranks relatives."""
+"""Tuning a pretrained encoder in closed form, so that cosine similarity of embeddings ranks relatives."""

@@ -1,8 +1,8 @@
-"""Directions in which relatives are alike and others differ.
+"""Directions in which relatives are similar and other barcodes differ.
 
-Discriminant analysis (Fisher 1936; Rao 1948) with two kinds of relatives: those that names tell, the species of one
-genus, and those that barcodes tell by themselves, clusters that lie next to each other. Every species and every
-cluster counts once, however many barcodes it has.
+Discriminant analysis (Fisher 1936; Rao 1948) with two kinds of relatives: species of one genus, by their names, and
+neighbouring clusters, by the barcodes alone. Every species and every cluster has the same weight, however many barcodes
+it has.
 """
 
 import numpy as np
@@ -13,35 +13,35 @@ from barcodemae.training.tuning.relatives import group_means
 
 
 def scatter_within_clusters(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """How barcodes differ from the mean of their cluster: float64 `[dimensions, dimensions]`.
+    """Scatter of barcodes around the mean of their cluster: float64 `[dimensions, dimensions]`.
 
     Args:
         vectors: `[n, dimensions]`.
-        clusters: `[n]`, numbers from 0.
+        clusters: `[n]`, cluster indices from 0.
     """
     return _scatter_within(vectors, clusters, group_means(vectors, clusters)[clusters])
 
 
 def scatter_between_clusters(vectors: np.ndarray, clusters: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """How clusters that are relatives differ: float64 `[dimensions, dimensions]`.
+    """Scatter of the means of related clusters: float64 `[dimensions, dimensions]`.
 
     Args:
         vectors: `[n, dimensions]`.
-        clusters: `[n]`, numbers from 0.
-        pairs: `[pairs, 2]`, one or more.
+        clusters: `[n]`, cluster indices from 0.
+        pairs: `[pairs, 2]`, pairs of related clusters, at least one.
     """
     means = group_means(vectors, clusters)
     differences = means[pairs[:, 0]] - means[pairs[:, 1]]
     return differences.T @ differences / (2 * len(pairs))
 
 
-def scatter_of_names(vectors: np.ndarray, genera: np.ndarray, species: np.ndarray) -> np.ndarray:
-    """How the barcodes of a genus differ from its mean, which is that of its species' means.
+def scatter_within_genera(vectors: np.ndarray, genera: np.ndarray, species: np.ndarray) -> np.ndarray:
+    """Scatter of barcodes around the centre of their genus, which is the mean of its species' means.
 
     Args:
         vectors: `[n, dimensions]`.
-        genera: `[n]`, numbers, -1 where unknown: such barcodes do not count.
-        species: `[n]`, numbers; each lies in one genus.
+        genera: `[n]`, indices of genera, -1 if unknown: such barcodes are ignored.
+        species: `[n]`, indices of species.
 
     Returns:
         float64 `[dimensions, dimensions]`.
@@ -60,29 +60,29 @@ def scatter_of_names(vectors: np.ndarray, genera: np.ndarray, species: np.ndarra
     return _scatter_within(vectors, species, centres[genera])
 
 
-def scatter_of_means(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """How cluster means differ from the mean of all: float64 `[dimensions, dimensions]`."""
+def scatter_of_cluster_means(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Scatter of cluster means around their mean: float64 `[dimensions, dimensions]`."""
     means = group_means(vectors, clusters)
     centred = means - means.mean(axis=0)
     return centred.T @ centred / len(means)
 
 
-def of_trace_1(scatter: np.ndarray) -> np.ndarray:
-    """A scatter to a common scale; none at all, as of clusters of one barcode each, stays none."""
+def scale_to_trace_1(scatter: np.ndarray) -> np.ndarray:
+    """The scatter divided by its trace; a scatter of 0, as of clusters of one barcode each, remains 0."""
     return scatter / (np.trace(scatter) or 1.0)
 
 
 def find_discriminants(among: np.ndarray, within: np.ndarray, num_directions: int, shrinkage: float) -> np.ndarray:
-    """Directions with the largest ratio of scatter among all to scatter within relatives.
+    """Directions with the largest ratio of the scatter among all barcodes to the scatter within relatives.
 
     Args:
-        among: `[dimensions, dimensions]`, of all.
-        within: `[dimensions, dimensions]`, of relatives.
-        num_directions: at most so many as there are dimensions.
-        shrinkage: of `within` towards a multiple of the identity, 0 to 1.
+        among: `[dimensions, dimensions]`, scatter among all barcodes.
+        within: `[dimensions, dimensions]`, scatter within relatives.
+        num_directions: number of directions; at most the number of dimensions is returned.
+        shrinkage: shrinkage of `within` towards a multiple of the identity, 0 to 1.
 
     Returns:
-        float64 `[dimensions, num_directions]`, best first, each with scatter 1 within relatives.
+        float64 `[dimensions, num_directions]`, largest ratio first, each with scatter 1 within relatives.
     """
     n = len(within)
     within = (1 - shrinkage) * within + shrinkage * np.trace(within) / n * np.eye(n)
@@ -91,7 +91,7 @@ def find_discriminants(among: np.ndarray, within: np.ndarray, num_directions: in
 
 
 def _scatter_within(vectors: np.ndarray, groups: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Each group counts once: `centres [n, dimensions]` are what its barcodes are compared with."""
+    """Scatter around `centres [n, dimensions]`, with the same weight for each group."""
     weights = 1 / np.bincount(groups)[groups]
     differences = (vectors - centres) * np.sqrt(weights)[:, None]
     return differences.T @ differences / weights.sum()

@@ -1,21 +1,21 @@
-"""The head of a tuned model, fitted in closed form."""
+"""The projection head of a tuned model, fitted in closed form."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from barcodemae.embedding.singular import LinearMap
+from barcodemae.embedding.singular import LinearMap, fit_one_hot_map, map_one_hot
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.tuning.discriminants import (
     find_discriminants,
-    of_trace_1,
+    scale_to_trace_1,
     scatter_between_clusters,
-    scatter_of_means,
-    scatter_of_names,
+    scatter_of_cluster_means,
     scatter_within_clusters,
+    scatter_within_genera,
 )
-from barcodemae.training.tuning.features import Reading, fit_base_map, fit_whitening, map_bases
+from barcodemae.training.tuning.encoded import EncodedBarcodes
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.training.tuning.settings import HeadSettings
 from modeling_barcodemae.modeling_barcodemae import BarcodeMAEProjectionHead
@@ -23,13 +23,15 @@ from modeling_barcodemae.modeling_barcodemae import BarcodeMAEProjectionHead
 
 @dataclass(frozen=True)
 class FittedHead:
-    """Weights of a `BarcodeMAEProjectionHead`, and what they were fitted on.
+    """Weights of a `BarcodeMAEProjectionHead`, and numbers of what they were fitted on.
 
     Attributes:
-        network: of the encoder's mean output.
-        bases: of the bases, by column.
-        num_barcodes, num_clusters, num_pairs, num_named: barcodes on the frame, their clusters, pairs of clusters taken
-            for relatives, and barcodes with a genus.
+        network: map of the encoder's mean output.
+        bases: map of the one-hot bases.
+        num_barcodes: barcodes on the reference frame.
+        num_clusters: their clusters.
+        num_pairs: pairs of clusters that are relatives.
+        num_named: barcodes with a genus.
     """
 
     network: LinearMap
@@ -39,16 +41,16 @@ class FittedHead:
     num_pairs: int
     num_named: int
 
-    def embed(self, reading: Reading) -> np.ndarray:
-        """What a model with this head makes of barcodes: float32 `[n, embedding_size]`."""
-        return map_bases(reading, self.bases) + self.network(reading.encoded)
+    def embed(self, barcodes: EncodedBarcodes) -> np.ndarray:
+        """The embeddings of a model with this head: float32 `[n, embedding_size]`."""
+        return map_one_hot(barcodes.bases, self.bases, barcodes.num_tokens) + self.network(barcodes.encoded)
 
     @torch.no_grad()
-    def put_into(self, head: BarcodeMAEProjectionHead) -> None:
-        """Set the weights of a head."""
+    def copy_to(self, head: BarcodeMAEProjectionHead) -> None:
+        """Set the weights of a model's head."""
         head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
         head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
-        # Centred by coordinate: a base counts by what it is more than the mean base there.
+        # Centred at each coordinate, so that an absent base contributes as much as the mean base: nothing.
         by_coordinate = self.bases.matrix.reshape(-1, 4, self.bases.matrix.shape[1])
         means = self.bases.mean.reshape(-1, 4, 1)
         table = by_coordinate - (means * by_coordinate).sum(axis=1, keepdims=True)
@@ -56,15 +58,35 @@ class FittedHead:
 
 
 @dataclass(frozen=True)
-class Features:
-    """What a head is fitted on, before anybody's name is asked.
+class BaseFeatures:
+    """Features of the bases alone, and clusters by them; most of the work of a fit.
 
     Attributes:
-        vectors: float32 `[n, features]`; those of the bases come first.
-        bases: gives the first of them.
+        map: gives the features.
+        vectors: float32 `[n, features]`.
+        clusters: int64 `[n]`, the cluster of each barcode.
+    """
+
+    map: LinearMap
+    vectors: np.ndarray
+    clusters: np.ndarray
+
+    def related_clusters(self, settings: HeadSettings) -> np.ndarray:
+        """Pairs of a cluster and a related one: int64 `[pairs, 2]`."""
+        means = group_means(self.vectors, self.clusters)
+        return nearest_clusters(means, settings.num_relatives, settings.relative_cosine)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a head is fitted on, besides taxon names.
+
+    Attributes:
+        vectors: float32 `[n, features]`, those of the bases first.
+        bases: gives the first features.
         network: gives the others.
         clusters: int64 `[n]`, the cluster of each barcode.
-        pairs: int64 `[pairs, 2]`, clusters that are relatives.
+        pairs: int64 `[pairs, 2]`, a cluster and a related one.
     """
 
     vectors: np.ndarray
@@ -74,87 +96,82 @@ class Features:
     pairs: np.ndarray
 
 
-@dataclass(frozen=True)
-class BaseFeatures:
-    """What the bases alone tell; most of the work of a fit.
+def find_base_features(bases: np.ndarray, num_tokens: np.ndarray, settings: HeadSettings) -> BaseFeatures:
+    """Features and clusters of barcodes by their bases alone.
 
-    Attributes:
-        map: gives the vectors.
-        vectors: float32 `[n, features]`.
-        clusters: int64 `[n]`, the cluster of each barcode.
+    Args:
+        bases: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base; two rows or more.
+        num_tokens: `[n]`, number of k-mers of each barcode, 1 or more.
+        settings: `base_features` and `cluster_cosine` are used.
     """
-
-    map: LinearMap
-    vectors: np.ndarray
-    clusters: np.ndarray
-
-
-def find_base_features(reading: Reading, settings: HeadSettings) -> BaseFeatures:
-    """Features and clusters of barcodes that lie on the frame.
-
-    Raises:
-        ConfigurationError: there are too few barcodes.
-    """
-    num_rows, num_columns = len(reading.bases), 4 * reading.bases.shape[1]
-    if num_rows <= settings.embedding_size:
-        raise ConfigurationError(
-            f"expected more than {settings.embedding_size} barcodes on the reference frame to tune with, got {num_rows}"
-        )
-    base_map = fit_base_map(reading, min(settings.base_features, num_rows - 1, num_columns))
-    vectors = map_bases(reading, base_map)
+    base_map = fit_one_hot_map(bases, min(settings.base_features, len(bases) - 1), num_tokens)
+    vectors = map_one_hot(bases, base_map, num_tokens)
     return BaseFeatures(base_map, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
 
 
-def join_features(reading: Reading, of_bases: BaseFeatures, settings: HeadSettings) -> Features:
-    """The features of the bases and of the network, to a common scale, and which clusters are relatives.
+def join_features(base_features: BaseFeatures, encoded: np.ndarray, settings: HeadSettings) -> Features:
+    """Scale the features of the bases and of the network, join them, and find related clusters.
+
+    Args:
+        base_features: of `n` barcodes.
+        encoded: float32 `[n, hidden]`, mean output of the encoder.
+        settings: `network_share`, `relative_cosine` and `num_relatives` are used.
 
     Raises:
-        ConfigurationError: there are no relatives.
+        ConfigurationError: no clusters are related.
     """
-    means = group_means(of_bases.vectors, of_bases.clusters)
-    pairs = nearest_clusters(means, settings.num_relatives, settings.relative_cosine)
+    pairs = base_features.related_clusters(settings)
     if not len(pairs):
-        raise ConfigurationError(
-            f"expected relatives among the barcodes to tune with, got {len(means)} clusters with nothing in common"
-        )
-    network = fit_whitening(reading.encoded)
-    whitened = network(reading.encoded)
-    base_scale, network_scale = 1 / _length(of_bases.vectors), settings.network_share / _length(whitened)
-    scaled = [of_bases.vectors * base_scale, whitened * network_scale]
+        num_clusters = base_features.clusters.max(initial=-1) + 1
+        raise ConfigurationError(f"expected related barcodes to tune with, got {num_clusters} unrelated clusters")
+    network = fit_whitening(encoded)
+    whitened = network(encoded)
+    base_scale, network_scale = 1 / _rms_length(base_features.vectors), settings.network_share / _rms_length(whitened)
+    scaled = [base_features.vectors * base_scale, whitened * network_scale]
     return Features(
         vectors=np.concatenate(scaled, axis=1, dtype=np.float32),
-        bases=_followed_by(of_bases.map, base_scale * np.eye(scaled[0].shape[1])),
-        network=_followed_by(network, network_scale * np.eye(scaled[1].shape[1])),
-        clusters=of_bases.clusters,
+        bases=_compose(base_features.map, base_scale * np.eye(scaled[0].shape[1])),
+        network=_compose(network, network_scale * np.eye(scaled[1].shape[1])),
+        clusters=base_features.clusters,
         pairs=pairs,
     )
+
+
+def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
+    """Principal axes scaled to variance 1; axes with less than `floor` of the first variance are scaled to less."""
+    mean = vectors.mean(axis=0)
+    centred = (vectors - mean).astype(np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    matrix = axes / np.sqrt(np.maximum(variances, 0) + floor * variances[-1])
+    return LinearMap(mean, matrix.astype(np.float32))
 
 
 def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settings: HeadSettings) -> FittedHead:
     """Fit the head.
 
     Args:
-        features: of `n` barcodes.
-        genera: int64 `[n]`, numbers, -1 where unknown.
-        species: int64 `[n]`, numbers of species, or of what stands for one where it is not named.
-        settings: how.
+        features: features of `n` barcodes.
+        genera: int64 `[n]`, indices of genera, -1 if unknown.
+        species: int64 `[n]`, indices of species, or of units that replace species without a name.
+        settings: how to fit.
 
     Raises:
-        ConfigurationError: names are to tell relatives, and none are.
+        ConfigurationError: `settings.label_share` is above 0, and no genus has two species.
     """
     vectors, clusters = features.vectors, features.clusters
-    inside = scatter_within_clusters(vectors, clusters)
-    akin = inside + scatter_between_clusters(vectors, clusters, features.pairs)
-    within = (1 - settings.label_share) * of_trace_1(akin) + settings.species_share * of_trace_1(inside)
+    within_clusters = scatter_within_clusters(vectors, clusters)
+    within_relatives = within_clusters + scatter_between_clusters(vectors, clusters, features.pairs)
+    within = (1 - settings.label_share) * scale_to_trace_1(within_relatives)
+    within += settings.species_share * scale_to_trace_1(within_clusters)
     if settings.label_share:
-        within += settings.label_share * of_trace_1(scatter_of_names(vectors, genera, species))
-    among = of_trace_1(scatter_of_means(vectors, clusters))
+        within += settings.label_share * scale_to_trace_1(scatter_within_genera(vectors, genera, species))
+    among = scale_to_trace_1(scatter_of_cluster_means(vectors, clusters))
     directions = find_discriminants(among, within, settings.embedding_size, settings.shrinkage)
-    directions /= _length(vectors @ directions)
+    directions /= _rms_length(vectors @ directions)
     num_bases = features.bases.matrix.shape[1]
     return FittedHead(
-        network=_followed_by(features.network, directions[num_bases:]),
-        bases=_followed_by(features.bases, directions[:num_bases]),
+        network=_compose(features.network, directions[num_bases:]),
+        bases=_compose(features.bases, directions[:num_bases]),
         num_barcodes=len(vectors),
         num_clusters=int(clusters.max()) + 1,
         num_pairs=len(features.pairs),
@@ -162,9 +179,9 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
     )
 
 
-def _length(vectors: np.ndarray) -> float:
+def _rms_length(vectors: np.ndarray) -> float:
     return float(np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1).mean()))
 
 
-def _followed_by(first: LinearMap, second: np.ndarray) -> LinearMap:
+def _compose(first: LinearMap, second: np.ndarray) -> LinearMap:
     return LinearMap(first.mean, (first.matrix @ second).astype(np.float32))

@@ -1,4 +1,4 @@
-"""What `barcodemae tune` can be told, and how a head is fitted."""
+"""Options of `barcodemae tune`, and settings of the fit."""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +7,20 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is fitted. All were chosen on species held out of `train`, and on `val_unseen`; see docs/tuning.md.
+    """How a head is fitted. All values were chosen on species held out of `train`, and on `val_unseen`; see
+    docs/tuning.md.
 
     Attributes:
-        embedding_size: directions kept.
-        label_share: how much names tell of who is related, from 0 (nothing: only barcodes do) to 1.
-        network_share: length of the encoder's part of the features, as a share of that of the bases; 0 leaves it out.
-        base_features: singular vectors of the bases.
-        cluster_cosine: barcodes of a cluster are chained by pairs with at least that cosine.
-        relative_cosine: clusters with at least that cosine are relatives.
-        num_relatives: of each cluster, at most.
-        species_share: weight of the differences within clusters, beside those between relatives, whose weight is 1.
-        shrinkage: of the scatter within relatives towards a multiple of the identity.
+        embedding_size: number of directions.
+        label_share: weight of taxon names, relative to the barcodes alone, in deciding which barcodes are related, from
+            0 (names are not used) to 1.
+        network_share: length of the encoder's part of the features relative to that of the bases; 0 leaves it out.
+        base_features: number of singular vectors of the bases.
+        cluster_cosine: minimum cosine similarity of linked pairs within a cluster.
+        relative_cosine: minimum cosine similarity of related clusters.
+        num_relatives: maximum number of related clusters for each cluster.
+        species_share: weight of the differences within clusters, relative to those between relatives.
+        shrinkage: shrinkage of the scatter within relatives towards a multiple of the identity.
     """
 
     embedding_size: int = 200
@@ -34,31 +36,31 @@ class HeadSettings:
 
 @dataclass
 class TuneArguments:
-    """What to tune, on which barcodes, and how."""
+    """Options of `barcodemae tune`."""
 
     checkpoint: str = field(
-        metadata={"help": "Pretrained checkpoint: a folder, an id on the Hub, or one that comes with the package."}
+        metadata={"help": "Pretrained checkpoint: a folder, a Hub id, or one that is shipped with the package."}
     )
-    output: str = field(metadata={"help": "Folder of the tuned checkpoint; must not exist yet."})
-    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
-    preset: str | None = field(default=None, metadata={"help": "Layout of a known collection; see train.py."})
+    output: str = field(metadata={"help": "Folder for the tuned checkpoint; it must not exist yet."})
+    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, also .gz) or hub:ORG/NAME."})
+    preset: str | None = field(default=None, metadata={"help": "Column layout of a known collection."})
     splits: list[str] = field(
         default_factory=lambda: ["pretrain", "train"],
-        metadata={"help": "Splits to tune with; rows without a split always count."},
+        metadata={"help": "Splits to tune with; records without a split are always used."},
     )
     label_share: float = field(
         default=HeadSettings.label_share,
-        metadata={"help": "How much names tell of who is related, from 0 (nothing: no name is read) to 1."},
+        metadata={"help": "Weight of taxon names in deciding which barcodes are related, from 0 (not used) to 1."},
     )
     network_share: float = field(
         default=HeadSettings.network_share,
-        metadata={"help": "Length of the network's part beside that of the bases; 0 leaves it out."},
+        metadata={"help": "Weight of the network relative to that of the bases; 0 leaves the network out."},
     )
     encoder_stride: int = field(
         default=3,
-        metadata={"help": "The encoder reads every n-th k-mer; the bases of all count whatever it reads."},
+        metadata={"help": "The encoder reads every n-th k-mer; bases are read at all k-mers."},
     )
-    embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Width of an embedding."})
+    embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Dimension of the embeddings."})
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_share <= 1:

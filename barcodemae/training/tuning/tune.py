@@ -1,4 +1,4 @@
-"""From a pretrained checkpoint to a tuned one."""
+"""Tuning: from a pretrained checkpoint to one with a projection head."""
 
 import dataclasses
 import json
@@ -17,14 +17,15 @@ from barcodemae.checkpoints.loading import (
     save_checkpoint,
     weights_sha256,
 )
+from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
-from barcodemae.training.dataset import TrainingData, load_training_data
+from barcodemae.training.dataset import load_training_data
 from barcodemae.training.metrics import METRICS_FILE
 from barcodemae.training.summary import TRAINING_FILE
-from barcodemae.training.tuning.features import read_barcodes
+from barcodemae.training.tuning.encoded import run_encoder
 from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features
 from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
@@ -33,22 +34,22 @@ from tokenization_barcodemae import KmerEncoder
 TUNING_FILE = "tuning.json"
 
 _PACKAGES = ("barcodemae", "torch", "transformers", "numpy", "scipy")
-_FROM_PRETRAINING = (TRAINING_FILE, METRICS_FILE)
-_OF_THE_FILE = {"model_type", "auto_map"}
+_COPIED_FILES = (TRAINING_FILE, METRICS_FILE)
+_NOT_SETTINGS = {"model_type", "auto_map"}  # keys of config.json that are not arguments of the configuration
 
 logger = logging.getLogger(__name__)
 
 
 def tune(args: TuneArguments) -> FittedHead:
-    """Fit the head of a tuned model on barcodes, and save the checkpoint that has it.
+    """Fit a projection head on barcodes, and save the checkpoint with the head.
 
-    The encoder stays as it is. Barcodes that do not lie on the reference frame do not count.
+    The encoder is not changed. Barcodes that do not lie on the reference frame are ignored.
 
     Args:
-        args: see there.
+        args: checkpoint, data, output folder and options.
 
     Returns:
-        The head, which says what it was fitted on.
+        The fitted head.
 
     Raises:
         BarcodeMAEError: bad input; nothing is written then.
@@ -56,26 +57,30 @@ def tune(args: TuneArguments) -> FittedHead:
     folder = Path(args.output)
     clear_abandoned(folder.parent)
     if folder.exists():
-        held = "it holds a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "something is there"
-        raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, but {held}")
+        found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "one"
+        raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, found {found}")
     checkpoint = load_checkpoint(args.checkpoint)
-    _refuse_unfit(args.checkpoint, checkpoint)
+    _check_model(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
     settings = HeadSettings(args.embedding_size, args.label_share, args.network_share)
-    reading = read_barcodes(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride)
-    logger.info("fitting the head on %d barcodes: some minutes", len(reading.bases))
-    genera, species = _names(training)
-    features = join_features(reading, find_base_features(reading, settings), settings)
-    fitted = fit_head(features, genera, species, settings)
+    if (num_placed := int(training.barcodes.is_placed.sum())) <= settings.embedding_size:
+        raise ConfigurationError(
+            f"expected more than {settings.embedding_size} barcodes on the reference frame, got {num_placed}"
+        )
+    encoded = run_encoder(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride)
+    logger.info("fitting the head on %d barcodes: some minutes", num_placed)
+    genera, species = _taxa(training.barcodes)
+    base_features = find_base_features(encoded.bases, encoded.num_tokens, settings)
+    fitted = fit_head(join_features(base_features, encoded.encoded, settings), genera, species, settings)
 
-    of_head = {
+    head_settings = {
         "embedding_size": settings.embedding_size,
         "frame_slots": training.barcodes.num_slots,
         "encoder_stride": args.encoder_stride,
     }
-    model = _with_head(args.checkpoint, of_head)
-    fitted.put_into(model.base_model.projection_head)
+    model = _add_head(args.checkpoint, head_settings)
+    fitted.copy_to(model.base_model.projection_head)
     origin = {
         "settings": dataclasses.asdict(settings)
         | {"encoder_stride": args.encoder_stride, "splits": args.splits, "preset": args.preset},
@@ -93,18 +98,18 @@ def tune(args: TuneArguments) -> FittedHead:
         "versions": describe_versions(_PACKAGES),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    place = folder.resolve()
-    with written_atomically(place.parent) as scratch:  # the folder appears at once, with all that it holds
-        written = scratch / place.name
+    folder = folder.resolve()
+    with written_atomically(folder.parent) as scratch:  # the folder appears only when it is complete
+        written = scratch / folder.name
         save_checkpoint(written, model, checkpoint.frame, checkpoint.tokenizer)
         (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
-        for name in _FROM_PRETRAINING:
+        for name in _COPIED_FILES:
             if (source := Path(find_checkpoint(args.checkpoint)) / name).is_file():
                 (written / name).write_bytes(source.read_bytes())
     return fitted
 
 
-def _refuse_unfit(name: str, checkpoint: Checkpoint) -> None:
+def _check_model(name: str, checkpoint: Checkpoint) -> None:
     config = checkpoint.model.config
     if config.objective != "mae" or checkpoint.frame is None or not isinstance(checkpoint.encoder, KmerEncoder):
         raise CheckpointError(
@@ -113,9 +118,8 @@ def _refuse_unfit(name: str, checkpoint: Checkpoint) -> None:
         )
 
 
-def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of genera and species; a BIN stands for a species without a name, and a barcode for one without both."""
-    barcodes = training.barcodes
+def _taxa(barcodes: StoredBarcodes) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of genus and species of placed barcodes; without a species name, a BIN or the barcode itself is used."""
     (_, genera), (species_names, species), (bin_names, bins) = (
         barcodes.taxa(column) for column in ("genus", "species", "bin")
     )
@@ -124,19 +128,19 @@ def _names(training: TrainingData) -> tuple[np.ndarray, np.ndarray]:
     return genera[barcodes.is_placed], units[barcodes.is_placed]
 
 
-def _with_head(name: str, of_head: dict[str, Any]) -> Any:
-    """The pretrained model with a head that is still to be set, and with the decoder that imputes where it has one.
+def _add_head(name: str, head_settings: dict[str, Any]) -> Any:
+    """The pretrained model with an uninitialised head, and with its decoder of tokens, which predicts masked k-mers.
 
-    A decoder of the pooled vector stays behind: nothing but pretraining needs it.
+    A decoder of the pooled vector is left out, because it is used only in pretraining.
     """
     pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
     if pretrained.decoder is None or any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
         pretrained = pretrained.bert
     else:
-        of_head = of_head | {"pooled_decoder_weight": 0.0}
-    settings = pretrained.config.to_dict() | of_head
-    model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _OF_THE_FILE}))
-    # Of a checkpoint that is tuned already, the head is replaced.
+        head_settings = head_settings | {"pooled_decoder_weight": 0.0}
+    settings = pretrained.config.to_dict() | head_settings
+    model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _NOT_SETTINGS}))
+    # If the checkpoint is already tuned, its head is replaced.
     weights = {key: value for key, value in pretrained.state_dict().items() if "projection_head." not in key}
     model.load_state_dict(weights, strict=False)
     return model
