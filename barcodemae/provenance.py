@@ -9,16 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_HUB = "hub:"
+HUB = "hub:"
+"""Prefix of the name of a data set on the Hub."""
 # Neither part begins with a dot, as in ./NAME.
-_HUB_ID = re.compile(rf"(?:{_HUB})?\w[\w.-]*/\w[\w.-]*(?:@[\w./-]+)?")
+_HUB_ID = re.compile(rf"(?:{HUB})?\w[\w.-]*/\w[\w.-]*(?:@[\w./-]+)?")
 
 
 def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
     """Name and SHA-256 of each file; a data set on the Hub, or a file that is gone, has a name alone."""
     return [
         {
-            "name": without_folder(source) if source.startswith(_HUB) else _last_name(source),
+            "name": without_folder(source) if source.startswith(HUB) else _last_name(source),
             "sha256": sha256(Path(source)) if Path(source).is_file() else None,
         }
         for source in sources

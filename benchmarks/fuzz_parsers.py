@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["barcodemae"]):
     import pyarrow as pa
     from fuzz_readers import TOKENS, outcome, read, real_files
 
-    from barcodemae.data.standard_input import STANDARD_INPUT
+    from barcodemae.data.sources import STANDARD_INPUT
     from barcodemae.library.calibration.probability import LENGTHS, OWN, PREDICTED, Calibration, Probability
     from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.library.store.records import NAMES, write_part

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from barcodemae.data import RANKS, judge, read_records, sample_path
+from barcodemae.data import RANKS, filter_records, read_records, sample_path
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.errors import BarcodeMAEError
 
@@ -104,11 +104,11 @@ def read(path: Path, is_standard_input: bool) -> None:
     """Read a file as its name says."""
     if is_standard_input:
         with path.open() as sys.stdin:
-            judge(read_records("-", on_error="skip"), on_error="skip")
+            filter_records(read_records("-", on_error="skip"), on_error="skip")
     elif path.name.startswith("taxonomy"):
         read_taxonomy(path)
     else:
-        judge(read_records(path, on_error="skip"), on_error="skip")
+        filter_records(read_records(path, on_error="skip"), on_error="skip")
 
 
 def outcome(reading: Callable[[], object]) -> str:

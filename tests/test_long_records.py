@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data import judge, read_records, stream_records
+from barcodemae.data import filter_records, read_records, stream_records
 from barcodemae.data.columnar import bounded
 from barcodemae.data.parquet_pages import bytes_per_row
 from barcodemae.data.text import decode, is_cut, max_line_bytes
@@ -101,12 +101,12 @@ def test_it_follows_on_error_and_is_counted_and_listed(write):
     path = write("a.fasta", FASTA.format("A" * 21))
     with pytest.raises(BadRecordError, match=r"a\.fasta, line 3, record 'b': too long: expected at most 20"):
         read_records(path, max_length=LIMIT)
-    records, report = judge(read_records(path, on_error="skip", max_length=LIMIT), on_error="skip")
+    records, report = filter_records(read_records(path, on_error="skip", max_length=LIMIT), on_error="skip")
     assert records["id"].to_pylist() == ["a", "c"]
     assert report.counts == {"too long": 1}
     assert report.dropped.to_pylist() == [{"file": str(path), "line": 3, "id": "b", "why": TOO_LONG}]
     with pytest.raises(BadRecordError, match="record 'b': too long"):
-        judge(read_records(path, on_error="skip", max_length=LIMIT))
+        filter_records(read_records(path, on_error="skip", max_length=LIMIT))
 
 
 def test_a_file_of_one_long_record_is_read(write):

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 import pytest
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data import cache, judge, read_records
+from barcodemae.data import cache, filter_records, read_records
 from barcodemae.data.cache import MANIFEST_FILE, cached_folder
 from barcodemae.data.schema import conform
-from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import load_training_data
+from barcodemae.training.stored import BarcodeWriter, StoredBarcodes
 from tokenization_barcodemae import KmerEncoder, PlacedBarcodes, ReferenceFrame, encode_barcodes, place_barcodes
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +63,7 @@ def plainly(file, k):
     """Training and validation data as whole tables give them: barcodes and their known tokens."""
     records = read_records(file, on_error="skip")
     wanted = records.filter(pc.is_in(records["split"], pa.array(["pretrain", "train", "val", ""])))
-    usable, _ = judge(wanted, min_length=100, max_ambiguous=0.5, on_error="skip")
+    usable, _ = filter_records(wanted, min_length=100, max_ambiguous=0.5, on_error="skip")
     for is_validation in (False, True):
         part = usable.filter(pc.equal(pc.equal(usable["split"], "val"), is_validation))
         barcodes = place_barcodes(part["nucleotides"].to_pylist(), FRAME, k)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data import Judge, judge, normalise_nucleotides, tell
-from barcodemae.data.duplicates import FirstSeen
-from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
+from barcodemae.data import QualityFilter, filter_records, log_report, normalise_nucleotides
+from barcodemae.data.quality import TOO_FEW_KMERS, USABLE, FirstSeen
 from barcodemae.data.schema import SCHEMA, conform
 from barcodemae.errors import BadRecordError, ConfigurationError
 
@@ -49,7 +48,7 @@ def test_normalising_twice_changes_nothing(sequences):
 
 
 def test_judge_keeps_good_records_normalised():
-    kept, report = judge(records_of("acgt--acgt", "NNGGCC"))
+    kept, report = filter_records(records_of("acgt--acgt", "NNGGCC"))
     assert kept.schema == SCHEMA
     assert kept["nucleotides"].to_pylist() == ["ACGTACGT", "GGCC"]
     assert (report.num_read, report.counts, len(report.dropped)) == (2, {}, 0)
@@ -60,7 +59,7 @@ def test_judge_counts_and_lists_every_refusal():
     records = records_of(
         "ACGTACGT", "ACGT", "--", "", "nnn-N", "acgt-acgt", "xyz", "ACGTRYNNNN", "ACNTACGT", "CCCCCCCC"
     )
-    kept, report = judge(records, min_length=6, max_ambiguous=0.125, on_error="skip")
+    kept, report = filter_records(records, min_length=6, max_ambiguous=0.125, on_error="skip")
     assert ids(kept) == ["r0", "r8", "r9"]
     assert report.dropped.to_pylist() == [
         {"file": "a.fa", "line": 3, "id": "r1", "why": "too short"},
@@ -78,19 +77,19 @@ def test_judge_counts_and_lists_every_refusal():
 def test_damaged_records_are_counted_and_listed_with_what_is_wrong():
     table = pa.table({"id": ["a", "", "c"], "nucleotides": ["ACGT", "", "GGGG"]})
     records = conform(table, "a.tsv", np.array([2, 3, 4]), problems=["", "expected 2 columns, got 1", ""])
-    kept, report = judge(records, on_error="skip")
+    kept, report = filter_records(records, on_error="skip")
     assert ids(kept) == ["a", "c"]
     assert report.counts == {"damaged": 1}
     (dropped,) = report.dropped.to_pylist()
     assert dropped == {"file": "a.tsv", "line": 3, "id": "", "why": "damaged: expected 2 columns, got 1"}
     with pytest.raises(BadRecordError, match=r"a.tsv, line 3, record '': expected 2 columns, got 1"):
-        judge(records, on_error="raise")
+        filter_records(records, on_error="raise")
 
 
 def test_tables_one_after_another_are_judged_like_one():
     records = records_of("ACGT", "", "CCCC", "acgt", "NN", "GGGG", "cccc", "ACGT")
-    whole, report = judge(records, on_error="skip")
-    judge_part = Judge(on_error="skip")
+    whole, report = filter_records(records, on_error="skip")
+    judge_part = QualityFilter(on_error="skip")
     parts = [judge_part(records.slice(begin, 3)) for begin in (0, 3, 6)]
     assert pa.concat_tables(parts).equals(whole)
     assert (judge_part.report.num_read, judge_part.report.counts) == (report.num_read, report.counts)
@@ -99,7 +98,7 @@ def test_tables_one_after_another_are_judged_like_one():
 
 
 def test_others_drop_records_too():
-    judge_table = Judge()
+    judge_table = QualityFilter()
     kept = judge_table(records_of("ACGT", "CCCC"))
     judge_table.drop(kept, np.array([USABLE, TOO_FEW_KMERS]))
     report = judge_table.report
@@ -119,7 +118,7 @@ def test_first_seen_equals_a_set(calls):
 
 
 def test_limits_are_inclusive():
-    kept, _ = judge(records_of("ACGR", "ACGT"), min_length=4, max_ambiguous=0.25)
+    kept, _ = filter_records(records_of("ACGR", "ACGT"), min_length=4, max_ambiguous=0.25)
     assert len(kept) == 2
 
 
@@ -137,21 +136,21 @@ def test_limits_are_inclusive():
 def test_raise_names_the_first_bad_record(sequence, problem):
     records = records_of("ACGTACGT", sequence, "")
     with pytest.raises(BadRecordError) as caught:
-        judge(records, min_length=6, max_ambiguous=0.1, on_error="raise")
+        filter_records(records, min_length=6, max_ambiguous=0.1, on_error="raise")
     assert str(caught.value) == f"a.fa, line 3, record 'r1': {problem}"
 
 
 def test_duplicates_are_no_error_and_the_first_stays():
     records = records_of("ACGT", "CCCC", "nacgt", "GGGG", "cccc")
-    kept, report = judge(records, on_error="raise")
+    kept, report = filter_records(records, on_error="raise")
     assert ids(kept) == ["r0", "r1", "r3"]
     assert report.counts == {"duplicate": 2}
-    kept, report = judge(records, drop_duplicates=False)
+    kept, report = filter_records(records, drop_duplicates=False)
     assert ids(kept) == ["r0", "r1", "r2", "r3", "r4"]
 
 
 def test_a_dropped_record_is_no_first():
-    kept, report = judge(records_of("", "ACGT", "", "ACGT"), on_error="skip")
+    kept, report = filter_records(records_of("", "ACGT", "", "ACGT"), on_error="skip")
     assert ids(kept) == ["r1"]
     assert report.counts == {"without DNA": 2, "duplicate": 1}
 
@@ -160,7 +159,7 @@ def test_a_dropped_record_is_no_first():
 def test_judge_equals_a_plain_loop(sequences, cut):
     whole = records_of(*sequences)
     records = pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])  # in more than one chunk
-    kept, report = judge(records, min_length=2, max_ambiguous=0.5, on_error="skip")
+    kept, report = filter_records(records, min_length=2, max_ambiguous=0.5, on_error="skip")
 
     expected, seen = [], set()
     for record, sequence in zip(ids(records), sequences, strict=True):
@@ -175,19 +174,19 @@ def test_judge_equals_a_plain_loop(sequences, cut):
 
 
 def test_nothing_at_all():
-    kept, report = judge(records_of())
+    kept, report = filter_records(records_of())
     assert (len(kept), str(report)) == (0, "read 0 records")
 
 
 def test_unknown_on_error():
     with pytest.raises(ConfigurationError, match="'raise' or 'skip', got 'ignore'"):
-        judge(records_of("ACGT"), on_error="ignore")
+        filter_records(records_of("ACGT"), on_error="ignore")
 
 
 def test_what_is_wrong_is_told_with_its_place_and_duplicates_only_counted(caplog):
     caplog.set_level("INFO", "barcodemae")
     table = records_of("ACGT", "ACGT", *["NNN"] * 25)
-    tell(judge(table, on_error="skip")[1])
+    log_report(filter_records(table, on_error="skip")[1])
     first, *places, last = caplog.messages
     assert first == "read 27 records; dropped 26: 25 all N, 1 duplicate"
     assert len(places) == 20

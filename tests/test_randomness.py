@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from barcodemae.data.randomness import Stream, generator_seed, uniform
+from barcodemae.training.randomness import Stream, generator_seed, uniform
 
 
 def draw(seed=0, stream=Stream.MASK, epoch=0, records=range(1000), count=50):

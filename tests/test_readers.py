@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from barcodemae.data import COLUMNS, PRESETS, RANKS, find_preset, judge, read_records, stream_records
+from barcodemae.data import COLUMNS, PRESETS, RANKS, filter_records, find_preset, read_records, stream_records
 from barcodemae.data.delimited import read_csv
 from barcodemae.data.fasta import read_fasta
-from barcodemae.data.readers import EXTENSIONS, version_of
+from barcodemae.data.readers import EXTENSIONS, source_version
 from barcodemae.data.schema import BATCH_ROWS, SCHEMA
 from barcodemae.data.text import Lines
 from barcodemae.errors import ConfigurationError, UnreadableFileError
@@ -362,7 +362,7 @@ def test_any_standard_input_gives_records_or_the_clear_error(content, compress):
 
 def test_standard_input_has_no_version():
     with pytest.raises(ConfigurationError, match="standard input can't be read again"):
-        version_of("-")
+        source_version("-")
 
 
 # Presets: a small file of each form
@@ -663,7 +663,7 @@ def test_damage_gives_records_or_the_clear_error(write, name):
         for _ in range(rng.choice([1, 3, 20])):
             content[rng.randrange(len(content))] = rng.randrange(256)
         with contextlib.suppress(UnreadableFileError):
-            judge(read_records(write(name, bytes(content))), on_error="skip")
+            filter_records(read_records(write(name, bytes(content))), on_error="skip")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -672,7 +672,7 @@ def test_damage_gives_records_or_the_clear_error(write, name):
 @example(b"@\n\n+\n", ".fq")
 def test_any_bytes_give_records_or_the_clear_error(write, content, extension):
     with contextlib.suppress(UnreadableFileError):
-        assert len(judge(read_records(write(f"a{extension}", content), on_error="skip"), on_error="skip")) == 2
+        assert len(filter_records(read_records(write(f"a{extension}", content), on_error="skip"), on_error="skip")) == 2
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])

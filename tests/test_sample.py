@@ -5,7 +5,7 @@ import re
 import pyarrow.compute as pc
 import pytest
 
-from barcodemae.data import COLUMNS, judge, read_records, sample_path
+from barcodemae.data import COLUMNS, filter_records, read_records, sample_path
 
 SPLITS = ("pretrain", "train", "val", "test", "val_unseen", "test_unseen")
 
@@ -28,7 +28,7 @@ def test_is_small_and_has_the_columns(sample):
 
 
 def test_every_row_is_usable_unique_and_named(sample):
-    kept, report = judge(sample, min_length=300, max_ambiguous=0.5)
+    kept, report = filter_records(sample, min_length=300, max_ambiguous=0.5)
     assert report.counts == {}
     assert kept["nucleotides"].equals(sample["nucleotides"])
     assert len(pc.unique(sample["id"])) == len(sample)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch, unaligned_rows_and_offsets
+from barcodemae.training.sampling import epoch_steps, split_step, steps_in_epoch, unaligned_rows_and_offsets
 
 
 @given(

@@ -49,7 +49,7 @@ def calibrate(arguments: list[str]) -> None:
     )
     import numpy as np
 
-    from barcodemae.data import judge, read_records, tell
+    from barcodemae.data import filter_records, log_report, read_records
     from barcodemae.library.building import save_calibration
     from barcodemae.library.calibration.fitting import CUT_LENGTHS, predict_others
     from barcodemae.library.calibration.fitting import calibrate as fit_calibration
@@ -66,8 +66,10 @@ def calibrate(arguments: list[str]) -> None:
         raise ConfigurationError(f"--plot {args.plot}: expected a name that ends with {', '.join(_PLOTS)}")
     library, embedder = open_with_model(args.library, args.model)
     if args.queries:
-        records, report = judge(read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip")
-        tell(report)
+        records, report = filter_records(
+            read_records(args.queries, on_error="skip"), drop_duplicates=False, on_error="skip"
+        )
+        log_report(report)
         queries = search_named(library, embedder, records, CUT_LENGTHS)
     else:
         queries = search_own(library, embedder, CUT_LENGTHS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.clustering import THRESHOLD
-from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:

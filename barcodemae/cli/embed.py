@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
 
@@ -88,7 +88,7 @@ def embed(arguments: list[str]) -> None:
     )
     from tqdm import tqdm
 
-    from barcodemae.data import Judge, stream_records, tell
+    from barcodemae.data import QualityFilter, log_report, stream_records
     from barcodemae.embedding.engines import load_engine
     from barcodemae.embedding.writers import check_vectors_name, open_vectors
     from barcodemae.outputs import check_outputs
@@ -97,7 +97,7 @@ def embed(arguments: list[str]) -> None:
     check_vectors_name(output)
     check_outputs({"--output": output}, args.data)
     embedder: Any = load_engine(args.engine, args.model, args.use_frame, args.dtype)
-    judge = Judge(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
+    quality_filter = QualityFilter(min_length=embedder.k, drop_duplicates=False, on_error=args.on_error)
     options: dict[str, Any] = {"normalize_embeddings": args.normalize}
     if args.engine == NETWORK:
         options["batch_size"] = args.batch_size
@@ -107,7 +107,7 @@ def embed(arguments: list[str]) -> None:
         tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
     ):
         for read in stream_records(args.data, on_error=args.on_error, max_length=args.max_length):
-            records = judge(read)
+            records = quality_filter(read)
             for begin in range(0, len(records), _CHUNK):
                 chunk = records.slice(begin, _CHUNK)
                 ids, vectors = _embed_records(chunk, embedder, args.on_error, **options)
@@ -115,7 +115,7 @@ def embed(arguments: list[str]) -> None:
                 num_vectors += len(vectors)
                 progress.update(len(chunk))
             num_judged += len(records)
-    tell(judge.report)
+    log_report(quality_filter.report)
     if num_vectors < num_judged:
         print(f"Records left out, as they have nothing to embed: {num_judged - num_vectors:,}.")
     print(f"{num_vectors:,} embeddings of dimension {embedder.dimension} are in {output}.")

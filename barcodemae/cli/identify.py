@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS
 
@@ -88,7 +88,7 @@ def identify(arguments: list[str]) -> None:
         raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
     from tqdm import tqdm
 
-    from barcodemae.data.standard_input import STANDARD_INPUT
+    from barcodemae.data.sources import STANDARD_INPUT
     from barcodemae.embedding.processes import joined_processes
     from barcodemae.library.identification import Identifier
     from barcodemae.library.models import open_with_model
@@ -124,8 +124,8 @@ def identify(arguments: list[str]) -> None:
 
 
 def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
-    from barcodemae.data.columnar import HUB
-    from barcodemae.data.standard_input import NAME, STANDARD_INPUT
+    from barcodemae.data.sources import HUB, STANDARD_INPUT
+    from barcodemae.data.standard_input import NAME
     from barcodemae.library.results.writers import open_writer
     from barcodemae.library.summary.page import open_summary
     from barcodemae.outputs import check_outputs

@@ -6,7 +6,7 @@ from typing import Any
 
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.embedding.engines import ENGINES, FRAME
 
 

@@ -33,14 +33,14 @@ def tokenizer(arguments: list[str]) -> None:
         about="Learn a byte-pair encoding from barcodes.",
         example="barcodemae tokenizer barcodes.parquet -o bpe --vocab-size 512",
     )
-    from barcodemae.data import judge, read_records, tell
+    from barcodemae.data import filter_records, log_report, read_records
     from barcodemae.files import written_atomically
     from barcodemae.outputs import check_output_folder
     from tokenization_barcodemae import train_bpe_tokenizer
 
     check_output_folder(args.output, without=["config.json"])  # a checkpoint, which has a tokenizer of its own
-    records, report = judge(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
-    tell(report)
+    records, report = filter_records(read_records(args.data, on_error="skip"), min_length=1, on_error="skip")
+    log_report(report)
     rows = zip(records["nucleotides"].to_pylist(), records["split"].to_pylist(), strict=True)
     sequences = [sequence for sequence, split in rows if split in {*args.splits, ""}]
     if not sequences:

@@ -6,39 +6,39 @@ from barcodemae.lazy import lazy_names
 
 if TYPE_CHECKING:
     from barcodemae.data.presets import PRESETS, find_preset
-    from barcodemae.data.quality import Judge, Report, judge, normalise_nucleotides, tell
+    from barcodemae.data.quality import QualityFilter, Report, filter_records, log_report, normalise_nucleotides
     from barcodemae.data.readers import read_records, stream_records
-    from barcodemae.data.sample_data import sample_path
     from barcodemae.data.schema import COLUMNS, RANKS
+    from barcodemae.data.sources import sample_path
 
 _MODULES = {
     "COLUMNS": "schema",
     "PRESETS": "presets",
     "RANKS": "schema",
-    "Judge": "quality",
+    "QualityFilter": "quality",
     "Report": "quality",
     "find_preset": "presets",
-    "judge": "quality",
+    "filter_records": "quality",
     "normalise_nucleotides": "quality",
     "read_records": "readers",
-    "sample_path": "sample_data",
+    "sample_path": "sources",
     "stream_records": "readers",
-    "tell": "quality",
+    "log_report": "quality",
 }
 
 __all__ = [
     "COLUMNS",
     "PRESETS",
     "RANKS",
-    "Judge",
+    "QualityFilter",
     "Report",
+    "filter_records",
     "find_preset",
-    "judge",
+    "log_report",
     "normalise_nucleotides",
     "read_records",
     "sample_path",
     "stream_records",
-    "tell",
 ]
 
 __getattr__ = lazy_names(__name__, _MODULES)

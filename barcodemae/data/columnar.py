@@ -12,15 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from barcodemae.data.parquet_pages import bytes_per_row
-from barcodemae.data.presets import Preset
-from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING, Piece, recognise
+from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING, Piece, Preset, recognise
+from barcodemae.data.sources import HUB
 from barcodemae.data.text import open_binary
 from barcodemae.errors import UnreadableFileError
 
 if TYPE_CHECKING:
     import datasets
-
-HUB = "hub:"
 
 _BUFFER_BYTES = 1 << 20
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import STRING, Piece, recognise
+from barcodemae.data.schema import BY_NAMES, STRING, Piece, Preset, recognise
 from barcodemae.data.text import Lines, as_utf8, in_batches, is_cut, max_line_bytes, utf8_problem
 from barcodemae.errors import UnreadableFileError
 

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.data.headers import read_headers
-from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.schema import Piece
+from barcodemae.data.schema import BY_NAMES, Piece, Preset
 from barcodemae.data.text import Lines, in_batches, text_column, utf8_problem
 from barcodemae.errors import UnreadableFileError
 

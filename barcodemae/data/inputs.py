@@ -7,9 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.data.readers import stream_records
 from barcodemae.data.schema import SCHEMA, conform
+from barcodemae.data.sources import MAX_LENGTH
 
 _CALLER = "input"
 

@@ -1,35 +1,12 @@
-"""How the collections that people bring are laid out: one table, read by `--preset NAME`."""
+"""The layouts of well-known collections of barcodes, read by `--preset NAME`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from barcodemae.data.schema import BY_NAMES, RANKS, Preset
 from barcodemae.errors import ConfigurationError
 
-
-@dataclass(frozen=True)
-class Preset:
-    """The layout of a collection of barcodes, where it differs from what is found by the names of the columns.
-
-    Attributes:
-        columns: our name -> the file's, for columns that the file must have; others are found by their names.
-        splits: the collection's word for a split -> ours; other words stay as they are.
-        file_splits: stem of a file's name -> split, where a file holds one split each.
-        marker: column and the word in it that the rows must have; rows of other markers are left out.
-        bases: so many bases of a sequence, as it stands in the file, are read; what follows is of low quality.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    splits: Mapping[str, str] = field(default_factory=dict)
-    file_splits: Mapping[str, str] = field(default_factory=dict)
-    marker: tuple[str, str] | None = None
-    bases: int | None = None
-
-
-# All is left to the names of the columns.
-BY_NAMES = Preset()
-
-_RANKS = {rank: rank for rank in ("phylum", "class", "order", "family", "genus", "species")}
-_RANK_NAMES = {rank: f"{rank}_name" for rank in _RANKS}
+_RANKS = {rank: rank for rank in RANKS}
+_RANK_NAMES = {rank: f"{rank}_name" for rank in RANKS}
 
 PRESETS: dict[str, Preset] = {
     # BIOSCAN_5M_Insect_Dataset_metadata.csv

@@ -1,14 +1,15 @@
 """Which records are usable barcodes: judged where they are read, each refusal counted and listed."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.duplicates import FirstSeen
 from barcodemae.data.schema import STRING, TOO_LONG
 from barcodemae.errors import BadRecordError, ConfigurationError
 
@@ -29,6 +30,9 @@ USABLE = -1
 _DROPPED = pa.schema({"file": pa.dictionary(pa.int32(), pa.string()), "line": pa.int64(), "id": STRING, "why": STRING})
 
 _MAX_LISTED = 20
+
+# 128 bits: among five million texts, two different ones are taken for the same with a chance of 4 in 10^26.
+_DIGEST_BYTES = 16
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ class Report:
         return f"{text}; dropped {self.num_dropped:,}: {reasons}"
 
 
-def tell(report: Report) -> None:
+def log_report(report: Report) -> None:
     """Log what was read and dropped, and where the records stand that are no usable barcodes (the first 20 of them)."""
     logger.info("%s", report)
     for row in report.dropped.slice(0, _MAX_LISTED).to_pylist():
@@ -70,7 +74,7 @@ def tell(report: Report) -> None:
         logger.warning("and %d more", len(report.dropped) - _MAX_LISTED)
 
 
-class Judge:
+class QualityFilter:
     """Normalises the nucleotides and keeps the usable records, table after table.
 
     A usable record is whole and not too long to be read, has an A, C, G or T, is long enough and not too ambiguous.
@@ -178,17 +182,37 @@ class Judge:
         self._dropped.append(listed.cast(_DROPPED))
 
 
-def judge(records: pa.Table, **options: Any) -> tuple[pa.Table, Report]:
-    """Judge one table of records: see `Judge` for the options.
+def filter_records(records: pa.Table, **options: Any) -> tuple[pa.Table, Report]:
+    """Judge one table of records: see `QualityFilter` for the options.
 
     Returns:
         The usable records, in their order, and the report.
     """
-    judge_table = Judge(**options)
-    return judge_table(records), judge_table.report
+    quality_filter = QualityFilter(**options)
+    return quality_filter(records), quality_filter.report
 
 
 def normalise_nucleotides(nucleotides: pa.ChunkedArray) -> pa.ChunkedArray:
     """Write sequences in one way: upper case, `U` as `T`, without gaps, white space and `N`s at the ends."""
     dna = pc.replace_substring(pc.ascii_upper(nucleotides), "U", "T")
     return pc.ascii_trim(pc.replace_substring_regex(dna, r"[-.\s]+", ""), "N")
+
+
+class FirstSeen:
+    """Remembers texts, 16 bytes of each."""
+
+    def __init__(self) -> None:
+        # In order, behind a first one that no text has.
+        self._digests = np.zeros(1, f"S{_DIGEST_BYTES}")
+
+    def __call__(self, texts: Iterable[str]) -> np.ndarray:
+        """Whether each text comes for the first time, here and in all earlier calls: bool `[n]`."""
+        joined = b"".join(blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in texts)
+        digests = np.frombuffer(joined, self._digests.dtype)
+        distinct, rows = np.unique(digests, return_index=True)
+        places = np.searchsorted(self._digests, distinct)
+        is_new = self._digests[np.minimum(places, len(self._digests) - 1)] != distinct
+        self._digests = np.insert(self._digests, places[is_new], distinct[is_new])
+        is_first = np.zeros(len(digests), bool)
+        is_first[rows[is_new]] = True
+        return is_first

@@ -8,15 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.columnar import HUB, hub_version, read_hub, read_parquet
+from barcodemae.data.columnar import hub_version, read_hub, read_parquet
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
-from barcodemae.data.limits import MAX_LENGTH
-from barcodemae.data.presets import BY_NAMES, Preset
-from barcodemae.data.sample_data import SAMPLE, sample_path
-from barcodemae.data.schema import Piece, conform
-from barcodemae.data.standard_input import NAME, STANDARD_INPUT, open_standard_input
+from barcodemae.data.schema import BY_NAMES, Piece, Preset, conform
+from barcodemae.data.sources import HUB, MAX_LENGTH, SAMPLE, STANDARD_INPUT, sample_path
+from barcodemae.data.standard_input import NAME, open_standard_input
 from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
 
@@ -63,7 +61,7 @@ def stream_records(
         preset: the layout of the collection.
         on_error: a row of a text file that is damaged (another number of columns than the header, no whole FASTQ
             record, no UTF-8), or a record that is too long: "raise" to stop, "skip" to hand it on with what is wrong in
-            the column `problem`, for `quality.Judge` to drop it.
+            the column `problem`, for `quality.QualityFilter` to drop it.
         max_length: most nucleotides of a record. Of a longer one, however long, only the first are read into memory.
 
     Yields:
@@ -89,7 +87,7 @@ def stream_records(
         yield from _stream(NAME if is_standard_input else name, pieces, preset, on_error, max_length)
 
 
-def version_of(source: str | Path) -> dict[str, str | int]:
+def source_version(source: str | Path) -> dict[str, str | int]:
     """What tells a source from itself before a change: path, size and time, or the version of a Hub data set.
 
     Raises:

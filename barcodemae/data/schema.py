@@ -1,6 +1,7 @@
 """The one schema of records, and how other people's columns become ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.limits import MAX_LENGTH
-from barcodemae.data.presets import BY_NAMES, Preset
+from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import UnreadableFileError, printable_lines
 
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
@@ -51,6 +51,29 @@ _KEPT_LENGTH = 100
 
 # What the problem of a record begins with that is whole, but not read.
 TOO_LONG = "too long"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The layout of a collection of barcodes.
+
+    Attributes:
+        columns: column of the schema -> column that the file must have; other columns are found by their names.
+        splits: name of a split in the collection -> name in the schema; other names are unchanged.
+        file_splits: stem of a file name -> split, if each split has its own file.
+        marker: a column, and its value in the rows to read; rows of other markers are left out.
+        bases: number of bases that are read of a sequence in the file; the rest is of low quality.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    file_splits: Mapping[str, str] = field(default_factory=dict)
+    marker: tuple[str, str] | None = None
+    bases: int | None = None
+
+
+BY_NAMES = Preset()
+"""The layout of a file whose columns are all found by their names."""
 
 
 class Piece(NamedTuple):

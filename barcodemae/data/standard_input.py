@@ -11,13 +11,11 @@ from typing import Any, BinaryIO, cast
 from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
-from barcodemae.data.limits import MAX_LENGTH
-from barcodemae.data.presets import Preset
-from barcodemae.data.schema import Piece
+from barcodemae.data.schema import Piece, Preset
+from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.data.text import Lines, decode, readable
 from barcodemae.errors import UnreadableFileError
 
-STANDARD_INPUT = "-"
 NAME = "standard input"
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from barcodemae.data.limits import MAX_LENGTH
 from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING
+from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import UnreadableFileError
 
 # Beside its nucleotides, the line of a record may have so many bytes of names and other columns.

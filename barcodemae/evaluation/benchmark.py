@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data import judge, read_records, tell
+from barcodemae.data import filter_records, log_report, read_records
 from barcodemae.errors import ConfigurationError
 
 # As in pretraining by default.
@@ -23,17 +23,17 @@ def read_usable_records(source: str | Path, on_error: str) -> pa.Table:
 
     Raises:
         UnreadableFileError: as `read_records`.
-        BadRecordError: as `judge`.
+        BadRecordError: as `filter_records`.
         ConfigurationError: no usable record is left.
     """
-    records, report = judge(
+    records, report = filter_records(
         read_records(source, on_error=on_error),
         min_length=MIN_NUCLEOTIDES,
         max_ambiguous=MAX_AMBIGUOUS,
         drop_duplicates=False,
         on_error=on_error,
     )
-    tell(report)
+    log_report(report)
     if len(records) == 0:
         raise ConfigurationError(f"{source}: expected usable barcodes, got none")
     return records

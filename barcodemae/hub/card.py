@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from barcodemae.data import sample_path
-from barcodemae.data.columnar import HUB
+from barcodemae.data.sources import HUB
 from barcodemae.errors import CheckpointError
 from barcodemae.evaluation.catalogue import UNTRAINED, title_of
 from barcodemae.evaluation.report.measures import scores_by_method
@@ -206,8 +206,8 @@ def _eval_results(evaluation: Evaluation, repository: str) -> list[EvalResult]:
             EvalResult(
                 task_type="feature-extraction",
                 task_name="Embedding of DNA barcodes",
-                dataset_type=data["name"].removeprefix("hub:"),
-                dataset_name=data["name"].removeprefix("hub:"),
+                dataset_type=data["name"].removeprefix(HUB),
+                dataset_name=data["name"].removeprefix(HUB),
                 dataset_split=split,
                 dataset_revision=data["sha256"],
                 metric_type=metric,

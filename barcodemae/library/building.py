@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import Report
-from barcodemae.data.limits import MAX_LENGTH
+from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from barcodemae.data import Judge, Report, stream_records, tell
-from barcodemae.data.readers import version_of
+from barcodemae.data import QualityFilter, Report, log_report, stream_records
+from barcodemae.data.readers import source_version
 from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
@@ -109,7 +109,7 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
     _begin(place, manifest, given)
     try:
         report = _write_parts(place, given, embedder)
-        tell(report)
+        log_report(report)
         files = sorted(place.glob("*.arrow"))
         if not files:
             raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {report.num_read:,} records")
@@ -129,7 +129,7 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
 
 
 def _source(name: str) -> Source:
-    told = version_of(name)
+    told = source_version(name)
     if "version" in told:  # on the Hub: the name of a folder on this machine
         return Source(str(told["name"]), Path(str(told["version"])).name)
     file = Path(str(told["name"]))
@@ -160,19 +160,19 @@ def _begin(place: Path, manifest: Manifest, given: Input) -> None:
 
 
 def _write_parts(place: Path, given: Input, embedder: Embedder) -> Report:
-    judge = Judge(drop_duplicates=False, on_error=given.on_error)
+    quality_filter = QualityFilter(drop_duplicates=False, on_error=given.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         tables = stream_records(given.names, on_error=given.on_error, max_length=given.max_length)
         for number, table in enumerate(tables):
             file = place / f"part-{number:05d}.arrow"
-            records = judge(table if given.taxonomy is None else join_taxonomy(table, given.taxonomy))
+            records = quality_filter(table if given.taxonomy is None else join_taxonomy(table, given.taxonomy))
             if not file.exists():
                 records, read = _on_marker(records, embedder, given.on_error)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
                     write_part(file, records, read.bases, vectors)
             progress.update(len(table))
-    return judge.report
+    return quality_filter.report
 
 
 def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, OnMarker]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from barcodemae.data import PRESETS
-from barcodemae.data.limits import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
 from barcodemae.errors import ConfigurationError
 
 _AT_LEAST_1 = (

@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from barcodemae.data import Judge, Report, find_preset, sample_path, stream_records, tell
+from barcodemae.data import QualityFilter, Report, find_preset, log_report, sample_path, stream_records
 from barcodemae.data.cache import cached_folder
 from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
-from barcodemae.data.readers import version_of
-from barcodemae.data.sampling import unaligned_rows_and_offsets
-from barcodemae.data.stored import BarcodeWriter, StoredBarcodes
+from barcodemae.data.readers import source_version
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.objectives import Objective
+from barcodemae.training.sampling import unaligned_rows_and_offsets
+from barcodemae.training.stored import BarcodeWriter, StoredBarcodes
 from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def load_training_data(
     folder = _cache_folder(args, key)
     checksums = cached_folder(folder, key, lambda scratch: _prepare(scratch, args, frame, encoder))
     report = _load_report(folder)
-    tell(report)
+    log_report(report)
 
     def stored(name: str, unaligned_share: float) -> TrainingData:
         barcodes, sha256 = StoredBarcodes(folder, name), checksums[f"{name}.bases"]
@@ -148,7 +148,9 @@ def load_training_data(
 
 
 def _prepare(folder: Path, args: DataArguments, frame: ReferenceFrame | None, encoder: BarcodeEncoder) -> None:
-    judge = Judge(min_length=args.min_nucleotides, max_ambiguous=args.max_unknown_share, on_error=args.on_error)
+    quality_filter = QualityFilter(
+        min_length=args.min_nucleotides, max_ambiguous=args.max_unknown_share, on_error=args.on_error
+    )
     k, num_slots = encoder.k, 0 if frame is None else frame.slots(encoder.k)
     preset = find_preset(args.preset, args.split_column)
     splits = pa.array([*args.train_splits, args.val_split, ""])
@@ -158,7 +160,7 @@ def _prepare(folder: Path, args: DataArguments, frame: ReferenceFrame | None, en
         tqdm(desc="reading and placing barcodes", unit=" records", unit_scale=True) as progress,
     ):
         for records in stream_records(_sources(args), preset, args.on_error, args.max_length):
-            good = judge(records.filter(pc.is_in(records["split"], splits)))
+            good = quality_filter(records.filter(pc.is_in(records["split"], splits)))
             barcodes = place_barcodes(good["nucleotides"].to_pylist(), frame, k)
             num_tokens = np.zeros(len(barcodes), np.int64)
             for begin in range(0, len(barcodes), _CHUNK):
@@ -166,7 +168,7 @@ def _prepare(folder: Path, args: DataArguments, frame: ReferenceFrame | None, en
                 encoding = encode_barcodes(encoder, barcodes.take(rows), args.max_nucleotides // k)
                 num_tokens[rows] = encoding["attention_mask"].sum(1)
             readable = num_tokens >= _MIN_TOKENS
-            judge.drop(good, np.where(readable, USABLE, TOO_FEW_KMERS))
+            quality_filter.drop(good, np.where(readable, USABLE, TOO_FEW_KMERS))
             is_validation = pc.equal(good["split"], args.val_split).to_numpy()
             for writer, selected in ((training, ~is_validation), (validation, is_validation)):
                 rows = np.flatnonzero(readable & selected)
@@ -176,7 +178,7 @@ def _prepare(folder: Path, args: DataArguments, frame: ReferenceFrame | None, en
             raise ConfigurationError(
                 f"expected records in the splits {', '.join(args.train_splits)} to train on, found none that is usable"
             )
-    _save_report(folder, judge.report)
+    _save_report(folder, quality_filter.report)
 
 
 def _sources(args: DataArguments) -> list[str]:
@@ -187,7 +189,7 @@ def _cache_key(args: DataArguments, frame: ReferenceFrame | None, encoder: Barco
     """All that the cached files depend on."""
     return {
         "format": _FORMAT,
-        "sources": [version_of(source) for source in _sources(args)],
+        "sources": [source_version(source) for source in _sources(args)],
         "options": {name: value for name, value in asdict(args).items() if name not in _NOT_IN_KEY},
         "frame": None if frame is None else frame.checksum(),
         "tokens": encoder.name,

@@ -17,13 +17,13 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
 from transformers import PreTrainedModel, get_cosine_schedule_with_warmup
 
-from barcodemae.data.randomness import Stream, generator_seed
-from barcodemae.data.sampling import steps_in_epoch
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
 from barcodemae.training.metrics import MetricsLog, Totals, add_sums, means
 from barcodemae.training.objectives import Objective
+from barcodemae.training.randomness import Stream, generator_seed
+from barcodemae.training.sampling import steps_in_epoch
 from barcodemae.training.state import full_state, load_state, restore, save_state
 from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, to_device
 from barcodemae.training.stopping import stop_signals

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from barcodemae.data.randomness import Stream, uniform
 from barcodemae.data.schema import RANKS
-from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import ConfigurationError
+from barcodemae.training.randomness import Stream, uniform
+from barcodemae.training.stored import StoredBarcodes
 from modeling_barcodemae.masking_barcodemae import count_kept
 
 

@@ -16,13 +16,13 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedModel
 
-from barcodemae.data.sampling import steps_in_epoch
 from barcodemae.provenance import describe_machine
 from barcodemae.training.arguments import LoopArguments
 from barcodemae.training.dataset import TrainingData
 from barcodemae.training.loop import evaluate, train
 from barcodemae.training.metrics import read_metrics
 from barcodemae.training.objectives import Objective
+from barcodemae.training.sampling import steps_in_epoch
 from barcodemae.training.state import STATE_FOLDER
 from barcodemae.training.summary import describe_records
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from barcodemae.data.sampling import epoch_steps, split_step, steps_in_epoch
 from barcodemae.training.dataset import TrainingData
+from barcodemae.training.sampling import epoch_steps, split_step, steps_in_epoch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barcodemae.data.randomness import Stream, uniform
-from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import ConfigurationError
+from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.relative_sampling import RelativeSampler
+from barcodemae.training.stored import StoredBarcodes
 from barcodemae.training.tuning.head import find_base_features
 from barcodemae.training.tuning.settings import HeadSettings
 from tokenization_barcodemae import Placement, lay_out

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from barcodemae.data.columnar import HUB
+from barcodemae.data.sources import HUB
 from barcodemae.errors import HubError
 from barcodemae.library.store.manifest import MANIFEST_FILE
 

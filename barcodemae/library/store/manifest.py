@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barcodemae.data.columnar import HUB
+from barcodemae.data.sources import HUB
 from barcodemae.errors import LibraryError
 from barcodemae.files import written_atomically
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from barcodemae.data.stored import StoredBarcodes
 from barcodemae.embedding.batches import batches_by_length
+from barcodemae.training.stored import StoredBarcodes
 from modeling_barcodemae import BarcodeMAEModel
 from modeling_barcodemae.tokens_barcodemae import base_columns, every_nth_slot
 from tokenization_barcodemae import BarcodeEncoder, PlacedBarcodes, encode_barcodes

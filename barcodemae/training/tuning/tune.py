@@ -17,13 +17,13 @@ from barcodemae.checkpoints.loading import (
     save_checkpoint,
     weights_sha256,
 )
-from barcodemae.data.stored import StoredBarcodes
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.metrics import METRICS_FILE
+from barcodemae.training.stored import StoredBarcodes
 from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.encoded import run_encoder
 from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features

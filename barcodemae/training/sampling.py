@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from barcodemae.data.randomness import Stream, generator_seed, uniform
+from barcodemae.training.randomness import Stream, generator_seed, uniform
 
 # Within a window of so many steps, barcodes of like length share a step, so that its rows are nearly of one length.
 _WINDOW_STEPS = 64

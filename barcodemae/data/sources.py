@@ -1,0 +1,23 @@
+"""Names of sources of records, and the maximum length of a record. Imports nothing that is slow."""
+
+from pathlib import Path
+
+from barcodemae.provenance import HUB
+
+__all__ = ["HUB", "MAX_LENGTH", "MAX_LENGTH_HELP", "SAMPLE", "STANDARD_INPUT", "sample_path"]
+
+STANDARD_INPUT = "-"
+"""Name of standard input."""
+
+SAMPLE = "sample"
+"""Name of the bundled sample."""
+
+MAX_LENGTH = 1_000_000
+"""Default maximum of nucleotides of a record: more than a plastid has, less than a chromosome."""
+
+MAX_LENGTH_HELP = "Maximum number of nucleotides; a longer record, such as a chromosome, is treated as a bad record."
+
+
+def sample_path() -> Path:
+    """The bundled sample, a Parquet file with splits, described in `sample/README.md`; also in an installed wheel."""
+    return Path(__file__).parent / "sample" / "barcodes.parquet"
