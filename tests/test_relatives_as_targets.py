@@ -121,11 +121,11 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"genus_share": 0.5}, "--genus_share 0.5: expected --pooled_decoder_weight above 0 beside it"),
-            ({"cut_share": 0.5}, "--cut_share 0.5: expected --pooled_decoder_weight above 0 beside it"),
+            ({"genus_share": 0.5}, "--genus_share 0.5: expected --pooled_decoder_weight above 0 with it"),
+            ({"cut_share": 0.5}, "--cut_share 0.5: expected --pooled_decoder_weight above 0 with it"),
             ({"near_cluster_share": 1.5, **POOLED}, "--near_cluster_share 1.5: expected 0 to 1"),
             ({"same_cluster_share": -0.1, **POOLED}, "--same_cluster_share -0.1: expected 0 to 1"),
-            ({"near_cluster_share": 0.7, "genus_share": 0.5, **POOLED}, "expected 1 at most in sum, got 1.2"),
+            ({"near_cluster_share": 0.7, "genus_share": 0.5, **POOLED}, "expected a sum of at most 1, got 1.2"),
             ({"objective": "mlm", **POOLED}, "--pooled_decoder_weight 1.0: expected --objective mae, got mlm"),
             ({"objective": "causal", **POOLED}, "expected --objective mae, got causal"),
             ({"objective": "classification", **POOLED}, "expected --objective mae, got classification"),
