@@ -17,7 +17,7 @@ from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, PRED
 from barcodemae.library.neighbours import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
-from barcodemae.library.store.records import map_part
+from barcodemae.library.store.records import BASES, map_part
 from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import OneHotEmbedder, library_of
 
@@ -98,9 +98,9 @@ def test_vectors_that_are_not_of_length_1_are_refused(change, row, folder):
 @pytest.mark.parametrize("base", [-2, 4, 127, -128])
 def test_letters_that_are_none_are_refused(base, folder):
     part = read(folder)
-    bases = np.stack(part["bases"].to_numpy())
+    bases = np.stack(part[BASES].to_numpy())
     bases[3, 5] = base
-    write(folder, with_column(part, "bases", lists(pa.array(bases.ravel()), 658)))
+    write(folder, with_column(part, BASES, lists(pa.array(bases.ravel()), 658)))
     assert refusal(folder).endswith("got bases that are not from -1 to 3")
 
 
@@ -112,7 +112,7 @@ def test_missing_texts_are_refused(name, folder):
     assert refusal(folder).endswith("got values that are missing")
 
 
-@pytest.mark.parametrize(("name", "kind", "size"), [("bases", pa.int8(), 658), ("vector", pa.float16(), 32)])
+@pytest.mark.parametrize(("name", "kind", "size"), [(BASES, pa.int8(), 658), ("vector", pa.float16(), 32)])
 @pytest.mark.parametrize("within", [False, True])
 def test_missing_numbers_are_refused(within, name, kind, size, folder):
     part = read(folder)

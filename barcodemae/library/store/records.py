@@ -12,6 +12,9 @@ from barcodemae.files import written_atomically
 
 NAMES = ("id", *RANKS, "bin")
 
+# The column of a part with the bases on the frame, by the name that it has in files.
+BASES = "letters"
+
 _UNKNOWN, _NUM_BASES = -1, 4
 _LENGTH_TOLERANCE = 0.01  # of its square; half precision makes a tenth of that
 _BLOCK_RECORDS = 4096
@@ -23,7 +26,7 @@ def records_schema(frame_length: int, dimension: int) -> pa.Schema:
         [
             *((name, pa.large_string()) for name in NAMES),
             ("nucleotides", pa.large_string()),
-            ("bases", pa.list_(pa.int8(), frame_length)),
+            (BASES, pa.list_(pa.int8(), frame_length)),
             ("vector", pa.list_(pa.float16(), dimension)),
         ]
     )
@@ -129,7 +132,7 @@ def _problem(part: pa.Table) -> str:
         pieces = [piece for chunk in column.chunks for piece in (chunk, *_values(chunk))]
         if any(piece.null_count for piece in pieces):
             return "values that are missing"
-    for chunk in part["bases"].chunks:
+    for chunk in part[BASES].chunks:
         bases = chunk.flatten().to_numpy()
         if len(bases) and (bases.min() < _UNKNOWN or bases.max() >= _NUM_BASES):
             return f"bases that are not from {_UNKNOWN} to {_NUM_BASES - 1}"

@@ -22,7 +22,7 @@ from barcodemae.library.store.manifest import (
     read_manifest,
     read_text,
 )
-from barcodemae.library.store.records import NAMES, as_matrix, map_part
+from barcodemae.library.store.records import BASES, NAMES, as_matrix, map_part
 
 # The vectors of their candidates stay in the processor's cache.
 _BLOCK_QUERIES = 64
@@ -48,7 +48,7 @@ class StoredLibrary:
         self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
         self._parts = [part for segment in manifest.segments for part in _map_segment(folder, manifest, segment)]
         self._begins = np.cumsum([0, *(len(part) for part in self._parts)])
-        self._bases = [as_matrix(part["bases"]) for part in self._parts]
+        self._bases = [as_matrix(part[BASES]) for part in self._parts]
         self._vectors = [as_matrix(part["vector"]) for part in self._parts]
         self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
         begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
