@@ -33,7 +33,7 @@ from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import CUT_LENGTHS, calibrate, predict
 from barcodemae.library.calibration.named_queries import NamedQueries, search_named, search_own
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
-from barcodemae.library.calibration.reliability_plot import draw_reliability
+from barcodemae.library.calibration.reliability import draw_reliability
 from barcodemae.library.models import open_with_model
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 

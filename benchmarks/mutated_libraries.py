@@ -71,7 +71,7 @@ def make_library(folder: Path) -> Path:
     queries = table.slice(RECORDS - QUERIES // 2, QUERIES).to_pylist()
     (folder / "q.fasta").write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in queries))
     embedder, model = BaseMapEmbedder.from_pretrained(), describe_model("nano_coi", "frame")
-    segments.EXACT_RECORDS = 100  # so that the first segment has lists
+    segments.MAX_EXACT_RECORDS = 100  # so that the first segment has lists
     library = folder / "library"
     build_library(library, [str(folder / "references.parquet")], embedder, model)
     append_records(library, [str(folder / "more.parquet")], embedder, model)

@@ -1,4 +1,4 @@
-"""From evidence to probability: predicted as often as it comes."""
+"""Probabilities from evidence: predicted probabilities agree with observed shares."""
 
 import json
 
@@ -18,8 +18,7 @@ from barcodemae.library.calibration.probability import (
     fit_probability,
     nearest_length,
 )
-from barcodemae.library.calibration.reliability import brier_score, expected_calibration_error
-from barcodemae.library.calibration.reliability_plot import draw_reliability
+from barcodemae.library.calibration.reliability import brier_score, draw_reliability, expected_calibration_error
 from barcodemae.library.search.evidence import Vote
 
 
@@ -32,13 +31,13 @@ def votes(similarities, identities=None, shares=None):
 
 
 def drawn(n, seed=0):
-    """Names that are right the more often, the larger the cosine: at 0.4 never, at 0.9 always."""
+    """Names that are right more often with a larger cosine: at 0.4 never, at 0.9 always."""
     rng = np.random.default_rng(seed)
     similarities = rng.uniform(0.3, 1, n)
     return votes(similarities), rng.random(n) < np.clip((similarities - 0.4) * 2, 0, 1), np.ones(n)
 
 
-def test_what_is_foretold_comes():
+def test_predicted_probabilities_agree_with_observed_shares():
     probability = fit_probability(*drawn(4000))
     vote, observed, _ = drawn(4000, seed=1)
     predicted = probability(vote)
@@ -46,12 +45,12 @@ def test_what_is_foretold_comes():
     assert np.abs(predicted - np.clip((vote.similarities - 0.4) * 2, 0, 1)).mean() < 0.05
 
 
-def test_more_evidence_is_always_more_likely():
+def test_probability_increases_with_evidence():
     probability = fit_probability(*drawn(500))
     assert (np.diff(probability(votes(np.linspace(0, 1, 50)))) > 0).all()
 
 
-def test_a_query_counts_by_its_weight():
+def test_queries_are_weighted():
     # Right in all of 900 and none of 100 queries that look the same; both sums of weights are equal: one in two.
     observed = np.arange(1000) < 900
     evidence = votes(np.full(1000, 0.8))
@@ -59,14 +58,14 @@ def test_a_query_counts_by_its_weight():
 
 
 @pytest.mark.parametrize("observed", [True, False])
-def test_what_always_or_never_happened(observed):
+def test_event_that_always_or_never_occurred(observed):
     evidence = votes(np.linspace(0, 1, 60))
     probability = fit_probability(evidence, np.full(60, observed), np.ones(60))
     np.testing.assert_allclose(probability(evidence), observed, atol=1e-6)
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=20))
-def test_any_evidence_gives_a_probability(values):
+def test_probability_is_between_0_and_1(values):
     found = PROBABILITY(votes(*np.array(values).T))
     assert ((found >= 0) & (found <= 1)).all()
 
@@ -74,7 +73,7 @@ def test_any_evidence_gives_a_probability(values):
 PROBABILITY = fit_probability(*drawn(200))
 
 
-def test_a_calibration_is_what_was_written():
+def test_calibration_round_trip():
     each = (PROBABILITY, *(fit_probability(*drawn(300, seed)) for seed in range(1, len(LENGTHS))))
     written = Calibration(dict.fromkeys(PREDICTED, each), QUERIES)
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
@@ -90,33 +89,33 @@ def test_a_calibration_is_what_was_written():
         Calibration.from_json({"by": OWN, "lengths": list(LENGTHS), "probabilities": {}})
 
 
-def test_a_barcode_goes_by_the_nearest_length():
+def test_nearest_length():
     assert nearest_length(np.array([100, 161, 162, 245, 300, 424, 425, 658])).tolist() == [0, 0, 1, 2, 2, 2, 3, 3]
 
 
-def test_probabilities_lie_between_knots():
+def test_probabilities_between_knots_are_interpolated():
     half = Probability(np.array([1.0, 0, 0, 0, 0]), np.array([[-1e9, 0.0], [1e9, 1.0]]))
     logistic = 1 / (1 + np.exp(np.log(1.01 - np.float32([0.2, 0.8]))))  # of the sum, which is -log(1.01 - cosine)
     np.testing.assert_allclose(half(votes([0.2, 0.8])), 0.95 * 0.5 + 0.05 * logistic, atol=1e-6)
 
 
 def test_calibration_error_by_hand():
-    # Two bins of 15 hold queries: 0.1 predicted of four, of which one came; 0.9 of one, which came.
+    # Two of 15 bins have queries: 0.1 is predicted for four, of which one is observed; 0.9 for one, which is observed.
     error = expected_calibration_error(np.array([0.1, 0.1, 0.1, 0.1, 0.9]), np.array([True, False, False, False, True]))
     assert error == pytest.approx((4 * 0.15 + 0.1) / 5)
 
 
-def test_a_query_of_twice_the_weight_is_two_queries():
-    predicted, came = np.array([0.1, 0.1, 0.9]), np.array([True, False, True])
-    twice = expected_calibration_error(np.append(predicted, 0.1), np.append(came, False))
-    assert expected_calibration_error(predicted, came, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
+def test_query_of_weight_2_counts_twice():
+    predicted, observed = np.array([0.1, 0.1, 0.9]), np.array([True, False, True])
+    twice = expected_calibration_error(np.append(predicted, 0.1), np.append(observed, False))
+    assert expected_calibration_error(predicted, observed, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
 
 
 def test_brier_score_by_hand():
     assert brier_score(np.array([0.9, 0.2]), np.array([True, True])) == pytest.approx((0.01 + 0.64) / 2)
 
 
-def test_the_plot_has_a_panel_for_each_rank_and_points_of_both_kinds():
+def test_plot_has_a_panel_for_each_rank_and_points_of_known_and_new_species():
     rng = np.random.default_rng(0)
     predicted = rng.random(200)
     found = Predictions(predicted, rng.random(200) < predicted, np.arange(200) < 100, np.ones(200), np.zeros(200, int))

@@ -1,4 +1,4 @@
-"""A library with a file that is missing, cut short, changed or another's is refused, and the reason told."""
+"""A missing, truncated, changed or exchanged file of a library is an error with the reason."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ FILES = (*PARTS, INDEX, REMOVED, CALIBRATION)
 
 @pytest.fixture(scope="module")
 def libraries(sample, tmp_path_factory):
-    """Two of them, each of 110 records, then 60 more, with a calibration, and three records less."""
+    """Two libraries, each of 110 records and then 60 more, with a calibration and three removed records."""
     named = pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$")
     for rank in RANKS:
         named = pc.and_(named, pc.not_equal(sample[rank], ""))
@@ -33,8 +33,8 @@ def libraries(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("libraries")
     with pytest.MonkeyPatch.context() as small:
         small.setattr("barcodemae.data.text.BATCH_ROWS", 60)
-        small.setattr(segments, "EXACT_RECORDS", 100)
-        for number, name in enumerate(("whole", "other")):
+        small.setattr(segments, "MAX_EXACT_RECORDS", 100)
+        for number, name in enumerate(("intact", "other")):
             these = records.slice(200 * number, 200)
             first = write_fasta(these.slice(0, 110), folder / "first.fasta")
             more = write_fasta(these.slice(110, 60), folder / "more.fasta")
@@ -46,16 +46,16 @@ def libraries(sample, tmp_path_factory):
 
 @pytest.fixture
 def folder(libraries, tmp_path):
-    return shutil.copytree(libraries / "whole", tmp_path / "library")
+    return shutil.copytree(libraries / "intact", tmp_path / "library")
 
 
-def refusal(folder):
-    with pytest.raises(LibraryError) as refused:
+def error_of(folder):
+    with pytest.raises(LibraryError) as error:
         StoredLibrary.open(folder).calibration()
-    return str(refused.value)
+    return str(error.value)
 
 
-def test_these_are_all_files_of_the_library(folder):
+def test_all_files_of_the_library_are_tested(folder):
     found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert found == {*FILES, "library.json", ".lock"}
     assert set(read_manifest(folder).files()) == set(FILES)
@@ -65,47 +65,50 @@ def test_these_are_all_files_of_the_library(folder):
 class TestEachFile:
     def test_missing(self, name, folder):
         (folder / name).unlink()
-        assert refusal(folder) == f"{folder / name}: expected a file of the library, found none"
+        assert error_of(folder) == f"{folder / name}: expected a file of the library, found none"
 
     @pytest.mark.parametrize("length", [0, 1, -1])
-    def test_cut_short(self, length, name, folder):
+    def test_truncated(self, length, name, folder):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[:length])
         expected, got = f"{len(content):,}", f"{len(content[:length]):,}"
-        assert refusal(folder) == f"{folder / name}: expected {expected} bytes, as in library.json, got {got}"
+        assert error_of(folder) == f"{folder / name}: expected {expected} bytes, as in library.json, got {got}"
 
-    @pytest.mark.parametrize("place", [0, -1])
-    def test_one_byte_changed(self, place, name, folder):
+    @pytest.mark.parametrize("offset", [0, -1])
+    def test_one_byte_changed(self, offset, name, folder):
         content = bytearray((folder / name).read_bytes())
-        content[place] ^= 1
+        content[offset] ^= 1
         (folder / name).write_bytes(content)
-        assert refusal(folder) == f"{folder / name}: expected the file that library.json was written for, got another"
+        assert (
+            error_of(folder)
+            == f"{folder / name}: expected the file listed in library.json, got another one of the same size"
+        )
 
     def test_of_another_library(self, name, folder, libraries):
         shutil.copy(libraries / "other" / name, folder / name)
-        assert str(folder / name) in refusal(folder)
+        assert str(folder / name) in error_of(folder)
 
-    def test_a_folder_in_its_place(self, name, folder):
+    def test_folder_in_place_of_the_file(self, name, folder):
         (folder / name).unlink()
         (folder / name).mkdir()
-        assert str(folder / name) in refusal(folder)
+        assert str(folder / name) in error_of(folder)
 
 
 @pytest.mark.parametrize("others", [(PARTS[0], PARTS[1]), (PARTS[0], PARTS[2]), ("segment-00000", "segment-00001")])
-def test_two_exchanged(others, folder):
+def test_exchanged_files(others, folder):
     first, second = (folder / name for name in others)
     aside = first.rename(folder / "aside")
     second.rename(first)
     aside.rename(second)
-    assert "segment-0000" in refusal(folder)
+    assert "segment-0000" in error_of(folder)
 
 
 def test_the_manifest_of_another_library(folder, libraries):
     shutil.copy(libraries / "other" / "library.json", folder / "library.json")
-    assert refusal(folder).endswith("expected the file that library.json was written for, got another")
+    assert error_of(folder).endswith("expected the file listed in library.json, got another one of the same size")
 
 
-def test_a_file_that_is_not_the_librarys_counts_for_nothing(folder):
+def test_other_files_in_the_folder_are_ignored(folder):
     expected = StoredLibrary.open(folder).names()
     for name in ("notes.txt", "segment-00000/part-00002.arrow", "segment-00001/index.safetensors", "removed-00001.npy"):
         (folder / name).write_bytes(b"x")
@@ -114,57 +117,59 @@ def test_a_file_that_is_not_the_librarys_counts_for_nothing(folder):
     assert len(opened.live) == 167
 
 
-# What came so from whoever made the library, so that its manifest names it.
+# Libraries that were made with wrong contents, for which the manifest has the fingerprints.
 
 
-def written_anew(folder, name):
-    """Have the manifest name a file as it is now."""
-    told = json.loads((folder / "library.json").read_text())
+def update_manifest(folder, name):
+    """Put the present fingerprint of a file into the manifest."""
+    manifest = json.loads((folder / "library.json").read_text())
     segment, _, file = name.rpartition("/")
-    files = [one["files"] for one in told["segments"] if one["name"] == segment] or [told["removed"]]
+    files = [entry["files"] for entry in manifest["segments"] if entry["name"] == segment]
+    if name == REMOVED:
+        files = [manifest["removed"]]
     if name == CALIBRATION:
-        files = [told["calibration"]]
+        files = [manifest["calibration"]]
     files[0][file] = vars(fingerprint(folder / name))
-    (folder / "library.json").write_text(json.dumps(told))
+    (folder / "library.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(
     "content", [b"", b"x", b"{}", b"[" * 100_000, bytes(5000), b"PK\x03\x04", b"\x93NUMPY\x01\x00"]
 )
-def test_what_is_no_such_file_is_told(content, name, folder):
+def test_other_content_is_an_error(content, name, folder):
     (folder / name).write_bytes(content)
-    written_anew(folder, name)
-    assert refusal(folder).startswith(f"{folder / name}: expected ")
+    update_manifest(folder, name)
+    assert error_of(folder).startswith(f"{folder / name}: expected ")
 
 
 @pytest.mark.parametrize(
     "removed", [np.array([170]), np.array([-1]), np.array([[1]]), np.array([0.5]), np.array(3), np.array(["a"])]
 )
-def test_what_are_no_numbers_of_records_are_told(removed, folder):
+def test_other_values_than_record_numbers_are_an_error(removed, folder):
     np.save(folder / REMOVED, removed)
-    written_anew(folder, REMOVED)
-    assert "removed-00000.npy: expected whole numbers from 0 to 169, got others" in refusal(folder)
+    update_manifest(folder, REMOVED)
+    assert "removed-00000.npy: expected integers from 0 to 169, got others" in error_of(folder)
 
 
-def test_a_type_that_is_no_python_is_told(folder):
+def test_header_that_is_not_python_is_an_error(folder):
     content = (folder / REMOVED).read_bytes()
     (folder / REMOVED).write_bytes(content.replace(b"'<i8'", b"',<i8'").replace(b" \n", b"\n"))
-    written_anew(folder, REMOVED)
-    assert "removed-00000.npy: expected numbers of removed records, got: " in refusal(folder)
+    update_manifest(folder, REMOVED)
+    assert "removed-00000.npy: expected numbers of removed records, got: " in error_of(folder)
 
 
-def test_what_would_be_run_is_not_loaded(folder):
+def test_pickled_objects_are_not_loaded(folder):
     np.save(folder / REMOVED, np.array([{}], object))
-    written_anew(folder, REMOVED)
-    assert "removed-00000.npy: expected numbers of removed records, got: " in refusal(folder)
+    update_manifest(folder, REMOVED)
+    assert "removed-00000.npy: expected numbers of removed records, got: " in error_of(folder)
 
 
-def test_records_of_other_sizes_are_told(folder):
+def test_records_of_other_dimensions_are_an_error(folder):
     part = map_part(folder / PARTS[0], 658, 32)
     write_part(folder / PARTS[0], part, np.zeros((60, 7), np.int8), np.zeros((60, 32)))
-    written_anew(folder, PARTS[0])
-    assert "expected records of 658 bases and a vector of 32 numbers, got the columns id" in refusal(folder)
+    update_manifest(folder, PARTS[0])
+    assert "expected records of 658 bases and a vector of 32 numbers, got the columns id" in error_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +178,11 @@ def test_records_of_other_sizes_are_told(folder):
         ({"centroids": np.zeros((20, 31), np.float32)}, "got centroids of float32 (20, 31)"),
         ({"centroids": np.zeros((20, 32), np.float16)}, "got centroids of float16 (20, 32)"),
         ({"centroids": np.full((20, 32), np.nan, np.float32)}, "got numbers that are not finite"),
-        ({"centroids": np.zeros((0, 32), np.float32)}, "got some that are in none of the 0 lists"),
+        ({"centroids": np.zeros((0, 32), np.float32)}, "got numbers of lists that are not from 0 to -1"),
         ({"centroids": np.zeros(32, np.float32)}, "got centroids of float32 (32,)"),
         ({"list_of": np.zeros(109, np.int32)}, "got list_of of int32 (109,)"),
-        ({"list_of": np.full(110, 20, np.int32)}, "got some that are in none of the 20 lists"),
-        ({"list_of": np.full(110, -1, np.int32)}, "got some that are in none of the 20 lists"),
+        ({"list_of": np.full(110, 20, np.int32)}, "got numbers of lists that are not from 0 to 19"),
+        ({"list_of": np.full(110, -1, np.int32)}, "got numbers of lists that are not from 0 to 19"),
         ({"codes": np.zeros((110, 15), np.uint8)}, "got codebook of float32 (0,)"),
         ({"codes": np.zeros((110, 16), np.uint8)}, "got codebook of float32 (0,)"),
         ({"codebook": np.zeros((16, 256, 2), np.float32)}, "got codebook of float32 (16, 256, 2)"),
@@ -187,7 +192,7 @@ def test_records_of_other_sizes_are_told(folder):
         ),
     ],
 )
-def test_lists_of_other_vectors_are_told(change, problem, folder):
+def test_lists_of_other_vectors_are_an_error(change, problem, folder):
     lists = {
         "centroids": np.zeros((20, 32), np.float32),
         "list_of": np.zeros(110, np.int32),
@@ -195,38 +200,38 @@ def test_lists_of_other_vectors_are_told(change, problem, folder):
         "codes": np.zeros(0, np.uint8),
     }
     Lists(**lists | change).save(folder / INDEX)
-    written_anew(folder, INDEX)
-    told = refusal(folder)
-    assert "index.safetensors: expected the lists of 110 vectors of 32 numbers, " in told
-    assert problem in told
+    update_manifest(folder, INDEX)
+    message = error_of(folder)
+    assert "index.safetensors: expected the lists of 110 vectors of 32 numbers, " in message
+    assert problem in message
 
 
-def test_other_columns_are_told(folder):
+def test_other_columns_are_an_error(folder):
     table = pa.table({"id": ["a"]})
     with pa.OSFile(str(folder / PARTS[0]), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    written_anew(folder, PARTS[0])
-    assert "got the columns id (string)" in refusal(folder)
+    update_manifest(folder, PARTS[0])
+    assert "got the columns id (string)" in error_of(folder)
 
 
-def test_other_numbers_of_records_are_told(folder):
-    told = json.loads((folder / "library.json").read_text())
-    told["segments"][0]["num_records"], told["segments"][1]["num_records"] = 60, 110
-    (folder / "library.json").write_text(json.dumps(told))
-    assert "segment-00000: expected 60 records, as library.json has it, got 110" in refusal(folder)
+def test_other_numbers_of_records_are_an_error(folder):
+    data = json.loads((folder / "library.json").read_text())
+    data["segments"][0]["num_records"], data["segments"][1]["num_records"] = 60, 110
+    (folder / "library.json").write_text(json.dumps(data))
+    assert "segment-00000: expected 60 records, as in library.json, got 110" in error_of(folder)
 
 
-def test_a_library_of_nothing_is_told(folder):
-    told = json.loads((folder / "library.json").read_text()) | {"segments": [], "removed": {}}
-    (folder / "library.json").write_text(json.dumps(told))
-    assert "expected a segment or more, got none" in refusal(folder)
+def test_manifest_without_segments_is_an_error(folder):
+    data = json.loads((folder / "library.json").read_text()) | {"segments": [], "removed": {}}
+    (folder / "library.json").write_text(json.dumps(data))
+    assert "expected at least one segment, got none" in error_of(folder)
 
 
-def change(told, path, value):
-    *above, last = path
-    for key in above:
-        told = told[key]
-    told[last] = value
+def change(data, path, value):
+    *parents, last = path
+    for key in parents:
+        data = data[key]
+    data[last] = value
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 0, 0.5, "x", [], {}, 2**70])
@@ -254,17 +259,17 @@ def change(told, path, value):
         ("calibration",),
     ],
 )
-def test_a_value_of_another_kind_is_told(path, value, folder):
-    told = json.loads((folder / "library.json").read_text())
-    change(told, path, value)
-    (folder / "library.json").write_text(json.dumps(told))
+def test_manifest_value_of_another_type_is_an_error(path, value, folder):
+    data = json.loads((folder / "library.json").read_text())
+    change(data, path, value)
+    (folder / "library.json").write_text(json.dumps(data))
     try:
         StoredLibrary.open(folder)
     except LibraryError:
         return
-    # What remains is a manifest too: of another name, without a calibration, or of version `True`, which is 1.
+    # These are valid too: another name, no calibration, and version `True`, which equals 1.
     allowed = [("name", "x"), ("engine", "x"), ("kind", "x"), ("calibration", {}), ("version", True)]
-    # More lists are searched than there are: all of them.
+    # More lists than there are means all of them.
     assert (path[-1], value) in [*allowed, ("recall", 0), ("recall", 0.5), ("nprobe", 2**70)]
 
 
@@ -282,9 +287,9 @@ def test_a_value_of_another_kind_is_told(path, value, folder):
         ("probabilities", "novelty", 0, "knots"),
     ],
 )
-def test_what_is_no_calibration_is_told(path, value, folder):
-    told = json.loads((folder / CALIBRATION).read_text())
-    change(told, path, value)
-    (folder / CALIBRATION).write_text(json.dumps(told))
-    written_anew(folder, CALIBRATION)
-    assert f"{CALIBRATION}: expected a calibration, got: " in refusal(folder)
+def test_calibration_value_of_another_type_is_an_error(path, value, folder):
+    data = json.loads((folder / CALIBRATION).read_text())
+    change(data, path, value)
+    (folder / CALIBRATION).write_text(json.dumps(data))
+    update_manifest(folder, CALIBRATION)
+    assert f"{CALIBRATION}: expected a calibration, got: " in error_of(folder)

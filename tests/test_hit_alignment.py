@@ -1,4 +1,4 @@
-"""Alignments of queries with their hits: by hand, against a small dynamic programme, and against BLAST."""
+"""Alignments of queries with their hits: by hand, against a small dynamic program, and against BLAST."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ from barcodemae.library.alignment import (
     MATCH,
     MISMATCH,
     Alignment,
-    Stretch,
+    FrameSegment,
     align,
     cut_to_frame,
 )
@@ -28,21 +28,21 @@ from tokenization_barcodemae import Placement, ReferenceFrame, reverse_complemen
 
 pytest.importorskip("parasail")
 
-DNA = "ACCTGATTGCACGTTACCGATAGGCTTAACGGATCCATGTCAAGCTTGACG"  # no part of it is like another
+DNA = "ACCTGATTGCACGTTACCGATAGGCTTAACGGATCCATGTCAAGCTTGACG"  # without repeats
 
 
 def forward(text):
-    return Stretch(text, 1, 1)
+    return FrameSegment(text, 1, 1)
 
 
 def aligned(query, reference):
     return align(forward(query), forward(reference))
 
 
-def changed(text, *places):
+def changed(text, *positions):
     bases = list(text)
-    for place in places:
-        bases[place] = {"A": "C", "C": "A", "G": "T", "T": "G"}[bases[place]]
+    for position in positions:
+        bases[position] = {"A": "C", "C": "A", "G": "T", "T": "G"}[bases[position]]
     return "".join(bases)
 
 
@@ -54,12 +54,12 @@ def test_mismatches_are_counted():
     assert aligned(changed(DNA, 12, 30), DNA) == Alignment(49 / 51, 51, 2, 0, 1, 51, 1, 51)
 
 
-def test_a_gap_counts_once_however_long():
+def test_gap_of_any_length_is_one_gap_opening():
     assert aligned(DNA[:20] + DNA[23:], DNA) == Alignment(48 / 51, 51, 0, 1, 1, 48, 1, 51)
     assert aligned(DNA, DNA[:20] + DNA[23:]) == Alignment(48 / 51, 51, 0, 1, 1, 51, 1, 48)
 
 
-def test_what_only_one_of_them_covers_does_not_count():
+def test_overhangs_are_not_aligned():
     assert aligned(DNA[:40], DNA[10:]) == Alignment(1, 30, 0, 0, 11, 40, 1, 30)
     assert aligned(DNA[10:], DNA[:40]) == Alignment(1, 30, 0, 0, 1, 30, 11, 40)
     assert aligned(DNA[10:], DNA) == Alignment(1, 41, 0, 0, 1, 41, 11, 51)
@@ -71,14 +71,14 @@ def test_ends_that_differ_are_left_out():
 
 
 @pytest.mark.parametrize("base", ["N", "R", "-"])
-def test_a_letter_that_is_not_known_is_a_mismatch(base):
+def test_unknown_base_is_a_mismatch(base):
     unknown = DNA[:25] + base + DNA[26:]
     expected = Alignment(50 / 51, 51, 1, 0, 1, 51, 1, 51)
     assert aligned(unknown, DNA) == aligned(DNA, unknown) == aligned(unknown, unknown) == expected
 
 
 @pytest.mark.parametrize(("query", "reference"), [("", "ACGT"), ("ACGT", ""), ("AAAA", "CCCC"), ("NNNN", "NNNN")])
-def test_without_a_common_letter_there_is_no_alignment(query, reference):
+def test_no_alignment_without_equal_bases(query, reference):
     assert aligned(query, reference) is None
 
 
@@ -92,7 +92,7 @@ def test_positions_are_those_of_the_sequences_as_given(query_strand, reference_s
     placement = Placement(np.array([3, -4]), np.array(strands, np.int8), np.zeros(2, np.float32))
     query, reference = cut_to_frame(turned, placement, len(DNA))
     assert (query.text, reference.text) == (DNA[3:], DNA)
-    # Where in the given texts the 48 bases stand that both have, counted by hand.
+    # Positions in the given texts of the 48 bases that both have, counted by hand.
     query_ends = (1, 48) if query_strand > 0 else (3, 50)
     reference_ends = (8, 55) if reference_strand > 0 else (3, 50)
     if query_strand != reference_strand:
@@ -100,27 +100,27 @@ def test_positions_are_those_of_the_sequences_as_given(query_strand, reference_s
     assert align(query, reference) == Alignment(1, 48, 0, 0, *query_ends, *reference_ends)
 
 
-def test_what_lies_beside_the_frame_is_no_stretch():
+def test_sequence_outside_the_frame_has_an_empty_segment():
     placement = Placement(np.array([700, -60]), np.array([1, -1], np.int8), np.zeros(2, np.float32))
-    assert [stretch.text for stretch in cut_to_frame([DNA, DNA], placement, 658)] == ["", ""]
+    assert [segment.text for segment in cut_to_frame([DNA, DNA], placement, 658)] == ["", ""]
 
 
 texts = st.text("ACGT", min_size=1, max_size=24)
 
 
 def best_score(query, reference):
-    """Of any local alignment, by Gotoh's recursion, one cell at a time."""
-    nothing = -(10**6)
-    row, query_gaps = [0] * (len(reference) + 1), [nothing] * (len(reference) + 1)
+    """The score of the best local alignment, by Gotoh's recursion, one cell at a time."""
+    impossible = -(10**6)
+    row, query_gaps = [0] * (len(reference) + 1), [impossible] * (len(reference) + 1)
     best = 0
     for base in query:
-        diagonal, reference_gap = row[0], nothing
+        diagonal, reference_gap = row[0], impossible
         for j, other in enumerate(reference, 1):
             query_gaps[j] = max(query_gaps[j], row[j] - GAP_OPENING) - GAP_EXTENSION
             reference_gap = max(reference_gap, row[j - 1] - GAP_OPENING) - GAP_EXTENSION
-            here = max(0, diagonal + (MATCH if base == other else MISMATCH), query_gaps[j], reference_gap)
-            diagonal, row[j] = row[j], here
-            best = max(best, here)
+            score = max(0, diagonal + (MATCH if base == other else MISMATCH), query_gaps[j], reference_gap)
+            diagonal, row[j] = row[j], score
+            best = max(best, score)
     return best
 
 
@@ -141,12 +141,12 @@ def test_no_alignment_scores_higher(query, reference):
 
 
 @given(texts)
-def test_a_sequence_is_identical_to_itself(text):
+def test_sequence_is_identical_to_itself(text):
     n = len(text)
     assert aligned(text, text) == Alignment(1, n, 0, 0, 1, n, 1, n)
 
 
-def test_without_parasail_the_error_says_what_to_install(monkeypatch):
+def test_missing_parasail_is_an_error_with_the_command_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "parasail", None)
     alignment._parasail.cache_clear()
     with pytest.raises(ConfigurationError, match="install parasail: pip install parasail"):
@@ -155,7 +155,7 @@ def test_without_parasail_the_error_says_what_to_install(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("blastn"), reason="blastn is not on the PATH: tools/install_aligners.sh")
-def test_alignments_are_those_of_blast(sample, tmp_path):
+def test_alignments_agree_with_blast(sample, tmp_path):
     """Barcodes within the frame and without N, on either strand, against others of their order."""
     frame = ReferenceFrame.coi()
     known = sample.filter(pc.invert(pc.match_substring_regex(sample["nucleotides"], "[^ACGT]")))
@@ -166,18 +166,18 @@ def test_alignments_are_those_of_blast(sample, tmp_path):
     inside = (placement.start >= 0) & (placement.start + [len(text) for text in texts] <= frame.length)
     texts = [text for text, fits in zip(texts, inside, strict=True) if fits]
     texts[1::2] = map(reverse_complement, texts[1::2])
-    stretches = cut_to_frame(texts, frame.place(texts), frame.length)
+    segments = cut_to_frame(texts, frame.place(texts), frame.length)
     for name, some in {"queries": texts[:20], "references": texts[20:40]}.items():
         (tmp_path / name).write_text("".join(f">{i}\n{text}\n" for i, text in enumerate(some)))
     command = "blastn -task blastn -dust no -max_hsps 1 -query queries -subject references -outfmt 6"
-    told = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    table = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     same, with_gaps = [], 0
-    for line in told.splitlines():
+    for line in table.splitlines():
         query, reference, percent, *numbers = line.split("\t")[:10]
-        ours = align(stretches[int(query)], stretches[20 + int(reference)])
+        ours = align(segments[int(query)], segments[20 + int(reference)])
         same.append((f"{100 * ours.identity:.3f}", *astuple(ours)[1:]) == (percent, *map(int, numbers)))
         with_gaps += int(numbers[2]) > 0
     assert len(same) > 300
     assert with_gaps > 30
-    # Of equally good alignments, BLAST may take another one.
+    # Among equally good alignments, BLAST may choose another one.
     assert np.mean(same) > 0.95

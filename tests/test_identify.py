@@ -1,4 +1,4 @@
-"""Queries to answers, in Python and by the commands."""
+"""Identification of queries, in Python and by the commands."""
 
 import json
 import re
@@ -34,8 +34,8 @@ def splits(sample):
     named = sample.filter(pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"))
     new = named.filter(pc.equal(named["split"], "test_unseen")).slice(0, 150)
     known = named.filter(pc.equal(named["split"], "test")).slice(0, 150)
-    kept = pc.is_in(named["genus"], value_set=pa.chunked_array([*new["genus"].chunks, *known["genus"].chunks]))
-    return named.filter(pc.and_(kept, pc.equal(named["split"], "train"))).slice(0, 2500), known, new
+    in_genera = pc.is_in(named["genus"], value_set=pa.chunked_array([*new["genus"].chunks, *known["genus"].chunks]))
+    return named.filter(pc.and_(in_genera, pc.equal(named["split"], "train"))).slice(0, 2500), known, new
 
 
 @pytest.fixture(scope="module")
@@ -58,67 +58,69 @@ def read(texts, tmp_path):
     return read_records(tmp_path / "queries.fasta", on_error="skip")
 
 
-def test_a_reference_is_named_as_itself(identifier, splits, tmp_path):
+def test_reference_is_identified_as_itself(identifier, splits, tmp_path):
     row = splits[0].slice(7, 1).to_pylist()[0]
-    (answer,) = identifier(read({"q": row["nucleotides"]}, tmp_path)).to_pylist()
-    assert (answer["id"], answer["call"], answer["name"], answer["reason"]) == ("q", "species", row["species"], "")
-    assert answer["hits"][0]["id"] == row["id"]
-    assert answer["hits"][0]["frame_identity"] == 1
-    assert answer["hits"][0]["identity"] is None
-    assert all(answer[rank] == row[rank] for rank in RANKS if row[rank])
-    assert answer["strand"] == "+"
-    assert answer["bases"] >= 100
+    (result,) = identifier(read({"q": row["nucleotides"]}, tmp_path)).to_pylist()
+    assert (result["id"], result["call"], result["name"], result["reason"]) == ("q", "species", row["species"], "")
+    assert result["hits"][0]["id"] == row["id"]
+    assert result["hits"][0]["frame_identity"] == 1
+    assert result["hits"][0]["identity"] is None
+    assert all(result[rank] == row[rank] for rank in RANKS if row[rank])
+    assert result["strand"] == "+"
+    assert result["bases"] >= 100
 
 
-def test_strand_start_and_primers_change_no_name(identifier, splits, tmp_path):
+def test_names_do_not_depend_on_strand_and_start(identifier, splits, tmp_path):
     text = splits[0]["nucleotides"][7].as_py()
-    texts = {"whole": text, "other strand": reverse_complement(text), "part": text[90:400]}
-    whole, other, part = identifier(read(texts, tmp_path)).to_pylist()
-    assert whole["name"] == other["name"]
-    assert (whole["strand"], other["strand"]) == ("+", "-")
-    assert part["genus"] == whole["genus"]
-    assert part["start"] == whole["start"] + 90
+    texts = {"complete": text, "other strand": reverse_complement(text), "part": text[90:400]}
+    complete, other, part = identifier(read(texts, tmp_path)).to_pylist()
+    assert complete["name"] == other["name"]
+    assert (complete["strand"], other["strand"]) == ("+", "-")
+    assert part["genus"] == complete["genus"]
+    assert part["start"] == complete["start"] + 90
     assert part["bases"] == 310
 
 
-def test_the_nearest_references_are_aligned_and_no_name_changes(folder, calibration, splits, tmp_path):
+def test_nearest_references_are_aligned_and_names_do_not_change(folder, calibration, splits, tmp_path):
     text = next(text for text in splits[0]["nucleotides"].to_pylist() if len(text) == 658 and set(text) == set("ACGT"))
-    codon_lost = text[:300] + text[303:]
-    queries = read({"whole": text, "turned": reverse_complement(text), "codon": codon_lost, "none": "NN"}, tmp_path)
+    without_codon = text[:300] + text[303:]
+    queries = read(
+        {"complete": text, "turned": reverse_complement(text), "codon": without_codon, "none": "NN"}, tmp_path
+    )
     plain, aligned = (
         Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration, num_aligned=number)(queries)
         for number in (0, 2)
     )
     assert plain.drop_columns("hits").equals(aligned.drop_columns("hits"))
-    whole, turned, codon, none = aligned["hits"].to_pylist()
-    assert [hit["identity"] is None for hit in whole] == [False] * 2 + [True] * 8
+    complete, turned, codon, none = aligned["hits"].to_pylist()
+    assert [hit["identity"] is None for hit in complete] == [False] * 2 + [True] * 8
     assert none == []
     names = [field.name for field in fields(Alignment)]
-    assert [whole[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 1, 658]
+    assert [complete[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 1, 658]
     assert [turned[0][name] for name in names] == [1, 658, 0, 0, 1, 658, 658, 1]
-    # Less than half of the bases lie where the reference has them, and yet but one gap parts the two.
+    # Bases after the gap are at other positions than in the reference, but the alignment has only one gap.
     assert codon[0]["frame_identity"] < 0.8
     assert (codon[0]["identity"] > 0.95, codon[0]["gap_openings"]) == (True, 1)
 
 
-def test_what_is_no_barcode_is_told_with_the_reason(identifier, splits, tmp_path):
+def test_unusable_queries_have_a_reason(identifier, splits, tmp_path):
     text = splits[0]["nucleotides"][7].as_py()
     queries = read({"none": "NNNN", "other": "ACGGT" * 100, "short": text[:60], "good": text}, tmp_path)
-    answers = identifier(queries)
-    assert answers.schema == RESULTS
-    assert answers["call"].to_pylist()[:3] == ["unreliable"] * 3
-    assert answers["reason"].to_pylist() == ["no DNA", "not the marker", "too short", ""]
-    assert answers["id"].to_pylist() == ["none", "other", "short", "good"]
-    assert answers["hits"].to_pylist()[:3] == [[], [], []]
-    assert answers["genus"].to_pylist()[:3] == ["", "", ""]
-    assert answers["genus_confidence"].to_pylist()[:3] == [None] * 3
+    results = identifier(queries)
+    assert results.schema == RESULTS
+    assert results["call"].to_pylist()[:3] == ["unreliable"] * 3
+    assert results["reason"].to_pylist() == ["no DNA", "not the marker", "too short", ""]
+    assert results["id"].to_pylist() == ["none", "other", "short", "good"]
+    assert results["hits"].to_pylist()[:3] == [[], [], []]
+    assert results["genus"].to_pylist()[:3] == ["", "", ""]
+    assert results["genus_confidence"].to_pylist()[:3] == [None] * 3
 
 
-def test_no_queries_give_no_answers(identifier, splits, tmp_path):
+def test_no_queries_have_no_results(identifier, splits, tmp_path):
     assert identifier(read({"a": "ACGT"}, tmp_path).slice(0, 0)).num_rows == 0
 
 
-def test_new_species_are_seen_as_new(folder, calibration, splits):
+def test_new_species_have_a_high_novelty(folder, calibration, splits):
     identifier = Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration)
     known, new = (
         identifier(with_reading(split))["novelty"].to_numpy(zero_copy_only=False).mean() for split in splits[1:]
@@ -127,14 +129,14 @@ def test_new_species_are_seen_as_new(folder, calibration, splits):
 
 
 def with_reading(table):
-    """An Arrow table as it would have been read."""
-    line = pa.array(np.arange(len(table)))
-    nothing = pa.array([""] * len(table), pa.large_string())
-    return table.append_column("problem", nothing).append_column("row", line)
+    """The table with the columns that reading adds."""
+    row = pa.array(np.arange(len(table)))
+    problem = pa.array([""] * len(table), pa.large_string())
+    return table.append_column("problem", problem).append_column("row", row)
 
 
-def test_probabilities_are_those_of_other_queries(folder, splits):
-    """Calibrated on some species, and asked of others."""
+def test_probabilities_hold_for_other_species(folder, splits):
+    """Calibrated with some species, and applied to others."""
     halves = []
     for split in splits[1:]:
         species = np.array(split["species"].to_pylist())
@@ -142,23 +144,23 @@ def test_probabilities_are_those_of_other_queries(folder, splits):
         halves.append([split.filter(pa.array(first)), split.filter(pa.array(~first))])
     library, embedder = StoredLibrary.open(folder), OneHotEmbedder()
     fitted = calibrate(search_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
-    asked = search_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
-    predicted = fitted("species", asked.votes["species"], asked.num_bases)
-    assert asked.is_new.any()
-    assert not asked.is_new.all()
-    assert predicted[asked.right["species"]].mean() > 0.7
-    assert predicted[asked.is_new].mean() < 0.3
+    others = search_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
+    predicted = fitted("species", others.votes["species"], others.num_bases)
+    assert others.is_new.any()
+    assert not others.is_new.all()
+    assert predicted[others.right["species"]].mean() > 0.7
+    assert predicted[others.is_new].mean() < 0.3
 
 
-def test_queries_without_a_species_do_not_calibrate(folder, splits):
-    nameless = splits[1].set_column(
+def test_calibration_by_queries_without_a_species_is_an_error(folder, splits):
+    unnamed = splits[1].set_column(
         splits[1].column_names.index("species"), "species", pa.array([""] * len(splits[1]), pa.large_string())
     )
     with pytest.raises(ConfigurationError, match="with a species to calibrate with, got none"):
-        search_named(StoredLibrary.open(folder), OneHotEmbedder(), nameless)
+        search_named(StoredLibrary.open(folder), OneHotEmbedder(), unnamed)
 
 
-def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
+def test_library_has_the_last_calibration(splits, calibration, tmp_path):
     folder = library_of(splits[0].slice(0, 50), tmp_path)
     assert StoredLibrary.open(folder).calibration().by == OWN
     for _ in range(2):
@@ -173,7 +175,7 @@ def test_a_library_keeps_its_last_calibration(splits, calibration, tmp_path):
 
 @pytest.fixture(scope="module")
 def indexed(splits, tmp_path_factory):
-    """A calibrated library of the light engine, made by the commands."""
+    """A calibrated library of the frame engine, made by the commands."""
     folder = tmp_path_factory.mktemp("indexed")
     sources = [write_fasta(split, folder / f"{i}.fasta") for i, split in enumerate(splits)]
     index_command([sources[0], str(folder / "library"), "--engine", "frame"])
@@ -181,22 +183,21 @@ def indexed(splits, tmp_path_factory):
     return folder
 
 
-def test_the_commands_name_barcodes(indexed, splits, capsys):
-    output, page = indexed / "answers.parquet", indexed / "answers.html"
+def test_commands_identify_barcodes(indexed, splits, capsys):
+    output, page = indexed / "results.parquet", indexed / "results.html"
     options = ["--library", str(indexed / "library"), "--output", str(output), "--summary", str(page)]
     identify_command([str(indexed / "1.fasta"), *options])
-    told = capsys.readouterr().out
-    assert f"Results of 150 queries are in {output}." in told
-    answers = pq.read_table(output)
-    assert answers["id"].to_pylist() == splits[1]["id"].to_pylist()
-    right = pc.equal(answers["species"], splits[1]["species"].cast(pa.string()))
+    assert f"Results of 150 queries are in {output}." in capsys.readouterr().out
+    results = pq.read_table(output)
+    assert results["id"].to_pylist() == splits[1]["id"].to_pylist()
+    right = pc.equal(results["species"], splits[1]["species"].cast(pa.string()))
     assert pc.mean(right).as_py() > 0.85
     assert "<title>Barcodes of 1.fasta" in page.read_text()
     assert str(indexed) not in page.read_text()
 
 
 @pytest.mark.parametrize(("options", "num_lines"), [([], 50), (["--align", "3"], 15)])
-def test_a_table_as_of_blast_has_the_hits_that_were_aligned(options, num_lines, indexed, splits, tmp_path):
+def test_blast_table_has_the_aligned_hits(options, num_lines, indexed, splits, tmp_path):
     source = write_fasta(splits[1].slice(0, 5), tmp_path / "five.fasta")
     given = ["--library", str(indexed / "library"), "--output", str(tmp_path / "hits.txt"), "--format", "blast6"]
     identify_command([source, *given, *options])
@@ -205,28 +206,28 @@ def test_a_table_as_of_blast_has_the_hits_that_were_aligned(options, num_lines, 
     assert all(len(line) == 12 and 50 < float(line[2]) <= 100 for line in lines)
 
 
-def test_what_is_in_the_middle_of_a_file_has_its_row(indexed, splits, tmp_path):
+def test_results_are_in_the_order_of_the_queries(indexed, splits, tmp_path):
     text = splits[1]["nucleotides"][0].as_py()
     (tmp_path / "mixed.fasta").write_text(f">a\n{text}\n>b\nACGT\n>c\n{text}\n")
-    options = ["--library", str(indexed / "library"), "--output", str(tmp_path / "answers.jsonl")]
+    options = ["--library", str(indexed / "library"), "--output", str(tmp_path / "results.jsonl")]
     identify_command([str(tmp_path / "mixed.fasta"), *options])
-    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
-    assert [answer["id"] for answer in answers] == ["a", "b", "c"]
-    assert answers[1]["call"] == "unreliable"
-    assert answers[0]["call"] == answers[2]["call"] != "unreliable"
+    results = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [result["id"] for result in results] == ["a", "b", "c"]
+    assert results[1]["call"] == "unreliable"
+    assert results[0]["call"] == results[2]["call"] != "unreliable"
 
 
-def test_a_library_too_small_to_be_calibrated_says_so(splits, tmp_path, capsys):
+def test_library_too_small_to_be_calibrated(splits, tmp_path, capsys):
     source = write_fasta(splits[0].slice(0, 20), tmp_path / "few.fasta")
     index_command([source, str(tmp_path / "library"), "--engine", "frame"])
-    options = ["--library", str(tmp_path / "library"), "--output", str(tmp_path / "answers.tsv")]
+    options = ["--library", str(tmp_path / "library"), "--output", str(tmp_path / "results.tsv")]
     assert "Not calibrated" in capsys.readouterr().out
-    with pytest.raises(LibraryError, match="expected a calibrated library; barcodemae calibrate makes it one"):
+    with pytest.raises(LibraryError, match="expected a calibrated library; calibrate it: barcodemae calibrate"):
         identify_command([source, *options])
-    assert not (tmp_path / "answers.tsv").exists()
+    assert not (tmp_path / "results.tsv").exists()
 
 
-def test_another_model_than_the_librarys_is_refused(folder, tmp_path, splits):
+def test_another_model_is_an_error(folder, tmp_path, splits):
     source = write_fasta(splits[1], tmp_path / "queries.fasta")
     options = ["--library", str(folder), "--output", str(tmp_path / "a.tsv"), "--model", "nano_coi"]
     with pytest.raises(LibraryError, match=re.escape(f"made with {MODEL['name']}")):
@@ -238,15 +239,15 @@ def test_another_model_than_the_librarys_is_refused(folder, tmp_path, splits):
     [
         (["--min-confidence", "2"], "--min-confidence 2.0: expected 0 to 1"),
         (["--align", "11"], "--align 11: expected 0 to 10"),
-        (["--output", "answers.xlsx"], "answers.xlsx"),
+        (["--output", "results.xlsx"], "results.xlsx"),
         (["--library", "nowhere"], "nowhere: expected a reference library"),
     ],
 )
 def test_bad_options_are_one_line(options, message, indexed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    given = ["--library", str(indexed / "library"), "--output", "answers.tsv", *options]
+    given = ["--library", str(indexed / "library"), "--output", "results.tsv", *options]
     with pytest.raises(SystemExit) as stop:
         run_command(lambda: identify_command([str(indexed / "1.fasta"), *given]))
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "answers.tsv").exists()
+    assert not (tmp_path / "results.tsv").exists()

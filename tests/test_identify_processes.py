@@ -1,4 +1,4 @@
-"""Several processes answer as one does, byte for byte, or not at all."""
+"""Identification by several processes: the same results as by one, byte for byte, or none."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "
 ACCELERATE = ("-m", "accelerate.commands.launch", "--config_file", str(ROOT / "accelerate_configs" / "cpu.yaml"))
 
 
-def test_one_process_does_all_the_work_in_order():
+def test_one_process_does_all_work_in_order():
     with joined_processes() as processes:
         assert processes == Processes(0, 1)
         assert processes.is_first
@@ -72,7 +72,7 @@ def arguments(made, output, engine="frame"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "launcher"), [("frame", ACCELERATE), ("network", TORCHRUN)])
-def test_two_processes_answer_as_one(engine, launcher, made, tmp_path):
+def test_two_processes_give_the_results_of_one(engine, launcher, made, tmp_path):
     written = []
     for number, start in enumerate([(), launcher]):
         folder = tmp_path / str(number)
@@ -95,7 +95,7 @@ def test_two_processes_answer_as_one(engine, launcher, made, tmp_path):
         ("killed", 0, "SIGKILL"),
     ],
 )
-def test_one_that_fails_fails_all_and_leaves_nothing(how, when, message, made, tmp_path):
+def test_failure_of_one_process_stops_all_and_leaves_nothing(how, when, message, made, tmp_path):
     folder = tmp_path / "out"
     script = ROOT / "tests" / "helpers" / "failing_identify.py"
     done = run(*TORCHRUN, script, how, when, *arguments(made, folder / "names.tsv"))
@@ -105,19 +105,19 @@ def test_one_that_fails_fails_all_and_leaves_nothing(how, when, message, made, t
 
 
 @pytest.mark.slow
-def test_a_damaged_file_is_told_once_and_leaves_nothing(made, splits, tmp_path):
-    whole = gzip.compress(Path(write_fasta(splits[1], tmp_path / "queries.fasta")).read_bytes())
-    (tmp_path / "cut.fasta.gz").write_bytes(whole[: len(whole) // 2])
+def test_damaged_file_is_reported_once_and_leaves_nothing(made, splits, tmp_path):
+    content = gzip.compress(Path(write_fasta(splits[1], tmp_path / "queries.fasta")).read_bytes())
+    (tmp_path / "truncated.fasta.gz").write_bytes(content[: len(content) // 2])
     folder = tmp_path / "out"
-    options = [str(tmp_path / "cut.fasta.gz"), *arguments(made, folder / "names.tsv")]
+    options = [str(tmp_path / "truncated.fasta.gz"), *arguments(made, folder / "names.tsv")]
     done = run(*TORCHRUN, "-m", "barcodemae", "identify", *options)
     assert done.returncode != 0
-    assert done.stderr.count("cut.fasta.gz: expected a whole gzip file") == 1
+    assert done.stderr.count("truncated.fasta.gz: expected a whole gzip file") == 1
     assert not folder.exists()
 
 
 @pytest.mark.slow
-def test_standard_input_is_for_one_process(made, tmp_path):
+def test_standard_input_with_two_processes_is_an_error(made, tmp_path):
     options = ["-", "--library", str(made / "frame"), "--output", str(tmp_path / "names.tsv")]
     done = run(*TORCHRUN, "-m", "barcodemae", "identify", *options, stdin=subprocess.DEVNULL)
     assert done.returncode != 0
@@ -126,7 +126,7 @@ def test_standard_input_is_for_one_process(made, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_light_engine_needs_no_torch_alone(made, tmp_path):
+def test_frame_engine_in_one_process_does_not_import_torch(made, tmp_path):
     script = (
         "import sys; from barcodemae.cli import main; sys.argv[1:] = ['identify', *sys.argv[1:]]; main();"
         "assert not {'torch', 'accelerate'} & set(sys.modules)"

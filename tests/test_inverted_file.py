@@ -1,4 +1,4 @@
-"""Lists of vectors: equal ones stay together, and whatever a query is led to holds something."""
+"""The inverted file: equal vectors are in one list, and no list is empty."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def unit(*shape, seed=0):
 
 
 def copies(num_distinct, n, dimension=24):
-    """Vectors, of which most are equal to others, and which is which."""
+    """Vectors of which most are equal to others, and the number of the distinct one that each equals."""
     which = np.random.default_rng(1).integers(num_distinct, size=n)
     return unit(num_distinct, dimension)[which], which
 
@@ -23,18 +23,18 @@ def learnt(vectors, num_lists=20, is_coded=False):
     return learn_lists(vectors, lambda distinct: num_lists, 64, is_coded, seed=0)
 
 
-def asked_in_batches(index, queries, num_hits, size):
+def search_in_batches(index, queries, num_hits, size):
     return np.concatenate([index.search(queries[i : i + size], num_hits)[1] for i in range(0, len(queries), size)])
 
 
 @pytest.mark.parametrize("num_distinct", [1, 2, 3, 20, 200])
-def test_every_copy_is_found_however_many_there_are(num_distinct):
+def test_copies_are_found_however_many_there_are(num_distinct):
     vectors, which = copies(num_distinct, 3000)
     _, index, described = learn_index(vectors)
     assert described["recall"] >= 0.995
     queries = unit(num_distinct, 24).astype(np.float32)
     for size in (1, 7, 200):
-        found = asked_in_batches(index, queries, 5, size)
+        found = search_in_batches(index, queries, 5, size)
         assert (which[found] == np.arange(num_distinct)[:, None]).all()
 
 
@@ -45,7 +45,7 @@ def test_equal_vectors_are_in_one_list_and_none_is_empty():
     assert set(lists.list_of.tolist()) == set(range(len(lists.centroids)))
 
 
-def test_a_query_whose_lists_hold_too_few_is_led_to_more():
+def test_more_lists_are_searched_if_they_have_too_few_vectors():
     vectors = unit(500, 8)
     index = InvertedFile(learnt(vectors, num_lists=100), np.arange(500), lambda rows: vectors[rows], MIN_PROBED)
     similarities, rows = index.search(vectors[:50].astype(np.float32), 400)
@@ -55,7 +55,7 @@ def test_a_query_whose_lists_hold_too_few_is_led_to_more():
     assert (index.search(vectors[:2].astype(np.float32), 600)[1] >= 0).sum(axis=1).tolist() == [500, 500]
 
 
-def test_only_some_can_be_found_and_lists_without_any_are_left_out():
+def test_index_of_some_vectors_has_only_their_lists():
     vectors = unit(500, 8)
     lists = learnt(vectors, num_lists=50)
     rows = np.flatnonzero(lists.list_of < 3)
@@ -72,7 +72,7 @@ def test_similarities_are_those_of_the_vectors():
     np.testing.assert_allclose(similarities, np.take_along_axis(expected, rows, axis=1), atol=1e-5)
 
 
-def test_among_some_only_these_are_found():
+def test_search_among_some_rows():
     vectors = unit(400, 16)
     index = InvertedFile(learnt(vectors), np.arange(400), lambda rows: vectors[rows], nprobe=20)
     found = index.search(vectors.astype(np.float32), 30, among=np.arange(100, 130))[1]
@@ -80,20 +80,20 @@ def test_among_some_only_these_are_found():
 
 
 @pytest.mark.parametrize("is_coded", [False, True])
-def test_what_was_kept_searches_as_what_was_learnt(is_coded, tmp_path):
+def test_lists_round_trip(is_coded, tmp_path):
     vectors = unit(1000, 16)
     lists = learnt(vectors, is_coded=is_coded)
     lists.save(tmp_path / "lists")
     again = Lists.load(tmp_path / "lists", 1000, 16)
-    first, second = (InvertedFile(one, np.arange(1000), lambda rows: vectors[rows], 4) for one in (lists, again))
+    first, second = (InvertedFile(used, np.arange(1000), lambda rows: vectors[rows], 4) for used in (lists, again))
     queries = unit(20, 16, seed=1).astype(np.float32)
     for one, other in zip(first.search(queries, 10), second.search(queries, 10), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_codes_lead_to_the_nearest_too(monkeypatch):
-    monkeypatch.setattr(indexing, "PRODUCT_RECORDS", 1000)
-    monkeypatch.setattr(indexing, "_CANDIDATES", 20)  # of so few vectors, fifty are more than some lists hold
+def test_nearest_are_found_by_codes(monkeypatch):
+    monkeypatch.setattr(indexing, "MAX_UNCODED_RECORDS", 1000)
+    monkeypatch.setattr(indexing, "NUM_CANDIDATES", 20)  # with so few vectors, some lists have fewer than fifty
     vectors = unit(12_000, 8)
     _, index, described = learn_index(vectors)
     assert index.is_coded
@@ -105,5 +105,5 @@ def test_codes_lead_to_the_nearest_too(monkeypatch):
 
 
 def test_vectors_of_an_odd_number_of_dimensions_have_no_codes(monkeypatch):
-    monkeypatch.setattr(indexing, "PRODUCT_RECORDS", 1000)
+    monkeypatch.setattr(indexing, "MAX_UNCODED_RECORDS", 1000)
     assert not learn_index(unit(2000, 15))[1].is_coded

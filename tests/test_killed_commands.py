@@ -1,4 +1,4 @@
-"""Commands that write, killed before each file operation and repeated: they end as if never killed."""
+"""Commands killed before each file operation and repeated: the result is as without kills."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["identify", "embed", "cluster", "split", "tokenizer", "convert", "leaderboard"])
-def test_killed_at_each_write_and_repeated_a_command_ends_as_if_never_killed(command, tmp_path):
+def test_repeated_command_has_the_same_result_after_kills(command, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     arguments = ["--commands", command, "--at", "writes", "--output", str(tmp_path / "kills.json")]
     done = subprocess.run(

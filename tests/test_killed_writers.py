@@ -1,4 +1,4 @@
-"""Writers of a library that are killed: it is the old one or the new one, and repeated they end as if never killed."""
+"""Changes of a library killed and repeated: it is the old or the new one, and in the end as without kills."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def named(sample, tmp_path_factory):
-    """A FASTA of 200 barcodes with a name at each rank, which suffice to calibrate."""
+    """A FASTA of 200 barcodes with a name at each rank, enough to calibrate."""
     has_name = pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$")
     for rank in RANKS:
         has_name = pc.and_(has_name, pc.not_equal(sample[rank], ""))
@@ -33,7 +33,7 @@ def kill_writers(*arguments):
 
 
 @pytest.mark.slow
-def test_killed_at_each_write_and_repeated_a_library_is_what_it_would_have_been(named, tmp_path):
+def test_library_is_the_same_after_kills_at_each_write(named, tmp_path):
     found = kill_writers(named, tmp_path, "writes")
     written = {operation.rpartition("/")[2] for step in found["operations"].values() for operation in step}
     assert {
@@ -50,7 +50,7 @@ def test_killed_at_each_write_and_repeated_a_library_is_what_it_would_have_been(
 
 
 @pytest.mark.slow
-def test_killed_at_20_random_moments_and_repeated_a_library_is_what_it_would_have_been(named, tmp_path):
+def test_library_is_the_same_after_kills_at_20_random_times(named, tmp_path):
     found = kill_writers(named, tmp_path, "moments", 20)
     assert found["killed"] >= 20
     assert found["wrong"] == []

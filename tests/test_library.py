@@ -1,4 +1,4 @@
-"""Reference libraries: built, opened, searched, added to, taken from; whole, or as if nothing had observed."""
+"""Reference libraries: built, opened, searched and changed, completely or not at all."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from barcodemae.library.building import (
     Removed,
     append_records,
     build_library,
-    check_model,
     remove_records,
     save_calibration,
 )
 from barcodemae.library.calibration.probability import OWN, Calibration
+from barcodemae.library.models import check_model
 from barcodemae.library.search import indexing
 from barcodemae.library.search.indexing import learn_index
 from barcodemae.library.store.manifest import fingerprint, read_manifest
@@ -31,7 +31,7 @@ from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_f
 
 @pytest.fixture(scope="module")
 def records(sample):
-    """Barcodes of named species. What is no name of a species, as `sp. 4`, is not read from a header."""
+    """Barcodes of named species; from a header, only the full name of a species is read, not `sp. 4`."""
     named = pc.and_(
         pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$"), pc.equal(sample["split"], "train")
     )
@@ -69,7 +69,7 @@ def test_each_record_is_its_own_nearest(folder, records, embedder):
     np.testing.assert_allclose(hits.similarities, expected, atol=2e-3)
 
 
-def test_records_keep_names_sequences_and_letters(folder, records):
+def test_names_sequences_and_bases_round_trip(folder, records):
     opened = StoredLibrary.open(folder)
     for column in ("id", "family", "genus", "species"):
         assert opened.names()[column].to_pylist() == records[column].to_pylist()[:120]
@@ -77,19 +77,19 @@ def test_records_keep_names_sequences_and_letters(folder, records):
     assert (opened.bases(np.arange(120)) >= 0).sum(axis=1).min() >= 100
 
 
-def test_datasets_read_the_records_too(folder, records):
+def test_records_can_be_read_by_datasets(folder, records):
     from datasets import Dataset
 
     (part,) = folder.glob("segment-*/*.arrow")
     assert Dataset.from_file(str(part))["id"][:3] == records["id"].to_pylist()[:3]
 
 
-def test_fewer_records_than_hits_leave_nothing(folder, embedder, records):
+def test_hits_are_limited_by_the_number_of_records(folder, embedder, records):
     hits = StoredLibrary.open(folder).search(embedder.encode(records["nucleotides"].to_pylist()[:2]), 500)
     assert hits.rows.shape == (2, 120)
 
 
-def test_appended_records_are_found_and_the_others_stay(folder, records, embedder, tmp_path):
+def test_appended_records_are_found_and_others_unchanged(folder, records, embedder, tmp_path):
     before = files_in(folder)
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     added = append_records(folder, [source], embedder, MODEL)
@@ -103,7 +103,7 @@ def test_appended_records_are_found_and_the_others_stay(folder, records, embedde
     }
 
 
-def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
+def test_removed_records_are_not_found(folder, records, embedder, tmp_path):
     ids = records["id"].to_pylist()
     assert remove_records(folder, [ids[0], ids[5]]) == Removed(2, [])
     assert remove_records(folder, [ids[6]]) == Removed(1, [])
@@ -113,7 +113,7 @@ def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     hits = opened.search(embedder.encode(records["nucleotides"].to_pylist()[:7]), 117)
     assert not {0, 5, 6} & set(hits.rows.ravel().tolist())
     assert remove_records(folder, [ids[6], ids[0], ids[1]]) == Removed(1, [ids[0], ids[6]])
-    with pytest.raises(LibraryError, match="none of the id 'nobody'"):
+    with pytest.raises(LibraryError, match="expected ids of records in the library, got 'nobody'"):
         remove_records(folder, [ids[2], "nobody"])
     assert len(StoredLibrary.open(folder).live) == 116
     before = files_in(folder)
@@ -121,10 +121,10 @@ def test_removed_records_are_found_no_more(folder, records, embedder, tmp_path):
     assert files_in(folder) == before
 
 
-def test_an_approximate_index_gives_nearly_what_an_exact_search_gives(records, embedder, tmp_path, monkeypatch):
+def test_approximate_search_finds_nearly_the_same_as_exact_search(records, embedder, tmp_path, monkeypatch):
     exact = StoredLibrary.open(library_of(records, tmp_path))
     for module in (segments, indexing):
-        monkeypatch.setattr(module, "EXACT_RECORDS", 150)
+        monkeypatch.setattr(module, "MAX_EXACT_RECORDS", 150)
     (tmp_path / "other").mkdir()
     opened = StoredLibrary.open(library_of(records, tmp_path / "other"))
     assert opened.manifest.segments[0].index["kind"].startswith("IVF28,SQfp16")
@@ -151,7 +151,7 @@ def test_recall_is_measured_against_an_exact_search():
     assert described["recall"] >= 0.99
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,13 @@ def test_recall_is_measured_against_an_exact_search():
     [
         (lambda file: file.unlink(), "part-00000.arrow: expected a file of the library, found none"),
         (lambda file: file.write_bytes(file.read_bytes()[:-9]), "bytes, as in library.json, got"),
-        (lambda file: file.write_bytes(bytes(len(file.read_bytes()))), "written for, got another"),
+        (
+            lambda file: file.write_bytes(bytes(len(file.read_bytes()))),
+            "listed in library.json, got another one",
+        ),
     ],
 )
-def test_a_missing_truncated_or_swapped_file_is_refused(folder, damage, message):
+def test_missing_truncated_or_swapped_file_is_an_error(folder, damage, message):
     damage(next(folder.glob("segment-*/*.arrow")))
     with pytest.raises(LibraryError, match=message):
         StoredLibrary.open(folder)
@@ -177,33 +180,33 @@ def test_a_missing_truncated_or_swapped_file_is_refused(folder, damage, message)
         ('{"version": 1}', "expected the manifest of a library, got"),
     ],
 )
-def test_a_broken_manifest_is_refused(folder, content, message):
+def test_damaged_manifest_is_an_error(folder, content, message):
     (folder / "library.json").write_text(content)
     with pytest.raises(LibraryError, match=message):
         StoredLibrary.open(folder)
 
 
 @pytest.mark.parametrize("name", ["../library.fasta", "/etc/hostname", "..", "", "a/b"])
-def test_a_manifest_does_not_lead_out_of_its_folder(name, folder):
+def test_manifest_cannot_name_files_outside_the_folder(name, folder):
     manifest = json.loads((folder / "library.json").read_text())
-    for told in (manifest["segments"][0]["files"], manifest["removed"]):
-        told[name] = {"bytes": 0, "blake2": ""}
+    for files in (manifest["segments"][0]["files"], manifest["removed"]):
+        files[name] = {"bytes": 0, "blake2": ""}
         (folder / "library.json").write_text(json.dumps(manifest))
-        with pytest.raises(LibraryError, match="is no name of a file of a library"):
+        with pytest.raises(LibraryError, match="expected the name of a file of a library, got "):
             StoredLibrary.open(folder)
-        del told[name]
+        del files[name]
     manifest["segments"][0]["name"] = name
     (folder / "library.json").write_text(json.dumps(manifest))
-    with pytest.raises(LibraryError, match="is no name of a file of a library"):
+    with pytest.raises(LibraryError, match="expected the name of a file of a library, got "):
         StoredLibrary.open(folder)
 
 
-def test_a_folder_without_a_library_is_told(tmp_path):
+def test_folder_without_a_library_is_an_error(tmp_path):
     with pytest.raises(LibraryError, match=r"expected a reference library \(a folder with library.json\), found none"):
         StoredLibrary.open(tmp_path)
 
 
-def test_what_is_not_there_is_not_written_to(records, embedder, tmp_path):
+def test_missing_library_is_not_created_by_changes(records, embedder, tmp_path):
     source = write_fasta(records, tmp_path / "more.fasta")
     for write in (
         lambda: append_records(tmp_path / "gone", [source], embedder, MODEL),
@@ -214,7 +217,7 @@ def test_what_is_not_there_is_not_written_to(records, embedder, tmp_path):
     assert not (tmp_path / "gone").exists()
 
 
-def test_another_model_is_refused(folder, records, embedder, tmp_path):
+def test_another_model_is_an_error(folder, records, embedder, tmp_path):
     before = files_in(folder)
     other = MODEL | {"weights_sha256": "1" * 64, "name": "other"}
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
@@ -225,7 +228,7 @@ def test_another_model_is_refused(folder, records, embedder, tmp_path):
         check_model(folder, read_manifest(folder), MODEL | {"engine": "network"})
 
 
-def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
+def test_second_writer_is_an_error(folder, records, embedder, tmp_path):
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     with FileLock(folder / ".lock"):
         for write in (
@@ -239,7 +242,7 @@ def test_a_second_writer_is_refused(folder, records, embedder, tmp_path):
         assert len(StoredLibrary.open(folder).live) == 120
 
 
-def test_a_library_is_not_built_over_another(folder, records, embedder, tmp_path):
+def test_build_does_not_replace_another_library(folder, records, embedder, tmp_path):
     before = files_in(folder)
     other = write_fasta(records.slice(1), tmp_path / "other.fasta")
     own = str(tmp_path / "library.fasta")
@@ -250,13 +253,13 @@ def test_a_library_is_not_built_over_another(folder, records, embedder, tmp_path
         ([own], MODEL | {"weights_sha256": "1" * 64}, None),
         ([own], MODEL, names),
     ):
-        expected = "expected a folder without a library, got one of 120 records; to add to it: --append"
+        expected = "expected a folder without a library, got one of 120 records; add to it with --append"
         with pytest.raises(LibraryError, match=expected):
             build_library(folder, sources, embedder, model, taxonomy=taxonomy)
         assert files_in(folder) == before
 
 
-def test_what_is_no_barcode_of_the_marker_is_left_out_or_told(records, embedder, tmp_path):
+def test_records_off_the_marker_are_left_out_or_an_error(records, embedder, tmp_path):
     (tmp_path / "mixed.fasta").write_text(
         f">good\n{records['nucleotides'][0].as_py()}\n>other\n{'ACGGT' * 100}\n>none\nNNNN\n"
     )
@@ -270,16 +273,16 @@ def test_what_is_no_barcode_of_the_marker_is_left_out_or_told(records, embedder,
     assert not (tmp_path / "b" / "library.json").exists()
 
 
-def test_a_model_without_a_frame_makes_no_library(embedder, tmp_path):
+def test_model_without_a_frame_is_an_error(embedder, tmp_path):
     embedder.frame = None
     with pytest.raises(ConfigurationError, match="expected a model with a reference frame"):
         build_library(tmp_path / "a", ["x.fasta"], embedder, MODEL)
 
 
-# What was interrupted
+# Interrupted builds
 
 
-def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, monkeypatch):
+def test_interrupted_build_is_resumed(records, embedder, tmp_path, monkeypatch):
     monkeypatch.setattr("barcodemae.data.text.BATCH_ROWS", 50)
     source = write_fasta(records, tmp_path / "library.fasta")
     written = []
@@ -296,19 +299,19 @@ def test_an_interrupted_build_goes_on_where_it_was(records, embedder, tmp_path, 
         build_library(tmp_path / "library", [source], embedder, MODEL)
     with pytest.raises(LibraryError, match="found none"):
         StoredLibrary.open(tmp_path / "library")
-    (tmp_path / "library" / "segment-00000" / ".saving-abcdefgh").mkdir()  # as a kill leaves it
+    (tmp_path / "library" / "segment-00000" / ".saving-abcdefgh").mkdir()  # as left by a killed process
     monkeypatch.setattr(
         segments, "write_part", lambda file, *given: write_part(written.append(file.name) or file, *given)
     )
     assert build_library(tmp_path / "library", [source], embedder, MODEL).num_records == 200
     assert written == [f"part-{number:05d}.arrow" for number in range(4)]
     (tmp_path / "at once").mkdir()
-    whole = library_of(records, tmp_path / "at once")
-    assert files_in(tmp_path / "library") == files_in(whole)
+    uninterrupted = library_of(records, tmp_path / "at once")
+    assert files_in(tmp_path / "library") == files_in(uninterrupted)
 
 
 def stopped_build(folder, sources, embedder, monkeypatch, **options):
-    """Leave a build as one that was killed after its first part."""
+    """A build that was interrupted after its first part."""
 
     def stop(*given):
         write_part(*given)
@@ -321,14 +324,14 @@ def stopped_build(folder, sources, embedder, monkeypatch, **options):
             build_library(folder, sources, embedder, MODEL, **options)
 
 
-def test_a_build_of_other_sources_begins_anew(records, embedder, tmp_path, monkeypatch):
+def test_build_of_other_sources_starts_again(records, embedder, tmp_path, monkeypatch):
     stopped_build(tmp_path / "library", [write_fasta(records, tmp_path / "a.fasta")], embedder, monkeypatch)
     library_of(records.slice(0, 5), tmp_path)
     assert len(StoredLibrary.open(tmp_path / "library").live) == 5
 
 
-def test_a_build_goes_on_with_a_copy_and_begins_anew_with_other_content(records, embedder, tmp_path, monkeypatch):
-    """What counts is the content of the sources, not where they lie, nor when they were written."""
+def test_build_is_resumed_with_a_copy_and_starts_again_with_other_content(records, embedder, tmp_path, monkeypatch):
+    """The content of a source counts, not its folder or modification time."""
     source = Path(write_fasta(records.slice(0, 50), tmp_path / "a.fasta"))
     stopped_build(tmp_path / "library", [str(source)], embedder, monkeypatch)
     (tmp_path / "b").mkdir()
@@ -350,8 +353,8 @@ def test_a_build_goes_on_with_a_copy_and_begins_anew_with_other_content(records,
     ]
 
 
-def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monkeypatch):
-    """A part that is there already would keep the names of the table before."""
+def test_build_with_another_taxonomy_starts_again(records, embedder, tmp_path, monkeypatch):
+    """The part written before has the names of the first taxonomy."""
     source = str(tmp_path / "plain.fasta")
     Path(source).write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in records.to_pylist()))
     tables = [
@@ -364,8 +367,8 @@ def test_a_build_with_other_names_begins_anew(records, embedder, tmp_path, monke
     assert set(StoredLibrary.open(tmp_path / "library").names()["genus"].to_pylist()) == {"second"}
 
 
-def leave(folder, *names):
-    """Files and folders as writers or users may leave them."""
+def make_files(folder, *names):
+    """Make files, and their folders."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
@@ -375,16 +378,18 @@ def everything_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
-def test_what_killed_writers_left_goes(folder, records):
+def test_files_left_by_killed_processes_are_deleted(folder, records):
     before = everything_in(folder)
-    leave(folder, "segment-00007/part-00000.arrow", "segment-00007/index.faiss", "removed-00003.npy", "building.json")
-    leave(folder, "calibration-00009.json", ".saving-abcdefgh/files/library.json", ".saving-abcdefgh/lock")
-    leave(folder, "segment-00007/.saving-abcdefgh/files/part-00001.arrow")
+    make_files(
+        folder, "segment-00007/part-00000.arrow", "segment-00007/index.faiss", "removed-00003.npy", "building.json"
+    )
+    make_files(folder, "calibration-00009.json", ".saving-abcdefgh/files/library.json", ".saving-abcdefgh/lock")
+    make_files(folder, "segment-00007/.saving-abcdefgh/files/part-00001.arrow")
     remove_records(folder, [records["id"][0].as_py()])
     assert everything_in(folder) == before | {"removed-00000.npy"}
 
 
-USERS = (
+USER_FILES = (
     "notes.txt",
     "removed-chimeras.fasta",
     "calibration-curve.csv",
@@ -403,31 +408,31 @@ USERS = (
 )
 
 
-def test_files_of_the_user_stay(folder, records, embedder, calibration, tmp_path):
-    leave(folder, *USERS)
+def test_files_of_the_user_are_not_deleted(folder, records, embedder, calibration, tmp_path):
+    make_files(folder, *USER_FILES)
     (tmp_path / "elsewhere").mkdir()
     (folder / ".saving-abcdefgh").symlink_to(tmp_path / "elsewhere")
     remove_records(folder, [records["id"][0].as_py()])
     save_calibration(StoredLibrary.open(folder), calibration)
-    for name in USERS:
+    for name in USER_FILES:
         assert (folder / name).read_text() == "x"
     assert (folder / ".saving-abcdefgh").is_symlink()
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "in.fasta", "segment-00000/1.jpg", "segment-00000", *USERS[1:10]])
-def test_a_library_is_not_built_among_other_things(name, records, embedder, tmp_path):
+@pytest.mark.parametrize("name", ["notes.txt", "in.fasta", "segment-00000/1.jpg", "segment-00000", *USER_FILES[1:10]])
+def test_folder_with_other_files_is_an_error(name, records, embedder, tmp_path):
     folder = tmp_path / "library"
-    leave(folder, name)
+    make_files(folder, name)
     source = write_fasta(records, folder / "in.fasta" if name == "in.fasta" else tmp_path / "in.fasta")
     before = everything_in(folder)
     first = name.partition("/")[0]
-    expected = f"library: expected a new or empty folder for the library, but {first} lies there"
+    expected = f"library: expected a new or empty folder for the library, got one with {first}"
     with pytest.raises(LibraryError, match=expected):
         build_library(folder, [source], embedder, MODEL)
     assert everything_in(folder) == before
 
 
-def test_a_file_in_the_place_of_the_folder_is_told(records, embedder, tmp_path):
+def test_file_in_place_of_the_folder_is_an_error(records, embedder, tmp_path):
     source = write_fasta(records, tmp_path / "in.fasta")
     with pytest.raises(LibraryError, match="expected a folder for the library, got a file"):
         build_library(tmp_path / "in.fasta", [source], embedder, MODEL)
@@ -435,8 +440,8 @@ def test_a_file_in_the_place_of_the_folder_is_told(records, embedder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["segment-00001", "segment-00001/passwords.txt", "segment-00001/part-00000.arrow/x"])
-def test_records_are_not_added_among_other_things(name, folder, records, embedder, tmp_path):
-    leave(folder, name)
+def test_segment_folder_with_other_files_is_an_error(name, folder, records, embedder, tmp_path):
+    make_files(folder, name)
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     before = everything_in(folder)
     with pytest.raises(LibraryError, match=r"segment-00001.*: expected"):
@@ -458,17 +463,17 @@ def test_records_are_not_added_among_other_things(name, folder, records, embedde
         "calibration-00001.json",
     ],
 )
-def test_links_are_not_written_through(name, folder, records, embedder, calibration, tmp_path):
+def test_links_are_not_followed_by_writers(name, folder, records, embedder, calibration, tmp_path):
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
-    precious = tmp_path / "precious"
-    leave(precious, "file")
-    target = precious if name == "segment-00001" else precious / "file"
+    outside = tmp_path / "outside"
+    make_files(outside, "file")
+    target = outside if name == "segment-00001" else outside / "file"
     if name == "library.json":
-        target = (folder / name).rename(precious / "library.json")
+        target = (folder / name).rename(outside / "library.json")
     (folder / name).unlink(missing_ok=True)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).symlink_to(target)
-    before = files_in(precious)
+    before = files_in(outside)
     writers = [lambda: append_records(folder, [source], embedder, MODEL)]
     if name.count("/") == 0:
         writers += [
@@ -478,21 +483,21 @@ def test_links_are_not_written_through(name, folder, records, embedder, calibrat
     for write in writers:
         with pytest.raises((LibraryError, ConfigurationError), match=f"{name}: expected"):
             write()
-        assert files_in(precious) == before
+        assert files_in(outside) == before
         assert (folder / name).is_symlink()
 
 
-# What is said twice
+# Repeated commands
 
 
-def test_a_build_that_is_repeated_changes_nothing(folder, embedder, tmp_path):
+def test_repeated_build_changes_nothing(folder, embedder, tmp_path):
     before = files_in(folder)
-    leave(folder, "building.json", "calibration-00007.json")  # as a kill right after the library's appearance
+    make_files(folder, "building.json", "calibration-00007.json")  # as left by a killed process
     assert build_library(folder, [str(tmp_path / "library.fasta")], embedder, MODEL) is None
     assert files_in(folder) == before
 
 
-def test_an_append_that_is_repeated_changes_nothing(folder, records, embedder, tmp_path, caplog):
+def test_repeated_append_changes_nothing(folder, records, embedder, tmp_path, caplog):
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     assert append_records(folder, [source], embedder, MODEL).known_ids == []
     before = files_in(folder)
@@ -502,22 +507,22 @@ def test_an_append_that_is_repeated_changes_nothing(folder, records, embedder, t
     assert "more.fasta: its records are in" in caplog.text
 
 
-def test_of_several_sources_those_that_are_new_are_added(folder, records, embedder, tmp_path):
+def test_only_new_sources_are_added(folder, records, embedder, tmp_path):
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     added = append_records(folder, [str(tmp_path / "library.fasta"), source], embedder, MODEL)
     assert (added.num_records, added.known_ids) == (80, [])
     assert len(StoredLibrary.open(folder).live) == 200
 
 
-def test_of_two_sources_that_hold_the_same_one_is_read(records, embedder, tmp_path, caplog):
+def test_equal_sources_are_read_once(records, embedder, tmp_path, caplog):
     source = write_fasta(records.slice(0, 60), tmp_path / "a.fasta")
     (tmp_path / "b.fasta").write_bytes(Path(source).read_bytes())
     added = build_library(tmp_path / "library", [source, str(tmp_path / "b.fasta"), source], embedder, MODEL)
     assert added.num_records == 60
-    assert "b.fasta: holds the same as" in caplog.text
+    assert "b.fasta: same content as" in caplog.text
 
 
-def test_ids_that_are_there_already_are_told(folder, records, embedder, tmp_path):
+def test_known_ids_are_reported(folder, records, embedder, tmp_path):
     ids = records["id"].to_pylist()
     remove_records(folder, [ids[117]])
     source = write_fasta(records.slice(115, 10), tmp_path / "more.fasta")
@@ -526,13 +531,13 @@ def test_ids_that_are_there_already_are_told(folder, records, embedder, tmp_path
     assert added.known_ids == [ids[115], ids[116], ids[118], ids[119]]
 
 
-def test_what_was_removed_can_be_added_again(folder, records, embedder, tmp_path):
+def test_removed_records_can_be_added_again(folder, records, embedder, tmp_path):
     remove_records(folder, [records["id"][3].as_py()])
     added = append_records(folder, [str(tmp_path / "library.fasta")], embedder, MODEL)
     assert (added.num_records, len(added.known_ids)) == (120, 119)
 
 
-def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embedder, calibration, tmp_path):
+def test_calibration_of_a_library_changed_since_is_an_error(folder, records, embedder, calibration, tmp_path):
     source = write_fasta(records.slice(120), tmp_path / "more.fasta")
     for change in (
         lambda: append_records(folder, [source], embedder, MODEL),
@@ -546,22 +551,22 @@ def test_a_calibration_of_what_the_library_was_is_refused(folder, records, embed
         assert files_in(folder) == before
 
 
-def test_a_calibration_that_is_kept_twice_is_kept_once(folder, calibration):
+def test_saving_a_calibration_again_changes_nothing(folder, calibration):
     save_calibration(StoredLibrary.open(folder), calibration)
     before = files_in(folder)
     save_calibration(StoredLibrary.open(folder), calibration)
     assert files_in(folder) == before
 
 
-def test_a_fingerprint_sees_both_ends_and_the_size(tmp_path):
+def test_fingerprint_depends_on_both_ends_and_the_size(tmp_path):
     file = tmp_path / "file"
     content = bytearray(1_000_000)
     file.write_bytes(content)
     before = fingerprint(file)
     assert fingerprint(file) == before
-    for place in (0, -1):
+    for offset in (0, -1):
         changed = bytearray(content)
-        changed[place] = 1
+        changed[offset] = 1
         file.write_bytes(changed)
         assert fingerprint(file) != before
     file.write_bytes(content[:-1])
@@ -570,7 +575,7 @@ def test_a_fingerprint_sees_both_ends_and_the_size(tmp_path):
     assert fingerprint(file).bytes == 0
 
 
-def test_the_manifest_tells_no_path_of_this_machine(folder, tmp_path):
-    told = json.loads((folder / "library.json").read_text())
-    assert str(tmp_path) not in json.dumps(told)
-    assert told["segments"][0]["num_records"] == 120
+def test_manifest_has_no_local_path(folder, tmp_path):
+    manifest = json.loads((folder / "library.json").read_text())
+    assert str(tmp_path) not in json.dumps(manifest)
+    assert manifest["segments"][0]["num_records"] == 120

@@ -97,7 +97,7 @@ def test_inverted_file_finds_the_same_clusters(monkeypatch):
     rng = np.random.default_rng(0)
     families = [changed(rng.integers(0, 4, BASES), *rng.integers(0, BASES, (10, 2))) for _ in range(40)]
     exact = linkage_of(np.concatenate(families))
-    monkeypatch.setattr(candidates, "MAX_EXACT", 100)
+    monkeypatch.setattr(candidates, "MAX_EXACT_BARCODES", 100)
     approximate = linkage_of(np.concatenate(families))
     assert approximate.candidates.search["kind"].startswith("IVF")
     assert approximate.cut(0.02).tolist() == exact.cut(0.02).tolist() == np.repeat(np.arange(40), 10).tolist()

@@ -1,4 +1,4 @@
-"""Removal of records from a library by the command."""
+"""Removal of records by the command."""
 
 import gzip
 
@@ -22,7 +22,7 @@ def ids(folder):
     return StoredLibrary.open(folder).names()["id"].to_pylist()
 
 
-def test_ids_on_the_command_line_and_in_a_file_are_removed(folder, ids, tmp_path, capsys):
+def test_ids_from_arguments_and_a_file(folder, ids, tmp_path, capsys):
     (tmp_path / "gone.txt").write_text(f"{ids[3]}\n\n  {ids[4]}  \r\n{ids[0]}")
     remove([str(folder), ids[0], ids[1], "--ids", str(tmp_path / "gone.txt")])
     assert capsys.readouterr().out == f"Records removed from {folder}: 4.\n"
@@ -31,17 +31,17 @@ def test_ids_on_the_command_line_and_in_a_file_are_removed(folder, ids, tmp_path
     assert len(StoredLibrary.open(folder).live) == 15
     capsys.readouterr()
     remove([str(folder), ids[7], ids[8], ids[1]])
-    expected = f"Ids whose records were removed before: 2 (such as {min(ids[7], ids[1])}).\n"
+    expected = f"Ids whose records had been removed before: 2 (such as {min(ids[7], ids[1])}).\n"
     assert capsys.readouterr().out == f"Records removed from {folder}: 1.\n{expected}"
 
 
-def test_unknown_id_removes_nothing(folder, ids):
-    with pytest.raises(LibraryError, match="holds none of the id 'nobody'"):
+def test_unknown_id_is_an_error_and_removes_nothing(folder, ids):
+    with pytest.raises(LibraryError, match="expected ids of records in the library, got 'nobody'"):
         remove([str(folder), ids[0], "nobody"])
     assert len(StoredLibrary.open(folder).live) == 20
 
 
-def test_no_ids_are_an_error(folder, tmp_path):
+def test_no_ids_is_an_error(folder, tmp_path):
     with pytest.raises(ConfigurationError, match="expected ids of records to remove, or --ids FILE"):
         remove([str(folder)])
     (tmp_path / "none.txt").write_text("\n \n")
@@ -49,8 +49,8 @@ def test_no_ids_are_an_error(folder, tmp_path):
         remove([str(folder), "--ids", str(tmp_path / "none.txt")])
 
 
-def test_library_on_the_hub_is_read_only():
-    with pytest.raises(LibraryError, match="hub:org/library: expected the folder of a library"):
+def test_library_on_the_hub_is_an_error():
+    with pytest.raises(LibraryError, match="hub:org/library: expected a folder"):
         remove(["hub:org/library", "x"])
 
 

@@ -1,4 +1,4 @@
-"""A library of an author who wishes ill, fingerprints and all: what it holds is checked, whatever its manifest says."""
+"""A library from a malicious author, who writes the fingerprints too: its contents are checked when it is opened."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library import segments
 from barcodemae.library.building import remove_records, save_calibration
 from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, PREDICTED, QUERIES, Calibration
-from barcodemae.library.neighbours import find_neighbours
+from barcodemae.library.models import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.records import BASES, map_part
@@ -27,7 +27,7 @@ PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors
 @pytest.fixture(scope="module")
 def library(sample, tmp_path_factory):
     with pytest.MonkeyPatch.context() as small:
-        small.setattr(segments, "EXACT_RECORDS", 100)
+        small.setattr(segments, "MAX_EXACT_RECORDS", 100)
         return library_of(sample.slice(0, 150), tmp_path_factory.mktemp("strangers"))
 
 
@@ -36,12 +36,12 @@ def folder(library, tmp_path):
     return shutil.copytree(library, tmp_path / "library")
 
 
-def forge(folder, name=PART):
-    """Have the manifest name a file as it is now."""
+def update_manifest(folder, name=PART):
+    """Put the present fingerprint of a file into the manifest."""
     manifest = json.loads((folder / "library.json").read_text())
-    place, _, file = name.rpartition("/")
-    of = manifest["segments"][0]["files"] if place else manifest["calibration"]
-    of[file] = vars(fingerprint(folder / name))
+    segment, _, file = name.rpartition("/")
+    files = manifest["segments"][0]["files"] if segment else manifest["calibration"]
+    files[file] = vars(fingerprint(folder / name))
     (folder / "library.json").write_text(json.dumps(manifest))
 
 
@@ -50,27 +50,27 @@ def write(folder, table, **options):
     file.unlink()
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema, **options) as writer:
         writer.write_table(table)
-    forge(folder)
+    update_manifest(folder)
 
 
 def with_column(table, name, column):
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(name), column)
+    index = table.schema.get_field_index(name)
+    return table.set_column(index, table.schema.field(name), column)
 
 
 def lists(values, size):
     return pa.FixedSizeListArray.from_arrays(values, size)
 
 
-def refusal(folder):
-    with pytest.raises(LibraryError) as refused:
+def error_of(folder):
+    with pytest.raises(LibraryError) as error:
         StoredLibrary.open(folder)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def read(folder):
-    """The part, in memory of its own."""
+    """The part, copied to memory."""
     part = map_part(folder / PART, 658, 32)
     return pa.ipc.open_stream(pa.BufferReader(serialised(part))).read_all()
 
@@ -86,35 +86,35 @@ def serialised(table):
 @pytest.mark.parametrize(
     "change", [lambda v: v * np.nan, lambda v: v * np.inf, lambda v: v * 2, lambda v: v * 0, lambda v: v / 2]
 )
-def test_vectors_that_are_not_of_length_1_are_refused(change, row, folder):
+def test_vectors_that_are_not_of_length_1_are_an_error(change, row, folder):
     part = read(folder)
     vectors = np.stack(part["vector"].to_numpy())
     with np.errstate(invalid="ignore"):
         vectors[row] = change(vectors[row])
     write(folder, with_column(part, "vector", lists(pa.array(vectors.ravel()), 32)))
-    assert refusal(folder).endswith("expected records of a library, got vectors that are not of length 1")
+    assert error_of(folder).endswith("expected records of a library, got vectors that are not of length 1")
 
 
 @pytest.mark.parametrize("base", [-2, 4, 127, -128])
-def test_letters_that_are_none_are_refused(base, folder):
+def test_bases_out_of_range_are_an_error(base, folder):
     part = read(folder)
     bases = np.stack(part[BASES].to_numpy())
     bases[3, 5] = base
     write(folder, with_column(part, BASES, lists(pa.array(bases.ravel()), 658)))
-    assert refusal(folder).endswith("got bases that are not from -1 to 3")
+    assert error_of(folder).endswith("got bases that are not from -1 to 3")
 
 
 @pytest.mark.parametrize("name", ["id", "genus", "nucleotides", "bin"])
-def test_missing_texts_are_refused(name, folder):
+def test_missing_texts_are_an_error(name, folder):
     part = read(folder)
     texts = [None, *part[name].to_pylist()[1:]]
     write(folder, with_column(part, name, pa.array(texts, pa.large_string())))
-    assert refusal(folder).endswith("got values that are missing")
+    assert error_of(folder).endswith("got missing values")
 
 
 @pytest.mark.parametrize(("name", "kind", "size"), [(BASES, pa.int8(), 658), ("vector", pa.float16(), 32)])
 @pytest.mark.parametrize("within", [False, True])
-def test_missing_numbers_are_refused(within, name, kind, size, folder):
+def test_missing_numbers_are_an_error(within, name, kind, size, folder):
     part = read(folder)
     rows = part[name].to_pylist()
     if within:
@@ -122,12 +122,12 @@ def test_missing_numbers_are_refused(within, name, kind, size, folder):
     else:
         rows[1] = None
     write(folder, with_column(part, name, pa.array(rows, pa.list_(kind, size))))
-    assert refusal(folder).endswith("got values that are missing")
+    assert error_of(folder).endswith("got missing values")
 
 
 @pytest.mark.parametrize("offset", [2**40, -1, -(2**62), 2**63 - 1])
 @pytest.mark.parametrize("name", ["id", "species", "nucleotides"])
-def test_text_that_lies_elsewhere_is_refused(name, offset, folder):
+def test_text_offsets_out_of_range_is_an_error(name, offset, folder):
     part = read(folder)
     column = part[name].combine_chunks()
     _, offsets, data = column.buffers()
@@ -135,34 +135,34 @@ def test_text_that_lies_elsewhere_is_refused(name, offset, folder):
     moved[7] = offset
     wrong = pa.Array.from_buffers(pa.large_string(), len(column), [None, pa.py_buffer(moved), data])
     write(folder, with_column(part, name, wrong))
-    assert "expected records of a library, got: " in refusal(folder)
+    assert "expected records of a library, got: " in error_of(folder)
 
 
-def test_text_that_is_no_utf8_is_refused(folder):
+def test_text_that_is_not_utf8_is_an_error(folder):
     part = read(folder)
     wrong = pa.array([b"\xff\xfe", *[b"x"] * 149], pa.large_binary())
     wrong = pa.Array.from_buffers(pa.large_string(), 150, wrong.buffers())
     write(folder, with_column(part, "genus", wrong))
-    assert "UTF8" in refusal(folder)
+    assert "UTF8" in error_of(folder)
 
 
-def test_a_column_whose_name_is_no_utf8_is_refused(folder):
+def test_column_name_that_is_not_utf8_is_an_error(folder):
     content = (folder / PART).read_bytes()
     (folder / PART).write_bytes(content.replace(b"genus", b"gen\xffs", 1))
-    forge(folder)
-    assert "can't decode byte 0xff" in refusal(folder)
+    update_manifest(folder)
+    assert "can't decode byte 0xff" in error_of(folder)
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
-def test_compressed_records_are_refused_before_they_take_memory(codec, folder):
+def test_compressed_records_are_an_error_before_memory_is_allocated(codec, folder):
     write(folder, read(folder), options=pa.ipc.IpcWriteOptions(compression=codec))
     before = pa.default_memory_pool().max_memory()
-    assert "expected batches of records that are not compressed" in refusal(folder)
+    assert "expected uncompressed record batches" in error_of(folder)
     assert pa.default_memory_pool().max_memory() - before < 2**20
 
 
-def test_an_index_of_faiss_is_not_read(folder, sample):
-    """That of an earlier version is left alone: the segment is searched exactly."""
+def test_faiss_index_is_not_read(folder, sample):
+    """That of an earlier version is ignored, and the segment searched exactly."""
     expected = StoredLibrary.open(folder)
     manifest = json.loads((folder / "library.json").read_text())
     files = manifest["segments"][0]["files"]
@@ -171,88 +171,88 @@ def test_an_index_of_faiss_is_not_read(folder, sample):
     files["index.faiss"] = vars(fingerprint(folder / "segment-00000" / "index.faiss"))
     (folder / "library.json").write_text(json.dumps(manifest))
     queries = OneHotEmbedder().encode(sample["nucleotides"].slice(0, 20).to_pylist())
-    found, before = (one.search(queries, 5) for one in (StoredLibrary.open(folder), expected))
+    found, before = (library.search(queries, 5) for library in (StoredLibrary.open(folder), expected))
     assert (found.rows[:, 0] == before.rows[:, 0]).mean() > 0.9
 
 
-def test_faiss_reads_no_file(folder, monkeypatch):
+def test_no_file_is_read_by_faiss(folder, monkeypatch):
     for name in ("read_index", "deserialize_index", "read_index_binary"):
         monkeypatch.setattr(faiss, name, None)
     assert StoredLibrary.open(folder).search(np.eye(32, dtype=np.float32)[:3], 5).rows.shape == (3, 5)
 
 
-# Links, and what is no file
+# Links and special files
 
 
 @pytest.mark.parametrize("name", ["library.json", PART, INDEX])
-def test_links_are_refused(name, folder, tmp_path):
-    place = folder / name
-    place.rename(tmp_path / "elsewhere")
-    place.symlink_to(tmp_path / "elsewhere")
-    assert refusal(folder) == f"{place}: expected a file of the library, got a link"
+def test_links_are_an_error(name, folder, tmp_path):
+    file = folder / name
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert error_of(folder) == f"{file}: expected a file of the library, got a link"
 
 
-def test_a_linked_segment_is_refused(folder, tmp_path):
+def test_linked_segment_is_an_error(folder, tmp_path):
     (folder / "segment-00000").rename(tmp_path / "elsewhere")
     (folder / "segment-00000").symlink_to(tmp_path / "elsewhere")
-    assert refusal(folder) == f"{folder / 'segment-00000'}: expected a folder of the library, got a link"
+    assert error_of(folder) == f"{folder / 'segment-00000'}: expected a folder of the library, got a link"
 
 
-def test_a_link_to_the_library_is_the_users_own(folder, tmp_path):
+def test_link_to_a_library_can_be_opened(folder, tmp_path):
     (tmp_path / "mine").symlink_to(folder)
     assert len(StoredLibrary.open(tmp_path / "mine").live) == 150
 
 
 def in_cache(folder, cache):
-    """The library as the Hub's cache holds it: links to files that are called by their hashes."""
+    """The library as in the Hub's cache: links to files that are named by their hashes."""
     snapshot = cache / "snapshots" / "0123"
     (cache / "blobs").mkdir(parents=True)
     for number, file in enumerate(file for file in sorted(folder.rglob("*")) if file.is_file()):
-        place = snapshot / file.relative_to(folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        link = snapshot / file.relative_to(folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, cache / "blobs" / str(number))
-        place.symlink_to(os.path.relpath(cache / "blobs" / str(number), place.parent))
+        link.symlink_to(os.path.relpath(cache / "blobs" / str(number), link.parent))
     return snapshot
 
 
-def test_the_hubs_cache_is_made_of_links(folder, tmp_path):
+def test_library_in_the_cache_of_the_hub_can_be_opened(folder, tmp_path):
     assert len(StoredLibrary.open(in_cache(folder, tmp_path / "datasets--org--name")).live) == 150
 
 
-def test_what_looks_like_a_cache_leads_nowhere_else(folder, tmp_path):
+def test_links_out_of_the_cache_are_an_error(folder, tmp_path):
     cache = tmp_path / "datasets--org--name"
     snapshot = in_cache(folder, cache)
     (cache / "blobs").rename(tmp_path / "private")
     (cache / "blobs").symlink_to(tmp_path / "private")
-    assert refusal(snapshot).endswith("expected a file of the library, got a link")
+    assert error_of(snapshot).endswith("expected a file of the library, got a link")
 
 
 @pytest.mark.parametrize("name", ["library.json", PART, INDEX])
-def test_a_pipe_is_not_waited_for(name, folder):
+def test_pipe_is_an_error(name, folder):
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    assert refusal(folder) == f"{folder / name}: expected a file of the library, got something else"
+    assert error_of(folder) == f"{folder / name}: expected a file of the library, got something else"
 
 
-def test_a_text_that_is_too_large_is_not_read(folder, monkeypatch):
+def test_text_file_that_is_too_large_is_not_read(folder, monkeypatch):
     monkeypatch.setattr("barcodemae.library.store.manifest._MAX_TEXT_BYTES", 100)
-    assert refusal(folder).endswith("library.json: expected 100 bytes at most, got more")
+    assert error_of(folder).endswith("library.json: expected at most 100 bytes, got more")
 
 
 @pytest.mark.parametrize(
     "name", ["notes.txt", "part-0.arrow", "part-00000.arrow.exe", "part-\u0660\u0660\u0660\u0660\u0660.arrow", ".lock"]
 )
-def test_only_names_that_we_give_are_taken(name, folder):
+def test_other_file_names_in_the_manifest_are_an_error(name, folder):
     manifest = json.loads((folder / "library.json").read_text())
     manifest["segments"][0]["files"][name] = {"bytes": 0, "blake2": ""}
     (folder / "library.json").write_text(json.dumps(manifest))
-    assert "is no name of a file of a library" in refusal(folder)
+    assert "expected the name of a file of a library, got " in error_of(folder)
 
 
 # Models
 
 
-def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
+def test_query_vectors_that_are_not_finite_are_an_error(folder, sample):
     class Broken(OneHotEmbedder):
         def encode(self, *given, **more):
             return super().encode(*given, **more) * np.nan
@@ -262,22 +262,22 @@ def test_vectors_of_queries_that_are_not_finite_are_refused(folder, sample):
         find_neighbours(StoredLibrary.open(folder), Broken(), queries)
 
 
-# Readers beside a writer
+# Readers during writes
 
 
-def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sample):
+def test_readers_are_not_disturbed_by_writers(folder, sample):
     never = [Calibration(dict.fromkeys(PREDICTED, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
     save_calibration(StoredLibrary.open(folder), never[1])
-    done, refused = threading.Event(), []
+    done, errors = threading.Event(), []
 
-    def look():
+    def read_again_and_again():
         while not done.is_set():
             try:
                 assert StoredLibrary.open(folder).calibration() is not None
             except Exception as error:
-                refused.append(error)
+                errors.append(error)
 
-    readers = [threading.Thread(target=look) for _ in range(2)]
+    readers = [threading.Thread(target=read_again_and_again) for _ in range(2)]
     for reader in readers:
         reader.start()
     try:
@@ -289,5 +289,5 @@ def test_readers_go_on_while_calibrations_and_removals_are_written(folder, sampl
         done.set()
         for reader in readers:
             reader.join()
-    assert refused == []
+    assert errors == []
     assert len(StoredLibrary.open(folder).live) == 140

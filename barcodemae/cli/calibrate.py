@@ -76,7 +76,7 @@ def calibrate(arguments: list[str]) -> None:
     calibration = fit_calibration(queries, QUERIES if args.queries else OWN)
     predicted = predict_others(queries)
     if args.plot is not None:
-        from barcodemae.library.calibration.reliability_plot import draw_reliability  # imports matplotlib
+        from barcodemae.library.calibration.reliability import draw_reliability
 
         figure = draw_reliability(_predictions_of_length(predicted, predicted[NOVELTY].length.max()))
         with open_output(args.plot) as file:

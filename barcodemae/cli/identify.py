@@ -72,13 +72,13 @@ def identify(arguments: list[str]) -> None:
     """Run the command.
 
     Raises:
-        BarcodeMAEError: bad input; nothing is written then.
+        BarcodeMAEError: bad input; nothing is written.
     """
     (args,) = parse_arguments(
         (IdentifyArguments,),
         arguments,
         positionals=("queries",),
-        about="Name barcodes by a reference library, with a confidence for each name.",
+        about="Identify barcodes by a reference library, with a confidence for each name.",
         example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
     )
     if not 0 <= args.min_confidence <= 1:
@@ -106,7 +106,7 @@ def identify(arguments: list[str]) -> None:
         def begin() -> "tuple[list[Any], Identifier]":
             writers = _open_writers(args, files) if processes.is_first else []
             library, embedder = open_with_model(args.library, args.model)
-            return writers, Identifier.of(library, embedder, args.min_confidence, num_aligned)
+            return writers, Identifier.from_library(library, embedder, args.min_confidence, num_aligned)
 
         writers, identifier = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
@@ -130,8 +130,8 @@ def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
     from barcodemae.library.summary.page import open_summary
     from barcodemae.outputs import check_outputs
 
-    read = [*args.queries, args.library, *filter(None, [args.model])]
-    check_outputs({"--output": args.output, "--summary": args.summary}, read)
+    inputs = [*args.queries, args.library, *filter(None, [args.model])]
+    check_outputs({"--output": args.output, "--summary": args.summary}, inputs)
     writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)

@@ -26,7 +26,8 @@ class IndexArguments:
         }
     )
     taxonomy: str | None = field(
-        default=None, metadata={"help": "Table of names by id (TSV or CSV with ranks, or QIIME 2's two columns)."}
+        default=None,
+        metadata={"help": "Table of names by id (TSV or CSV with ranks, or the two columns of QIIME 2)."},
     )
     model: str = field(
         default=DEFAULT,

@@ -39,8 +39,8 @@ def remove(arguments: list[str]) -> None:
         raise ConfigurationError("expected ids of records to remove, or --ids FILE, got neither")
     removed = remove_records(Path(args.library), ids)
     print(f"Records removed from {args.library}: {removed.num_records:,}.")
-    if removed.gone:
-        print(f"Ids whose records were removed before: {len(removed.gone):,} (such as {removed.gone[0]}).")
+    if before := removed.removed_before:
+        print(f"Ids whose records had been removed before: {len(before):,} (such as {before[0]}).")
 
 
 def read_ids(path: Path) -> list[str]:

@@ -9,11 +9,11 @@ from barcodemae.library.search.inverted_file import InvertedFile
 NUM_CANDIDATES = 50
 
 # Few links hold a cluster together, so that an exact search is worth a minute.
-MAX_EXACT = 100_000
+MAX_EXACT_BARCODES = 100_000
 
 
 class Candidates:
-    """Finds the nearest barcodes: up to `MAX_EXACT` by comparing all of them, above by an inverted file.
+    """Finds the nearest barcodes: up to `MAX_EXACT_BARCODES` by comparing all of them, above by an inverted file.
 
     Args:
         vectors: float32 `[n, dimension]`, of length 1.
@@ -26,7 +26,7 @@ class Candidates:
         self._vectors = np.ascontiguousarray(vectors, np.float32)
         self._index: InvertedFile | None = None
         self.search = describe_exact()
-        if len(vectors) > MAX_EXACT:
+        if len(vectors) > MAX_EXACT_BARCODES:
             _, self._index, self.search = learn_index(self._vectors)
 
     def nearest(self, queries: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""A query and its nearest references, base by base: the identity that people know from BLAST.
+"""Alignment of a query with its nearest references, with the identity as BLAST defines it.
 
-The alignment is the best local one (Smith and Waterman 1981) with affine gaps (Gotoh 1982), under the scores of BLAST's
-`-task blastn`. Edit distance is no substitute: among barcodes of different species it opens gaps that the gene has not.
+It is the best local alignment (Smith and Waterman 1981) with affine gaps (Gotoh 1982) and the scores of BLAST's
+`-task blastn`. Edit distance is not a substitute: between barcodes of different species it opens gaps that are not in
+the gene.
 """
 
 import re
@@ -15,49 +16,49 @@ from tokenization_barcodemae import Placement, orient
 
 MATCH, MISMATCH = 2, -3
 GAP_OPENING, GAP_EXTENSION = 5, 2
-"""A gap of n bases costs the opening, and n times the base."""
+"""A gap of n bases costs the opening, and n times the extension."""
 
-# Two names for what is not known, so that it equals nothing. To BLAST, too, an N is a mismatch, but not to another N.
+# Two characters for unknown bases, so that they are always mismatches. In BLAST an N is a mismatch too, except to N.
 _UNKNOWN_IN_QUERY, _UNKNOWN_IN_REFERENCE = "N", "X"
 _NOT_A_BASE = re.compile("[^ACGT]")
 
-# The operations of an alignment's path, as BAM numbers them: of bases that the query has more, or less.
+# The numbers of CIGAR operations in BAM; an insertion is of bases in the query, a deletion of bases in the reference.
 _INSERTION, _DELETION, _EQUAL, _DIFFERENT = 1, 2, 7, 8
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """What of a sequence lies on the reference frame.
+class FrameSegment:
+    """The part of a sequence on the reference frame.
 
     Attributes:
         text: its bases on the marker's strand.
         first: position of the first of them in the sequence as given, from 1.
-        strand: +1 where that reads as given, -1 where it is the reverse complement.
+        strand: +1 if the sequence was given on the marker's strand, -1 for its reverse complement.
     """
 
     text: str
     first: int
     strand: int
 
-    def position(self, place: int) -> int:
-        """Position in the sequence as given, from 1, of the base at a place in the text, from 0."""
-        return self.first + self.strand * place
+    def position(self, index: int) -> int:
+        """Position in the sequence as given, from 1, of a base of the text, counted from 0."""
+        return self.first + self.strand * index
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A query against a reference, in the terms of BLAST's `-outfmt 6`.
+    """An alignment of a query with a reference, in the terms of BLAST's `-outfmt 6`.
 
-    Positions count in the sequences as given, without gaps and the Ns at their ends, from 1.
+    Positions are counted from 1 in the sequences as given, without gaps and terminal Ns.
 
     Attributes:
-        identity: share of the columns with two equal bases.
-        columns: of two bases, or of a base and a gap.
-        mismatches: columns of two bases that differ, or of which one is not known.
-        gap_openings: gaps, however long.
-        query_start, query_end: first and last position of the query, in this order.
-        reference_start, reference_end: those of the reference that stand there; where the two sequences were given on
-            different strands, start is after end.
+        identity: share of columns with two equal bases.
+        columns: number of columns, of two bases or of a base and a gap.
+        mismatches: number of columns with two bases that differ, or of which one is unknown.
+        gap_openings: number of gaps of any length.
+        query_start, query_end: first and last aligned position of the query.
+        reference_start, reference_end: the positions of the reference aligned with these; if the two sequences were
+            given on different strands, start is greater than end.
     """
 
     identity: float
@@ -70,28 +71,28 @@ class Alignment:
     reference_end: int
 
 
-def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: int) -> list[Stretch]:
-    """The stretches of sequences on the reference frame: without primers and what else stands around.
+def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: int) -> list[FrameSegment]:
+    """Cut sequences to the reference frame, which removes primers and other flanking bases.
 
     Args:
         sequences: normalised DNA, `[n]`.
-        placement: of them.
-        frame_length: nucleotides of the frame.
+        placement: of the sequences.
+        frame_length: of the frame, in nucleotides.
     """
-    stretches = []
+    segments = []
     oriented = orient(sequences, placement.strand)
     for text, start, strand in zip(oriented, placement.start.tolist(), placement.strand.tolist(), strict=True):
         begin, end = max(-start, 0), max(frame_length - start, 0)
         first = begin + 1 if strand > 0 else len(text) - begin
-        stretches.append(Stretch(text[begin:end], first, strand))
-    return stretches
+        segments.append(FrameSegment(text[begin:end], first, strand))
+    return segments
 
 
-def align(query: Stretch, reference: Stretch) -> Alignment | None:
-    """The best local alignment; of equally good ones always the same.
+def align(query: FrameSegment, reference: FrameSegment) -> Alignment | None:
+    """The best local alignment; among equally good ones always the same.
 
     Returns:
-        None where the two have no base in common.
+        None if no base is equal.
 
     Raises:
         ConfigurationError: parasail is not installed.
@@ -102,25 +103,25 @@ def align(query: Stretch, reference: Stretch) -> Alignment | None:
     found = parasail.sw_trace_scan_16(
         _NOT_A_BASE.sub(_UNKNOWN_IN_QUERY, query.text),
         _NOT_A_BASE.sub(_UNKNOWN_IN_REFERENCE, reference.text),
-        GAP_OPENING + GAP_EXTENSION,  # parasail's opening takes in the first base
+        GAP_OPENING + GAP_EXTENSION,  # parasail's opening includes the first base
         GAP_EXTENSION,
         scores,
     )
     if found.score == 0:
         return None
-    cigar = found.cigar  # it owns the memory of its runs
+    cigar = found.cigar  # owns the memory of the runs
     runs = [(run & 0xF, run >> 4) for run in cigar.seq.tolist()]
-    # Where it begins with the first base of one, parasail 1.3.4 puts a gap for what stands before in the other
-    # (https://github.com/jeffdaily/parasail-python/issues/61), and its begins are of no use.
+    # If an alignment begins with the first base of one sequence, parasail 1.3.4 adds a gap for the preceding bases of
+    # the other (https://github.com/jeffdaily/parasail-python/issues/61), and its start positions cannot be used.
     if runs[0][0] in (_INSERTION, _DELETION):
         del runs[0]
     equal, different, inserted, deleted = (
-        sum(length for operation, length in runs if operation == wanted)
-        for wanted in (_EQUAL, _DIFFERENT, _INSERTION, _DELETION)
+        sum(length for operation, length in runs if operation == kind)
+        for kind in (_EQUAL, _DIFFERENT, _INSERTION, _DELETION)
     )
     columns = equal + different + inserted + deleted
-    query_ends = [query.position(place) for place in (found.end_query + 1 - columns + deleted, found.end_query)]
-    reference_ends = [reference.position(place) for place in (found.end_ref + 1 - columns + inserted, found.end_ref)]
+    query_ends = [query.position(index) for index in (found.end_query + 1 - columns + deleted, found.end_query)]
+    reference_ends = [reference.position(index) for index in (found.end_ref + 1 - columns + inserted, found.end_ref)]
     if query.strand < 0:
         query_ends.reverse()
         reference_ends.reverse()
@@ -130,7 +131,7 @@ def align(query: Stretch, reference: Stretch) -> Alignment | None:
 
 @cache
 def _parasail() -> tuple[Any, Any]:
-    """The library, and its table of scores."""
+    """The parasail module, and the table of scores."""
     try:
         import parasail
     except ImportError as error:

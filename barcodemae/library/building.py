@@ -1,7 +1,7 @@
-"""Reference libraries are built, added to and taken from: each time whole, or as if nothing had observed.
+"""Reference libraries are built and changed: each change is made completely, or not at all.
 
-Each change is one replacement of `library.json`, with all that it brings: records together with their calibration. So
-whoever was killed says the same once more, and the library is what it would have been.
+A change is one replacement of `library.json`, which covers the records and their calibration. After a process was
+killed, the same command completes the change.
 """
 
 import json
@@ -21,8 +21,8 @@ from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
-from barcodemae.library.embedder import Embedder
-from barcodemae.library.segments import Input, make_segment, segment_place
+from barcodemae.library.models import Embedder, check_model
+from barcodemae.library.segments import Input, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -40,15 +40,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Added:
-    """What a build or an append did.
+    """Summary of a build or an append.
 
     Attributes:
-        num_records: added to the library.
-        off_marker: so many do not lie on the reference frame, or on less than 100 bases of it.
-        report: what was read, and what was no DNA.
+        num_records: number of records added to the library.
+        off_marker: number of records left out that are not on the reference frame, or with fewer than 100 bases.
+        report: on the records that were read, and those that are not DNA.
         index: how the new segment is searched.
-        is_calibrated: whether the library is now.
-        known_ids: ids of new records that other records of the library have too, each once, in order.
+        is_calibrated: whether the library is calibrated now.
+        known_ids: ids of new records that are also ids of earlier records, each once, in order.
     """
 
     num_records: int
@@ -61,15 +61,15 @@ class Added:
 
 @dataclass(frozen=True)
 class Removed:
-    """What was taken out of a library.
+    """Summary of a removal.
 
     Attributes:
-        num_records: so many.
-        gone: ids of which all records had been removed before.
+        num_records: number of records removed from the library.
+        removed_before: ids whose records had all been removed before.
     """
 
     num_records: int
-    gone: list[str]
+    removed_before: list[str]
 
 
 def build_library(
@@ -81,26 +81,26 @@ def build_library(
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
 ) -> Added | None:
-    """Make a library of barcodes, calibrated by its own records; a build that was interrupted goes on where it was.
+    """Build a library of barcodes, calibrated by its own records; an interrupted build is resumed.
 
     Args:
-        folder: a new or empty one, or one with such a build.
-        sources: files or Hub data sets, as `stream_records` takes them.
+        folder: a new or empty one, or one with an interrupted build of the same sources.
+        sources: files or Hub data sets, as for `stream_records`.
         embedder: has a reference frame.
-        model: `name, weights_sha256, engine`, by which the library knows what its vectors were made with.
-        on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
-        taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without.
-        max_length: most nucleotides of a record; a longer one is treated as `on_error` says.
+        model: `name, weights_sha256, engine` of the embedder, which are stored in the library.
+        on_error: for a record that is not DNA, or not on the marker: "raise", or "skip" to leave it out.
+        taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without names.
+        max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
 
     Returns:
-        What was done; None where the folder holds the library of these very sources.
+        A summary; None if the folder is already the library of the same sources.
 
     Raises:
-        LibraryError: the folder holds another library or other things, or another process is writing to it.
-        BarcodeMAEError: bad input; the library is not there then.
+        LibraryError: the folder is another library or has other contents, or another process is writing to it.
+        BarcodeMAEError: bad input; no library is left.
     """
     frame = _frame_of(embedder, model)
-    given = Input.of(sources, on_error, taxonomy, max_length)
+    given = Input.from_names(sources, on_error, taxonomy, max_length)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
             return _add(folder, Manifest(model, embedder.dimension, frame.length), given, embedder)
@@ -111,8 +111,8 @@ def build_library(
         if is_same and manifest.segments[0].sources == given.sources and not given.without(manifest.segments).names:
             return None
         raise LibraryError(
-            f"{folder}: expected a folder without a library, got one of {manifest.num_records:,} records; to add to "
-            "it: --append; to make another: name another folder"
+            f"{folder}: expected a folder without a library, got one of {manifest.num_records:,} records; add to it "
+            "with --append, or name another folder"
         )
 
 
@@ -125,26 +125,26 @@ def append_records(
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
 ) -> Added | None:
-    """Add records to a library; what is there stays as it is. See `build_library`.
+    """Add records to a library. See `build_library` for the arguments.
 
-    Sources that the library holds already are left out, unless records of them were removed since. A calibration by
-    the library's own records is made anew, one by queries stays.
+    Sources that were added before are skipped, unless some of their records were removed since. A calibration by the
+    library's own records is repeated, one by queries stays.
 
     Returns:
-        What was done; None where the library holds all of the sources.
+        A summary; None if all sources were added before.
 
     Raises:
         LibraryError: there is no library, it was made with another model, or another process is writing to it.
-        BarcodeMAEError: bad input; the library is what it was then.
+        BarcodeMAEError: bad input; the library is unchanged.
     """
-    given = Input.of(sources, on_error, taxonomy, max_length)
+    given = Input.from_names(sources, on_error, taxonomy, max_length)
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         check_model(folder, library.manifest, model)
-        left = given.without(library.whole_segments())
+        left = given.without(library.complete_segments())
         for source in given.sources:
             if source not in left.sources:
-                logger.warning("%s: its records are in %s already; they are not added again", source.name, folder)
+                logger.warning("%s: its records are in %s already, and are not added again", source.name, folder)
         if left.names:
             return _add(folder, library.manifest, left, embedder)
         clear_leftovers(folder, library.manifest)
@@ -152,41 +152,42 @@ def append_records(
 
 
 def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
-    """Take records out of a library, by id; all of that id.
+    """Remove all records with the given ids from a library.
 
     Raises:
-        LibraryError: there is no library, it never held a record of such an id, or another process is writing to it.
+        LibraryError: there is no library, it never had a record with one of the ids, or another process is writing to
+            it.
     """
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         clear_leftovers(folder, library.manifest)
-        held = library.names()["id"]
+        all_ids = library.names()["id"]
         wanted = pa.array(sorted(set(ids)), pa.large_string())
-        absent = _without(wanted, held)
+        absent = _without(wanted, all_ids)
         if len(absent):
             raise LibraryError(
-                f"{folder}: expected records to remove, but it holds none of the id {absent[0].as_py()!r}"
+                f"{folder}: expected ids of records in the library, got {absent[0].as_py()!r}, which is not in it"
             )
-        rows = np.setdiff1d(np.flatnonzero(pc.is_in(held, value_set=wanted).to_numpy()), library.removed)
-        gone = _without(wanted, held.take(pa.array(rows))).to_pylist()
+        rows = np.setdiff1d(np.flatnonzero(pc.is_in(all_ids, value_set=wanted).to_numpy()), library.removed)
+        removed_before = _without(wanted, all_ids.take(pa.array(rows))).to_pylist()
         if len(rows):
             name = f"removed-{len(library.manifest.removed):05d}.npy"
             with written_atomically(folder) as scratch:
                 np.save(scratch / name, rows)
             removed = library.manifest.removed | {name: fingerprint(folder / name)}
             write_manifest(folder, replace(library.manifest, removed=removed))
-        return Removed(len(rows), gone)
+        return Removed(len(rows), removed_before)
 
 
 def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
-    """Keep a calibration with a library, in the place of the one before.
+    """Save a calibration in a library; it replaces the one before.
 
     Args:
-        library: as it was calibrated.
+        library: the one that was calibrated.
         calibration: of it.
 
     Raises:
-        LibraryError: it was changed since or is gone, or another process is writing to it.
+        LibraryError: the library has been changed or deleted since, or another process is writing to it.
     """
     folder = library.folder
     with writing_to(folder):
@@ -194,24 +195,10 @@ def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
         if (manifest.segments, manifest.removed) != (library.manifest.segments, library.manifest.removed):
             raise LibraryError(f"{folder}: records were added or removed while it was calibrated; calibrate it again")
         clear_leftovers(folder, manifest)
-        kept = _with_calibration(folder, manifest, calibration)
-        if kept != manifest:
-            write_manifest(folder, kept)
-            clear_leftovers(folder, kept)
-
-
-def check_model(folder: Path, manifest: Manifest, model: dict[str, str]) -> None:
-    """See to it that a library is searched with vectors of the model that made its own.
-
-    Raises:
-        LibraryError: it was made with another one.
-    """
-    for key in ("engine", "weights_sha256"):
-        if manifest.model[key] != model[key]:
-            raise LibraryError(
-                f"{folder}: made with {manifest.model['name']} ({key} {manifest.model[key][:12]}), expected the same "
-                f"for queries, got {model['name']} ({model[key][:12]})"
-            )
+        changed = _with_calibration(folder, manifest, calibration)
+        if changed != manifest:
+            write_manifest(folder, changed)
+            clear_leftovers(folder, changed)
 
 
 def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
@@ -221,11 +208,11 @@ def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
 
 
 def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> Added:
-    clear_leftovers(folder, manifest, keep=segment_place(folder, manifest))
+    clear_leftovers(folder, manifest, in_progress=next_segment_folder(folder, manifest))
     segment, report = make_segment(folder, manifest, given, embedder)
     grown = replace(manifest, segments=(*manifest.segments, segment))
     library = StoredLibrary(folder, grown)
-    grown = _calibrated(library, embedder)
+    grown = _recalibrated(library, embedder)
     write_manifest(folder, grown)
     clear_leftovers(folder, grown)
     return Added(
@@ -238,8 +225,8 @@ def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> 
     )
 
 
-def _calibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
-    """The manifest with a calibration by the library's own records, if it has none by queries, and they suffice."""
+def _recalibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
+    """The manifest with a new calibration by its own records, unless it has one by queries or too few records."""
     present = library.calibration()
     if present is not None and present.by != OWN:
         return library.manifest
@@ -251,7 +238,7 @@ def _calibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
 
 
 def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration) -> Manifest:
-    """Write a calibration beside the one before, and name it in the manifest; the same one is not written again."""
+    """Write a calibration to a new file, and return the manifest that names it; an equal one is not written again."""
     text = json.dumps(calibration.as_json()) + "\n"
     if any((folder / name).read_text(encoding="utf-8") == text for name in manifest.calibration):
         return manifest
@@ -263,7 +250,7 @@ def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration
 
 
 def _known_ids(library: StoredLibrary, num_old: int) -> list[str]:
-    """Ids of records from a number on that earlier ones, which are not removed, have too."""
+    """Ids of the records after the first `num_old` that are also ids of earlier records, removed ones excluded."""
     ids = library.names()["id"]
     old = ids.take(pa.array(library.live[library.live < num_old]))
     new = ids.slice(num_old).combine_chunks().unique()

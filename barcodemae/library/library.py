@@ -1,4 +1,4 @@
-"""Reference libraries, as they are used from Python."""
+"""Reference libraries in Python."""
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -22,7 +22,7 @@ _QUERIES = 4096
 
 
 class Library:
-    """Named barcodes, by which others are named. See `build` and `open`.
+    """A reference library: named barcodes, by which other barcodes are identified. See `build` and `open`.
 
     Example:
         >>> import tempfile
@@ -50,19 +50,19 @@ class Library:
         taxonomy: str | Path | None = None,
         on_error: str = "skip",
     ) -> "Library":
-        """Make a library, calibrated by its own records, as `barcodemae index` does.
+        """Build a library, calibrated by its own records, like `barcodemae index`.
 
         Args:
-            sources: one file of named barcodes, or several, each as `barcodemae.data.stream_records` takes it.
-            folder: a new or empty one. A build that was interrupted goes on; of the same sources, nothing is done.
+            sources: one or several files of named barcodes, or data sets, each as in `barcodemae.data.stream_records`.
+            folder: a new or empty one. An interrupted build is resumed; a complete one of the same sources is opened.
             model: a folder, a checkpoint that comes with the package, or an id on the Hub.
-            engine: "frame", the bases of a tuned model alone, without torch, or "network", the whole model.
-            taxonomy: a file of names by id, for sources without.
-            on_error: a record that is not a barcode of the marker: "skip" or "raise".
+            engine: "frame", only the base vectors of a tuned model, without torch; or "network", the complete model.
+            taxonomy: a file of names by id, for sources without names.
+            on_error: for a record that is not a barcode of the marker: "skip" or "raise".
 
         Raises:
             LibraryError: the folder holds something else, or another process is writing to it.
-            BarcodeMAEError: bad input; there is no library then.
+            BarcodeMAEError: bad input; no library is left.
         """
         build_library(Path(folder), **_inputs(sources, model, engine, taxonomy, on_error))
         return cls.open(folder, model)
@@ -72,23 +72,23 @@ class Library:
         """Open a library.
 
         Args:
-            folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, of one on the Hub.
-            model: where its model is, if the name that the library has of it does not tell.
+            folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, for one on the Hub.
+            model: a folder or id of its model, if not found by the name in the library.
 
         Raises:
             LibraryError: the library is missing or damaged, or was made with another model.
             CheckpointError: the model is missing or damaged.
-            HubError: the library is on the Hub, and can't be had from there.
+            HubError: the library could not be downloaded from the Hub.
         """
         return cls(*open_with_model(folder, model))
 
     @property
     def folder(self) -> Path:
-        """Where it is; of one on the Hub, in the Hub's cache."""
+        """The folder of the library; for one on the Hub, in the Hub's cache."""
         return self._stored.folder
 
     def __len__(self) -> int:
-        """Its records."""
+        """Number of records."""
         return len(self._stored.live)
 
     def __repr__(self) -> str:
@@ -100,23 +100,23 @@ class Library:
         return self._stored.names().take(pa.array(self._stored.live))
 
     def identify(self, queries: Source, *, min_confidence: float = MIN_CONFIDENCE, num_aligned: int = 0) -> pa.Table:
-        """Name barcodes.
+        """Identify barcodes.
 
         Args:
             queries: a file, a list of sequences or of paths, or a table of records; see `data.inputs.stream_input`.
             min_confidence: of a name that is called, 0 to 1.
-            num_aligned: how many of the hits of each query are aligned with it.
+            num_aligned: number of hits that are aligned with each query.
 
         Returns:
-            A row a query, in their order, with the columns of `library.results.schema`; `.to_pandas()` makes a data
-            frame of it.
+            One row for each query, in their order, with the columns of `library.results.schema`; `.to_pandas()` makes a
+            data frame of it.
 
         Raises:
             LibraryError: the library is not calibrated.
             UnreadableFileError: a file can't be read.
             TypeError: the queries are none of these.
         """
-        identifier = Identifier.of(self._stored, self._embedder, min_confidence, num_aligned)
+        identifier = Identifier.from_library(self._stored, self._embedder, min_confidence, num_aligned)
         tables = [identifier(block) for block in _blocks(queries)]
         return pa.concat_tables(tables) if tables else RESULTS.empty_table()
 
@@ -127,23 +127,23 @@ class Library:
         taxonomy: str | Path | None = None,
         on_error: str = "skip",
     ) -> None:
-        """Add records, and calibrate anew. Sources that it was made of already are not added again.
+        """Add records, and calibrate again. Sources that were added before are skipped.
 
         Args:
-            sources, taxonomy, on_error: as of `build`.
+            sources, taxonomy, on_error: as in `build`.
 
         Raises:
-            BarcodeMAEError: bad input; the library is what it was then.
+            BarcodeMAEError: bad input; the library is unchanged.
         """
         made_with = self._stored.manifest.model
         append_records(self.folder, **_inputs(sources, made_with["name"], made_with["engine"], taxonomy, on_error))
         self._stored = StoredLibrary.open(self.folder)
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Take records out; all of an id.
+        """Remove all records with the given ids.
 
         Raises:
-            LibraryError: it never held a record of such an id.
+            LibraryError: the library never had a record with one of these ids.
             TypeError: the ids are one string.
         """
         if isinstance(ids, str):
@@ -155,9 +155,9 @@ class Library:
 def _inputs(
     sources: str | Path | Sequence[str | Path], model: str, engine: str, taxonomy: str | Path | None, on_error: str
 ) -> dict[str, Any]:
-    several = [sources] if isinstance(sources, str | PathLike) else sources
+    names = [sources] if isinstance(sources, str | PathLike) else sources
     return {
-        "sources": [str(source) for source in several],
+        "sources": [str(name) for name in names],
         "embedder": load_engine(engine, model),
         "model": describe_model(model, engine),
         "on_error": on_error,

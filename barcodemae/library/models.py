@@ -1,19 +1,48 @@
-"""The model that a library was made with, and that its queries need too."""
+"""The model that made a library's vectors, and that queries need too."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.embedding.engines import load_engine
-from barcodemae.errors import LibraryError
-from barcodemae.library.building import check_model
+from barcodemae.errors import CheckpointError, LibraryError
+from barcodemae.library.search.evidence import Neighbours, choose_voters
+from barcodemae.library.search.marker import OnMarker
+from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.fetching import find_library
+from barcodemae.library.store.manifest import Manifest
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import without_folder
+from tokenization_barcodemae import Placement, ReferenceFrame
+
+
+class Embedder(Protocol):
+    """A model that makes vectors of barcodes; `embedding.engines.load_engine` loads one.
+
+    Attributes:
+        frame: on which it places barcodes; None for a model without.
+        dimension: numbers in a vector.
+    """
+
+    frame: ReferenceFrame | None
+    dimension: int
+
+    def encode(
+        self,
+        sequences: Sequence[str],
+        *,
+        normalize_embeddings: bool = False,
+        on_error: str = "raise",
+        placement: Placement | None = None,
+    ) -> np.ndarray:
+        """Vectors of barcodes, float32 `[n, dimension]`."""
 
 
 def describe_model(name: str, engine: str) -> dict[str, str]:
-    """What a library tells of the model that made its vectors; no path of this machine.
+    """The description of a model in a library: `name, weights_sha256, engine`, without local paths.
 
     Raises:
         CheckpointError: there is no such checkpoint.
@@ -21,29 +50,70 @@ def describe_model(name: str, engine: str) -> dict[str, str]:
     return {"name": without_folder(name), "weights_sha256": weights_sha256(name), "engine": engine}
 
 
-def open_with_model(folder: str | Path, model: str | None = None) -> tuple[StoredLibrary, Any]:
-    """A library, and the engine that makes vectors of queries as it has them.
+def check_model(folder: Path, manifest: Manifest, model: dict[str, str]) -> None:
+    """Check that a model is the one that made a library's vectors.
 
     Args:
-        folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, of one on the Hub.
-        model: where its model is; by default what it is called in the library, which does for one that comes with the
-            package, or an id on the Hub.
+        folder: of the library.
+        manifest: of the library.
+        model: as described by `describe_model`.
 
     Raises:
-        LibraryError: the library is missing or broken, or was made with another model, or one of other sizes.
-        CheckpointError: the model is missing or broken.
-        HubError: the library is on the Hub, and can't be had from there.
+        LibraryError: it is another model.
+    """
+    for key in ("engine", "weights_sha256"):
+        if manifest.model[key] != model[key]:
+            raise LibraryError(
+                f"{folder}: made with {manifest.model['name']} ({key} {manifest.model[key][:12]}), expected the same "
+                f"for queries, got {model['name']} ({model[key][:12]})"
+            )
+
+
+def open_with_model(folder: str | Path, model: str | None = None) -> tuple[StoredLibrary, Any]:
+    """Open a library together with its model.
+
+    Args:
+        folder: of the library, or `hub:ORG/NAME`, also with `@REVISION`, for one on the Hub.
+        model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default the name in the
+            library, which is sufficient for the latter two.
+
+    Returns:
+        The library, and an `Embedder`.
+
+    Raises:
+        LibraryError: the library is missing or damaged, or was made with another model, or its vectors or bases do not
+            have the model's dimensions.
+        CheckpointError: the model is missing or damaged.
+        HubError: the library could not be downloaded from the Hub.
     """
     library = StoredLibrary.open(find_library(folder))
-    told = library.manifest.model
-    name = told["name"] if model is None else model
-    check_model(library.folder, library.manifest, describe_model(name, told["engine"]))
-    engine = load_engine(told["engine"], name)
-    frame_length = 0 if engine.frame is None else engine.frame.length
-    made, found = (library.manifest.dimension, library.manifest.frame_length), (engine.dimension, frame_length)
-    if made != found:
+    described = library.manifest.model
+    name = described["name"] if model is None else model
+    check_model(library.folder, library.manifest, describe_model(name, described["engine"]))
+    embedder = load_engine(described["engine"], name)
+    frame_length = 0 if embedder.frame is None else embedder.frame.length
+    found, expected = (library.manifest.dimension, library.manifest.frame_length), (embedder.dimension, frame_length)
+    if found != expected:
         raise LibraryError(
-            f"{library.folder}: expected vectors of {found[0]} numbers on a frame of {found[1]} nucleotides, as "
-            f"{told['name']} makes them, got {made[0]} on {made[1]}"
+            f"{library.folder}: expected vectors of {expected[0]} numbers on a frame of {expected[1]} nucleotides, as "
+            f"{described['name']} makes them, got {found[0]} on {found[1]}"
         )
-    return library, engine
+    return library, embedder
+
+
+def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> Neighbours:
+    """Find the references that vote on queries: the nearest by their vectors, ordered by their bases too.
+
+    Args:
+        library: to search.
+        embedder: the model that made its vectors.
+        queries: `[n]`, all of which fit.
+
+    Raises:
+        CheckpointError: the model makes vectors that are not finite.
+    """
+    vectors = embedder.encode(queries.sequences, normalize_embeddings=True, placement=queries.placement)
+    if not np.isfinite(vectors).all():
+        name = library.manifest.model["name"]
+        raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
+    return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.bases, library.bases)

@@ -1,4 +1,4 @@
-"""A segment of a library is made: records are read, placed, given vectors and an index, going on after a kill."""
+"""A segment of a library: records are read, placed, embedded and indexed; an interrupted build is resumed."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from barcodemae.data.readers import source_version
 from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
-from barcodemae.library.embedder import Embedder
-from barcodemae.library.search.indexing import EXACT_RECORDS, build_index, describe_exact
+from barcodemae.library.models import Embedder
+from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
 from barcodemae.library.search.marker import MIN_BASES, OnMarker, read_on_marker
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
-from barcodemae.library.store.writing import check_place, drop_segment
+from barcodemae.library.store.writing import check_segment_folder, drop_segment
 from barcodemae.provenance import sha256
 
 logger = logging.getLogger(__name__)
@@ -31,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Input:
-    """What a segment is made of.
+    """The input of a segment.
 
     Attributes:
-        names: of files or Hub data sets, as `stream_records` takes them.
-        sources: what tells each from another, in the same order.
-        on_error: a record that is no DNA, or does not lie on the marker: "raise", or "skip" to leave it out.
-        taxonomy: names by id, for sources without.
-        max_length: a record of more nucleotides is left out too.
+        names: of files or Hub data sets, as for `stream_records`.
+        sources: their names and versions, in the same order.
+        on_error: for a record that is not DNA, or not on the marker: "raise", or "skip" to leave it out.
+        taxonomy: names by id, for sources without names.
+        max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
     """
 
     names: tuple[str, ...]
@@ -48,27 +48,27 @@ class Input:
     max_length: int
 
     @classmethod
-    def of(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Input":
-        """What these files are now; of two that hold the same, the first.
+    def from_names(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Input":
+        """The input with the present versions of files and data sets; of equal ones only the first.
 
         Raises:
             UnreadableFileError: there is no such file or data set.
-            ConfigurationError: it is standard input, which can't be read again.
+            ConfigurationError: a name is standard input, which can't be read twice.
         """
-        given: dict[Source, str] = {}
-        first_of: dict[str, str] = {}
+        name_by_source: dict[Source, str] = {}
+        name_by_version: dict[str, str] = {}
         for name in names:
             source = _source(name)
-            first = first_of.setdefault(source.version, name)
+            first = name_by_version.setdefault(source.version, name)
             if first == name:
-                given[source] = name
+                name_by_source[source] = name
             else:
-                logger.warning("%s: holds the same as %s; it is read once", name, first)
-        return cls(tuple(given.values()), tuple(given), on_error, taxonomy, max_length)
+                logger.warning("%s: same content as %s; it is read once", name, first)
+        return cls(tuple(name_by_source.values()), tuple(name_by_source), on_error, taxonomy, max_length)
 
     @cached_property
     def taxonomy_digest(self) -> str:
-        """Of the table of names; empty where there is none."""
+        """Digest of the taxonomy; empty if there is none."""
         if self.taxonomy is None:
             return ""
         digest = hashlib.blake2b(digest_size=16)
@@ -77,70 +77,73 @@ class Input:
         return digest.hexdigest()
 
     def without(self, segments: Sequence[Segment]) -> "Input":
-        """What is left where segments hold some of it already."""
+        """The input without the sources of some segments, if made with the same taxonomy."""
         taxonomy = self.taxonomy_digest
-        held = {source.version for one in segments if one.taxonomy == taxonomy for source in one.sources}
-        left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in held]
+        added = {source.version for segment in segments if segment.taxonomy == taxonomy for source in segment.sources}
+        left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in added]
         names, sources = zip(*left, strict=True) if left else ((), ())
         return Input(names, sources, self.on_error, self.taxonomy, self.max_length)
 
 
-def segment_place(folder: Path, manifest: Manifest) -> Path:
-    """The folder of the segment that comes next in a library."""
+def next_segment_folder(folder: Path, manifest: Manifest) -> Path:
+    """The folder of the next segment of a library."""
     return folder / f"segment-{len(manifest.segments):05d}"
 
 
 def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> tuple[Segment, Report]:
-    """Make the next segment of a library, which names it nowhere yet.
+    """Make the next segment of a library, which is not yet in its manifest.
 
-    Where the same was begun and killed, it goes on with the parts that are there. Nothing is left of bad input.
+    An interrupted one of the same input is resumed after its last part. On bad input it is deleted.
 
     Args:
-        folder: the library's, held against other writers.
-        manifest: the library's.
+        folder: of the library, locked for other writers.
+        manifest: of the library.
         given: at least one source.
         embedder: has a reference frame.
 
+    Returns:
+        The segment, and the report on the records that were read.
+
     Raises:
-        LibraryError: other things lie in its place, or no record is a barcode of the marker.
+        LibraryError: the segment's folder has other contents, or no record is a barcode of the marker.
         BarcodeMAEError: bad input.
     """
-    place = segment_place(folder, manifest)
-    _begin(place, manifest, given)
+    segment_folder = next_segment_folder(folder, manifest)
+    _begin(segment_folder, manifest, given)
     try:
-        report = _write_parts(place, given, embedder)
+        report = _write_parts(segment_folder, given, embedder)
         log_report(report)
-        files = sorted(place.glob("*.arrow"))
+        files = sorted(segment_folder.glob("*.arrow"))
         if not files:
             raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {report.num_read:,} records")
     except BarcodeMAEError:
-        drop_segment(place)
+        drop_segment(segment_folder)
         (folder / BUILDING_FILE).unlink()
         raise
     parts = (map_part(file, manifest.frame_length, manifest.dimension) for file in files)
     vectors = np.concatenate([as_matrix(part["vector"]) for part in parts])
     index = describe_exact()
-    if len(vectors) > EXACT_RECORDS:
-        with written_atomically(place) as scratch:
+    if len(vectors) > MAX_EXACT_RECORDS:
+        with written_atomically(segment_folder) as scratch:
             index = build_index(vectors, scratch / INDEX_FILE)
-        files.append(place / INDEX_FILE)
+        files.append(segment_folder / INDEX_FILE)
     fingerprints = {file.name: fingerprint(file) for file in sorted(files)}
-    return Segment(place.name, len(vectors), fingerprints, index, given.sources, given.taxonomy_digest), report
+    return Segment(segment_folder.name, len(vectors), fingerprints, index, given.sources, given.taxonomy_digest), report
 
 
 def _source(name: str) -> Source:
-    told = source_version(name)
-    if "version" in told:  # on the Hub: the name of a folder on this machine
-        return Source(str(told["name"]), Path(str(told["version"])).name)
-    file = Path(str(told["name"]))
+    found = source_version(name)
+    if "version" in found:  # on the Hub: the path of a folder on this machine
+        return Source(str(found["name"]), Path(str(found["version"])).name)
+    file = Path(str(found["name"]))
     return Source(file.name, sha256(file))
 
 
-def _begin(place: Path, manifest: Manifest, given: Input) -> None:
-    """Go on with a segment of the same sources, or begin a new one."""
-    check_place(place)
+def _begin(segment_folder: Path, manifest: Manifest, given: Input) -> None:
+    """Prepare the folder: resume an interrupted build of the same input, or begin a new one."""
+    check_segment_folder(segment_folder)
     key = {
-        "segment": place.name,
+        "segment": segment_folder.name,
         "sources": [asdict(source) for source in given.sources],
         "taxonomy": given.taxonomy_digest,
         "on_error": given.on_error,
@@ -148,23 +151,23 @@ def _begin(place: Path, manifest: Manifest, given: Input) -> None:
         "model": manifest.model,
         "made_by": version("barcodemae"),
     }
-    told = json.dumps(key, sort_keys=True)
-    file = place.parent / BUILDING_FILE
-    if file.is_file() and file.read_bytes() == told.encode():
-        logger.info("%s: going on with a build that was interrupted", place.parent)
+    text = json.dumps(key, sort_keys=True)
+    file = segment_folder.parent / BUILDING_FILE
+    if file.is_file() and file.read_bytes() == text.encode():
+        logger.info("%s: resuming an interrupted build", segment_folder.parent)
     else:
-        drop_segment(place)
-        with written_atomically(place.parent) as scratch:
-            (scratch / BUILDING_FILE).write_text(told)
-    place.mkdir(exist_ok=True)
+        drop_segment(segment_folder)
+        with written_atomically(segment_folder.parent) as scratch:
+            (scratch / BUILDING_FILE).write_text(text)
+    segment_folder.mkdir(exist_ok=True)
 
 
-def _write_parts(place: Path, given: Input, embedder: Embedder) -> Report:
+def _write_parts(segment_folder: Path, given: Input, embedder: Embedder) -> Report:
     quality_filter = QualityFilter(drop_duplicates=False, on_error=given.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         tables = stream_records(given.names, on_error=given.on_error, max_length=given.max_length)
         for number, table in enumerate(tables):
-            file = place / f"part-{number:05d}.arrow"
+            file = segment_folder / f"part-{number:05d}.arrow"
             records = quality_filter(table if given.taxonomy is None else join_taxonomy(table, given.taxonomy))
             if not file.exists():
                 records, read = _on_marker(records, embedder, given.on_error)
@@ -176,7 +179,7 @@ def _write_parts(place: Path, given: Input, embedder: Embedder) -> Report:
 
 
 def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, OnMarker]:
-    """The records that lie on the reference frame, and how."""
+    """The records that are barcodes of the marker, placed on the reference frame."""
     assert embedder.frame is not None
     read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame)
     fits = read.fits

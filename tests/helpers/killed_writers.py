@@ -191,7 +191,7 @@ def main() -> None:
     source, root, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     # Several parts and an inverted file from few records.
     text.BATCH_ROWS = 50
-    segments.EXACT_RECORDS = indexing.EXACT_RECORDS = 100
+    segments.MAX_EXACT_RECORDS = indexing.MAX_EXACT_RECORDS = 100
     steps = Steps(source, root)
     trials: list[Trial] = []
     for name in steps.names:

@@ -1,1 +1,1 @@
-"""How far a name can be trusted: learnt from named queries, and judged on others."""
+"""How reliable names are: probabilities, learnt from queries with known names and evaluated on others."""

@@ -1,4 +1,4 @@
-"""Learn from named queries how far a name can be trusted, and predict those of other species to judge it by."""
+"""Fit calibrations to queries with known names, and predict queries of other species for their evaluation."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ from barcodemae.library.calibration.probability import (
     fit_probability,
     nearest_length,
 )
-from barcodemae.library.embedder import Embedder
+from barcodemae.library.models import Embedder
 from barcodemae.library.store.stored import StoredLibrary
 
 CUT_LENGTHS = LENGTHS[:-1]
-"""To which barcodes are cut, so that mini-barcodes are predicted too."""
+"""Lengths to which barcodes are cut, so that mini-barcodes are calibrated too."""
 
 MIN_QUERIES = 50
 
@@ -29,14 +29,14 @@ _NUM_FOLDS = 5
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of queries, and what came.
+    """Predicted probabilities of queries, and what was observed.
 
     Attributes:
         probabilities: `[n]`.
         observed: bool `[n]`.
-        is_new: bool `[n]`, the library does not hold the species.
-        weights: `[n]`, how much each counts, as in `NamedQueries`.
-        length: `[n]`, place in `LENGTHS` of the one nearest to the query's bases.
+        is_new: bool `[n]`, the species is not in the library.
+        weights: `[n]`, as in `NamedQueries`.
+        length: `[n]`, index in `LENGTHS` of the one nearest to the query's number of bases.
     """
 
     probabilities: np.ndarray
@@ -46,6 +46,7 @@ class Predictions:
     length: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Predictions":
+        """Those of some of the queries."""
         return Predictions(*(values[rows] for values in vars(self).values()))
 
 
@@ -53,17 +54,17 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     """Fit all probabilities.
 
     Args:
-        queries: fifty or more of a length. At a rank and length where fewer have a name, the next length serves; at a
-            rank where there is none, no name is trusted.
-        by: `OWN` or `QUERIES`, what they are.
+        queries: at least fifty of a length. At a rank and length where fewer have a name, the nearest length with
+            enough is used; at a rank without any, the probability is 0.
+        by: `OWN` or `QUERIES`, the kind of queries.
 
     Raises:
         ConfigurationError: there are too few queries.
     """
     everyone = np.ones(len(queries.species), bool)
-    num_queries = np.bincount(nearest_length(queries.num_bases)).max()  # each is asked whole, and cut
+    num_queries = np.bincount(nearest_length(queries.num_bases)).max()  # each is searched complete, and cut
     if num_queries < MIN_QUERIES:
-        raise ConfigurationError(f"expected {MIN_QUERIES} named queries or more to calibrate, got {num_queries}")
+        raise ConfigurationError(f"expected at least {MIN_QUERIES} named queries to calibrate, got {num_queries}")
     return Calibration({what: _fit(queries, what, everyone) for what in PREDICTED}, by)
 
 
@@ -71,8 +72,8 @@ def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
     """Calibrate a library by its own records, held out.
 
     Args:
-        library: to ask.
-        embedder: the one that it was made with.
+        library: to calibrate.
+        embedder: the model that made its vectors.
 
     Raises:
         ConfigurationError: fewer than fifty records have a species.
@@ -81,32 +82,32 @@ def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
 
 
 def predict_others(queries: NamedQueries, seed: int = 0) -> dict[str, Predictions]:
-    """What is predicted of each species by what the others taught, in five folds.
+    """Predict the queries of each species by a calibration to those of other species, in five folds.
 
     Args:
-        queries: fifty or more.
+        queries: at least fifty.
         seed: of the folds.
 
     Returns:
-        Of each rank at which a query has a name, and of `NOVELTY`.
+        Predictions for `NOVELTY` and each rank at which a query has a name.
     """
     _, number = np.unique(queries.species, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
-    probabilities = {what: np.empty(len(fold), np.float32) for what in PREDICTED if queries.counts(what).any()}
-    for here in range(_NUM_FOLDS):
-        rows = np.flatnonzero(fold == here)
-        for what, told in probabilities.items():
-            learnt = Calibration({what: _fit(queries, what, fold != here)}, OWN)
-            told[rows] = learnt(what, queries.vote(what).take(rows), queries.num_bases[rows])
-    return {what: _predictions(queries, what, told) for what, told in probabilities.items()}
+    probabilities = {what: np.empty(len(fold), np.float32) for what in PREDICTED if queries.is_known(what).any()}
+    for held_out in range(_NUM_FOLDS):
+        rows = np.flatnonzero(fold == held_out)
+        for what, values in probabilities.items():
+            fitted = Calibration({what: _fit(queries, what, fold != held_out)}, OWN)
+            values[rows] = fitted(what, queries.vote(what).take(rows), queries.num_bases[rows])
+    return {what: _predictions(queries, what, values) for what, values in probabilities.items()}
 
 
 def predict(queries: NamedQueries, calibration: Calibration) -> dict[str, Predictions]:
-    """What a calibration says of queries that it was not learnt from; as `predict_others`."""
+    """Predict queries by a calibration to others; returns the same as `predict_others`."""
     return {
         what: _predictions(queries, what, calibration(what, queries.vote(what), queries.num_bases))
         for what in PREDICTED
-        if queries.counts(what).any()
+        if queries.is_known(what).any()
     }
 
 
@@ -114,20 +115,20 @@ def _predictions(queries: NamedQueries, what: str, probabilities: np.ndarray) ->
     everyone = Predictions(
         probabilities, queries.observed(what), queries.is_new, queries.weights, nearest_length(queries.num_bases)
     )
-    return everyone.take(queries.counts(what))
+    return everyone.take(queries.is_known(what))
 
 
-def _fit(queries: NamedQueries, what: str, of: np.ndarray) -> tuple[Probability, ...]:
-    """A probability for each of `LENGTHS`, from some of the queries."""
-    usable = queries.counts(what) & of
+def _fit(queries: NamedQueries, what: str, is_used: np.ndarray) -> tuple[Probability, ...]:
+    """A probability for each of `LENGTHS`, fitted to some of the queries."""
+    usable = queries.is_known(what) & is_used
     nearest = nearest_length(queries.num_bases)
     counts = np.bincount(nearest[usable], minlength=len(LENGTHS))
     fitted = {}
-    for place in np.flatnonzero(counts >= MIN_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
-        rows = np.flatnonzero(usable & (nearest == place))
-        fitted[int(place)] = fit_probability(
+    for number in np.flatnonzero(counts >= MIN_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
+        rows = np.flatnonzero(usable & (nearest == number))
+        fitted[int(number)] = fit_probability(
             queries.vote(what).take(rows), queries.observed(what)[rows], queries.weights[rows]
         )
     if not fitted:
         return (NEVER,) * len(LENGTHS)
-    return tuple(fitted[min(fitted, key=lambda one: abs(one - place))] for place in range(len(LENGTHS)))
+    return tuple(fitted[min(fitted, key=lambda other: abs(other - number))] for number in range(len(LENGTHS)))

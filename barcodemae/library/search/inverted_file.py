@@ -1,9 +1,8 @@
-"""Vectors in lists of those near each other, so that a query is compared with a few lists in place of all vectors.
+"""An inverted file: near vectors are in one list, and a query is compared with a few lists instead of all vectors.
 
-FAISS searches them, but its files are never read: its reader trusts what they say of sizes, offsets and even of other
-files, and is not meant for files of other people (https://github.com/facebookresearch/faiss/issues/5400). What is kept
-are plain numbers: the centroids, and the list of each vector. The lists are filled from the vectors of a library when
-it is opened.
+FAISS searches them, but its files are never read: its reader trusts the sizes, offsets and even names of other files in
+them, and is not meant for files from others (https://github.com/facebookresearch/faiss/issues/5400). Only arrays are
+saved: the centroids, and the list of each vector. The lists are filled from the vectors when a library is opened.
 """
 
 from collections.abc import Callable
@@ -18,22 +17,22 @@ from safetensors.numpy import save_file
 
 from barcodemae.errors import LibraryError
 
-# Of near centroids, rounding decides which is nearest; one more list looked at finds what lies in the other.
+# Between equally near centroids, rounding decides which is nearest; with more lists, vectors of the others are found.
 MIN_PROBED = 4
 
 _BLOCK_RECORDS = 100_000
-_WIDER = 4
+_PROBE_FACTOR = 4
 
 
 @dataclass(frozen=True)
 class Lists:
-    """What was learnt of vectors.
+    """The lists learnt from vectors.
 
     Attributes:
         centroids: float32 `[lists, dimension]`, of length 1.
         list_of: int32 `[n]`, the list of each vector.
-        codebook: float32 `[pieces, 256, dimension / pieces]`, where vectors are searched by codes; else empty.
-        codes: uint8 `[n, pieces]`, of what is left of each vector without its centroid; else empty.
+        codebook: float32 `[pieces, 256, dimension / pieces]`, if vectors are searched by codes; otherwise empty.
+        codes: uint8 `[n, pieces]`, of the difference of each vector from its centroid; otherwise empty.
     """
 
     centroids: np.ndarray
@@ -42,14 +41,20 @@ class Lists:
     codes: np.ndarray
 
     def save(self, file: Path) -> None:
+        """Write the arrays to a safetensors file."""
         save_file({name: np.ascontiguousarray(values) for name, values in vars(self).items()}, file)
 
     @classmethod
     def load(cls, file: Path, num_records: int, dimension: int) -> "Lists":
-        """Read what `save` wrote, for so many vectors.
+        """Read a file that `save` wrote.
+
+        Args:
+            file: to read.
+            num_records: number of vectors.
+            dimension: of a vector.
 
         Raises:
-            LibraryError: it can't be read, or is of other vectors.
+            LibraryError: the file can't be read, or its arrays are not of such vectors.
         """
         try:
             with safe_open(file, framework="numpy") as tensors:
@@ -80,20 +85,20 @@ class Lists:
         if not (np.isfinite(self.centroids).all() and np.isfinite(self.codebook).all()):
             return "got numbers that are not finite"
         if ((self.list_of < 0) | (self.list_of >= num_lists)).any():
-            return f"got some that are in none of the {num_lists} lists"
+            return f"got numbers of lists that are not from 0 to {num_lists - 1}"
         return ""
 
 
 class InvertedFile:
-    """Lists filled with some of the vectors that they were learnt from.
+    """An index of lists filled with some of the vectors that they were learnt from.
 
-    Lists without a vector are left out, so that whatever a query is led to holds something.
+    Lists without a vector are left out, so that each list that is searched has vectors.
 
     Args:
         lists: of all vectors.
-        rows: int64 `[n]`, which of them can be found, at least one.
-        vectors: gives those of some rows, `[rows, dimension]`, of length 1.
-        nprobe: lists that a query is compared with, at least.
+        rows: int64 `[n]`, the vectors that can be found, at least one.
+        vectors: returns the vectors of rows, `[rows, dimension]`, of length 1.
+        nprobe: minimum number of lists with which a query is compared.
     """
 
     def __init__(self, lists: Lists, rows: np.ndarray, vectors: Callable[[np.ndarray], np.ndarray], nprobe: int):
@@ -107,14 +112,14 @@ class InvertedFile:
             codes = lists.codes[block] if self.is_coded else np.asarray(vectors(block), np.float16).view(np.uint8)
             ends = np.flatnonzero(np.diff(list_of[begin : begin + len(block)])) + 1
             for first, last in zip([0, *ends], [*ends, len(block)], strict=True):
-                ids, part = (np.ascontiguousarray(one[first:last]) for one in (block, codes))
+                ids, part = (np.ascontiguousarray(values[first:last]) for values in (block, codes))
                 number = int(list_of[begin + first])
                 self._index.invlists.add_entries(number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(part))
         self._index.ntotal = len(rows)
 
     @property
     def num_lists(self) -> int:
-        """Those that hold anything."""
+        """Number of lists that are not empty."""
         return self._index.nlist
 
     def search(
@@ -122,16 +127,16 @@ class InvertedFile:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The nearest vectors of each query, nearest first.
 
-        A query whose lists hold too few is compared with more and more of them.
+        If the lists searched for a query have too few vectors, more and more lists are searched.
 
         Args:
             queries: float32 `[n, dimension]`, of length 1.
-            num_hits: of each query.
-            among: int64, the rows that can be found; by default all. What lies in other lists is not looked for then.
+            num_hits: number of vectors for each query.
+            among: int64, the rows that can be found, by default all; with it no more than `nprobe` lists are searched.
 
         Returns:
-            Similarities, float32 `[n, num_hits]`, and rows, int64 `[n, num_hits]`; -1 where there are no more. Of codes
-            similarities are estimates.
+            Similarities, float32 `[n, num_hits]`, and rows, int64 `[n, num_hits]`; -1 where there are no more. With
+            codes, similarities are estimates.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         parameters: Any = faiss.SearchParametersIVF()
@@ -142,29 +147,29 @@ class InvertedFile:
         similarities, rows = self._index.search(queries, num_hits, params=parameters)
         last = min(num_hits, self._index.ntotal) - 1
         while among is None and parameters.nprobe < self.num_lists and (rows[:, last] < 0).any():
-            parameters.nprobe = min(_WIDER * parameters.nprobe, self.num_lists)
+            parameters.nprobe = min(_PROBE_FACTOR * parameters.nprobe, self.num_lists)
             few = np.flatnonzero(rows[:, last] < 0)
             similarities[few], rows[few] = self._index.search(queries[few], num_hits, params=parameters)
         return similarities, rows
 
 
 def learn_lists(
-    vectors: np.ndarray, num_lists_of: Callable[[int], int], num_points: int, is_coded: bool, seed: int
+    vectors: np.ndarray, num_lists_for: Callable[[int], int], num_points: int, is_coded: bool, seed: int
 ) -> Lists:
     """Learn lists by k-means on distinct vectors; equal ones are always in the same.
 
     Args:
         vectors: float32 or float16 `[n, dimension]`, of length 1.
-        num_lists_of: gives the number of lists by that of distinct vectors.
-        num_points: of each list, to learn from.
-        is_coded: whether vectors are searched by codes of a quarter of their size; their dimension is even then.
-        seed: of the draws.
+        num_lists_for: returns the number of lists for a number of distinct vectors.
+        num_points: number of vectors from which each list is learnt.
+        is_coded: whether vectors are searched by codes of a quarter of their size, which requires an even dimension.
+        seed: of the random samples.
     """
     dimension = vectors.shape[1]
-    whole = np.dtype((np.void, vectors.dtype.itemsize * dimension))
-    _, first, copy_of = np.unique(np.ascontiguousarray(vectors).view(whole), return_index=True, return_inverse=True)
+    row = np.dtype((np.void, vectors.dtype.itemsize * dimension))
+    _, first, copy_of = np.unique(np.ascontiguousarray(vectors).view(row), return_index=True, return_inverse=True)
     copy_of = copy_of.ravel()  # NumPy 2.0 alone gives it another shape
-    num_lists = min(num_lists_of(len(first)), len(first))
+    num_lists = min(num_lists_for(len(first)), len(first))
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(first)[: num_points * num_lists])
     points = np.ascontiguousarray(vectors[sample], np.float32)

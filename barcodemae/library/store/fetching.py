@@ -1,4 +1,4 @@
-"""The files of a reference library, wherever it lies."""
+"""Find a reference library: in a folder, or on the Hub, from which it is downloaded."""
 
 import logging
 from pathlib import Path
@@ -15,10 +15,10 @@ LIBRARY_PATTERNS = (
     f"removed-{_DIGITS}.npy",
     f"calibration-{_DIGITS}.json",
 )
-"""The files of a library, as fnmatch has it. What else lies beside them, in a repository too, is not ours."""
+"""Patterns (fnmatch) of the files of a library; other files in its folder or repository are ignored."""
 
 _REFUSALS = {
-    401: "there is no such data set, or only a token that may read it is shown it (`hf auth login`)",
+    401: "there is no such data set, or it is private and needs a token (`hf auth login`)",
     403: "this token may not read it",
     404: "there is no such data set or revision",
 }
@@ -30,16 +30,16 @@ def find_library(name: str | Path) -> Path:
     """The folder of a library.
 
     Args:
-        name: a folder, or `hub:ORG/NAME` for a data set of the Hub, which is fetched into the Hub's cache; `@REVISION`
-            (branch, tag or commit) after it pins it.
+        name: a folder, or `hub:ORG/NAME` for a data set on the Hub, which is downloaded to the Hub's cache;
+            `@REVISION` after it (branch, tag or commit) pins the version.
 
     Raises:
-        HubError: there is no such data set, or the Hub can't be reached and the cache does not hold it.
-        ConfigurationError: the name is no repository's.
+        HubError: there is no such data set, or the Hub can't be reached and it is not in the cache.
+        ConfigurationError: the name is not that of a repository.
     """
     if not str(name).startswith(HUB):
         return Path(name)
-    # Slow to import, and a folder needs none of it.
+    # Slow to import, and not needed for a folder.
     from huggingface_hub import snapshot_download
 
     from barcodemae.repositories import check_name, explain_error
@@ -50,7 +50,7 @@ def find_library(name: str | Path) -> Path:
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision or None, allow_patterns=list(LIBRARY_PATTERNS)
         )
-    except Exception as error:  # from the network to the disk, each layer raises a kind of its own
+    except Exception as error:  # network, Hub and disk raise errors of different kinds
         raise HubError(f"{name}: expected a library on the Hub: {explain_error(error, _REFUSALS)[0]}") from error
     logger.info("%s: commit %s", name, Path(folder).name)
     return Path(folder)

@@ -1,13 +1,13 @@
-"""What a reference library consists of: `library.json`, whose replacement is the one moment at which it changes.
+"""The manifest of a reference library, `library.json`: a library changes in the one moment when it is replaced.
 
 LIBRARY/
-  library.json                 model, segments, what was removed; a fingerprint of every file
+  library.json                 model, segments, removed records, calibration; a fingerprint of every file
   segment-00000/               one build or append
     part-00000.arrow           records, bases and vectors
-    index.safetensors          where the segment is too large to be searched exactly: what was learnt for that
-  removed-00001.npy            numbers of records that were removed
-  calibration-00000.json       how far names can be trusted
-  building.json                while a segment is built: what of
+    index.safetensors          lists of an inverted file, for a segment too large for an exact search
+  removed-00001.npy            numbers of removed records
+  calibration-00000.json       how reliable names are
+  building.json                input of a segment that is being built
 """
 
 import hashlib
@@ -26,17 +26,17 @@ MANIFEST_FILE = "library.json"
 BUILDING_FILE = "building.json"
 VERSION = 1
 
-# The names that we give, each as a whole: a library may come from anywhere, and nothing else in its folder is ours.
+# The complete names of a library's files: a library may come from anywhere, and nothing else in its folder is touched.
 SEGMENT_NAME = re.compile(r"segment-[0-9]{5}")
 INDEX_FILE = "index.safetensors"
-# Earlier versions kept an index of FAISS. It is not read: such a segment is searched exactly.
-FILE_OF_SEGMENT = re.compile(r"part-[0-9]{5}\.arrow|index\.safetensors|index\.faiss")
+# Earlier versions wrote an index of FAISS. It is not read: such a segment is searched exactly.
+SEGMENT_FILE_NAME = re.compile(r"part-[0-9]{5}\.arrow|index\.safetensors|index\.faiss")
 REMOVED_NAME = re.compile(r"removed-[0-9]{5}\.npy")
 CALIBRATION_NAME = re.compile(r"calibration-[0-9]{5}\.json")
 
 _MODEL = ("name", "weights_sha256", "engine")
 
-# Of a library of ten million records it has some 100,000 bytes.
+# For a library of ten million records it has some 100,000 bytes.
 _MAX_TEXT_BYTES = 2**24
 
 _BLOCK_BYTES = 4096
@@ -45,15 +45,15 @@ _NUM_BLOCKS = 64
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells a file from another, and from itself cut short, without reading a gigabyte.
+    """A digest that distinguishes a file from others, and from a truncated copy, without reading all of it.
 
-    It guards against accidents, not against who made the library: an author writes the fingerprints too. So all that a
-    library holds is checked when it is opened, whatever they say.
+    It protects against accidents, not against the author of a library, who writes the fingerprints too. So the contents
+    of a library are checked when it is opened, whatever the fingerprints are.
 
     Attributes:
-        bytes: its size.
-        blake2: of 64 blocks of 4,096 bytes that lie evenly over it, the first and the last among them. What changes
-            between two blocks of a larger file, and leaves its size, is not seen: a bit that a disk lost, say.
+        bytes: size of the file.
+        blake2: of 64 blocks of 4,096 bytes at equal distances, including the first and the last. A change between two
+            blocks of a larger file that leaves its size is not detected, such as a bit flipped on a disk.
     """
 
     bytes: int
@@ -62,10 +62,10 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Source:
-    """What records came from.
+    """A file or data set that records were read from.
 
     Attributes:
-        name: of the file, without its folder, or of the data set on the Hub.
+        name: of the file, without its folder; or of the data set on the Hub.
         version: SHA-256 of the file's content, or the data set's version.
     """
 
@@ -96,15 +96,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a library consists of.
+    """The contents of a library.
 
     Attributes:
-        model: `name, weights_sha256, engine`: what its vectors were made with.
+        model: `name, weights_sha256, engine` of the model that made the vectors.
         dimension: of a vector.
-        frame_length: coordinates of the reference frame.
+        frame_length: number of coordinates of the reference frame.
         segments: in the order of their records' numbers.
-        removed: the files with the numbers of removed records, by name.
-        calibration: the file of the calibration, by its name; empty where there is none.
+        removed: files with the numbers of removed records, by name.
+        calibration: the file of the calibration, by name; empty if there is none.
     """
 
     model: dict[str, str]
@@ -116,13 +116,15 @@ class Manifest:
 
     @property
     def num_records(self) -> int:
-        """Removed ones among them: numbers are never given twice."""
+        """Number of records, removed ones included: the numbers of records are never reused."""
         return sum(segment.num_records for segment in self.segments)
 
     def files(self) -> dict[str, Fingerprint]:
-        """Of the whole library but `library.json`, by the path in its folder."""
-        parts = {f"{segment.name}/{name}": one for segment in self.segments for name, one in segment.files.items()}
-        return parts | self.removed | self.calibration
+        """All files of the library except `library.json`, by the path in its folder."""
+        in_segments = {
+            f"{segment.name}/{name}": found for segment in self.segments for name, found in segment.files.items()
+        }
+        return in_segments | self.removed | self.calibration
 
     def as_text(self) -> str:
         """The content of `library.json`."""
@@ -139,58 +141,58 @@ def fingerprint(file: Path) -> Fingerprint:
     digest = hashlib.blake2b(digest_size=16)
     with file.open("rb") as content:
         last = max(size - _BLOCK_BYTES, 0)
-        for place in sorted({last * i // (_NUM_BLOCKS - 1) for i in range(_NUM_BLOCKS)}):
-            content.seek(place)
+        for offset in sorted({last * i // (_NUM_BLOCKS - 1) for i in range(_NUM_BLOCKS)}):
+            content.seek(offset)
             digest.update(content.read(_BLOCK_BYTES))
     return Fingerprint(size, digest.hexdigest())
 
 
 def read_text(file: Path) -> str:
-    """A text of a library, of 16 MiB at most.
+    """Read a text file of a library, of 16 MiB at most.
 
     Raises:
-        LibraryError: it can't be read, is larger, or no UTF-8.
+        LibraryError: it can't be read, is larger, or is not UTF-8.
     """
     try:
         with file.open("rb") as content:
             found = content.read(_MAX_TEXT_BYTES + 1)
         if len(found) > _MAX_TEXT_BYTES:
-            raise LibraryError(f"{file}: expected {_MAX_TEXT_BYTES:,} bytes at most, got more")
+            raise LibraryError(f"{file}: expected at most {_MAX_TEXT_BYTES:,} bytes, got more")
         return found.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise LibraryError(f"{file}: expected a text of a library, got: {error}") from error
+        raise LibraryError(f"{file}: expected a text file of a library, got: {error}") from error
 
 
 def refuse_hub(folder: Path) -> None:
-    """Refuse the name of a library on the Hub where a folder is needed.
+    """Raise an error for the name of a library on the Hub, which can be searched but not changed.
 
     Raises:
-        LibraryError: it is such a name.
+        LibraryError: the folder is such a name.
     """
     if str(folder).startswith(HUB):
-        raise LibraryError(f"{folder}: expected the folder of a library, for one on the Hub is asked, never changed")
+        raise LibraryError(f"{folder}: expected a folder, as a library on the Hub can be searched but not changed")
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read `library.json`.
 
     Raises:
-        LibraryError: there is none, it is no manifest of this version, or names files outside of the folder.
+        LibraryError: there is none, it is not a manifest of this version, or it names files outside the folder.
     """
     refuse_hub(folder)
     file = folder / MANIFEST_FILE
     try:
-        _check_kind(folder, file)
-        told = json.loads(read_text(file))
-        if told["version"] != VERSION:
-            raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {told['version']!r}")
-        segments = tuple(_segment(one) for one in told["segments"])
+        _check_is_file(folder, file)
+        data = json.loads(read_text(file))
+        if data["version"] != VERSION:
+            raise LibraryError(f"{file}: expected a library of version {VERSION}, got version {data['version']!r}")
+        segments = tuple(_segment(one) for one in data["segments"])
         if not segments:
-            raise ValueError("expected a segment or more, got none")
-        model = {key: _text(told["model"][key]) for key in _MODEL}
-        removed = _fingerprints(told["removed"], REMOVED_NAME)
-        calibration = _fingerprints(told["calibration"], CALIBRATION_NAME)
-        dimension, frame_length = _count(told["dimension"]), _count(told["frame_length"])
+            raise ValueError("expected at least one segment, got none")
+        model = {key: _text(data["model"][key]) for key in _MODEL}
+        removed = _fingerprints(data["removed"], REMOVED_NAME)
+        calibration = _fingerprints(data["calibration"], CALIBRATION_NAME)
+        dimension, frame_length = _count(data["dimension"]), _count(data["frame_length"])
         return Manifest(model, dimension, frame_length, segments, removed, calibration)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
@@ -200,16 +202,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest in the place of the one before."""
+    """Write a manifest; it replaces the one before."""
     with written_atomically(folder) as scratch:
         (scratch / MANIFEST_FILE).write_text(manifest.as_text(), encoding="utf-8")
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """See to it that all files are what they were when the manifest was written.
+    """Check that all files are as they were when the manifest was written.
 
     Raises:
-        LibraryError: one is missing, of another size, or another one; or no file, but a link, say.
+        LibraryError: a file is missing, or has another size or digest, or is not a regular file.
     """
     for segment in manifest.segments:
         if (folder / segment.name).is_symlink():
@@ -217,24 +219,24 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name, expected in manifest.files().items():
         file = folder / name
         try:
-            _check_kind(folder, file)
+            _check_is_file(folder, file)
             found = fingerprint(file)
         except OSError as error:
             raise LibraryError(f"{file}: expected a file of the library, found none") from error
         if found.bytes != expected.bytes:
             raise LibraryError(f"{file}: expected {expected.bytes:,} bytes, as in {MANIFEST_FILE}, got {found.bytes:,}")
         if found != expected:
-            raise LibraryError(f"{file}: expected the file that {MANIFEST_FILE} was written for, got another")
+            raise LibraryError(f"{file}: expected the file listed in {MANIFEST_FILE}, got another one of the same size")
 
 
-def _check_kind(folder: Path, file: Path) -> None:
-    """See to it that reading a file of a library reads that very file.
+def _check_is_file(folder: Path, file: Path) -> None:
+    """Check that a path of a library is a regular file, and not a link, which may lead anywhere.
 
-    Links are refused, which may lead anywhere. The Hub's cache alone is made of links, into a folder beside.
+    Only the Hub's cache consists of links, into the neighbouring folder `blobs`.
 
     Raises:
-        LibraryError: it is no file.
-        OSError: it is not there.
+        LibraryError: it is a link, or not a regular file.
+        OSError: it does not exist.
     """
     kind = file.lstat().st_mode
     if stat.S_ISLNK(kind):
@@ -246,46 +248,46 @@ def _check_kind(folder: Path, file: Path) -> None:
         raise LibraryError(f"{file}: expected a file of the library, got something else")
 
 
-def _segment(told: dict[str, Any]) -> Segment:
-    sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in told.get("sources", ()))
-    name, num_records = _named(told["name"], SEGMENT_NAME), _count(told["num_records"])
-    files, index = _fingerprints(told["files"], FILE_OF_SEGMENT), _index(told["index"])
-    return Segment(name, num_records, files, index, sources, _text(told.get("taxonomy", "")))
+def _segment(data: dict[str, Any]) -> Segment:
+    sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in data.get("sources", ()))
+    name, num_records = _checked_name(data["name"], SEGMENT_NAME), _count(data["num_records"])
+    files, index = _fingerprints(data["files"], SEGMENT_FILE_NAME), _index(data["index"])
+    return Segment(name, num_records, files, index, sources, _text(data.get("taxonomy", "")))
 
 
-def _index(told: dict[str, Any]) -> dict[str, Any]:
-    index: dict[str, Any] = {"kind": _text(told["kind"])}
-    if "nprobe" in told:
-        index |= {"nprobe": _count(told["nprobe"]), "recall": _share(told["recall"])}
+def _index(data: dict[str, Any]) -> dict[str, Any]:
+    index: dict[str, Any] = {"kind": _text(data["kind"])}
+    if "nprobe" in data:
+        index |= {"nprobe": _count(data["nprobe"]), "recall": _share(data["recall"])}
     return index
 
 
-def _fingerprints(told: dict[str, Any], names: re.Pattern[str]) -> dict[str, Fingerprint]:
+def _fingerprints(data: dict[str, Any], names: re.Pattern[str]) -> dict[str, Fingerprint]:
     return {
-        _named(name, names): Fingerprint(_count(one["bytes"], least=0), _text(one["blake2"]))
-        for name, one in told.items()
+        _checked_name(name, names): Fingerprint(_count(one["bytes"], minimum=0), _text(one["blake2"]))
+        for name, one in data.items()
     }
 
 
-def _count(told: Any, least: int = 1) -> int:
-    if type(told) is not int or told < least:
-        raise ValueError(f"expected a whole number from {least}, got {told!r}")
-    return told
+def _count(value: Any, minimum: int = 1) -> int:
+    if type(value) is not int or value < minimum:
+        raise ValueError(f"expected an integer from {minimum}, got {value!r}")
+    return value
 
 
-def _text(told: Any) -> str:
-    if not isinstance(told, str):
-        raise ValueError(f"expected text, got {told!r}")
-    return told
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {value!r}")
+    return value
 
 
-def _share(told: Any) -> float:
-    if type(told) not in (int, float) or not 0 <= told <= 1:
-        raise ValueError(f"expected a share from 0 to 1, got {told!r}")
-    return told
+def _share(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError(f"expected a share from 0 to 1, got {value!r}")
+    return value
 
 
-def _named(name: str, names: re.Pattern[str]) -> str:
+def _checked_name(name: str, names: re.Pattern[str]) -> str:
     if not names.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a file of a library")
+        raise ValueError(f"expected the name of a file of a library, got {name!r}")
     return name

@@ -1,4 +1,4 @@
-"""A reference library, opened to be searched."""
+"""A reference library on disk, opened to be searched."""
 
 import json
 from collections.abc import Sequence
@@ -29,16 +29,16 @@ _BLOCK_QUERIES = 64
 
 
 class StoredLibrary:
-    """Records with their vectors, on disk, and what finds the nearest of them.
+    """The records of a library with their bases and vectors, and the search for the nearest.
 
     Args:
         folder: of the library.
-        manifest: what it consists of.
+        manifest: of the library.
 
     Attributes:
         folder, manifest: as above.
-        removed: int64, numbers of the records that are removed, in order.
-        live: int64, numbers of those that are not.
+        removed: int64, numbers of the removed records, ascending.
+        live: int64, numbers of the others, ascending.
     """
 
     def __init__(self, folder: Path, manifest: Manifest):
@@ -58,13 +58,12 @@ class StoredLibrary:
 
     @classmethod
     def open(cls, folder: str | Path) -> "StoredLibrary":
-        """Open a library; its files are checked, and all that is in them.
+        """Open a library, and check its files and their contents.
 
-        A writer may put another `library.json` in its place meanwhile, and delete what that one names no more: then it
-        is opened again, as it is now.
+        If another process replaces `library.json` meanwhile, and deletes files, the library is opened again.
 
         Raises:
-            LibraryError: there is none, or it is not whole.
+            LibraryError: there is no library, or it is damaged.
         """
         while True:
             manifest = read_manifest(Path(folder))
@@ -76,7 +75,7 @@ class StoredLibrary:
                     raise
 
     def calibration(self) -> Calibration | None:
-        """What `save_calibration` kept, or None.
+        """The calibration of the library, None if it has none.
 
         Raises:
             LibraryError: it can't be read.
@@ -88,18 +87,18 @@ class StoredLibrary:
                 raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
         return None
 
-    def whole_segments(self) -> list[Segment]:
-        """Those of which no record was removed."""
+    def complete_segments(self) -> list[Segment]:
+        """The segments of which no record has been removed."""
         ends = np.cumsum([segment.num_records for segment in self.manifest.segments])
-        touched = set(np.searchsorted(ends, self.removed, side="right").tolist())
-        return [segment for number, segment in enumerate(self.manifest.segments) if number not in touched]
+        changed = set(np.searchsorted(ends, self.removed, side="right").tolist())
+        return [segment for number, segment in enumerate(self.manifest.segments) if number not in changed]
 
     def names(self) -> pa.Table:
-        """Columns `id`, the ranks and `bin` of all records, removed ones among them, by number."""
+        """Columns `id`, the ranks and `bin` of all records, removed ones included, by number."""
         return pa.concat_tables([part.select(NAMES) for part in self._parts])
 
     def nucleotides(self, records: np.ndarray) -> list[str]:
-        """The sequences of some records."""
+        """The sequences of records `[n]`, as given."""
         column = pa.chunked_array([chunk for part in self._parts for chunk in part["nucleotides"].chunks])
         return column.take(pa.array(records)).to_pylist()
 
@@ -116,7 +115,7 @@ class StoredLibrary:
 
         Args:
             queries: float32 `[n, dimension]`, of length 1.
-            num_hits: of each query; fewer where the library has fewer, the rest is -1 and -inf.
+            num_hits: number of records for each query; if the library has fewer, the rest is -1 and -inf.
         """
         found = [searcher.search(queries, num_hits) for searcher in self._searchers]
         rows = np.concatenate([hits.rows for hits in found], axis=1)
@@ -142,17 +141,17 @@ class _Exact:
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         if not len(self._records):
             return _no_hits(len(queries), num_hits)
-        similarities, places = faiss.knn(
+        similarities, rows = faiss.knn(
             np.ascontiguousarray(queries, np.float32),
             self._vectors,
             min(num_hits, len(self._records)),
             metric=faiss.METRIC_INNER_PRODUCT,
         )
-        return Hits(self._records[places], similarities)
+        return Hits(self._records[rows], similarities)
 
 
 class _Approximate:
-    """Asks an inverted file; where it keeps codes of the vectors, its candidates are compared exactly."""
+    """Searches an inverted file; with codes, the candidates are then compared exactly."""
 
     def __init__(self, library: StoredLibrary, segment: Segment, begin: int, records: np.ndarray):
         self._library, self._begin = library, begin
@@ -166,15 +165,15 @@ class _Approximate:
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         if self._index is None:
             return _no_hits(len(queries), num_hits)
-        num_queried = num_candidates(self._index.is_coded, num_hits)
-        similarities, rows = self._index.search(queries, num_queried)
+        num_found = num_candidates(self._index.is_coded, num_hits)
+        similarities, rows = self._index.search(queries, num_found)
         records = np.where(rows >= 0, rows + self._begin, -1)
         if self._index.is_coded:
             similarities = self._compare(np.ascontiguousarray(queries, np.float32), records)
         return Hits(records, np.where(records >= 0, similarities, -np.inf))
 
     def _compare(self, queries: np.ndarray, records: np.ndarray) -> np.ndarray:
-        """Cosines of queries with records of each, `[n, records]`."""
+        """Cosines of queries with their candidates, `[n, candidates]`."""
         similarities = np.empty(records.shape, np.float32)
         for begin in range(0, len(queries), _BLOCK_QUERIES):
             block = slice(begin, begin + _BLOCK_QUERIES)
@@ -187,8 +186,8 @@ def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.
     files = [folder / segment.name / name for name in sorted(segment.files) if name.endswith(".arrow")]
     parts = [map_part(file, manifest.frame_length, manifest.dimension) for file in files]
     if (found := sum(map(len, parts))) != segment.num_records:
-        told = f"{segment.num_records:,} records, as {MANIFEST_FILE} has it"
-        raise LibraryError(f"{folder / segment.name}: expected {told}, got {found:,}")
+        expected = f"{segment.num_records:,} records, as in {MANIFEST_FILE}"
+        raise LibraryError(f"{folder / segment.name}: expected {expected}, got {found:,}")
     return parts
 
 
@@ -198,8 +197,8 @@ def _read_removed(file: Path, num_records: int) -> np.ndarray:
     except Exception as error:  # the header is parsed as Python, with errors of many kinds
         raise LibraryError(f"{file}: expected numbers of removed records, got: {error}") from error
     if removed.dtype != np.int64 or removed.ndim != 1 or ((removed < 0) | (removed >= num_records)).any():
-        expected = f"whole numbers from 0 to {num_records - 1}"
-        raise LibraryError(f"{file}: expected {expected}, got others, of {removed.dtype} {removed.shape}")
+        expected = f"integers from 0 to {num_records - 1}"
+        raise LibraryError(f"{file}: expected {expected}, got others, or {removed.dtype} {removed.shape}")
     return np.array(removed)
 
 
@@ -208,12 +207,12 @@ def _no_hits(num_queries: int, num_hits: int) -> Hits:
 
 
 def _gather(parts: Sequence[np.ndarray], begins: np.ndarray, records: np.ndarray) -> np.ndarray:
-    """Rows by number out of parts that lie one after the other."""
+    """Rows by number from consecutive parts."""
     if len(parts) == 1:
         return parts[0][records]
     part = np.searchsorted(begins, records, side="right") - 1
     gathered = np.empty((len(records), parts[0].shape[1]), parts[0].dtype)
     for number in np.unique(part):
-        here = part == number
-        gathered[here] = parts[number][records[here] - begins[number]]
+        in_part = part == number
+        gathered[in_part] = parts[number][records[in_part] - begins[number]]
     return gathered
