@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState
 from hypothesis import settings
 
 from barcodemae.checkpoints.loading import save_checkpoint
@@ -22,6 +23,14 @@ from tokenization_barcodemae import ReferenceFrame
 # How long an example takes is a matter for benchmarks: a busy machine must not fail a test.
 settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator():
+    """Accelerate keeps its settings for a process: the next test may want another precision."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
 
 
 @pytest.fixture(scope="session")
