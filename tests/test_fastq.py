@@ -1,4 +1,4 @@
-"""FASTQ records are read, and a damaged one is told with its line without losing the next."""
+"""Reading of FASTQ; a damaged record is reported with its line, and the next ones are read."""
 
 import io
 
@@ -39,12 +39,12 @@ def test_reads_records_of_four_lines():
         ("@b\nACGT\n+\nIII\n", "expected as many qualities as nucleotides, got 3 and 4"),
         ("@b\nACGT\nIIII\n", "expected '+' on the third line of a FASTQ record, got 'IIII'"),
         ("@b\nAC\nGT\n+\nII\nII\n", "expected '+' on the third line of a FASTQ record, got 'GT'"),
-        ("b\nACGT\n+\nIIII\n", "expected a FASTQ record: a line that begins with '@', got 'b'"),
+        ("b\nACGT\n+\nIIII\n", "expected a FASTQ record: a line that starts with '@', got 'b'"),
         # Its qualities look like a header.
         ("@b\nACGT\n+\n@I\n", "expected as many qualities as nucleotides, got 2 and 4"),
     ],
 )
-def test_reading_goes_on_after_a_damaged_record(damaged, problem):
+def test_reading_continues_after_a_damaged_record(damaged, problem):
     whole = "@{}\nAC\n+\n@I\n"
     assert rows(whole.format("a") + damaged + whole.format("c")) == [
         (1, "a", "AC", ""),
@@ -73,18 +73,18 @@ def test_on_error_applies(tmp_path):
     [
         ("", "expected records, got an empty file"),
         ("\n\n", "expected records, got an empty file"),
-        ("\n>x\nAC\n", r"line 2: expected FASTQ: a line that begins with '@', got '>x'"),
+        ("\n>x\nAC\n", r"line 2: expected FASTQ: a line that starts with '@', got '>x'"),
         ("@x\nAC\n", r"line 1: expected the 4 lines of a FASTQ record, got 2"),
     ],
 )
-def test_what_is_no_fastq(tmp_path, content, message):
+def test_other_formats(tmp_path, content, message):
     path = tmp_path / "a.fastq"
     path.write_text(content)
     with pytest.raises(UnreadableFileError, match=message):
         read_records(path, on_error="skip")
 
 
-def test_pieces_are_bounded():
+def test_pieces_are_of_limited_size():
     text = "@x\nAC\n+\nII\n" * (BATCH_ROWS + 2)
     pieces = list(read_fastq(Lines(io.StringIO(text), "a")))
     assert [len(piece.table) for piece in pieces] == [BATCH_ROWS, 2]
@@ -95,16 +95,16 @@ def test_pieces_are_bounded():
     st.lists(st.tuples(st.from_regex("[a-z]{1,5}", fullmatch=True), st.text("ACGTN", max_size=20)), min_size=1),
     st.randoms(use_true_random=False),
 )
-def test_reads_what_was_written(records, random):
+def test_round_trip(records, random):
     text = "".join(
         f"@{name} words\n{sequence}\n+\n{''.join(random.choices('@+>#I', k=len(sequence)))}\n"
         for name, sequence in records
     )
-    assert rows(text) == [(4 * place + 1, *record, "") for place, record in enumerate(records)]
+    assert rows(text) == [(4 * index + 1, *record, "") for index, record in enumerate(records)]
 
 
 @given(st.text("@+AI\n", max_size=60))
-def test_damage_leaves_what_stands_before_it(damage):
+def test_records_before_damage_are_read(damage):
     found = rows(f"@a\nA\n+\nI\n{damage}")
     lines = [line for line, *_ in found]
     assert found[0] == (1, "a", "A", "")

@@ -1,4 +1,4 @@
-"""Each format of header gives the id that its own tool would name, and the ranks."""
+"""Ids and ranks in headers of each format."""
 
 import pyarrow as pa
 import pytest
@@ -102,11 +102,11 @@ def read(headers):
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_header_of_its_format(header):
+def test_formats(header):
     assert read([header]) == [HEADERS[header]]
 
 
-def test_one_file_may_mix_formats():
+def test_mixed_formats():
     headers = [*HEADERS, *reversed(HEADERS)]
     assert read(headers) == [HEADERS[header] for header in headers]
 
@@ -124,7 +124,7 @@ def test_one_file_may_mix_formats():
         "Apidae_fam_Incertae_sedis",
     ],
 )
-def test_words_for_unknown_are_the_empty_string(unknown):
+def test_words_for_unknown_ranks_become_the_empty_string(unknown):
     ((_, ranks),) = read([f"x k__Animalia; p__Arthropoda; f__{unknown}; g__Apis; s__"])
     assert ranks == ["Arthropoda", "", "", "", "Apis", ""]
 
@@ -143,25 +143,25 @@ def test_words_for_unknown_are_the_empty_string(unknown):
         ("uncultured bee", ""),
     ],
 )
-def test_species_is_a_whole_name_or_unknown(species, expected):
+def test_species_is_a_complete_name_or_unknown(species, expected):
     ((_, ranks),) = read([f"x k__Animalia; g__Apis; s__{species}"])
     assert ranks[-1] == expected
 
 
-def test_epithet_without_a_genus_names_no_species():
+def test_epithet_without_genus_is_not_a_species():
     assert read(["x k__Animalia; g__; s__mellifera"]) == [("x", NOTHING)]
 
 
-def test_number_at_the_end_of_a_name_is_a_taxon_id_only_beside_others():
+def test_number_is_a_taxon_id_only_if_other_names_have_one():
     ((_, ranks),) = read(["x;tax=k:Animalia,g:Apis,s:Apis_nova_7"])
     assert ranks[-1] == "Apis nova 7"
 
 
-def test_knows_which_headers_have_a_taxonomy():
+def test_has_taxonomy():
     headers = ["x", "x k__Animalia; p__Arthropoda", "a|b"]
     assert has_taxonomy(pa.array(headers, pa.large_string())).tolist() == [False, True, False]
 
 
 @given(st.lists(st.text("aA|;_:,= \t#123-pkgs.é") | st.sampled_from(list(HEADERS))))
-def test_any_text_has_an_id_and_ranks_whatever_stands_beside(headers):
+def test_headers_do_not_influence_each_other(headers):
     assert read(headers) == [read([header])[0] for header in headers]

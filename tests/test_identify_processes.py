@@ -112,7 +112,7 @@ def test_damaged_file_is_reported_once_and_leaves_nothing(made, splits, tmp_path
     options = [str(tmp_path / "truncated.fasta.gz"), *arguments(made, folder / "names.tsv")]
     done = run(*TORCHRUN, "-m", "barcodemae", "identify", *options)
     assert done.returncode != 0
-    assert done.stderr.count("truncated.fasta.gz: expected a whole gzip file") == 1
+    assert done.stderr.count("truncated.fasta.gz: expected a complete gzip file") == 1
     assert not folder.exists()
 
 

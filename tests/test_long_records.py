@@ -1,4 +1,4 @@
-"""However much a file holds or expands to, little of it is in memory; a record that is too long is one bad record."""
+"""Records that are too long are bad records, and files of any size are read with limited memory."""
 
 import contextlib
 import gzip
@@ -25,12 +25,12 @@ from tokenization_barcodemae import ReferenceFrame
 
 LIMIT = 20
 TOO_LONG = "too long: expected at most 20 nucleotides, got more"
-# Longer than a line may be beside 20 nucleotides.
+# Longer than a line may be in addition to 20 nucleotides.
 LINE = "ACGT" * 20_000
 
 
 def skipped(path, **options):
-    """Line, id, and what is wrong, of each record."""
+    """Line, id and problem of each record."""
     records = read_records(path, on_error="skip", max_length=LIMIT, **options)
     return list(zip(*(records[name].to_pylist() for name in ("line", "id", "problem")), strict=True))
 
@@ -52,18 +52,18 @@ FASTQ = f"@a\n{'A' * 20}\n+\n{'I' * 20}\n@b x\n{{0}}\n+\n{{0}}\n@c\nAC\n+\nII\n"
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("sequence", ["A" * 21, "ACGTACG\nACGTACG\nACGTACG", LINE, f"{LINE}\n{LINE}"])
-def test_a_long_record_of_fasta_is_one_bad_record(write, sequence, ending):
+def test_long_record_of_fasta(write, sequence, ending):
     last = 4 + len(sequence.splitlines())
     path = write(f"a.fasta{ending}", FASTA.format(sequence))
     assert skipped(path) == [(1, "a", ""), (3, "b", TOO_LONG), (last, "c", "")]
 
 
 @pytest.mark.parametrize("sequence", ["A" * 21, LINE])
-def test_a_long_record_of_fastq_is_one_bad_record(write, sequence):
+def test_long_record_of_fastq(write, sequence):
     assert skipped(write("a.fastq", FASTQ.format(sequence))) == [(1, "a", ""), (5, "b", TOO_LONG), (9, "c", "")]
 
 
-def test_a_long_quality_is_a_damaged_record(write):
+def test_long_qualities(write):
     path = write("a.fastq", f"@a\nAC\n+\nII\n@b\nAC\n+\n{LINE}\n@c\nAC\n+\nII\n")
     (_, _, problem) = skipped(path)[1]
     assert problem.startswith("expected as many qualities as nucleotides")
@@ -71,14 +71,14 @@ def test_a_long_quality_is_a_damaged_record(write):
 
 
 @pytest.mark.parametrize(("name", "comma"), [("a.tsv", "\t"), ("a.csv", ",")])
-def test_a_long_value_of_a_table(write, name, comma):
+def test_long_value_of_a_table(write, name, comma):
     rows = [["id", "nuc", "note"], ["a", "A" * 20, ""], ["b", "A" * 21, ""], ["c", "AC", "x" * 1000], ["d", "AC", LINE]]
     path = write(name, "".join(comma.join(row) + "\n" for row in [*rows, ["e", "AC", ""]]))
     problem = f"expected a {name[2:].upper()} row, got: more than {max_line_bytes(LIMIT):,} bytes"
     assert skipped(path) == [(2, "a", ""), (3, "b", TOO_LONG), (4, "c", ""), (5, "", problem), (6, "e", "")]
 
 
-def test_a_row_that_never_ends_loses_its_first_line_alone(write):
+def test_only_the_first_line_of_an_unfinished_row_is_lost(write):
     count = 3 * max_line_bytes(LIMIT) // 5
     path = write("a.csv", 'id,nuc\na,AC\n"\n' + "b,AC\n" * count)
     found = skipped(path)
@@ -86,7 +86,7 @@ def test_a_row_that_never_ends_loses_its_first_line_alone(write):
     assert found[1][2] == f"expected a CSV row, got: more than {max_line_bytes(LIMIT):,} bytes"
 
 
-def test_a_long_header_line_of_a_table_is_told(write):
+def test_long_header_of_a_table(write):
     with pytest.raises(UnreadableFileError, match="line 1: expected a CSV row, got: more than"):
         skipped(write("a.csv", f"{LINE}\nA,C\n"))
 
@@ -97,7 +97,7 @@ def test_long_headers_and_comments_of_fasta(write):
     assert skipped(path) == [(2, "a", ""), (6, LINE[:100], problem), (8, "c", "")]
 
 
-def test_it_follows_on_error_and_is_counted_and_listed(write):
+def test_on_error_applies_to_long_records(write):
     path = write("a.fasta", FASTA.format("A" * 21))
     with pytest.raises(BadRecordError, match=r"a\.fasta, line 3, record 'b': too long: expected at most 20"):
         read_records(path, max_length=LIMIT)
@@ -109,11 +109,11 @@ def test_it_follows_on_error_and_is_counted_and_listed(write):
         filter_records(read_records(path, on_error="skip", max_length=LIMIT))
 
 
-def test_a_file_of_one_long_record_is_read(write):
+def test_file_of_one_long_record(write):
     assert skipped(write("chr1.fasta", ">chr1\n" + "A" * 21)) == [(1, "chr1", TOO_LONG)]
 
 
-def test_a_query_is_told_that_it_is_too_long(write, full_length_barcodes):
+def test_result_of_a_long_query(write, full_length_barcodes):
     barcode = full_length_barcodes[0]
     path = write("a.fasta", f">a\n{barcode}\n>b\n{barcode * 2}\n")
     records = read_records(path, on_error="skip", max_length=1000)
@@ -121,18 +121,18 @@ def test_a_query_is_told_that_it_is_too_long(write, full_length_barcodes):
     assert why_unusable(records["problem"], read).tolist() == ["", "too long"]
 
 
-def test_a_mitochondrion_passes_and_a_chromosome_does_not(write):
+def test_mitogenome_is_read_and_chromosome_is_not(write):
     path = write("a.fasta", f">mitochondrion\n{'ACGT' * 4_000}\n>chromosome\n{'ACGT' * 250_001}\n")
     problems = read_records(path, on_error="skip")["problem"].to_pylist()
     assert problems == ["", "too long: expected at most 1,000,000 nucleotides, got more"]
 
 
-def test_no_length_at_all_is_refused(write):
+def test_length_of_zero_is_refused(write):
     with pytest.raises(ConfigurationError, match="--max_length 0: expected 1 nucleotide or more"):
         read_records(write("a.fasta", ">a\nAC\n"), max_length=0)
 
 
-def test_tables_are_smaller_where_records_are_long(write, monkeypatch):
+def test_tables_of_long_records_are_smaller(write, monkeypatch):
     monkeypatch.setattr("barcodemae.data.text.BATCH_BYTES", 10_000)
     path = write("a.fasta", "".join(f">r{i}\n{'ACGT' * 500}\n" for i in range(50)))
     sizes = [len(table) for table in stream_records(path)]
@@ -144,8 +144,8 @@ def test_tables_are_smaller_where_records_are_long(write, monkeypatch):
 
 
 @given(st.lists(st.text("ab\r\né", max_size=30), max_size=20), st.integers(1, 12), st.integers(1, 40))
-def test_lines_are_cut_where_they_are_too_long_and_nowhere_else(parts, limit, block):
-    """Against the same lines, cut one by one, whatever the blocks that a file is read in."""
+def test_only_long_lines_are_cut(parts, limit, block):
+    """Equal to lines that are cut one by one, for any size of the blocks in which the file is read."""
     text = "".join(parts)
     content = text.encode()
 
@@ -195,7 +195,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_rows_of_parquet_are_read_a_few_at_a_time(kind, tmp_path, monkeypatch):
+def test_long_rows_of_parquet_are_read_in_small_tables(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("barcodemae.data.columnar.BATCH_BYTES", 10_000)
     sequences = ["ACGT" * 500 + "A" * (i % 3) for i in range(100)]
     path = parquet(tmp_path / "a.parquet", sequences, **KINDS[kind])
@@ -214,7 +214,7 @@ def test_long_rows_of_parquet_are_read_a_few_at_a_time(kind, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_short_rows_of_parquet_are_read_many_at_a_time(kind, tmp_path):
+def test_short_rows_of_parquet_are_read_in_large_tables(kind, tmp_path):
     options = KINDS[kind] | ({"row_group_size": 20_000} if kind == "row groups" else {})
     path = parquet(tmp_path / "a.parquet", ["ACGT"] * 40_000, **options)
     with path.open("rb") as file:
@@ -224,18 +224,18 @@ def test_short_rows_of_parquet_are_read_many_at_a_time(kind, tmp_path):
     assert [len(table) for table in stream_records(path)] == [16_384, 16_384, 7_232]
 
 
-def test_a_long_row_of_parquet_is_one_bad_record(tmp_path):
+def test_long_row_of_parquet(tmp_path):
     path = parquet(tmp_path / "a.parquet", ["A" * 20, "A" * 21, "ACGT"])
     assert skipped(path) == [(1, "r0", ""), (2, "r1", TOO_LONG), (3, "r2", "")]
 
 
-def test_a_long_name_is_a_bad_record_too(tmp_path):
+def test_long_name(tmp_path):
     table = pa.table({"nucleotides": ["AC"] * 2, "species": ["Apis mellifera", "x" * 21]})
     pq.write_table(table, tmp_path / "a.parquet")
     assert skipped(tmp_path / "a.parquet")[1][2] == "too long: expected at most 20 bytes of species, got more"
 
 
-def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
+def test_large_page_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("barcodemae.data.parquet_pages.MAX_PAGE_BYTES", 100_000)
     path = parquet(tmp_path / "a.parquet", ["A" * 200_000], use_dictionary=False, compression="zstd")
     with pytest.raises(UnreadableFileError, match=r"a page of 200,0\d\d bytes in column 'nucleotides'"):
@@ -243,28 +243,28 @@ def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("column", [[["AC"]], [{"a": "AC"}], pa.array([b"AC"], pa.binary(2))])
-def test_what_is_no_text_is_refused_before_it_is_read(column, tmp_path):
+def test_columns_that_are_not_text_are_refused_before_reading(column, tmp_path):
     path = parquet(tmp_path / "a.parquet", column)
     with pytest.raises(UnreadableFileError, match="expected text in column 'nucleotides', got"):
         read_records(path)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_damaged_page_headers_are_told(seed, tmp_path):
+def test_damaged_page_headers(seed, tmp_path):
     path = parquet(tmp_path / "a.parquet", ["ACGT" * 10] * 50, use_dictionary=False, compression="none")
     content = bytearray(path.read_bytes())
     start = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
     rng = np.random.default_rng(seed)
-    for place in rng.integers(start, start + 20, 3):
-        content[place] = rng.integers(256)
+    for position in rng.integers(start, start + 20, 3):
+        content[position] = rng.integers(256)
     path.write_bytes(content)
-    # What Arrow finds nothing wrong with may be read; nothing but our own error may come of the rest.
+    # The file may be read if Arrow accepts it; otherwise the only error is ours.
     with contextlib.suppress(UnreadableFileError):
         assert len(read_records(path, on_error="skip")) == 50
 
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=30), max_size=5))
-def test_tables_are_cut_and_joined_to_bounded_ones(lengths):
+def test_tables_are_cut_and_joined_to_limited_size(lengths):
     tables = [pa.table({"a": pa.array(["x" * n for n in one], pa.string())}) for one in lengths]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("barcodemae.data.columnar.BATCH_ROWS", 7)
@@ -276,7 +276,7 @@ def test_tables_are_cut_and_joined_to_bounded_ones(lengths):
     assert all(len(first) == 7 or sum(first) + second[0] > 60 for first, second in pairs)
 
 
-# In a process that may not have more
+# With limited memory
 
 
 def bomb_fasta(path):
@@ -291,7 +291,7 @@ def bomb_parquet(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "make"), [("a.fasta.gz", bomb_fasta), ("a.parquet", bomb_parquet)])
-def test_two_gigabytes_of_a_small_file_are_read_in_some_hundred_megabytes(name, make, tmp_path):
+def test_small_file_that_expands_to_two_gigabytes(name, make, tmp_path):
     path = tmp_path / name
     make(path)
     assert path.stat().st_size < 11_000_000

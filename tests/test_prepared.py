@@ -1,4 +1,4 @@
-"""Training data are made once and kept on disk: equal to the plain way, and whole and of these data or made again."""
+"""Training data are made once and cached on disk: equal to the plain way, and whole and of these data or made again."""
 
 import errno
 import hashlib
@@ -187,7 +187,7 @@ def test_preset_from_the_command_line_to_training_data(rows, tmp_path):
     (args,) = parse_arguments((DataArguments,), options)
     assert [len(data) for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == [9, 0]
     args.train_splits = ["train"]
-    with pytest.raises(ConfigurationError, match="expected some in the splits train"):
+    with pytest.raises(ConfigurationError, match="expected records in the splits train"):
         load_training_data(args, FRAME, KmerEncoder(6), seed=0)
 
 
@@ -235,9 +235,9 @@ def test_bad_record_stops_and_leaves_nothing(args):
     assert [path for path in Path(args.cache_dir).iterdir() if path.suffix != ".lock"] == []
 
 
-def test_no_place_to_write(args, tmp_path):
+def test_folder_that_cannot_be_written(args, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(ConfigurationError, match="expected a place to write to, got: "):
+    with pytest.raises(ConfigurationError, match="expected a folder to write to, got: "):
         load_training_data(args, FRAME, KmerEncoder(6), seed=0)
 
 
@@ -297,34 +297,36 @@ def test_kept_folder_is_made_once_and_tells_checksums(tmp_path):
         (folder / "a.txt").write_text("abc")
 
     for _ in range(2):
-        assert cached_folder(tmp_path / "kept", {"k": [1, None]}, make) == {"a.txt": hashlib.sha256(b"abc").hexdigest()}
+        assert cached_folder(tmp_path / "cached", {"k": [1, None]}, make) == {
+            "a.txt": hashlib.sha256(b"abc").hexdigest()
+        }
     assert len(made) == 1
-    assert (tmp_path / "kept" / "a.txt").read_text() == "abc"
+    assert (tmp_path / "cached" / "a.txt").read_text() == "abc"
 
 
-def test_what_fails_leaves_the_old_one_in_place(tmp_path):
-    cached_folder(tmp_path / "kept", {"version": 1}, lambda folder: (folder / "a").write_text("old"))
+def test_failure_leaves_the_old_folder(tmp_path):
+    cached_folder(tmp_path / "cached", {"version": 1}, lambda folder: (folder / "a").write_text("old"))
 
     def full(folder):
         (folder / "a").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(ConfigurationError, match="kept: expected a place to write to, got: No space left on device"):
-        cached_folder(tmp_path / "kept", {"version": 2}, full)
-    assert (tmp_path / "kept" / "a").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.lock"]
+    with pytest.raises(ConfigurationError, match="cached: expected a folder to write to, got: No space left on device"):
+        cached_folder(tmp_path / "cached", {"version": 2}, full)
+    assert (tmp_path / "cached" / "a").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cached", "cached.lock"]
 
 
-@pytest.mark.parametrize("name", ["kept", "kept.making", "kept.lock", "kept/a"])
-def test_a_link_is_refused_and_what_it_leads_to_stays(name, tmp_path):
+@pytest.mark.parametrize("name", ["cached", "cached.making", "cached.lock", "cached/a"])
+def test_links_are_refused(name, tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("precious")
-    if name == "kept/a":
-        (tmp_path / "kept").mkdir()
-    (tmp_path / name).symlink_to(precious / "file" if name in ("kept.lock", "kept/a") else precious)
+    if name == "cached/a":
+        (tmp_path / "cached").mkdir()
+    (tmp_path / name).symlink_to(precious / "file" if name in ("cached.lock", "cached/a") else precious)
     with pytest.raises(ConfigurationError, match=f"{name}: expected a file or folder, got a link"):
-        cached_folder(tmp_path / "kept", {}, lambda folder: (folder / "a").write_text("new"))
+        cached_folder(tmp_path / "cached", {}, lambda folder: (folder / "a").write_text("new"))
     assert [file.read_text() for file in precious.iterdir()] == ["precious"]
 
 
@@ -337,7 +339,7 @@ def test_who_waits_takes_what_the_other_made(tmp_path, monkeypatch):
         assert may_go_on.wait(10)
         (folder / "a").touch()
 
-    threads = [threading.Thread(target=cached_folder, args=(tmp_path / "kept", {}, make)) for _ in range(2)]
+    threads = [threading.Thread(target=cached_folder, args=(tmp_path / "cached", {}, make)) for _ in range(2)]
     threads[0].start()
     assert is_making.wait(10)
     waiting = threading.Event()

@@ -1,4 +1,4 @@
-"""What is judged a usable barcode, and that every refusal is counted and named."""
+"""Quality control: which records are dropped, and how they are counted and listed."""
 
 import numpy as np
 import pyarrow as pa
@@ -42,25 +42,25 @@ def test_normalise_nucleotides(written, expected):
 
 
 @given(st.lists(st.text("ACGTUNRYacgtunry-. \t")))
-def test_normalising_twice_changes_nothing(sequences):
+def test_normalising_is_idempotent(sequences):
     once = normalise_nucleotides(pa.chunked_array([sequences], pa.large_string()))
     assert normalise_nucleotides(once).equals(once)
 
 
-def test_judge_keeps_good_records_normalised():
-    kept, report = filter_records(records_of("acgt--acgt", "NNGGCC"))
-    assert kept.schema == SCHEMA
-    assert kept["nucleotides"].to_pylist() == ["ACGTACGT", "GGCC"]
+def test_usable_records_are_normalised():
+    usable, report = filter_records(records_of("acgt--acgt", "NNGGCC"))
+    assert usable.schema == SCHEMA
+    assert usable["nucleotides"].to_pylist() == ["ACGTACGT", "GGCC"]
     assert (report.num_read, report.counts, len(report.dropped)) == (2, {}, 0)
     assert str(report) == "read 2 records"
 
 
-def test_judge_counts_and_lists_every_refusal():
+def test_every_dropped_record_is_counted_and_listed():
     records = records_of(
         "ACGTACGT", "ACGT", "--", "", "nnn-N", "acgt-acgt", "xyz", "ACGTRYNNNN", "ACNTACGT", "CCCCCCCC"
     )
-    kept, report = filter_records(records, min_length=6, max_ambiguous=0.125, on_error="skip")
-    assert ids(kept) == ["r0", "r8", "r9"]
+    usable, report = filter_records(records, min_length=6, max_ambiguous=0.125, on_error="skip")
+    assert ids(usable) == ["r0", "r8", "r9"]
     assert report.dropped.to_pylist() == [
         {"file": "a.fa", "line": 3, "id": "r1", "why": "too short"},
         {"file": "a.fa", "line": 5, "id": "r2", "why": "without DNA"},
@@ -74,11 +74,11 @@ def test_judge_counts_and_lists_every_refusal():
     )
 
 
-def test_damaged_records_are_counted_and_listed_with_what_is_wrong():
+def test_damaged_records_are_counted_and_listed_with_their_problem():
     table = pa.table({"id": ["a", "", "c"], "nucleotides": ["ACGT", "", "GGGG"]})
     records = conform(table, "a.tsv", np.array([2, 3, 4]), problems=["", "expected 2 columns, got 1", ""])
-    kept, report = filter_records(records, on_error="skip")
-    assert ids(kept) == ["a", "c"]
+    usable, report = filter_records(records, on_error="skip")
+    assert ids(usable) == ["a", "c"]
     assert report.counts == {"damaged": 1}
     (dropped,) = report.dropped.to_pylist()
     assert dropped == {"file": "a.tsv", "line": 3, "id": "", "why": "damaged: expected 2 columns, got 1"}
@@ -86,7 +86,7 @@ def test_damaged_records_are_counted_and_listed_with_what_is_wrong():
         filter_records(records, on_error="raise")
 
 
-def test_tables_one_after_another_are_judged_like_one():
+def test_several_tables_equal_one():
     records = records_of("ACGT", "", "CCCC", "acgt", "NN", "GGGG", "cccc", "ACGT")
     whole, report = filter_records(records, on_error="skip")
     judge_part = QualityFilter(on_error="skip")
@@ -97,11 +97,11 @@ def test_tables_one_after_another_are_judged_like_one():
     assert report.counts == {"all N": 1, "without DNA": 1, "duplicate": 3}
 
 
-def test_others_drop_records_too():
-    judge_table = QualityFilter()
-    kept = judge_table(records_of("ACGT", "CCCC"))
-    judge_table.drop(kept, np.array([USABLE, TOO_FEW_KMERS]))
-    report = judge_table.report
+def test_records_are_dropped_by_the_caller():
+    quality_filter = QualityFilter()
+    usable = quality_filter(records_of("ACGT", "CCCC"))
+    quality_filter.drop(usable, np.array([USABLE, TOO_FEW_KMERS]))
+    report = quality_filter.report
     assert str(report) == "read 2 records; dropped 1: 1 too few known k-mers"
     assert report.dropped["id"].to_pylist() == ["r1"]
 
@@ -118,8 +118,8 @@ def test_first_seen_equals_a_set(calls):
 
 
 def test_limits_are_inclusive():
-    kept, _ = filter_records(records_of("ACGR", "ACGT"), min_length=4, max_ambiguous=0.25)
-    assert len(kept) == 2
+    usable, _ = filter_records(records_of("ACGR", "ACGT"), min_length=4, max_ambiguous=0.25)
+    assert len(usable) == 2
 
 
 @pytest.mark.parametrize(
@@ -127,39 +127,39 @@ def test_limits_are_inclusive():
     [
         ("é", "expected DNA, got no A, C, G or T"),
         ("ACGT", "expected at least 6 nucleotides, got 4"),
-        ("NNN", "expected DNA, got nothing but N"),
+        ("NNN", "expected DNA, got only N"),
         ("", "expected DNA, got no A, C, G or T"),
         ("RYRYRYRY", "expected DNA, got no A, C, G or T"),
         ("ACGTNRNA", "expected at most 10% of bases other than A, C, G and T, got 3 of 8"),
     ],
 )
-def test_raise_names_the_first_bad_record(sequence, problem):
+def test_first_bad_record_is_raised(sequence, problem):
     records = records_of("ACGTACGT", sequence, "")
     with pytest.raises(BadRecordError) as caught:
         filter_records(records, min_length=6, max_ambiguous=0.1, on_error="raise")
     assert str(caught.value) == f"a.fa, line 3, record 'r1': {problem}"
 
 
-def test_duplicates_are_no_error_and_the_first_stays():
+def test_duplicates_are_dropped_without_error():
     records = records_of("ACGT", "CCCC", "nacgt", "GGGG", "cccc")
-    kept, report = filter_records(records, on_error="raise")
-    assert ids(kept) == ["r0", "r1", "r3"]
+    usable, report = filter_records(records, on_error="raise")
+    assert ids(usable) == ["r0", "r1", "r3"]
     assert report.counts == {"duplicate": 2}
-    kept, report = filter_records(records, drop_duplicates=False)
-    assert ids(kept) == ["r0", "r1", "r2", "r3", "r4"]
+    usable, report = filter_records(records, drop_duplicates=False)
+    assert ids(usable) == ["r0", "r1", "r2", "r3", "r4"]
 
 
-def test_a_dropped_record_is_no_first():
-    kept, report = filter_records(records_of("", "ACGT", "", "ACGT"), on_error="skip")
-    assert ids(kept) == ["r1"]
+def test_dropped_records_have_no_duplicates():
+    usable, report = filter_records(records_of("", "ACGT", "", "ACGT"), on_error="skip")
+    assert ids(usable) == ["r1"]
     assert report.counts == {"without DNA": 2, "duplicate": 1}
 
 
 @given(st.lists(st.text("ACGNacgn-", max_size=4), max_size=30), st.integers(0, 30))
-def test_judge_equals_a_plain_loop(sequences, cut):
+def test_filter_equals_a_plain_loop(sequences, cut):
     whole = records_of(*sequences)
     records = pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])  # in more than one chunk
-    kept, report = filter_records(records, min_length=2, max_ambiguous=0.5, on_error="skip")
+    usable, report = filter_records(records, min_length=2, max_ambiguous=0.5, on_error="skip")
 
     expected, seen = [], set()
     for record, sequence in zip(ids(records), sequences, strict=True):
@@ -168,14 +168,14 @@ def test_judge_equals_a_plain_loop(sequences, cut):
         if len(dna) >= 2 and share <= 0.5 and dna not in seen:
             seen.add(dna)
             expected.append((record, dna))
-    assert list(zip(ids(kept), kept["nucleotides"].to_pylist(), strict=True)) == expected
-    assert report.num_dropped == sum(report.counts.values()) == len(sequences) - len(kept)
+    assert list(zip(ids(usable), usable["nucleotides"].to_pylist(), strict=True)) == expected
+    assert report.num_dropped == sum(report.counts.values()) == len(sequences) - len(usable)
     assert len(report.dropped) == report.num_dropped - report.counts.get("duplicate", 0)
 
 
-def test_nothing_at_all():
-    kept, report = filter_records(records_of())
-    assert (len(kept), str(report)) == (0, "read 0 records")
+def test_no_records():
+    usable, report = filter_records(records_of())
+    assert (len(usable), str(report)) == (0, "read 0 records")
 
 
 def test_unknown_on_error():
@@ -183,13 +183,13 @@ def test_unknown_on_error():
         filter_records(records_of("ACGT"), on_error="ignore")
 
 
-def test_what_is_wrong_is_told_with_its_place_and_duplicates_only_counted(caplog):
+def test_log_of_a_report(caplog):
     caplog.set_level("INFO", "barcodemae")
     table = records_of("ACGT", "ACGT", *["NNN"] * 25)
     log_report(filter_records(table, on_error="skip")[1])
-    first, *places, last = caplog.messages
+    first, *records_listed, last = caplog.messages
     assert first == "read 27 records; dropped 26: 25 all N, 1 duplicate"
-    assert len(places) == 20
-    assert "a.fa, line 5, record 'r2'" in places[0]
-    assert places[0].endswith("all N")
+    assert len(records_listed) == 20
+    assert "a.fa, line 5, record 'r2'" in records_listed[0]
+    assert records_listed[0].endswith("all N")
     assert last == "and 5 more"

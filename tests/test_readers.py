@@ -1,4 +1,4 @@
-"""Every format gives the same records, and every broken file one error that says what and where."""
+"""All formats give the same records, and every broken file gives one clear error."""
 
 import contextlib
 import csv
@@ -27,7 +27,7 @@ ROWS = [
     {"id": "A1", "nucleotides": "ACGTAC", "genus": "Apis", "species": "Apis mellifera", "split": "train"},
     {"id": "B2", "nucleotides": "acg-NN", "genus": "", "species": "", "split": "test"},
 ]
-# Without the time of day: the workers of a parallel run have to name the same tests.
+# Without the time, as all workers of a parallel run must use the same names of tests.
 gzipped = functools.partial(gzip.compress, mtime=0)
 HEADER = ["id", "nucleotides", "genus", "species", "split"]
 
@@ -43,7 +43,7 @@ def parquet(columns: dict) -> bytes:
 
 
 def pieces(read, text: str) -> tuple[pa.Table, np.ndarray, list[str]]:
-    """All that a reader of text finds: table, lines and problems."""
+    """Table, lines and problems of a reader of text."""
     found = list(read(Lines(io.StringIO(text, newline=""), "a")))
     tables, lines, problems = zip(*found, strict=True)
     return pa.concat_tables(tables), np.concatenate(lines), [problem for part in problems for problem in part]
@@ -91,7 +91,7 @@ def test_reads_several_files_in_order(write):
     assert records.take([1, 0])["file"].to_pylist() == [str(second), str(first)]
 
 
-def test_needs_a_source():
+def test_no_source_is_an_error():
     with pytest.raises(ConfigurationError, match="at least one file"):
         read_records([])
 
@@ -130,22 +130,22 @@ def test_needs_a_source():
         ("ID , Nucleotides,Genus", " x ,ACGT, Apis ", {"id": "x", "genus": "Apis"}),
     ],
 )
-def test_knows_other_peoples_columns(write, header, values, expected):
+def test_columns_of_known_collections(write, header, values, expected):
     (record,) = read_records(write("a.csv", f"{header}\n{values}\n")).to_pylist()
     assert {column: record[column] for column in expected} == expected
 
 
-def test_our_own_name_wins_over_an_alias(write):
+def test_name_of_the_schema_has_precedence_over_an_alias(write):
     records = read_records(write("a.csv", "nuc,nucleotides,sampleid,processid\nAA,CC,S,P\n"))
     assert (records["nucleotides"].to_pylist(), records["id"].to_pylist()) == (["CC"], ["P"])
 
 
 @pytest.mark.parametrize("missing", ["", "None", "NaN", "nan", "NA", "null", "not_classified", " None "])
-def test_unknown_is_the_empty_string(write, missing):
+def test_unknown_values_are_the_empty_string(write, missing):
     assert read_records(write("a.csv", f"nuc,genus\nACGT,{missing}\n"))["genus"].to_pylist() == [""]
 
 
-def test_parquet_of_any_type_becomes_text(write):
+def test_parquet_columns_of_any_type_become_text(write):
     columns = {
         "id": [7, 8],
         "nucleotides": pa.array(["ACGT", None]).dictionary_encode(),
@@ -160,7 +160,7 @@ def test_parquet_of_any_type_becomes_text(write):
     ]
 
 
-def test_quotation_marks_quote_in_csv_and_are_letters_in_tsv(write):
+def test_quotation_marks_quote_in_csv_only(write):
     assert read_records(write("a.csv", 'nuc,country\nAC,"Bonaire, ""Saba"""\n'))["country"].to_pylist() == [
         'Bonaire, "Saba"'
     ]
@@ -170,7 +170,7 @@ def test_quotation_marks_quote_in_csv_and_are_letters_in_tsv(write):
     ]
 
 
-def test_lines_are_those_of_an_editor(write):
+def test_numbers_of_lines_with_quoted_line_breaks(write):
     records = read_records(write("a.csv", b"\xef\xbb\xbf\r\nid,nuc\r\n\r\nx,AC\r\n\r\n\r\ny,GT\r\n\r\n"))
     assert records["id"].to_pylist() == ["x", "y"]
     assert records["line"].to_pylist() == [4, 7]
@@ -181,7 +181,7 @@ def test_lines_are_those_of_an_editor(write):
 
 
 @given(st.lists(st.lists(st.text('aA",\n', max_size=5), min_size=2, max_size=2), min_size=1))
-def test_csv_reads_what_was_written_and_knows_the_lines(rows):
+def test_csv_round_trip_with_lines(rows):
     text = io.StringIO(newline="")
     starts = []
     for row in [["id", "nuc"], *rows]:
@@ -194,7 +194,7 @@ def test_csv_reads_what_was_written_and_knows_the_lines(rows):
 
 
 @given(st.text('aA",\n\r', max_size=20))
-def test_csv_of_any_text_is_read_or_its_rows_have_problems(text):
+def test_any_csv_gives_rows_or_problems(text):
     table, lines, problems = pieces(read_csv, f"id,nuc\nx,AC\n{text}")
     assert len(table) == len(lines) == len(problems)
     assert (np.diff(lines) > 0).all()
@@ -238,7 +238,7 @@ def test_fasta_sintax_taxonomy(write):
     st.lists(st.tuples(st.from_regex(r"[A-Za-z0-9|_.-]{1,8}", fullmatch=True), st.text("ACGTNacgtn-", max_size=40))),
     st.integers(1, 50),
 )
-def test_fasta_reads_what_was_written(records, width):
+def test_fasta_round_trip(records, width):
     records = [("first", "ACGT"), *records]
     chunks = [[sequence[i : i + width] for i in range(0, len(sequence), width)] for _, sequence in records]
     text = "".join(
@@ -251,7 +251,7 @@ def test_fasta_reads_what_was_written(records, width):
     assert [written[line - 1].split()[0][1:] for line in lines] == [name for name, _ in records]
 
 
-def test_fasta_finds_the_ranks_whatever_the_format_of_the_headers(write):
+def test_fasta_with_headers_of_several_formats(write):
     text = (
         ">a\troot_1;Eukaryota_2759;Arthropoda_66;Insecta_50557;Hymenoptera_7399;Apidae_7458;Apis_7459;Apis dorsata_7\n"
         "AC\n>ABC12-10|Apis mellifera|COI-5P\nAC\n>c k__Animalia; p__Arthropoda; g__Apis; s__cerana\nAC\n>d\nAC\n"
@@ -266,7 +266,7 @@ def test_fasta_finds_the_ranks_whatever_the_format_of_the_headers(write):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.fa", "a.parquet", "a.tsv.gz", "a.parquet.gz"])
-def test_streams_are_bounded_tables_that_make_up_the_whole(write, name):
+def test_streams_yield_tables_of_limited_size(write, name):
     count = BATCH_ROWS + 2
     ids = [str(i) for i in range(count)]
     separator = {"csv": ",", "tsv": "\t"}.get(name.split(".")[1])
@@ -292,7 +292,7 @@ def test_streams_are_bounded_tables_that_make_up_the_whole(write, name):
 
 @pytest.fixture
 def type_in(monkeypatch):
-    """Hand bytes in at standard input, one at a read, as a slow pipe may."""
+    """Set the bytes of standard input, which are read one at a time, as from a slow pipe."""
 
     class Slow(io.BytesIO):
         def read1(self, size=-1):
@@ -317,7 +317,7 @@ def type_in(monkeypatch):
         ("id,nuc,genus\n\nx,ACGT,Apis\n", 3),
     ],
 )
-def test_standard_input_tells_its_format_by_its_first_bytes(type_in, content, line, compress):
+def test_format_of_standard_input(type_in, content, line, compress):
     buffer = type_in(gzipped(content.encode()) if compress else content)
     (record,) = read_records("-").to_pylist()
     assert (record["id"], record["nucleotides"], record["file"], record["line"]) == (
@@ -331,7 +331,7 @@ def test_standard_input_tells_its_format_by_its_first_bytes(type_in, content, li
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_parquet_does_not_come_by_standard_input(type_in, compress):
+def test_parquet_from_standard_input_is_an_error(type_in, compress):
     content = parquet({"nuc": ["ACGT"]})
     type_in(gzipped(content) if compress else content)
     with pytest.raises(UnreadableFileError, match="got Parquet, which needs a file"):
@@ -342,7 +342,7 @@ def test_parquet_does_not_come_by_standard_input(type_in, compress):
     ("content", "message"),
     [
         ("", "standard input: expected records, got an empty file"),
-        (gzipped(b">x\nACGT\n")[:-6], "standard input: expected a whole gzip file"),
+        (gzipped(b">x\nACGT\n")[:-6], "standard input: expected a complete gzip file"),
         ("id,seq\n", "standard input: expected a column of nucleotides"),
         ("id,nuc\nx\n", "standard input, line 2: expected 2 columns"),
     ],
@@ -354,7 +354,7 @@ def test_broken_standard_input(type_in, content, message):
 
 
 @given(st.binary(max_size=50) | st.text('>@+#idnuc,\t\n";|_').map(str.encode), st.booleans())
-def test_any_standard_input_gives_records_or_the_clear_error(content, compress):
+def test_any_standard_input_gives_records_or_an_error(content, compress):
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(UnreadableFileError):
         patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(gzipped(content) if compress else content)))
         assert len(read_records("-", on_error="skip"))
@@ -365,7 +365,7 @@ def test_standard_input_has_no_version():
         source_version("-")
 
 
-# Presets: a small file of each form
+# Presets: a small file of each collection
 
 
 PRESET_FILES = {
@@ -441,14 +441,14 @@ PRESET_FILES = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_preset_reads_its_form(write, name):
+def test_preset_reads_its_collection(write, name):
     file, text, expected = PRESET_FILES[name]
     content = text.encode("latin-1") if name == "bold-v3" else text
     record = read_records(write(file, content), find_preset(name)).to_pylist()[0]
     assert {column: record[column] for column in expected} == expected
 
 
-def test_preset_knows_its_words_for_splits_and_its_markers(write, caplog):
+def test_preset_converts_splits_and_selects_the_marker(write, caplog):
     def read(name, **options):
         file, text, _ = PRESET_FILES[name]
         return read_records(write(file, text), find_preset(name, **options))
@@ -461,7 +461,7 @@ def test_preset_knows_its_words_for_splits_and_its_markers(write, caplog):
     assert "1 rows of other markers than COI-5P are left out" in caplog.text
 
 
-def test_any_column_can_hold_the_split(write):
+def test_split_column(write):
     path = write("a.csv", "nuc,split,fold\nACGT,train,val\n")
     assert read_records(path, find_preset(None, "fold"))["split"].to_pylist() == ["val"]
     with pytest.raises(UnreadableFileError, match="expected a column 'set', got the columns nuc, split, fold"):
@@ -487,7 +487,7 @@ def test_any_column_can_hold_the_split(write):
         ),
     ],
 )
-def test_file_of_another_form_than_the_preset(write, name, file, content, message):
+def test_file_that_does_not_fit_the_preset(write, name, file, content, message):
     with pytest.raises(UnreadableFileError, match=message):
         read_records(write(file, content), find_preset(name))
 
@@ -501,7 +501,7 @@ def test_unknown_preset():
 
 
 def skipped(path):
-    """Ids of what is read past damage, and line and problem of what is damaged."""
+    """Ids of undamaged records, and line and problem of damaged ones."""
     records = read_records(path, on_error="skip").to_pylist()
     return (
         [row["id"] for row in records if not row["problem"]],
@@ -553,7 +553,7 @@ def skipped(path):
         ),
     ],
 )
-def test_damaged_rows_are_passed_on_with_line_and_problem(write, name, content, whole, damaged):
+def test_damaged_rows_have_line_and_problem(write, name, content, whole, damaged):
     path = write(name, content)
     assert skipped(path) == (whole, damaged)
     line, problem = damaged[0]
@@ -562,7 +562,7 @@ def test_damaged_rows_are_passed_on_with_line_and_problem(write, name, content, 
     assert str(caught.value) == f"{path}, line {line}: {problem}"
 
 
-def test_a_byte_that_is_no_utf8_matters_only_in_what_is_read(write):
+def test_invalid_utf8_matters_only_in_columns_that_are_read(write):
     assert skipped(write("a.csv", b"id,nuc,collector\na,AC,Ren\xe9\n")) == (["a"], [])
 
 
@@ -574,13 +574,13 @@ def test_damaged_row_deep_in_a_large_file(write):
     assert damaged == [(30_002, "expected 2 columns, as in the header, got 1")]
 
 
-def test_file_without_a_whole_row_is_a_damaged_file(write):
+def test_file_without_an_undamaged_row_is_an_error(write):
     with pytest.raises(UnreadableFileError, match="line 2: expected 3 columns, as in the header, got 1"):
         read_records(write("a.csv", "id,nuc,note\nx;AC;\ny;GT;\n"), on_error="skip")
 
 
-def test_damaged_file_stops_whatever_is_said_of_records(write):
-    with pytest.raises(UnreadableFileError, match="expected a whole gzip file"):
+def test_damaged_file_is_an_error_also_with_skip(write):
+    with pytest.raises(UnreadableFileError, match="expected a complete gzip file"):
         read_records(write("a.csv.gz", gzipped(delimited(",") * 5000)[:-12]), on_error="skip")
 
 
@@ -603,10 +603,10 @@ def test_damaged_file_stops_whatever_is_said_of_records(write):
         ("a.xlsx", "x", r"expected an extension of .parquet, .*, got '.xlsx'"),
         ("a", "x", "expected an extension of .*, got ''"),
         ("a.gz", gzipped(b"x"), "expected an extension of .*, got ''"),
-        ("a.csv.gz", gzipped(delimited(",") * 50)[:-12], "expected a whole gzip file"),
-        ("a.csv.gz", delimited(","), "expected a whole gzip file"),
-        ("a.parquet", parquet({"nuc": ["ACGT"]})[:-9], "expected a whole Parquet file"),
-        ("a.parquet", "PAR1 not at all", "expected a whole Parquet file"),
+        ("a.csv.gz", gzipped(delimited(",") * 50)[:-12], "expected a complete gzip file"),
+        ("a.csv.gz", delimited(","), "expected a complete gzip file"),
+        ("a.parquet", parquet({"nuc": ["ACGT"]})[:-9], "expected a complete Parquet file"),
+        ("a.parquet", "PAR1 not at all", "expected a complete Parquet file"),
         ("a.csv", "id,nuc\nx,AC\n\ny\nz,GT\n", r"a.csv, line 4: expected 2 columns, as in the header, got 1"),
         ("a.tsv", "id\tnuc\nx\tAC\tGT\n", r"a.tsv, line 2: expected 2 columns, as in the header, got 3"),
         (
@@ -618,7 +618,7 @@ def test_damaged_file_stops_whatever_is_said_of_records(write):
         ("a.csv", b"id,nuc\nx,AC\n\xe9,GT\n", r"a.csv, line 3: expected UTF-8 text, got byte 0xe9"),
         ("a.tsv", "id\tnuc\n".encode("utf-16"), r"a.tsv, line 1: expected UTF-8 text, got byte 0xff"),
         ("a.fa", b">x\nAC\n>\xff\nGT\n", r"a.fa, line 3: expected UTF-8 text, got byte 0xff"),
-        ("a.fa", "\nACGT\n>x\nAC\n", r"a.fa, line 2: expected FASTA: a line that begins with '>', got 'ACGT'"),
+        ("a.fa", "\nACGT\n>x\nAC\n", r"a.fa, line 2: expected FASTA: a line that starts with '>', got 'ACGT'"),
     ],
 )
 def test_broken_file(write, name, content, message):
@@ -629,7 +629,7 @@ def test_broken_file(write, name, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_width_that_changes_late_in_a_large_file(write):
+def test_number_of_columns_that_changes_late_in_a_large_file(write):
     good = "x,ACGT,x\n"
     with pytest.raises(UnreadableFileError, match=r"line 300002: expected 3 columns, as in the header, got 2"):
         read_records(write("a.csv", "id,nuc,more\n" + good * 300_000 + "x,AC\n" + good))
@@ -656,7 +656,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_damage_gives_records_or_the_clear_error(write, name):
+def test_damaged_bytes_give_records_or_an_error(write, name):
     rng = random.Random(0)
     for _ in range(200):
         content = bytearray(WHOLE[name])
@@ -670,19 +670,19 @@ def test_damage_gives_records_or_the_clear_error(write, name):
 @given(st.binary(max_size=200) | st.text('>@+#idnuc,\t\n\r";|_= 1é').map(str.encode), st.sampled_from(EXTENSIONS))
 @example(b"", ".fa")
 @example(b"@\n\n+\n", ".fq")
-def test_any_bytes_give_records_or_the_clear_error(write, content, extension):
+def test_any_bytes_give_records_or_an_error(write, content, extension):
     with contextlib.suppress(UnreadableFileError):
         assert len(filter_records(read_records(write(f"a{extension}", content), on_error="skip"), on_error="skip")) == 2
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])
-def test_truncated_anywhere(write, name):
+def test_truncated_files(write, name):
     for length in range(1, len(WHOLE[name]), 7):
         with pytest.raises(UnreadableFileError):
             read_records(write(name, WHOLE[name][:length]))
 
 
-# The Hub; a local folder takes the same road through `datasets`
+# The Hub; a local folder is read by the same code of `datasets`
 
 
 def test_hub_splits_become_the_split_column(tmp_path, monkeypatch):
@@ -701,7 +701,7 @@ def test_hub_splits_become_the_split_column(tmp_path, monkeypatch):
     np.testing.assert_array_equal(records["line"], [1, 2, 3])
 
 
-def test_hub_is_read_to_its_end_in_bounded_tables(tmp_path, monkeypatch):
+def test_hub_is_read_in_tables_of_limited_size(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     folder = tmp_path / "barcodes"
     folder.mkdir()
@@ -714,7 +714,7 @@ def test_hub_is_read_to_its_end_in_bounded_tables(tmp_path, monkeypatch):
     assert records["line"].to_pylist() == list(range(1, count + 1))
 
 
-def test_hub_out_of_reach(monkeypatch):
+def test_unreachable_hub(monkeypatch):
     def refuse(name, **options):
         raise ConnectionError(f"couldn't\nreach {name}")
 
@@ -726,5 +726,5 @@ def test_hub_out_of_reach(monkeypatch):
         read_records("hub:some/set")
 
 
-def test_columns_come_in_one_order(write):
+def test_order_of_columns(write):
     assert tuple(read_records(write("a.fa", ">x\nAC")).column_names) == (*COLUMNS, "file", "line", "problem")

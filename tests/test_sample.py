@@ -1,4 +1,4 @@
-"""The bundled sample keeps the promises of its README."""
+"""The bundled sample is as its README describes it."""
 
 import re
 
@@ -28,9 +28,9 @@ def test_is_small_and_has_the_columns(sample):
 
 
 def test_every_row_is_usable_unique_and_named(sample):
-    kept, report = filter_records(sample, min_length=300, max_ambiguous=0.5)
+    usable, report = filter_records(sample, min_length=300, max_ambiguous=0.5)
     assert report.counts == {}
-    assert kept["nucleotides"].equals(sample["nucleotides"])
+    assert usable["nucleotides"].equals(sample["nucleotides"])
     assert len(pc.unique(sample["id"])) == len(sample)
     assert all(source.startswith(("DMnBI/", "bioscan-ml/BarcodeBERT")) for source in set(sample["source"].to_pylist()))
 
@@ -48,7 +48,7 @@ def test_tuning_and_reporting_share_no_genus(splits):
     assert set(splits["val_unseen"]["genus"]).isdisjoint(splits["test_unseen"]["genus"])
 
 
-def test_most_queries_can_be_answered(splits):
+def test_most_queries_have_a_reference_of_their_genus(splits):
     genera = set(splits["train"]["genus"])
     assert set(splits["val_unseen"]["genus"]) < genera
     answerable = sum(genus in genera for genus in splits["test_unseen"]["genus"])

@@ -1,4 +1,4 @@
-"""A table of taxonomies gives records their ranks, and a table that contradicts itself is refused."""
+"""Reading of taxonomy tables, and joining them to records."""
 
 import gzip
 import logging
@@ -48,12 +48,12 @@ def write(tmp_path):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("compress", [False, True])
-def test_forms_agree(write, name, content, compress):
+def test_formats_agree(write, name, content, compress):
     path = write(f"{name}.gz", gzip.compress(content.encode(), mtime=0)) if compress else write(name, content)
     assert read_taxonomy(path).to_pylist() == [{"id": "x", **APIS}, {"id": "y", **NOTHING}]
 
 
-def test_taxon_ids_of_midori_are_no_part_of_a_name(write):
+def test_taxon_ids_of_midori_are_removed_from_names(write):
     taxa = (
         "k__Eukaryota_2759;p__Chordata_7711;c__Actinopteri_186623;o__order_Percichthyidae_8162;f__Percichthyidae_8162"
     )
@@ -69,7 +69,7 @@ def test_taxon_ids_of_midori_are_no_part_of_a_name(write):
     ]
 
 
-def test_id_that_stands_twice_with_the_same_names_is_one(write):
+def test_repeated_id_with_equal_names(write):
     path = write("a.csv", "id,genus\nx,Apis\ny,Bombus\nx,Apis\n")
     assert read_taxonomy(path)["id"].to_pylist() == ["x", "y"]
 
@@ -78,20 +78,20 @@ def test_id_that_stands_twice_with_the_same_names_is_one(write):
     ("name", "content", "message"),
     [
         ("a.csv", "", "a.csv: expected records, got an empty file"),
-        ("a.csv", "id,genus\n", "a.csv: expected taxonomies, got a header alone"),
+        ("a.csv", "id,genus\n", "a.csv: expected taxonomies, got a header only"),
         ("a.csv", "id,note\nx,y\n", "a.csv: expected a column of ids .* got the columns id, note"),
         ("a.csv", "genus,species\nx,y\n", "a.csv: expected a column of ids .* got the columns genus, species"),
         ("a.tsv", "id\tTaxon\nx\tApis\n", "a.tsv: expected the names of ranks .*, got none"),
         ("a.csv", "id,genus\nx,Apis\ny\n", "a.csv, line 3: expected 2 columns, as in the header, got 1"),
-        ("a.csv", "id,genus\nx,Apis\n ,Apis\n", "a.csv, line 3: expected an id, got nothing"),
+        ("a.csv", "id,genus\nx,Apis\n ,Apis\n", "a.csv, line 3: expected an id, got an empty value"),
         ("a.csv", b"id,genus\nx,Ap\xffis\n", "a.csv, line 2: expected UTF-8 text, got byte 0xff"),
-        ("a.tsv", f"\t{TAXON}\n", "a.tsv, line 1: expected an id, got nothing"),
+        ("a.tsv", f"\t{TAXON}\n", "a.tsv, line 1: expected an id, got an empty value"),
         ("a.xlsx", "", "a.xlsx: expected an extension of .tsv, .*, got '.xlsx'"),
-        ("a.csv.gz", b"id,genus\n", "a.csv.gz: expected a whole gzip file"),
+        ("a.csv.gz", b"id,genus\n", "a.csv.gz: expected a complete gzip file"),
         (
             "a.csv",
             "id,genus\nx,Apis\ny,Apis\n\nx,Bombus\n",
-            "a.csv, line 5: expected one taxonomy for 'x', got another than on line 2",
+            "a.csv, line 5: expected one taxonomy for 'x', got another one than on line 2",
         ),
     ],
 )
@@ -105,7 +105,7 @@ def test_missing_table(tmp_path):
         read_taxonomy(tmp_path / "gone.tsv")
 
 
-def test_join_fills_ranks_by_id_and_counts_who_is_not_there(write, caplog):
+def test_join_replaces_ranks_by_id_and_counts_missing_ids(write, caplog):
     records = read_records(write("a.fa", ">y;tax=g:Bombus\nAC\n>x;tax=g:Vespa,s:Vespa_crabro\nGT\n>x\nA\n"))
     taxonomy = read_taxonomy(write("a.tsv", f"x\t{TAXON}\nz\t{TAXON}\n"))
     with caplog.at_level(logging.WARNING):
@@ -122,7 +122,7 @@ def test_join_fills_ranks_by_id_and_counts_who_is_not_there(write, caplog):
     ]
 
 
-def test_join_is_silent_where_every_record_is_there(write, caplog):
+def test_join_without_missing_ids_logs_nothing(write, caplog):
     records = read_records(write("a.fa", ">x\nAC\n"))
     join_taxonomy(records, read_taxonomy(write("a.tsv", f"x\t{TAXON}\n")))
     assert not caplog.records
@@ -132,7 +132,7 @@ def test_join_is_silent_where_every_record_is_there(write, caplog):
 @given(
     st.dictionaries(st.from_regex("[a-z]{1,5}", fullmatch=True), st.sampled_from(["Apis", "Bombus", ""]), min_size=1)
 )
-def test_reads_what_was_written(write, genera):
+def test_round_trip(write, genera):
     genera = {"first": "Apis", **genera}
     path = write("a.csv", "id,genus\n" + "".join(f"{name},{genus}\n" for name, genus in genera.items()))
     assert {row["id"]: row["genus"] for row in read_taxonomy(path).to_pylist()} == genera
@@ -142,7 +142,7 @@ def test_reads_what_was_written(write, genera):
 @given(
     st.binary(max_size=200) | st.text('id,taxongeus\t\n_;k p"#\r').map(str.encode), st.sampled_from([".tsv", ".csv"])
 )
-def test_any_bytes_are_a_table_or_the_clear_error(write, content, extension):
+def test_any_bytes_give_a_table_or_an_error(write, content, extension):
     try:
         table = read_taxonomy(write(f"a{extension}", content))
     except UnreadableFileError:

@@ -141,7 +141,7 @@ def test_input_that_cannot_be_kept(tmp_path):
     with pytest.raises(ConfigurationError, match="NaN or infinity in 1 of 3"):
         cached_vectors(tmp_path, KEY, BARCODES, lambda some: np.array([[1.0], [np.nan], [3]]))
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="file: expected a place to write to, got: File exists"):
+    with pytest.raises(ConfigurationError, match="file: expected a folder to write to, got: File exists"):
         cached_vectors(tmp_path / "file", KEY, BARCODES, Lengths())
 
 

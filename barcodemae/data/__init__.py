@@ -1,4 +1,4 @@
-"""Barcodes from files and the Hub to judged records of one schema, and from records to batches."""
+"""Reads barcodes from files and the Hub into records of one schema, and filters them by quality."""
 
 from typing import TYPE_CHECKING
 

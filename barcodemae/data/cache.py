@@ -1,4 +1,4 @@
-"""What takes long to make, kept on disk: whole, of what it was asked to be of, or made again."""
+"""A cache of folders that take long to make; a folder that is damaged or of other data is made again."""
 
 import json
 import logging
@@ -18,26 +18,27 @@ logger = logging.getLogger(__name__)
 
 
 class _UnusableError(Exception):
-    """What stands in a folder can't be used; the message says why."""
+    """The content of a folder can't be used; the message says why."""
 
 
 def cached_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
-    """See to it that a folder holds what `make` makes.
+    """Return a cached folder, or make it.
 
-    What stands there is left if it is whole, by checksum, and made of the same key; else that is told, and it is made
-    again, beside the old one, which it then replaces. Of several processes, one makes it and the others wait.
+    The folder is reused if its checksums are right and it was made with the same key. Otherwise this is logged, and a
+    new folder is made next to the old one, which it then replaces. If there are several processes, one makes the folder
+    and the others wait.
 
     Args:
-        folder: where it is kept.
-        key: what it is made of, as JSON has it.
-        make: writes files, without folders, into the folder that it is given.
+        folder: path of the folder.
+        key: description of the data that the folder is made of, as JSON.
+        make: writes files, without subfolders, into the folder that it is given.
 
     Returns:
         The SHA-256 of each file, by its name.
 
     Raises:
-        ConfigurationError: nothing can be written there, or a link stands in the place of the folder or a file.
-        BarcodeMAEError: whatever `make` raises; nothing is left behind then.
+        ConfigurationError: the folder can't be written, or it or a file in it is a link.
+        BarcodeMAEError: raised by `make`; nothing is left behind then.
     """
     refuse_links(folder, _scratch_of(folder))
     try:
@@ -49,17 +50,17 @@ def cached_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None
         with locked(folder.with_name(f"{folder.name}.lock")):
             try:
                 return _checked(folder, key)  # another process may have made it in the meantime
-            except _UnusableError as trouble:
+            except _UnusableError as error:
                 if folder.exists():
-                    logger.warning("%s %s: it is made again", folder, trouble)
-            return _made(folder, key, make)
+                    logger.warning("%s %s: it is made again", folder, error)
+            return _make(folder, key, make)
 
 
 def refuse_links(*folders: Path) -> None:
-    """See to it that folders of a cache, and what lies in them, are the cache's own.
+    """Refuse folders of a cache that are links or contain links.
 
     Raises:
-        ConfigurationError: one of them is a link.
+        ConfigurationError: one is a link.
     """
     for folder in folders:
         for path in (folder, *folder.glob("*")):
@@ -68,21 +69,21 @@ def refuse_links(*folders: Path) -> None:
 
 @contextmanager
 def explaining_unwritable(folder: Path) -> Iterator[None]:
-    """What a file system refuses within, as one error of ours that names the folder.
+    """Raise errors of the file system as one error that names the folder.
 
     Raises:
-        ConfigurationError: nothing can be written there.
+        ConfigurationError: the folder can't be written.
     """
     try:
         yield
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+    except (OSError, NotImplementedError) as error:  # the latter if the file system has no locks
         problem = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"{folder}: expected a place to write to, got: {problem}") from error
+        raise ConfigurationError(f"{folder}: expected a folder to write to, got: {problem}") from error
 
 
-def _made(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
+def _make(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> dict[str, str]:
     scratch = _scratch_of(folder)
-    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed: the lock is ours
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed, as this one holds the lock
     scratch.mkdir()
     try:
         make(scratch)
@@ -102,12 +103,12 @@ def _scratch_of(folder: Path) -> Path:
 def _checked(folder: Path, key: dict[str, Any]) -> dict[str, str]:
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        made_of, checksums = manifest["key"], manifest["sha256"]
+        recorded_key, checksums = manifest["key"], manifest["sha256"]
         damaged = [name for name, checksum in checksums.items() if sha256(folder / name) != checksum]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _UnusableError(f"is damaged ({type(error).__name__})") from error
-    if made_of != key:
-        raise _UnusableError("was made of data that have changed since, or by another version")
+    if recorded_key != key:
+        raise _UnusableError("was made from data that have changed since, or by another version")
     if damaged:
-        raise _UnusableError(f"is damaged: {damaged[0]} is not what was written")
+        raise _UnusableError(f"is damaged: {damaged[0]} has another checksum")
     return checksums

@@ -1,4 +1,4 @@
-"""Parquet files, and data sets of the Hugging Face Hub."""
+"""Readers of Parquet files and of data sets of the Hugging Face Hub."""
 
 import shutil
 import tempfile
@@ -30,27 +30,27 @@ def read_parquet(path: Path, preset: Preset) -> Iterator[Piece]:
         The columns that the schema knows, under the file's own names; lines are rows, from 1.
 
     Raises:
-        UnreadableFileError: it is no whole Parquet file, has pages of hundreds of megabytes, or its columns don't fit
-            the schema.
+        UnreadableFileError: it is not a complete Parquet file, has pages of hundreds of megabytes, or its columns don't
+            fit the schema.
     """
     with open_binary(path) as content, tempfile.TemporaryFile() as unpacked:
-        if path.suffix.lower() == ".gz":  # Parquet is read from its end
+        if path.suffix.lower() == ".gz":  # a Parquet file is read from its end
             shutil.copyfileobj(content, unpacked, _BUFFER_BYTES)
             content = unpacked
         if content.seek(0, 2) == 0:
             raise UnreadableFileError(path, "expected records, got an empty file")
         try:
-            # Else a whole row group would be in memory at once.
+            # With pre_buffer, a whole row group would be in memory at once.
             parquet = pq.ParquetFile(content, pre_buffer=False, buffer_size=_BUFFER_BYTES)
             columns = list(recognise(parquet.schema_arrow.names, str(path), preset).values())
             _refuse_nested(path, parquet.schema_arrow, columns)
             first = 1
             for table in bounded(_row_groups(content, parquet, columns)):
-                table.validate(full=True)  # damaged text is found here or never
+                table.validate(full=True)  # the only check that finds damaged text
                 yield Piece(table, np.arange(first, first + len(table)))
                 first += len(table)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise UnreadableFileError(path, f"expected a whole Parquet file, got: {error}") from error
+            raise UnreadableFileError(path, f"expected a complete Parquet file, got: {error}") from error
 
 
 def _refuse_nested(path: Path, schema: pa.Schema, columns: list[str]) -> None:
@@ -61,7 +61,7 @@ def _refuse_nested(path: Path, schema: pa.Schema, columns: list[str]) -> None:
 
 
 def _row_groups(content: BinaryIO, parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
-    """All rows; of each row group, so many at a time that they take some ten megabytes."""
+    """All rows, in tables of some ten megabytes."""
     for group in range(parquet.num_row_groups):
         size = bytes_per_row(content, parquet.metadata.row_group(group), columns)
         num_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(size, 1)))
@@ -69,19 +69,19 @@ def _row_groups(content: BinaryIO, parquet: pq.ParquetFile, columns: list[str]) 
 
 
 def read_hub(source: str, preset: Preset) -> Iterator[Piece]:
-    """Read all splits of a data set of the Hub; where it has no column `split`, their names become one.
+    """Read all splits of a data set of the Hub; if it has no column `split`, their names become that column.
 
-    It is downloaded into the cache of `datasets`, whose files are then read from end to end: memory-mapped, as
-    `datasets` has them, they would be resident as a whole.
+    It is downloaded into the cache of `datasets`, whose files are then read sequentially: as the memory maps of
+    `datasets`, they would be in memory completely.
 
     Raises:
         UnreadableFileError: there is no such data set, or its columns don't fit the schema.
     """
-    import datasets  # slow to import, and few need it
+    import datasets  # slow to import, and rarely needed
 
     try:
         splits = datasets.load_dataset(source.removeprefix(HUB), keep_in_memory=False)
-    except Exception as error:  # from the network to the parser, each layer raises a kind of its own
+    except Exception as error:  # the errors of network, parser and other layers have no common class
         raise UnreadableFileError(source, f"expected a data set of the Hub, got: {error}") from error
     first = 1
     try:
@@ -89,16 +89,16 @@ def read_hub(source: str, preset: Preset) -> Iterator[Piece]:
             columns = recognise(split.column_names, source, preset)
             for table in bounded(_tables(split, list(columns.values()))):
                 if "split" not in columns:
-                    ours = "val" if name == "validation" else name
-                    table = table.append_column("split", pa.repeat(pa.scalar(ours, STRING), len(table)))
+                    split_name = "val" if name == "validation" else name
+                    table = table.append_column("split", pa.repeat(pa.scalar(split_name, STRING), len(table)))
                 yield Piece(table, np.arange(first, first + len(table)))
                 first += len(table)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFileError(source, f"expected whole files in the cache of datasets, got: {error}") from error
+        raise UnreadableFileError(source, f"expected complete files in the cache of datasets, got: {error}") from error
 
 
 def hub_version(source: str) -> str:
-    """Where `datasets` caches a data set, which is another place for each version of it.
+    """The cache folder of a data set, which `datasets` names by its version.
 
     Raises:
         UnreadableFileError: there is no such data set.
@@ -119,7 +119,7 @@ def _tables(split: "datasets.Dataset", columns: list[str]) -> Iterator[pa.Table]
 
 
 def bounded(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The rows of tables, at most `BATCH_ROWS` and `BATCH_BYTES` of text at a time, but for single rows with more."""
+    """Cut and join tables to at most `BATCH_ROWS` and `BATCH_BYTES` of text; a single row may have more."""
     waiting: list[pa.Table] = []
     num_rows = num_bytes = 0
     for table in tables:
@@ -143,7 +143,7 @@ def bounded(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _row_bytes(table: pa.Table) -> np.ndarray:
-    """How much text each row has, int64 `[n]`; of a dictionary, its text counts wherever it stands."""
+    """Bytes of text of each row, int64 `[n]`; a value of a dictionary counts in each row that has it."""
     total = np.zeros(len(table), np.int64)
     for column in table.columns:
         if pa.types.is_dictionary(column.type):

@@ -1,4 +1,4 @@
-"""CSV and TSV tables."""
+"""Readers of CSV and TSV tables."""
 
 import csv
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from barcodemae.errors import UnreadableFileError
 
 
 def read_csv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
-    """Read comma-separated text; a quoted value may hold commas, quotes and line breaks. See `read_tsv`."""
+    """Read comma-separated text; a quoted value may contain commas, quotes and line breaks. See `read_tsv`."""
     return _read(lines, preset, csv_rows(lines))
 
 
 def read_tsv(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
-    """Read tab-separated text as BOLD writes it: a quotation mark is a base like any other.
+    """Read tab-separated text as BOLD writes it: quotation marks have no special meaning.
 
     Args:
-        lines: the first one that isn't blank names the columns.
-        preset: says which columns there must be.
+        lines: the lines; the first that isn't blank names the columns.
+        preset: the layout of the file, with the columns that it must have.
 
     Yields:
-        The columns that the schema knows, under the file's own names. A row has a problem that is wider or narrower
-        than the header, can't be split into values, or holds a byte that isn't UTF-8.
+        The columns that the schema knows, under the file's own names. A row has a problem if it has more or fewer
+        values than the header, can't be split into values, or contains a byte that isn't UTF-8.
 
     Raises:
         UnreadableFileError: the columns don't fit the schema.
@@ -40,20 +40,20 @@ def csv_rows(lines: Lines) -> "Rows":
 
 
 def tsv_rows(lines: Lines) -> "Rows":
-    """The rows of tab-separated text, in which a quotation mark is a base like any other."""
+    """The rows of tab-separated text, in which quotation marks have no special meaning."""
     return Rows(lines, "TSV", delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _read(lines: Lines, preset: Preset, rows: "Rows") -> Iterator[Piece]:
     _, names = read_header(lines.file, rows)
     columns = list(recognise(names, lines.file, preset).values())
-    places = [names.index(column) for column in columns]
+    indices = [names.index(column) for column in columns]
     lines.may_be_latin_1 = "species_name" in names  # BOLD's tables of version 3
     rows.width = len(names)
 
     def cells_of(row: tuple[int, list[str], str]) -> tuple[int, list[str], str]:
         number, values, problem = row
-        cells = [""] * len(places) if problem else [values[place] for place in places]
+        cells = [""] * len(indices) if problem else [values[index] for index in indices]
         if not problem and (problem := utf8_problem("".join(cells))):
             cells = [as_utf8(cell) for cell in cells]
         return number, cells, problem
@@ -69,7 +69,7 @@ def read_header(file: str, rows: "Rows") -> tuple[int, list[str]]:
     """The first row that isn't blank: its line and its values.
 
     Raises:
-        UnreadableFileError: there is none, or it is damaged.
+        UnreadableFileError: there is no such row, or it is damaged.
     """
     for number, names, problem in rows:
         if problem := problem or utf8_problem("".join(names)):
@@ -80,19 +80,19 @@ def read_header(file: str, rows: "Rows") -> tuple[int, list[str]]:
 
 
 class Rows:
-    """The rows of a text: the line that each begins on, its values, and what is wrong with it.
+    """The rows of a text: the line on which each starts, its values, and its problem or "".
 
-    A damaged row may have swallowed good ones, as when a quotation mark is never closed: of a row with a problem, only
-    the first line is lost, and the others are read again.
+    A damaged row may include the lines of good ones, as when a quotation mark is not closed. So only the first line of
+    a damaged row is skipped, and the others are read again.
 
     Attributes:
-        width: how many values a row must have; None for any number.
+        width: number of values that a row must have; None for any number.
     """
 
     def __init__(self, lines: Lines, kind: str, **dialect: Any):
-        # It is one limit for all that this process reads, so it is only ever raised.
+        # The limit applies to all readers of this process, so it is never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), max_line_bytes(lines.max_length) + 1))
-        self._lines = _LinesToPutBack(lines)
+        self._lines = _RewindableLines(lines)
         self._reader = csv.reader(self._lines, strict=True, **dialect)
         self._kind = kind
         self.width: int | None = None
@@ -108,29 +108,29 @@ class Rows:
             try:
                 row = next(self._reader)
             except csv.Error as error:
-                problem = utf8_problem("".join(self._lines.taken)) or f"expected a {self._kind} row, got: {error}"
+                problem = utf8_problem("".join(self._lines.row)) or f"expected a {self._kind} row, got: {error}"
         if not problem and self.width not in (None, len(row)):
             problem = f"expected {self.width} columns, as in the header, got {len(row)}"
         if problem:
-            self._lines.put_back_all_but_first()
-        return self._lines.number - len(self._lines.taken) + 1, row, problem
+            self._lines.rewind_to_second()
+        return self._lines.number - len(self._lines.row) + 1, row, problem
 
 
-class _LinesToPutBack:
-    """Lines that can be read again; a row that takes more of them than a line may be long is damaged.
+class _RewindableLines:
+    """Lines that can be read again; a row that is longer than a line may be is damaged.
 
     Attributes:
         number: 1-based number of the line that was read last.
-        taken: what was read since it was cleared.
+        row: the lines of the current row.
     """
 
     def __init__(self, lines: Lines):
         self._lines = lines
         self._waiting: list[str] = []
         self._limit = max_line_bytes(lines.max_length)
-        self._characters = 0  # of those taken
+        self._characters = 0  # of the current row
         self.number = 0
-        self.taken: list[str] = []
+        self.row: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -138,19 +138,19 @@ class _LinesToPutBack:
     def __next__(self) -> str:
         line = self._waiting.pop() if self._waiting else next(self._lines)
         self.number += 1
-        self.taken.append(line)
+        self.row.append(line)
         self._characters += len(line)
         if 4 * self._characters > self._limit:  # a character has up to four bytes
-            is_unended = len(self.taken) > 1 and self._characters > self._limit
+            is_unended = len(self.row) > 1 and self._characters > self._limit
             if is_unended or is_cut(line, self._lines.max_length):
                 raise csv.Error(f"more than {self._limit:,} bytes")
         return line
 
     def begin_row(self) -> None:
-        self.taken.clear()
+        self.row.clear()
         self._characters = 0
 
-    def put_back_all_but_first(self) -> None:
-        self._waiting += reversed(self.taken[1:])
-        self.number -= len(self.taken) - 1
-        del self.taken[1:]
+    def rewind_to_second(self) -> None:
+        self._waiting += reversed(self.row[1:])
+        self.number -= len(self.row) - 1
+        del self.row[1:]

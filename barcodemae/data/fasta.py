@@ -1,6 +1,6 @@
-"""FASTA, with the taxonomies of its headers.
+"""Reader of FASTA, with the taxonomies in its headers.
 
-It is read here, and not by dnaio, which neither tells the line of a record nor goes on after a damaged one.
+dnaio is not used, as it neither gives the line of a record nor continues after a damaged one.
 """
 
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ from barcodemae.errors import UnreadableFileError
 def read_fasta(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read FASTA records.
 
-    Ids and ranks are found in the headers as `headers` says. Lines that begin with `#` are comments.
+    Ids and ranks are read from the headers by `headers`. Lines that start with `#` are comments.
 
     Args:
-        lines: of the text.
-        preset: not asked, since FASTA has no columns.
+        lines: lines of the text.
+        preset: not used, since FASTA has no columns.
 
     Yields:
-        `id`, `nucleotides` and the ranks; the line of a record is that of its header. A record has a problem that
-        holds a byte that isn't UTF-8.
+        `id`, `nucleotides` and the ranks; the line of a record is that of its header. A record has a problem if it
+        contains a byte that isn't UTF-8.
 
     Raises:
-        UnreadableFileError: it is no FASTA.
+        UnreadableFileError: the text is not FASTA.
     """
     yield from map(_piece, in_batches(_records(lines), lines))
 
 
 def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
-    """The line of each header, the header, and the sequence: of one that is too long, some more than may be read."""
+    """Line, header and sequence of each record; a sequence that is too long is read until it exceeds the maximum."""
     begin, header, length = 0, "", 0
     parts: list[str] = []
     for line in lines:
@@ -45,7 +45,7 @@ def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
             begin, header, parts, length = lines.number, text[1:], [], 0
         elif text and not text.startswith("#"):
             if not begin:
-                problem = f"expected FASTA: a line that begins with '>', got {text[:20]!a}"
+                problem = f"expected FASTA: a line that starts with '>', got {text[:20]!a}"
                 raise UnreadableFileError(lines.file, problem, lines.number)
             if length <= lines.max_length:
                 parts.append(text)

@@ -1,6 +1,6 @@
-"""FASTQ: reads of a sequencer, four lines each. Qualities are not kept.
+"""Reader of FASTQ: reads of a sequencer, four lines each, without their qualities.
 
-As with FASTA, it is read here so that a damaged record is told with its line, and does not end the reading.
+As for FASTA, no library is used, so that a damaged record is reported with its line and does not end the reading.
 """
 
 from collections import deque
@@ -19,24 +19,24 @@ _LINES = 4  # a record: @ and header, nucleotides, +, qualities
 def read_fastq(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     """Read FASTQ records of four lines.
 
-    After a damaged record, reading goes on at the next four lines that can be one: a quality may begin with `@` too.
-    So all that lies between is one row with a problem.
+    After a damaged record, reading continues at the next four lines that are a valid record, since qualities may start
+    with `@` too. All lines before them are one row with a problem.
 
     Args:
-        lines: of the text.
-        preset: not asked, since FASTQ has no columns.
+        lines: lines of the text.
+        preset: not used, since FASTQ has no columns.
 
     Yields:
-        `id`, the header's first word, and `nucleotides`; the line of a record is that of its header.
+        `id`, the first word of the header, and `nucleotides`; the line of a record is that of its header.
 
     Raises:
-        UnreadableFileError: it is no FASTQ.
+        UnreadableFileError: the text is not FASTQ.
     """
     yield from map(_piece, in_batches(_records(lines), lines))
 
 
 def _records(lines: Lines) -> Iterator[tuple[int, str, str, str]]:
-    """The line of each record, its header, its nucleotides, and what is wrong with it."""
+    """The line of each record, its header, its nucleotides, and its problem or ""."""
     window: deque[str] = deque(maxlen=_LINES)
     is_first, is_lost = True, False
     for line in lines:
@@ -45,7 +45,7 @@ def _records(lines: Lines) -> Iterator[tuple[int, str, str, str]]:
             continue
         window.append(text)
         if is_first and not text.startswith("@"):
-            problem = f"expected FASTQ: a line that begins with '@', got {text[:20]!a}"
+            problem = f"expected FASTQ: a line that starts with '@', got {text[:20]!a}"
             raise UnreadableFileError(lines.file, problem, lines.number)
         is_first = False
         if len(window) < _LINES:
@@ -68,7 +68,7 @@ def _records(lines: Lines) -> Iterator[tuple[int, str, str, str]]:
 def _problem(window: deque[str]) -> str:
     header, nucleotides, separator, qualities = window
     if not header.startswith("@"):
-        return f"expected a FASTQ record: a line that begins with '@', got {header[:20]!a}"
+        return f"expected a FASTQ record: a line that starts with '@', got {header[:20]!a}"
     if not separator.startswith("+"):
         return f"expected '+' on the third line of a FASTQ record, got {separator[:20]!a}"
     if len(nucleotides) != len(qualities):

@@ -1,4 +1,4 @@
-"""Ids and taxonomies in the header lines of FASTA, in the formats that reference libraries come in.
+"""Ids and taxonomies in the headers of FASTA, in the formats of common reference libraries.
 
 - SINTAX and UTAX: `id;tax=k:Animalia,p:Arthropoda,..,g:Apis,s:Apis_mellifera;`
 - QIIME 2 and Greengenes: `id k__Animalia; p__Arthropoda; ..; g__Apis; s__mellifera`
@@ -11,11 +11,11 @@
 - BOLD 3 and 4: `process id|taxon|marker` and `process id|taxon|marker|GenBank accession`
 - BOLD 5: `process id|marker|country|Animalia,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apini,Apis,Apis mellifera`
 
-MIDORI2's BLAST form has `###` in place of the tab; its SINTAX and QIIME forms hold the NCBI taxon ids too. It fills a
-rank that NCBI lacks with the name of a lower one (`order_Vannellidae_95227`), mkCOInr with that of a higher one
-(`Paguridae_6745_genus`), the COI training set for RDP with `undef_Eukaryota`: all three mean an unknown rank. BOLD 3
-and 4 name one taxon of any rank: two words are a species, one word that ends with `-idae` is a family (so the code of
-zoological nomenclature has it), and of another the rank isn't told.
+MIDORI2's BLAST form has `###` instead of the tab; its SINTAX and QIIME forms contain the NCBI taxon ids too. For a rank
+that is missing at NCBI, MIDORI2 gives the name of a lower rank (`order_Vannellidae_95227`), mkCOInr that of a higher
+one (`Paguridae_6745_genus`), and the COI training set for RDP `undef_Eukaryota`: all three mean an unknown rank. BOLD 3
+and 4 give one taxon of any rank: two words are a species, one word that ends with `-idae` is a family (by the code of
+zoological nomenclature), and the rank of other words is unknown.
 
 Sources: the headers of RDP's release 11; the manual of mkCOInr (mkcoinr.readthedocs.io); for MIDORI2, issue 85 of
 gjeunen/reference_database_creator and the scripts of CVUA-RRW/FooDMe; for UNITE, the vignette on formats of the R
@@ -33,12 +33,12 @@ from barcodemae.data.schema import RANKS, STRING
 
 
 class _Format(NamedTuple):
-    """How the headers of one format are told and read: regular expressions of RE2.
+    """Regular expressions (RE2) that recognise and read the headers of one format.
 
     Attributes:
-        header: what a header of this format matches, and one of another doesn't.
+        header: matches the headers of this format only.
         id: its group `id` is the id.
-        names: rank -> an expression, whose group `name` is the name; a rank that the format doesn't tell is left out.
+        names: rank -> an expression whose group `name` is the name; ranks that the format doesn't have are missing.
     """
 
     header: str
@@ -46,10 +46,10 @@ class _Format(NamedTuple):
     names: dict[str, str]
 
 
-def _places(separator: str, first: int) -> dict[str, str]:
-    """The ranks one after the other, after `first` names of higher ones."""
+def _consecutive_ranks(separator: str, first: int) -> dict[str, str]:
+    """The ranks in their order, after `first` names of higher ranks."""
     other = f"[^{separator}]*"
-    return {rank: f"^(?:{other}{separator}){{{first + place}}}(?P<name>{other})" for place, rank in enumerate(RANKS)}
+    return {rank: f"^(?:{other}{separator}){{{first + index}}}(?P<name>{other})" for index, rank in enumerate(RANKS)}
 
 
 _PROCESS_ID = r"^(?P<id>[A-Z][A-Z0-9]*-[0-9]{2})\|"
@@ -80,14 +80,14 @@ _FORMATS = (
         id=_BEFORE_LINEAGE,
         names={rank: rf";{rank}_(?P<name>[^;]*)" for rank in RANKS},
     ),
-    _Format(header=r"(?:###|\s)[Rr]oot(?:_1)?;", id=_BEFORE_LINEAGE, names=_places(";", first=2)),
-    _Format(header=r"\scellularOrganisms;", id=_BEFORE_LINEAGE, names=_places(";", first=3)),
+    _Format(header=r"(?:###|\s)[Rr]oot(?:_1)?;", id=_BEFORE_LINEAGE, names=_consecutive_ranks(";", first=2)),
+    _Format(header=r"\scellularOrganisms;", id=_BEFORE_LINEAGE, names=_consecutive_ranks(";", first=3)),
     _Format(
         header=_PROCESS_ID + r"[^|]*\|[^|]*\|(?:[^|,]*,){7}",
         id=_PROCESS_ID,
-        # A tribe and a subspecies may stand there or not.
+        # Tribe and subspecies are optional.
         names={
-            **{rank: rf"{_LINEAGE}(?:{_FAMILY}){{{place}}},(?P<name>[^|,]*)" for place, rank in enumerate(RANKS[:4])},
+            **{rank: rf"{_LINEAGE}(?:{_FAMILY}){{{index}}},(?P<name>[^|,]*)" for index, rank in enumerate(RANKS[:4])},
             "genus": rf"{_LINEAGE}(?:{_FAMILY}){{5}}(?:{_FAMILY})?,(?P<name>[^|,]*),",
             "species": rf"{_LINEAGE}(?:{_FAMILY}){{6}}(?:{_FAMILY})?,(?P<name>[^|,]*)",
         },
@@ -103,7 +103,7 @@ _FORMATS = (
     ),
 )
 
-# Without one of these no header has a taxonomy: most have none, and are told by this alone.
+# Every header with a taxonomy contains one of these characters; most headers without one are recognised by this only.
 _SIGN = "[;|]"
 
 _WITH_TAXON_IDS = r"(?:###|\s)root_1;|(?:cellularOrganisms;|[kd]:|[kd]__)[^;,]*_[0-9]+"
@@ -116,17 +116,17 @@ _UNNAMED_SPECIES = r"^\S+ (?:sp|spp|cf|aff|nr)\b"
 
 
 def read_headers(headers: pa.Array) -> dict[str, pa.Array]:
-    """Find ids and taxonomies in headers, each in the format that it has by itself.
+    """Read ids and taxonomies from headers; each header may have a format of its own.
 
-    A name's underscores become spaces. A word that means that a rank is unknown becomes "" (`unclassified`, `NA`, or a
-    species such as `Apis sp.` or `Apis cf. mellifera`). A species that is no more than its epithet gets its genus.
+    Underscores in names become spaces. Words for an unknown rank become "" (`unclassified`, `NA`, or a species such as
+    `Apis sp.` or `Apis cf. mellifera`). The genus is added to a species that consists of its epithet only.
 
     Args:
         headers: `[n]`, text after the `>`.
 
     Returns:
-        `id` and each of `RANKS` -> `[n]` text, "" where it is unknown. The id is the first word; of BOLD's headers, the
-        process id.
+        `id` and each of `RANKS` -> `[n]` text, "" if unknown. The id is the first word, or the process id in headers of
+        BOLD.
     """
     nothing = pa.repeat(pa.scalar("", STRING), len(headers))
     columns = {"id": _group(headers, _FIRST_WORD, "id"), **dict.fromkeys(RANKS, nothing)}
@@ -176,18 +176,18 @@ def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
 
 
 def _clean(names: pa.Array) -> pa.Array:
-    """Names as people write them, "" for those that mean an unknown rank."""
-    each = names.dictionary_encode()  # there are few names to a million headers
+    """Names with spaces instead of underscores, and "" for words that mean an unknown rank."""
+    each = names.dictionary_encode()  # a million headers have few different names
     name = pc.utf8_trim(each.dictionary, characters=' "')
     name = pc.replace_substring(_blank(name, _LENT_NAME), "_", " ")
     return _blank(name, _UNKNOWN).take(each.indices)
 
 
 def _group(texts: pa.Array, pattern: str, group: str) -> pa.Array:
-    """What a group of an expression catches in each text, "" where it doesn't match."""
+    """The group of an expression in each text, "" where the expression doesn't match."""
     return pc.struct_field(pc.extract_regex(texts, pattern), group).fill_null("")
 
 
 def _blank(names: pa.Array, pattern: str) -> pa.Array:
-    """The names, "" in place of those that match."""
+    """The names, with "" for those that match."""
     return pc.if_else(pc.match_substring_regex(names, pattern), pa.scalar("", STRING), names)

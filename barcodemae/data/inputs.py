@@ -1,4 +1,4 @@
-"""What a caller in Python hands in: files, sequences, or records, read as one kind of table."""
+"""Inputs of functions in Python: files, sequences or tables, read as records."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,26 +18,26 @@ Source: TypeAlias = str | Path | Sequence[str] | Sequence[Path] | pa.Table
 
 
 def stream_input(source: Source, max_length: int = MAX_LENGTH) -> Iterator[pa.Table]:
-    """Read records, with what is wrong with one in its column `problem`.
+    """Read records; the problem of a bad record is in its column `problem`.
 
     Args:
-        source: one string or path is a file, or what else `stream_records` reads; a list of strings are sequences,
-            whose ids are their numbers, from 1; a list of paths are files; a table has columns that
-            `data.schema.recognise` knows.
+        source: a string or path is a file or another source of `stream_records`; a list of strings are sequences, whose
+            ids are their numbers, from 1; a list of paths are files; a table has columns that `data.schema.recognise`
+            knows.
         max_length: maximum number of nucleotides of a record.
 
     Yields:
         Tables of `data.schema.SCHEMA`.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: the source is of another type.
         UnreadableFileError: as from `stream_records`; or a table has no column of nucleotides.
     """
     if isinstance(source, str | Path):
         yield from stream_records(source, on_error="skip", max_length=max_length)
     elif isinstance(source, pa.Table):
-        is_ours = source.schema.equals(SCHEMA)
-        yield source if is_ours else conform(source, _CALLER, _lines(len(source)), max_length=max_length)
+        is_conformed = source.schema.equals(SCHEMA)
+        yield source if is_conformed else conform(source, _CALLER, _lines(len(source)), max_length=max_length)
     elif not isinstance(source, Sequence) or isinstance(source, bytes):
         raise TypeError(f"expected a file, sequences or a table of records, got {type(source).__name__}")
     elif source and all(isinstance(one, Path) for one in source):

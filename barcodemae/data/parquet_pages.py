@@ -1,8 +1,8 @@
-"""How much memory the rows of a Parquet file take, found before they are read.
+"""The memory that rows of a Parquet file need, computed from page headers before the rows are read.
 
-Arrow reads a page as a whole, and as many rows as it is asked for. What both take stands in the headers of the pages
-alone, for gigabytes may have been compressed to some bytes; and rows of a page that refers to a dictionary are as long
-as the dictionary's values. Headers are structs in Thrift's compact protocol: see its specification
+Arrow reads complete pages, and the requested number of rows. Only the headers of the pages show their uncompressed
+size, as some bytes may expand to gigabytes; and the rows of a page that refers to a dictionary are as long as the
+values of the dictionary. Headers are structs in Thrift's compact protocol: see its specification
 (doc/specs/thrift-compact-protocol.md in apache/thrift) and parquet.thrift in apache/parquet-format.
 """
 
@@ -15,31 +15,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MAX_PAGE_BYTES = 1 << 28
-"""Largest page that is read. Most writers close one at 1 MB; some at 100 MB, or at the end of 262,144 rows."""
+"""Maximum size of a page. Most writers end a page at 1 MB, some at 100 MB or after 262,144 rows."""
 
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_DEPTH = 8
 _DICTIONARY_PAGE = 2
-# Where a header has what is told of a page's values, by the kind of page: field, and in it the field of the encoding.
+# Kind of page -> the field of its header that describes the values, and therein the field of the encoding.
 _VALUES = {0: (5, 2), _DICTIONARY_PAGE: (7, 2), 3: (8, 4)}
 _DICTIONARY_ENCODINGS = (2, 8)
 _DELTA_BYTE_ARRAY = 7
 
-# Parquet's names and Arrow's.
+# Names of codecs in Parquet and in Arrow.
 _CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4": "lz4_raw"}
 _LENGTH = struct.Struct("<I")
 
 
 class _Page(NamedTuple):
-    """A page by its header.
+    """The header of a page.
 
     Attributes:
-        begin: where its content begins in the file.
+        begin: position of its content in the file.
         packed: bytes of its content in the file.
-        unpacked: bytes of its content when it is decompressed.
-        num_values: in it.
-        encoding: its number in parquet.thrift.
-        is_dictionary: whether its values are those that later pages refer to.
+        unpacked: bytes of its content when decompressed.
+        num_values: number of its values.
+        encoding: number of the encoding in parquet.thrift.
+        is_dictionary: whether it contains the values to which later pages refer.
     """
 
     begin: int
@@ -51,12 +51,12 @@ class _Page(NamedTuple):
 
 
 def bytes_per_row(file: BinaryIO, group: pq.RowGroupMetaData, columns: list[str]) -> int:
-    """Bytes that a row takes in the pages where rows take most.
+    """Maximum size of a row, in bytes, over all pages.
 
     Args:
         file: the Parquet file.
         group: the row group.
-        columns: to be read; none is nested.
+        columns: names of the columns to read, none of them nested.
 
     Raises:
         ValueError: a header is damaged, or a page is larger than `MAX_PAGE_BYTES`.
@@ -66,26 +66,26 @@ def bytes_per_row(file: BinaryIO, group: pq.RowGroupMetaData, columns: list[str]
 
 
 def _bytes_per_value(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:
-    most = longest = 0
+    maximum = longest = 0
     for page in _pages(file, chunk):
         if max(page.packed, page.unpacked) > MAX_PAGE_BYTES:
             raise ValueError(
-                f"a page of {max(page.packed, page.unpacked):,} bytes in column {chunk.path_in_schema!r}, of which at "
-                f"most {MAX_PAGE_BYTES:,} are read: write it with smaller pages"
+                f"a page of {max(page.packed, page.unpacked):,} bytes in column {chunk.path_in_schema!r}; at most "
+                f"{MAX_PAGE_BYTES:,} are read: write the file with smaller pages"
             )
         if page.is_dictionary:
             longest = _longest_value(file, chunk, page)
         elif page.encoding in _DICTIONARY_ENCODINGS:
-            most = max(most, longest)
-        elif page.encoding == _DELTA_BYTE_ARRAY:  # each value may begin with all of the one before
-            most = max(most, page.unpacked)
+            maximum = max(maximum, longest)
+        elif page.encoding == _DELTA_BYTE_ARRAY:  # each value may start with the complete previous value
+            maximum = max(maximum, page.unpacked)
         else:
-            most = max(most, page.unpacked // max(page.num_values, 1))
-    return most
+            maximum = max(maximum, page.unpacked // max(page.num_values, 1))
+    return maximum
 
 
 def _longest_value(file: BinaryIO, chunk: pq.ColumnChunkMetaData, page: _Page) -> int:
-    """The longest text of a dictionary, or all of it where its compression is one that we don't read."""
+    """Bytes of the longest text of a dictionary, or of the whole dictionary if its codec is not supported."""
     if chunk.physical_type != "BYTE_ARRAY":
         return page.unpacked // max(page.num_values, 1)
     file.seek(page.begin)
@@ -126,7 +126,7 @@ def _pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[_Page]:
 
 
 def _read_header(file: BinaryIO, position: int) -> tuple[dict[int, Any], int]:
-    """A page's header, and its length; headers are short, but for those with long values among their statistics."""
+    """The header of a page, and its length; headers are short unless their statistics have long values."""
     size = 1 << 10
     while size <= _MAX_HEADER_BYTES:
         file.seek(position)
@@ -159,7 +159,7 @@ def _value(content: BinaryIO, kind: int, depth: int) -> Any:
         return _bytes(content, _unsigned(content))
     if kind == 12 and depth < _MAX_DEPTH:
         return _struct(content, depth + 1)
-    raise ValueError(f"a page header holds a field of the unknown kind {kind}")
+    raise ValueError(f"a page header has a field of unknown kind {kind}")
 
 
 def _integer(content: BinaryIO) -> int:
@@ -174,7 +174,7 @@ def _unsigned(content: BinaryIO) -> int:
         number |= (byte & 0x7F) << shift
         if not byte & 0x80:
             return number
-    raise ValueError("a page header holds a number of more than 64 bits")
+    raise ValueError("a page header has a number of more than 64 bits")
 
 
 def _byte(content: BinaryIO) -> int:

@@ -21,8 +21,8 @@ PRESETS: dict[str, Preset] = {
         },
         bases=660,
     ),
-    # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split_column takes another), each over a
-    # part of the records; what belongs to none of its splits is free for pretraining.
+    # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split_column selects another one), each for a
+    # part of the records; the other records can be used for pretraining.
     "bioscan-1m": Preset(
         columns={
             "id": "processid",
@@ -40,7 +40,7 @@ PRESETS: dict[str, Preset] = {
         splits={"validation": "val"},
         bases=660,
     ),
-    # The older form: a CSV for each split.
+    # The older form: one CSV file per split.
     "canadian-invertebrates-files": Preset(
         columns={
             "id": "processid",
@@ -62,7 +62,7 @@ PRESETS: dict[str, Preset] = {
         columns={"id": "processid", "nucleotides": "nucleotides", **_RANK_NAMES, "bin": "bin_uri"},
         marker=("markercode", "COI-5P"),
     ),
-    # BOLD's data packages. They hold `nuc` or `nucraw`, so that is left to be found.
+    # BOLD's data packages have `nuc` or `nucraw`, so the column of nucleotides is found by its name.
     "bold-bcdm": Preset(
         columns={"id": "processid", **_RANKS, "bin": "bin_uri", "country": "country/ocean"},
         marker=("marker_code", "COI-5P"),
@@ -75,7 +75,7 @@ def find_preset(name: str | None, split_column: str | None = None) -> Preset:
 
     Args:
         name: one of `PRESETS`, or None.
-        split_column: the column that holds the split, whatever the preset says.
+        split_column: the column of the split, instead of that of the preset.
 
     Raises:
         ConfigurationError: there is no preset of that name.

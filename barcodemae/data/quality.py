@@ -1,4 +1,4 @@
-"""Which records are usable barcodes: judged where they are read, each refusal counted and listed."""
+"""Quality control: unusable records are dropped where they are read, counted and listed."""
 
 import logging
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from barcodemae.data.schema import STRING, TOO_LONG
 from barcodemae.errors import BadRecordError, ConfigurationError
 
-# Why a record is dropped, in the order in which it is asked: a record has one reason, the first that fits.
+# Reasons to drop a record, in the order in which they are checked: a record has the first that applies.
 REASONS = (
     "damaged",
     TOO_LONG,
@@ -31,7 +31,7 @@ _DROPPED = pa.schema({"file": pa.dictionary(pa.int32(), pa.string()), "line": pa
 
 _MAX_LISTED = 20
 
-# 128 bits: among five million texts, two different ones are taken for the same with a chance of 4 in 10^26.
+# 128 bits: the probability that two of five million different texts have the same digest is 4 in 10^26.
 _DIGEST_BYTES = 16
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Report:
-    """What was read and what was dropped; `str()` gives one line for the log.
+    """Numbers of records read and dropped; `str()` gives one line for the log.
 
     Attributes:
-        num_read: number of records judged.
-        counts: reason -> number of dropped records, for the reasons that came up, in the order of `REASONS`.
-        dropped: columns `file, line, id, why`, one row per dropped record, in the order in which they were judged.
-            Duplicates are no errors, and there can be millions of them: they are counted alone.
+        num_read: number of records read.
+        counts: reason -> number of dropped records, for the reasons that occurred, in the order of `REASONS`.
+        dropped: columns `file, line, id, why`, one row per dropped record, in the order of reading. Duplicates are not
+            errors, and there can be millions of them, so they are only counted.
     """
 
     num_read: int
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def num_dropped(self) -> int:
-        """Number of dropped records, duplicates among them."""
+        """Number of dropped records, including duplicates."""
         return sum(self.counts.values())
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ class Report:
 
 
 def log_report(report: Report) -> None:
-    """Log what was read and dropped, and where the records stand that are no usable barcodes (the first 20 of them)."""
+    """Log a report, with file and line of the first 20 records that were dropped as errors."""
     logger.info("%s", report)
     for row in report.dropped.slice(0, _MAX_LISTED).to_pylist():
         logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["why"])
@@ -75,16 +75,16 @@ def log_report(report: Report) -> None:
 
 
 class QualityFilter:
-    """Normalises the nucleotides and keeps the usable records, table after table.
+    """Normalises nucleotides and drops unusable records, table after table.
 
-    A usable record is whole and not too long to be read, has an A, C, G or T, is long enough and not too ambiguous.
+    A usable record is complete and not too long to be read, has an A, C, G or T, is long enough and not too ambiguous.
     Lengths and shares are of the normalised sequence (`normalise_nucleotides`).
 
     Args:
-        min_length: fewest nucleotides.
-        max_ambiguous: largest share, 0 to 1, of bases other than A, C, G and T.
-        drop_duplicates: keep only the first record of each sequence; a duplicate is no error.
-        on_error: "raise" to stop at a record that isn't usable, "skip" to drop it.
+        min_length: minimum number of nucleotides.
+        max_ambiguous: maximum share, 0 to 1, of characters other than A, C, G and T.
+        drop_duplicates: whether to drop all but the first record of each sequence; a duplicate is not an error.
+        on_error: "raise" to stop at an unusable record, "skip" to drop it.
 
     Raises:
         ConfigurationError: `on_error` is neither "raise" nor "skip".
@@ -110,7 +110,7 @@ class QualityFilter:
 
     @property
     def report(self) -> Report:
-        """Of all tables so far."""
+        """The report on all tables so far."""
         counts = {reason: int(count) for reason, count in zip(REASONS, self._counts, strict=True) if count}
         return Report(self._num_read, counts, pa.concat_tables(self._dropped).unify_dictionaries())
 
@@ -118,10 +118,10 @@ class QualityFilter:
         """The usable records of a table, in their order.
 
         Args:
-            records: of `schema.SCHEMA`.
+            records: table of `schema.SCHEMA`.
 
         Raises:
-            BadRecordError: the first record that isn't usable, where `on_error` is "raise".
+            BadRecordError: a record is unusable, and `on_error` is "raise".
         """
         nucleotides = normalise_nucleotides(records["nucleotides"])
         length = pc.utf8_length(nucleotides).to_numpy()
@@ -146,7 +146,7 @@ class QualityFilter:
             problems = {
                 LONG: records["problem"][row].as_py(),
                 DAMAGED: records["problem"][row].as_py(),
-                ALL_N: "expected DNA, got nothing but N",
+                ALL_N: "expected DNA, got only N",
                 WITHOUT_DNA: "expected DNA, got no A, C, G or T",
                 TOO_SHORT: f"expected at least {self._min_length} nucleotides, got {length[row]}",
                 TOO_AMBIGUOUS: f"expected at most {self._max_ambiguous:.0%} of bases other than A, C, G and T, "
@@ -166,8 +166,8 @@ class QualityFilter:
         """Count and list records.
 
         Args:
-            records: of `schema.SCHEMA`.
-            verdict: `[n]`, the number of a reason in `REASONS`, or `USABLE` for those that aren't dropped.
+            records: table of `schema.SCHEMA`.
+            verdict: `[n]`, the index of a reason in `REASONS`, or `USABLE` for records that are not dropped.
         """
         self._counts += np.bincount(verdict[verdict != USABLE], minlength=len(REASONS))
         is_listed = (verdict != USABLE) & (verdict != DUPLICATE)
@@ -175,44 +175,54 @@ class QualityFilter:
             return
         listed = records.filter(is_listed)
         why = pa.array(REASONS, STRING).take(pa.array(verdict[is_listed]))
-        told = pc.binary_join_element_wise(why, listed["problem"], pa.scalar(": ", STRING))
-        why = pc.if_else(pc.equal(listed["problem"], ""), why, told)
+        explained = pc.binary_join_element_wise(why, listed["problem"], pa.scalar(": ", STRING))
+        why = pc.if_else(pc.equal(listed["problem"], ""), why, explained)
         why = pc.if_else(pc.starts_with(listed["problem"], TOO_LONG), listed["problem"], why)
         listed = listed.select(["file", "line", "id"]).append_column("why", why)
         self._dropped.append(listed.cast(_DROPPED))
 
 
 def filter_records(records: pa.Table, **options: Any) -> tuple[pa.Table, Report]:
-    """Judge one table of records: see `QualityFilter` for the options.
+    """Drop the unusable records of one table; see `QualityFilter` for the options.
 
     Returns:
         The usable records, in their order, and the report.
+
+    Raises:
+        BadRecordError: a record is unusable, and `on_error` is "raise", the default.
+        ConfigurationError: `on_error` is neither "raise" nor "skip".
+
+    Example:
+        >>> from barcodemae.data import filter_records, read_records
+        >>> records, report = filter_records(read_records("sample"), min_length=600, on_error="skip")
+        >>> print(report)
+        read 18,104 records; dropped 14,193: 14,193 too short
     """
     quality_filter = QualityFilter(**options)
     return quality_filter(records), quality_filter.report
 
 
 def normalise_nucleotides(nucleotides: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Write sequences in one way: upper case, `U` as `T`, without gaps, white space and `N`s at the ends."""
+    """Normalise sequences: upper case, `T` for `U`, without gaps, white space and `N`s at the ends."""
     dna = pc.replace_substring(pc.ascii_upper(nucleotides), "U", "T")
     return pc.ascii_trim(pc.replace_substring_regex(dna, r"[-.\s]+", ""), "N")
 
 
 class FirstSeen:
-    """Remembers texts, 16 bytes of each."""
+    """Finds duplicates among texts by 16 bytes of each, without storing the texts."""
 
     def __init__(self) -> None:
-        # In order, behind a first one that no text has.
+        # Sorted, after a first value that no text has.
         self._digests = np.zeros(1, f"S{_DIGEST_BYTES}")
 
     def __call__(self, texts: Iterable[str]) -> np.ndarray:
-        """Whether each text comes for the first time, here and in all earlier calls: bool `[n]`."""
+        """Whether each text occurs for the first time, in this and all earlier calls: bool `[n]`."""
         joined = b"".join(blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in texts)
         digests = np.frombuffer(joined, self._digests.dtype)
         distinct, rows = np.unique(digests, return_index=True)
-        places = np.searchsorted(self._digests, distinct)
-        is_new = self._digests[np.minimum(places, len(self._digests) - 1)] != distinct
-        self._digests = np.insert(self._digests, places[is_new], distinct[is_new])
+        positions = np.searchsorted(self._digests, distinct)
+        is_new = self._digests[np.minimum(positions, len(self._digests) - 1)] != distinct
+        self._digests = np.insert(self._digests, positions[is_new], distinct[is_new])
         is_first = np.zeros(len(digests), bool)
         is_first[rows[is_new]] = True
         return is_first

@@ -1,4 +1,4 @@
-"""Files and Hub data sets to records: Arrow tables of one schema, each row knowing where it came from."""
+"""Reads files and data sets of the Hub into records: Arrow tables of one schema, with the file and line of each."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,16 @@ def read_records(
     on_error: str = "raise",
     max_length: int = MAX_LENGTH,
 ) -> pa.Table:
-    """Read all records of some sources into memory: see `stream_records`."""
+    """Read all records of some sources into memory; see `stream_records` for arguments and errors.
+
+    Example:
+        >>> from barcodemae.data import read_records
+        >>> records = read_records("sample")
+        >>> len(records)
+        18104
+        >>> records.column_names[:3]
+        ['id', 'nucleotides', 'phylum']
+    """
     return pa.concat_tables(stream_records(sources, preset, on_error, max_length)).unify_dictionaries()
 
 
@@ -50,28 +59,27 @@ def stream_records(
     on_error: str = "raise",
     max_length: int = MAX_LENGTH,
 ) -> Iterator[pa.Table]:
-    """Read barcode records from one or more files or Hub data sets, some at a time.
+    """Read barcode records from one or more files or data sets of the Hub, in tables of limited size.
 
-    A file is read by its extension (`EXTENSIONS`, each also with `.gz`). `hub:organisation/name` is a data
-    set of the Hugging Face Hub, all splits; where it has no column `split`, their names become one. `-` is standard
-    input, of any format but Parquet, and `sample` the barcodes that come with the package.
+    The format of a file follows from its extension (`EXTENSIONS`, each also with `.gz`). `hub:ORG/NAME` is a data set
+    of the Hugging Face Hub with all its splits; if it has no column `split`, their names become that column. `-` is
+    standard input, in any format but Parquet, and `sample` the barcodes that come with the package.
 
     Args:
-        sources: one source, or several to read one after the other.
+        sources: one source, or several that are read one after the other.
         preset: the layout of the collection.
-        on_error: a row of a text file that is damaged (another number of columns than the header, no whole FASTQ
-            record, no UTF-8), or a record that is too long: "raise" to stop, "skip" to hand it on with what is wrong in
-            the column `problem`, for `quality.QualityFilter` to drop it.
-        max_length: most nucleotides of a record. Of a longer one, however long, only the first are read into memory.
+        on_error: for a damaged row of a text file (another number of columns than the header, an incomplete FASTQ
+            record, bytes that are not UTF-8) or a record that is too long: "raise" to stop, "skip" to yield it with the
+            problem in the column `problem`, so that `quality.QualityFilter` drops it.
+        max_length: maximum number of nucleotides of a record. Only the beginning of a longer one is read into memory.
 
     Yields:
-        Tables of `schema.SCHEMA`, not empty and of bounded size: text columns, "" where a value is unknown, and for
-        each record the `file` and the 1-based `line` (text) or row (Parquet, Hub) that it came from. The barcodes
-        themselves are not judged yet: see `quality`.
+        Tables of `schema.SCHEMA` that are not empty: text columns, "" where a value is unknown, and for each record its
+        `file` and 1-based `line` (text) or row (Parquet, Hub). Unusable barcodes are included: see `quality`.
 
     Raises:
-        UnreadableFileError: a source is missing, empty, truncated, of unknown kind, without nucleotides, or without a
-            single row that is whole; or a row is damaged, and `on_error` is "raise".
+        UnreadableFileError: a source is missing, empty, truncated, of unknown kind, without nucleotides, or without an
+            undamaged row; or a row is damaged, and `on_error` is "raise".
         BadRecordError: a record is too long, and `on_error` is "raise".
         ConfigurationError: no source is given, or `max_length` is not positive.
     """
@@ -88,11 +96,11 @@ def stream_records(
 
 
 def source_version(source: str | Path) -> dict[str, str | int]:
-    """What tells a source from itself before a change: path, size and time, or the version of a Hub data set.
+    """The version of a source, by which a change is noticed: path, size and time, or the version of a Hub data set.
 
     Raises:
         UnreadableFileError: there is no such source.
-        ConfigurationError: it is standard input, which can be read but once.
+        ConfigurationError: the source is standard input, which can be read only once.
     """
     name = _resolved(source)
     if name == STANDARD_INPUT:
@@ -110,34 +118,36 @@ def _resolved(source: str | Path) -> str:
 
 
 def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str, max_length: int) -> Iterator[pa.Table]:
-    rows = whole = kept = 0
+    num_rows = num_undamaged = num_selected = 0
     damage: UnreadableFileError | None = None
     for piece in pieces:
         problems = piece.problems or []
-        n_damaged = len(problems) - problems.count("")
-        if n_damaged and damage is None:
-            worst = next(i for i, problem in enumerate(problems) if problem)
-            damage = UnreadableFileError(source, problems[worst], int(piece.lines[worst]))
+        num_damaged = len(problems) - problems.count("")
+        if num_damaged and damage is None:
+            first = next(i for i, problem in enumerate(problems) if problem)
+            damage = UnreadableFileError(source, problems[first], int(piece.lines[first]))
         if damage is not None and on_error == "raise":
             raise damage
-        records = conform(piece.table, source, piece.lines, preset, piece.problems if n_damaged else None, max_length)
+        records = conform(piece.table, source, piece.lines, preset, piece.problems if num_damaged else None, max_length)
         if on_error == "raise":
             _refuse_long(source, records)
-        rows += len(piece.table)
-        whole += len(piece.table) - n_damaged
-        kept += len(records)
+        num_rows += len(piece.table)
+        num_undamaged += len(piece.table) - num_damaged
+        num_selected += len(records)
         if len(records):
             yield records
-    if damage is not None and not whole:
+    if damage is not None and not num_undamaged:
         raise damage
-    if not rows:
+    if not num_rows:
         raise UnreadableFileError(source, "expected records, got none")
-    if preset.marker is not None and kept < rows:
-        if not kept:
+    if preset.marker is not None and num_selected < num_rows:
+        if not num_selected:
             raise UnreadableFileError(
-                source, f"expected records of the marker {preset.marker[1]}, got {rows} of others"
+                source, f"expected records of the marker {preset.marker[1]}, got {num_rows} of others"
             )
-        logger.info("%s: %d rows of other markers than %s are left out", source, rows - kept, preset.marker[1])
+        logger.info(
+            "%s: %d rows of other markers than %s are left out", source, num_rows - num_selected, preset.marker[1]
+        )
 
 
 def _refuse_long(source: str, records: pa.Table) -> None:
@@ -166,7 +176,7 @@ def _pieces(source: str, preset: Preset, max_length: int) -> Iterator[Piece]:
 
 
 def _check(path: Path) -> str:
-    """The extension of a file, if there is such a file and we read its kind."""
+    """The extension of a file, which must exist and be of a known format."""
     extension = Path(path.name.lower().removesuffix(".gz")).suffix
     if extension not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)

@@ -1,4 +1,4 @@
-"""The one schema of records, and how other people's columns become ours."""
+"""The schema of records, and the conversion of other tables to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from barcodemae.errors import UnreadableFileError, printable_lines
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
 COLUMNS = ("id", "nucleotides", *RANKS, "bin", "split", "country", "source")
 
-# Other names of a column, lower case; where a file has several, the first one listed is read.
+# Other names of a column, in lower case; if a file has several, the first of the list is read.
 ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "processid", "sampleid"),
     "nucleotides": ("nucleotides", "dna_barcode", "nucraw", "nuc"),
@@ -26,10 +26,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "source": ("source",),
 }
 
-# What other people write for an unknown value; ours is the empty string.
+# Words for an unknown value, which is the empty string in the schema.
 MISSING = ("None", "not_classified", "NaN", "nan", "NA", "null")
 
-# 32-bit string offsets end at 2 GiB, which is three million barcodes.
+# 32-bit offsets of strings are limited to 2 GiB, which is three million barcodes.
 STRING = pa.large_string()
 
 SCHEMA = pa.schema(
@@ -41,15 +41,15 @@ SCHEMA = pa.schema(
     ]
 )
 
-# Records that are read, judged and placed together: some ten megabytes of barcodes. Where records are long, they are
-# fewer, so that what is in memory does not depend on what a file holds.
+# Number of records that are processed together: some ten megabytes of barcodes, and fewer if records are long, so that
+# the memory does not depend on the content of a file.
 BATCH_ROWS = 16_384
 BATCH_BYTES = 1 << 25
 
-# So many characters of each text are kept of a record that is too long.
-_KEPT_LENGTH = 100
+# Number of characters of each text that are read of a record that is too long.
+_TRUNCATED_LENGTH = 100
 
-# What the problem of a record begins with that is whole, but not read.
+# Beginning of the problem of a record that is too long to be read.
 TOO_LONG = "too long"
 
 
@@ -81,8 +81,8 @@ class Piece(NamedTuple):
 
     Attributes:
         table: columns under the file's own names.
-        lines: `[n]`, the 1-based line (text) or row (Parquet, Hub) of each.
-        problems: `[n]`, what is wrong with a row as it stands in the file, "" where nothing is; None if no row has one.
+        lines: `[n]`, the 1-based line (text) or row (Parquet, Hub) of each row.
+        problems: `[n]`, the problem of each row, "" if it has none; None if no row has one.
     """
 
     table: pa.Table
@@ -91,19 +91,18 @@ class Piece(NamedTuple):
 
 
 def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dict[str, str]:
-    """Find the columns of the schema among a file's own.
+    """Find the columns of the schema among the columns of a file.
 
     Args:
-        names: the file's column names; letter case and outer spaces don't count.
-        file: its name, for the error.
-        preset: says which columns there must be.
+        names: the file's column names; upper and lower case and outer spaces don't matter.
+        file: name of the file, for errors.
+        preset: the layout of the file, with the columns that it must have.
 
     Returns:
-        Our name -> the file's name, for each column that the file has; `marker` among them, if the preset names it.
+        Column of the schema -> column of the file, for each that the file has; also `marker`, if the preset has one.
 
     Raises:
-        UnreadableFileError: there is no column of nucleotides, one of the preset's is missing, or a needed one stands
-            twice.
+        UnreadableFileError: the column of nucleotides or one of the preset is missing, or there are two of one name.
     """
     plain = [name.strip().lower() for name in names]
     wanted = ALIASES | {column: (name.lower(),) for column, name in preset.columns.items()}
@@ -114,8 +113,8 @@ def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dic
         alias = next((alias for alias in aliases if alias in plain), None)
         if alias is None:
             if column in preset.columns or column == "marker":
-                came = ", ".join(names)
-                raise UnreadableFileError(file, f"expected a column {wanted[column][0]!r}, got the columns {came}")
+                got = ", ".join(names)
+                raise UnreadableFileError(file, f"expected a column {wanted[column][0]!r}, got the columns {got}")
             continue
         if plain.count(alias) > 1:
             raise UnreadableFileError(file, f"expected one column {alias!r}, got {plain.count(alias)}")
@@ -136,23 +135,24 @@ def conform(
     problems: list[str] | None = None,
     max_length: int = MAX_LENGTH,
 ) -> pa.Table:
-    """Bring rows of a file into the schema.
+    """Convert rows of a file to the schema.
 
     Args:
-        table: columns under any name that `recognise` knows, of any type that has a text form.
-        file: where the rows come from.
-        lines: `[n]`, the 1-based line or row of each.
+        table: columns with names that `recognise` knows, of any type that can be converted to text.
+        file: name of the file.
+        lines: `[n]`, the 1-based line or row of each row.
         preset: the layout of the collection.
-        problems: `[n]`, what is wrong with a row, or "".
-        max_length: most nucleotides of a record, and characters of any other text; a row that has more has a problem,
-            and of each text the first characters alone.
+        problems: `[n]`, the problem of each row, or "".
+        max_length: maximum number of nucleotides of a record, and of bytes of any other text. A longer row has a
+            problem, and its texts are truncated.
 
     Returns:
         A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `file`, `line` and
-        `problem`. Rows of another marker than the preset's are left out.
+        `problem`. Rows of another marker than that of the preset are left out.
 
     Raises:
-        UnreadableFileError: as `recognise`, a column is not of text, or the preset has no split for such a file.
+        UnreadableFileError: as from `recognise`; a column can't be converted to text; or the preset has no split for a
+            file of this name.
     """
     found = recognise(table.column_names, file, preset)
     texts = {column: _text(table, name, file) for column, name in found.items()}
@@ -167,37 +167,37 @@ def conform(
     nothing = pa.repeat(pa.scalar("", STRING), len(table))
     problem = nothing if problems is None else pa.array(problems, STRING)
     for column in list(texts):
-        texts, problem = _without_long(texts, column, problem, max_length)
+        texts, problem = _truncate_long(texts, column, problem, max_length)
     arrays = [texts.get(column, nothing) for column in COLUMNS]
-    # A file's name need not be UTF-8.
+    # The name of a file need not be UTF-8.
     arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [printable_lines(file)]))
     arrays.append(pa.array(lines, pa.int64()))
     arrays.append(problem)
     records = pa.table(arrays, schema=SCHEMA)
     if preset.marker is None:
         return records
-    is_ours = pc.equal(texts["marker"], preset.marker[1])
-    return records.filter(pc.or_(is_ours, pc.not_equal(records["problem"], "")))
+    is_marker = pc.equal(texts["marker"], preset.marker[1])
+    return records.filter(pc.or_(is_marker, pc.not_equal(records["problem"], "")))
 
 
-def _without_long(
+def _truncate_long(
     texts: dict[str, pa.ChunkedArray], column: str, problem: pa.Array | pa.ChunkedArray, max_length: int
 ) -> tuple[dict[str, pa.ChunkedArray], pa.Array | pa.ChunkedArray]:
-    """The same texts and problems, but for rows in which one column's text is too long."""
+    """Truncate the texts of rows in which the text of one column is too long, and add the problem."""
     is_long = pc.greater(pc.binary_length(texts[column]), max_length)  # bytes, of which a character has one or more
     if not pc.any(is_long).as_py():
         return texts, problem
     expected = f"{max_length:,} nucleotides" if column == "nucleotides" else f"{max_length:,} bytes of {column}"
-    told = pa.scalar(f"{TOO_LONG}: expected at most {expected}, got more", STRING)
-    begins = {name: pc.utf8_slice_codeunits(text, 0, _KEPT_LENGTH) for name, text in texts.items()}
+    message = pa.scalar(f"{TOO_LONG}: expected at most {expected}, got more", STRING)
+    begins = {name: pc.utf8_slice_codeunits(text, 0, _TRUNCATED_LENGTH) for name, text in texts.items()}
     return (
         {name: pc.if_else(is_long, begins[name], text) for name, text in texts.items()},
-        pc.if_else(pc.and_(is_long, pc.equal(problem, "")), told, problem),
+        pc.if_else(pc.and_(is_long, pc.equal(problem, "")), message, problem),
     )
 
 
 def plain_text(text: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Text without white space around it, and "" for what means that a value is unknown."""
+    """Text without outer white space, and "" for words that mean an unknown value."""
     text = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING, STRING)), pa.scalar("", STRING), text)
 

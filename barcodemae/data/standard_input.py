@@ -1,4 +1,4 @@
-"""Standard input as a source of records: its format is told by its first bytes."""
+"""Standard input as a source of records; its format is recognised by its first bytes."""
 
 import gzip
 import io
@@ -26,21 +26,24 @@ _FIRST_BYTES = 4
 def open_standard_input(
     max_length: int = MAX_LENGTH,
 ) -> Iterator[tuple[Callable[[Lines, Preset], Iterator[Piece]], Lines]]:
-    """Standard input, decompressed where it is gzip, and the reader of its format.
+    """Open standard input, decompressed if it is gzip, with the reader of its format.
 
-    The first line that is neither blank nor a comment tells the format: it begins with `>` in FASTA and with `@` in
-    FASTQ, else it is TSV where it holds a tab, and CSV.
+    The format follows from the first line that is neither blank nor a comment: FASTA starts with `>`, FASTQ with `@`,
+    TSV contains a tab, and anything else is CSV.
 
     Args:
-        max_length: most nucleotides of a record.
+        max_length: maximum number of nucleotides of a record.
+
+    Yields:
+        The reader, and the lines.
 
     Raises:
-        UnreadableFileError: it is Parquet, which is read from its end, or can't be read to its end.
+        UnreadableFileError: it is Parquet, which must be a file, or can't be read to its end.
     """
     with readable(NAME):
-        first, content = _look_at(sys.stdin.buffer)
+        first, content = _peek(sys.stdin.buffer)
         if first.startswith(_GZIP):
-            first, content = _look_at(cast(BinaryIO, gzip.GzipFile(fileobj=content)))
+            first, content = _peek(cast(BinaryIO, gzip.GzipFile(fileobj=content)))
         if first == _PARQUET:
             raise UnreadableFileError(NAME, "expected FASTA, FASTQ, TSV or CSV, got Parquet, which needs a file")
         with decode(content, max_length) as text:
@@ -49,7 +52,7 @@ def open_standard_input(
                 if line.strip() and not line.strip().startswith("#"):
                     break
                 num_before, line = num_before + 1, ""
-            # What stands before is read past, but counts as lines.
+            # The lines before are replaced by blank ones, so that the numbers of lines are right.
             before = itertools.repeat("\n", num_before)
             lines = itertools.chain(before, [line] if line else [], text)
             yield _reader(line.strip()), Lines(lines, NAME, max_length)
@@ -63,14 +66,14 @@ def _reader(line: str) -> Callable[[Lines, Preset], Iterator[Piece]]:
     return read_tsv if "\t" in line else read_csv
 
 
-def _look_at(content: BinaryIO) -> tuple[bytes, BinaryIO]:
-    """The first bytes, and the whole content again."""
+def _peek(content: BinaryIO) -> tuple[bytes, BinaryIO]:
+    """The first bytes, and the content from its beginning."""
     first = content.read(_FIRST_BYTES)
-    return first, io.BufferedReader(_Again(first, content))
+    return first, io.BufferedReader(_Rewound(first, content))
 
 
-class _Again(io.RawIOBase):
-    """Content of which the first bytes have been read already. Closing it leaves the content open."""
+class _Rewound(io.RawIOBase):
+    """Content whose first bytes have been read already, from its beginning. Closing it leaves the content open."""
 
     def __init__(self, first: bytes, content: BinaryIO):
         self._first = first
@@ -80,7 +83,7 @@ class _Again(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        taken = self._first[: len(buffer)] or self._content.read(len(buffer))
-        self._first = self._first[len(taken) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
+        block = self._first[: len(buffer)] or self._content.read(len(buffer))
+        self._first = self._first[len(block) :]
+        buffer[: len(block)] = block
+        return len(block)

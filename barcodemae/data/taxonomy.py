@@ -1,4 +1,4 @@
-"""A table of taxonomies that stands beside a file of sequences."""
+"""Reader of taxonomy tables, which give the ranks of sequences by their ids."""
 
 import itertools
 import logging
@@ -17,41 +17,41 @@ from barcodemae.errors import UnreadableFileError
 
 logger = logging.getLogger(__name__)
 
-# Lower case. QIIME 2 takes several names of its first column, and a second line that tells types.
+# In lower case. QIIME 2 allows several names of its first column, and a second line with types.
 _IDS = (*ALIASES["id"], "feature id", "feature-id", "featureid", "#otu id", "#otuid", "seqid", "seq_id")
 _TAXON = "taxon"
 _TAXA = (_TAXON, "taxonomy")
 _DIRECTIVE = "#q2:"
 
-_ROWS_OF = {".tsv": tsv_rows, ".txt": tsv_rows, ".tax": tsv_rows, ".taxon": tsv_rows, ".csv": csv_rows}
+_READERS = {".tsv": tsv_rows, ".txt": tsv_rows, ".tax": tsv_rows, ".taxon": tsv_rows, ".csv": csv_rows}
 
 
 def read_taxonomy(path: str | Path) -> pa.Table:
     """Read the ranks of sequences, by id, from a TSV or CSV file (each also `.gz`).
 
-    It has an id and columns named as the ranks, or, as QIIME 2 writes it, an id and a column `Taxon` of any format that
-    `headers` knows (`k__Animalia; p__Arthropoda; ..`). In the latter case it needs no header. Other columns, such as
-    `Confidence`, are not read.
+    The table has a column of ids and columns named like the ranks, or, as in QIIME 2, a column of ids and a column
+    `Taxon` in any format of `headers` (`k__Animalia; p__Arthropoda; ..`). The latter needs no header. Other columns,
+    such as `Confidence`, are not read.
 
     Args:
         path: the file.
 
     Returns:
-        Columns `id` and `RANKS`, "" where a rank is unknown, one row for each id.
+        Columns `id` and `RANKS`, "" where a rank is unknown, one row per id.
 
     Raises:
-        UnreadableFileError: it can't be read to its end, has other columns, a row that is damaged or without an id, no
-            row, or no taxonomy that we know; or one id has two different taxonomies.
+        UnreadableFileError: the file can't be read to its end, has other columns, a row that is damaged or without an
+            id, no row, or no known format of taxonomies; or one id has two different taxonomies.
     """
     path = Path(path)
     extension = Path(path.name.lower().removesuffix(".gz")).suffix
-    if extension not in _ROWS_OF:
-        known = ", ".join(_ROWS_OF)
+    if extension not in _READERS:
+        known = ", ".join(_READERS)
         raise UnreadableFileError(path, f"expected an extension of {known} (or with .gz), got {extension!r}")
     with open_lines(path) as lines:
-        pieces = list(_pieces(lines, _ROWS_OF[extension](lines)))
+        pieces = list(_pieces(lines, _READERS[extension](lines)))
     if not pieces:
-        raise UnreadableFileError(path, "expected taxonomies, got a header alone")
+        raise UnreadableFileError(path, "expected taxonomies, got a header only")
     table = pa.concat_tables(pieces).combine_chunks()
     if not any(pc.any(pc.not_equal(table[rank], "")).as_py() for rank in RANKS):
         raise UnreadableFileError(path, "expected the names of ranks (k__Animalia; p__Arthropoda; ..), got none")
@@ -59,13 +59,13 @@ def read_taxonomy(path: str | Path) -> pa.Table:
 
 
 def join_taxonomy(records: pa.Table, taxonomy: pa.Table) -> pa.Table:
-    """Give records the ranks that a taxonomy table has for their ids.
+    """Replace the ranks of records by those of a taxonomy table.
 
-    A record whose id the table lacks keeps the names that it has. How many these are is told in one warning.
+    Records whose id is not in the table keep their own names; a warning gives their number.
 
     Args:
-        records: `id` and `RANKS` among its columns.
-        taxonomy: as `read_taxonomy` returns it.
+        records: table with the columns `id` and `RANKS`.
+        taxonomy: table as returned by `read_taxonomy`.
 
     Returns:
         The records, in their order.
@@ -87,49 +87,49 @@ def _pieces(lines: Lines, rows: Rows) -> Iterator[pa.Table]:
     first_line, first = read_header(lines.file, rows)
     rows.width = len(first)
     is_row = _is_row(first)
-    places = {"id": 0, _TAXON: 1} if is_row else _places(lines.file, first)
+    indices = {"id": 0, _TAXON: 1} if is_row else _find_columns(lines.file, first)
     found = itertools.chain([(first_line, first, "")] if is_row else [], rows)
-    for batch in in_batches(_checked(lines.file, found, places), lines):
-        yield _piece(batch, places)
+    for batch in in_batches(_checked(lines.file, found, indices), lines):
+        yield _piece(batch, indices)
 
 
 def _checked(
-    file: str, rows: Iterable[tuple[int, list[str], str]], places: dict[str, int]
+    file: str, rows: Iterable[tuple[int, list[str], str]], indices: dict[str, int]
 ) -> Iterator[tuple[int, list[str]]]:
-    """The line of each row that has an id, and its values."""
+    """The line and the values of each row, which must have an id."""
     for number, row, problem in rows:
-        if problem := problem or utf8_problem("".join(row[place] for place in places.values())):
+        if problem := problem or utf8_problem("".join(row[index] for index in indices.values())):
             raise UnreadableFileError(file, problem, number)
-        if row[places["id"]].startswith(_DIRECTIVE):
+        if row[indices["id"]].startswith(_DIRECTIVE):
             continue
-        if not row[places["id"]].strip():
-            raise UnreadableFileError(file, "expected an id, got nothing", number)
+        if not row[indices["id"]].strip():
+            raise UnreadableFileError(file, "expected an id, got an empty value", number)
         yield number, row
 
 
 def _is_row(first: list[str]) -> bool:
-    """Whether the first row of a file is no header, but an id and a taxonomy."""
+    """Whether the first row of a file is not a header, but an id and a taxonomy."""
     return len(first) > 1 and bool(has_taxonomy(_taxa(first[1:2]))[0])
 
 
-def _places(file: str, names: list[str]) -> dict[str, int]:
-    """Where `id` stands, and the ranks or else `Taxon`."""
+def _find_columns(file: str, names: list[str]) -> dict[str, int]:
+    """Indices of the columns `id`, and of the ranks or of `Taxon`."""
     plain = [name.strip().lower() for name in names]
-    places = {}
+    indices = {}
     for column, aliases in {"id": _IDS, _TAXON: _TAXA, **{rank: ALIASES[rank] for rank in RANKS}}.items():
-        found = [place for place, name in enumerate(plain) if name in aliases]
+        found = [index for index, name in enumerate(plain) if name in aliases]
         if found:
-            places[column] = found[0]
-    if "id" not in places or len(places) == 1:
-        expected = "a column of ids (id, Feature ID, ..), and Taxon or columns named as the ranks"
+            indices[column] = found[0]
+    if "id" not in indices or len(indices) == 1:
+        expected = "a column of ids (id, Feature ID, ..), and Taxon or columns named like the ranks"
         raise UnreadableFileError(file, f"expected {expected}, got the columns {', '.join(names)}")
-    if any(rank in places for rank in RANKS):
-        places.pop(_TAXON, None)
-    return places
+    if any(rank in indices for rank in RANKS):
+        indices.pop(_TAXON, None)
+    return indices
 
 
-def _piece(batch: list[tuple[int, list[str]]], places: dict[str, int]) -> pa.Table:
-    columns = {column: [row[place] for _, row in batch] for column, place in places.items()}
+def _piece(batch: list[tuple[int, list[str]]], indices: dict[str, int]) -> pa.Table:
+    columns = {column: [row[index] for _, row in batch] for column, index in indices.items()}
     if _TAXON in columns:
         ranks = read_headers(_taxa(columns[_TAXON]))
     else:
@@ -141,7 +141,7 @@ def _piece(batch: list[tuple[int, list[str]]], places: dict[str, int]) -> pa.Tab
 
 
 def _taxa(texts: list[str]) -> pa.Array:
-    """Taxonomies as they stand in headers: after an id, here an empty one, and a tab."""
+    """Taxonomies as in headers: after an id, which is empty here, and a tab."""
     return pa.array([f"\t{text}" for text in texts], STRING)
 
 
@@ -155,5 +155,7 @@ def _one_row_per_id(path: Path, table: pa.Table) -> pa.Table:
         row = int(np.argmax(differs))
         name, line = table["id"][row].as_py(), table["line"][row].as_py()
         before = table["line"][int(first[codes[row]])].as_py()
-        raise UnreadableFileError(path, f"expected one taxonomy for {name!r}, got another than on line {before}", line)
+        raise UnreadableFileError(
+            path, f"expected one taxonomy for {name!r}, got another one than on line {before}", line
+        )
     return table.drop_columns("line").take(np.sort(first))

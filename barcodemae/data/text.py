@@ -1,4 +1,4 @@
-"""Text files, plain or gzip, line by line."""
+"""Reads text files, plain or gzip, line by line."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import UnreadableFileError
 
-# Beside its nucleotides, the line of a record may have so many bytes of names and other columns.
+# Maximum number of bytes of a line besides the nucleotides of its record, for names and other columns.
 _OTHER_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 16
 
@@ -25,25 +25,25 @@ logger = logging.getLogger(__name__)
 
 
 class Lines:
-    """Lines, as they are read, and the number of the last one.
+    """Iterates over lines, and counts them.
 
-    A byte that isn't UTF-8 stays in its line as a lone surrogate: see `utf8_problem`.
+    A byte that isn't UTF-8 becomes a lone surrogate in its line: see `utf8_problem`.
 
     Args:
-        lines: each with its line break.
-        file: where they come from, for errors.
-        max_length: most nucleotides of a record.
+        lines: the lines, with their line breaks.
+        file: name of their file, for errors.
+        max_length: maximum number of nucleotides of a record.
 
     Attributes:
-        file, max_length: as given.
+        file, max_length: as above.
         number: 1-based number of the line that was read last.
-        characters: so many were read.
-        may_be_latin_1: a line that isn't UTF-8 is read as Latin-1.
+        characters: number of characters read.
+        may_be_latin_1: whether to read a line that isn't UTF-8 as Latin-1.
     """
 
     def __init__(self, lines: Iterable[str], file: str, max_length: int = MAX_LENGTH):
         self._lines = iter(lines)
-        self._told = False
+        self._is_latin_1_logged = False
         self.file = file
         self.max_length = max_length
         self.number = 0
@@ -58,15 +58,15 @@ class Lines:
         self.number += 1
         self.characters += len(line)
         if self.may_be_latin_1 and utf8_problem(line):
-            if not self._told:
-                logger.warning("%s is not UTF-8: read as Latin-1, as BOLD version 3 writes", self.file)
-                self._told = True
+            if not self._is_latin_1_logged:
+                logger.warning("%s is not UTF-8: it is read as Latin-1, as BOLD version 3 writes it", self.file)
+                self._is_latin_1_logged = True
             line = line.encode("utf-8", "surrogateescape").decode("latin-1")
         return line
 
 
 def utf8_problem(text: str) -> str:
-    """What is wrong with a text that was not UTF-8 in its file; "" if nothing is."""
+    """The problem of a text that was not UTF-8 in its file, or ""."""
     if text.isascii():
         return ""
     try:
@@ -82,13 +82,13 @@ def as_utf8(text: str) -> str:
 
 
 def text_column(texts: Sequence[str], problems: Sequence[str]) -> pa.Array:
-    """Texts as a column; one that has a problem may hold bytes that were not UTF-8, which become question marks."""
+    """Texts as a column; bytes that were not UTF-8, in texts with a problem, become question marks."""
     pairs = zip(texts, problems, strict=True)
     return pa.array([as_utf8(text) if problem else text for text, problem in pairs], STRING)
 
 
 def in_batches(rows: Iterable[_Row], lines: Lines) -> Iterator[list[_Row]]:
-    """Rows that are read from lines, `BATCH_ROWS` at a time, or fewer where their text is long."""
+    """Rows that are read from lines, in batches of `BATCH_ROWS`, or fewer if their text is long."""
     batch: list[_Row] = []
     begin = lines.characters
     for row in rows:
@@ -101,12 +101,12 @@ def in_batches(rows: Iterable[_Row], lines: Lines) -> Iterator[list[_Row]]:
 
 
 def max_line_bytes(max_length: int) -> int:
-    """Most bytes of a line, where records have at most `max_length` nucleotides."""
+    """Maximum number of bytes of a line, if records have at most `max_length` nucleotides."""
     return max_length + _OTHER_BYTES
 
 
 def is_cut(line: str, max_length: int) -> bool:
-    """Whether a line had more bytes in its file than a line may have: `decode` has left out its end."""
+    """Whether a line was longer in its file than allowed, so that `decode` has cut its end."""
     limit = max_line_bytes(max_length)
     if 4 * len(line) <= limit:  # a character has up to four bytes
         return False
@@ -115,28 +115,28 @@ def is_cut(line: str, max_length: int) -> bool:
 
 @contextmanager
 def open_lines(path: Path, max_length: int = MAX_LENGTH) -> Iterator[Lines]:
-    """The lines of a text file, in which records have at most `max_length` nucleotides.
+    """Open the lines of a text file, in which records have at most `max_length` nucleotides.
 
     Raises:
-        UnreadableFileError: as `open_binary`.
+        UnreadableFileError: as from `open_binary`.
     """
     with open_binary(path) as content, decode(content, max_length) as text:
         yield Lines(text, str(path), max_length)
 
 
 def decode(content: BinaryIO, max_length: int = MAX_LENGTH) -> io.TextIOWrapper:
-    """Bytes as the text that `Lines` expects: of a line that is too long, the beginning alone (see `is_cut`)."""
+    """Decode bytes to text for `Lines`; lines that are too long are cut (see `is_cut`)."""
     short = io.BufferedReader(_CutLines(content, max_line_bytes(max_length) + 1), _BLOCK_BYTES)
     return io.TextIOWrapper(short, "utf-8-sig", errors="surrogateescape", newline="")
 
 
 class _CutLines(io.RawIOBase):
-    """Content of which each line keeps its first bytes and its break: a line of gigabytes is never in memory."""
+    """Content whose long lines are cut to their first bytes and their line break, so that memory is limited."""
 
     def __init__(self, content: BinaryIO, limit: int):
         self._content = content
         self._limit = limit
-        self._length = 0  # of the line that the last block ended in
+        self._length = 0  # of the unfinished line at the end of the last block
 
     def readable(self) -> bool:
         return True
@@ -144,7 +144,7 @@ class _CutLines(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         while block := self._content.read(min(len(buffer), _BLOCK_BYTES)):
             if self._length + len(block) > self._limit:
-                block = b"".join(map(self._kept, block.splitlines(keepends=True)))
+                block = b"".join(map(self._cut, block.splitlines(keepends=True)))
             else:
                 end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
                 self._length = len(block) - end + (0 if end else self._length)
@@ -153,20 +153,20 @@ class _CutLines(io.RawIOBase):
                 return len(block)
         return 0
 
-    def _kept(self, part: bytes) -> bytes:
-        """What is kept of a line, or of a line's part."""
+    def _cut(self, part: bytes) -> bytes:
+        """A line, or a part of one, without the bytes beyond the limit."""
         text = part.rstrip(b"\r\n")
-        kept = text[: max(0, self._limit - self._length)]
+        cut = text[: max(0, self._limit - self._length)]
         self._length = self._length + len(text) if len(text) == len(part) else 0
-        return kept + part[len(text) :]
+        return cut + part[len(text) :]
 
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, decompressed where its name ends with `.gz`.
+    """Open the bytes of a file, decompressed if its name ends with `.gz`.
 
     Raises:
-        UnreadableFileError: as `readable`.
+        UnreadableFileError: as from `readable`.
     """
     with readable(path), gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as content:
         yield cast(BinaryIO, content)
@@ -174,14 +174,14 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def readable(name: str | Path) -> Iterator[None]:
-    """What is read within the context can be read to its end.
+    """Raise the errors of reading a file as one that names it.
 
     Raises:
-        UnreadableFileError: it can't.
+        UnreadableFileError: the file can't be read to its end.
     """
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFileError(name, f"expected a whole gzip file, got: {error}") from error
+        raise UnreadableFileError(name, f"expected a complete gzip file, got: {error}") from error
     except OSError as error:
         raise UnreadableFileError(name, f"expected a readable file, got {error.strerror!r}") from error
