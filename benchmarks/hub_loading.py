@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from barcodemae.data import sample_path
-from barcodemae.hub.repository_files import assemble_repository
+from barcodemae.hub.publication import assemble
 from tokenization_barcodemae import ReferenceFrame
 
 WORKFLOWS = {
@@ -102,7 +102,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, home = Path(scratch, "repository"), Path(scratch, "home")
         folder.mkdir()
-        assemble_repository(args.checkpoint, "org/BarcodeMAE", folder)
+        assemble(args.checkpoint, "org/BarcodeMAE", folder)
         files = sorted(filter(Path.is_file, folder.rglob("*")), key=megabytes, reverse=True)
         print(f"published: {len(files)} files, {sum(map(megabytes, files)):.1f} MiB")
         for file in files[:6]:

@@ -16,7 +16,7 @@ from transformers import pipeline
 from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.hub.handler import EndpointHandler
-from barcodemae.hub.repository_files import assemble_repository
+from barcodemae.hub.publication import assemble
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import reverse_complement
 
@@ -71,7 +71,7 @@ server.serve_forever()
 def as_repository(checkpoint, folder):
     """The checkpoint with its code and handler, as in a repository on the Hub."""
     folder.mkdir()
-    assemble_repository(checkpoint, "org/BarcodeMAE", folder)
+    assemble(checkpoint, "org/BarcodeMAE", folder)
     return folder
 
 

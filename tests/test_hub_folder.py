@@ -14,7 +14,7 @@ from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints import is_shipped, shipped_checkpoints, shipped_folder
 from barcodemae.cli.export import export
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.repository_files import write_hub_folder
+from barcodemae.hub.publication import write_hub_folder
 
 # With "bar", none of the package's modules can be imported, as if it were not installed.
 LOAD = """

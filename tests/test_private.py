@@ -14,7 +14,7 @@ from barcodemae.checkpoints import shipped_checkpoints, shipped_folder
 from barcodemae.errors import ConfigurationError
 from barcodemae.hub.commit import _matches
 from barcodemae.hub.private import refuse_links, refuse_private
-from barcodemae.hub.repository_files import PUBLISHED
+from barcodemae.hub.publication import PUBLISHED
 from barcodemae.provenance import describe_data, without_folder
 
 # Concatenated here, so that no search of this file takes them for real ones.

@@ -14,8 +14,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
 from barcodemae.hub import commit as commit_module
+from barcodemae.hub.publication import assemble
 from barcodemae.hub.push_checkpoint import prepare_repository, push_checkpoint
-from barcodemae.hub.repository_files import assemble_repository
 from barcodemae.repositories import check_name
 from helpers.hub_server import HubServer, User
 
@@ -66,7 +66,7 @@ def refused(message, checkpoint, **options):
 
 def test_one_commit_with_all_files(hub, checkpoint, tmp_path):
     url = push_checkpoint(checkpoint, REPOSITORY)
-    assemble_repository(checkpoint, REPOSITORY, tmp_path / "assembled")
+    assemble(checkpoint, REPOSITORY, tmp_path / "assembled")
     folder = tmp_path / "assembled"
     assembled = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     published = hub.files(REPOSITORY)
@@ -330,7 +330,7 @@ def test_dry_run_needs_neither_token_nor_network(server, checkpoint, tmp_path):
     size = (checkpoint / "model.safetensors").stat().st_size
     assert f"{size:,}  model.safetensors\n" in done.stdout
     folder = tmp_path / "assembled"
-    assemble_repository(checkpoint, REPOSITORY, folder)
+    assemble(checkpoint, REPOSITORY, folder)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     assert f"{sum(sizes):,}  bytes in {len(sizes)} files\n" in done.stdout
     assert (folder / "README.md").read_text() in done.stdout

@@ -15,7 +15,7 @@ from barcodemae.cli.identify import identify
 from barcodemae.cli.index import index
 from barcodemae.cli.push import push
 from barcodemae.errors import ConfigurationError, HubError, LibraryError
-from barcodemae.hub.push_library import assemble_library_repository, push_library
+from barcodemae.hub.push_library import assemble_library, push_library
 from barcodemae.library.building import remove_records
 from barcodemae.library.models import open_with_model
 from barcodemae.library.store.fetching import find_library
@@ -148,7 +148,7 @@ def test_tokens_and_paths_are_never_published(secret, hub, library, monkeypatch)
 
 def test_no_file_reveals_where_the_library_was_built(library, tmp_path):
     (tmp_path / "scratch").mkdir()
-    files = assemble_library_repository(library, NAME, LICENSE, tmp_path / "scratch")
+    files = assemble_library(library, NAME, LICENSE, tmp_path / "scratch")
     secrets = (tmp_path, library, Path.home(), ROOT, Path.cwd())
     # The root folder and a user called root are not secrets: such words are in any file.
     words = [str(path).encode() for path in secrets if path != Path(path.anchor)]
@@ -162,7 +162,7 @@ def test_no_file_reveals_where_the_library_was_built(library, tmp_path):
 
 def card_of(library, scratch):
     scratch.mkdir()
-    text = assemble_library_repository(library, NAME, LICENSE, scratch)["README.md"].read_text()
+    text = assemble_library(library, NAME, LICENSE, scratch)["README.md"].read_text()
     return yaml.safe_load(text.split("---\n")[1]), text
 
 
@@ -202,7 +202,7 @@ def test_datasets_reads_the_records(library, tmp_path):
 
     (tmp_path / "scratch").mkdir()
     (tmp_path / "repository").mkdir()
-    for name, file in assemble_library_repository(library, NAME, LICENSE, tmp_path / "scratch").items():
+    for name, file in assemble_library(library, NAME, LICENSE, tmp_path / "scratch").items():
         (tmp_path / "repository" / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(file, tmp_path / "repository" / name)
     records = load_dataset(str(tmp_path / "repository"), split="train", cache_dir=str(tmp_path / "cache"))

@@ -13,7 +13,7 @@ from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
 from barcodemae.hub.onnx import export_onnx
-from barcodemae.hub.repository_files import assemble_repository
+from barcodemae.hub.publication import assemble
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_all_weights_are_loaded(sharded, tuned_checkpoint):
 
 def test_what_is_published_loads(sharded, tmp_path):
     (tmp_path / "out").mkdir()
-    assemble_repository(sharded, "org/name", tmp_path / "out")
+    assemble(sharded, "org/name", tmp_path / "out")
     names = {file.name for file in weights_files(tmp_path / "out")}
     assert names == {file.name for file in weights_files(sharded)}
     assert (tmp_path / "out" / WEIGHTS_INDEX_FILE).is_file()

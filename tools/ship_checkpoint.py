@@ -23,7 +23,7 @@ from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically
 from barcodemae.hub.card import PLOT_FILE, render_card
-from barcodemae.hub.repository_files import assemble_repository
+from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
 
 MAX_BYTES = 24 * 2**20
@@ -66,7 +66,7 @@ def ship(run: Path, name: str, repository: str) -> None:
         raise ConfigurationError(f"{name}: expected a name of letters, digits and underscores")
     room = checkpoints._FOLDER
     with tempfile.TemporaryDirectory() as assembled, written_atomically(room) as scratch:
-        assemble_repository(run, repository, Path(assembled))
+        assemble(run, repository, Path(assembled))
         folder = scratch / name
         shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
         _check_precision(folder / WEIGHTS_FILE, run)

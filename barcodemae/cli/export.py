@@ -42,7 +42,7 @@ def export(arguments: list[str]) -> None:
         example="barcodemae export nano_coi -o nano_coi --format hub",
     )
     from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
-    from barcodemae.hub.repository_files import write_hub_folder
+    from barcodemae.hub.publication import write_hub_folder
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)

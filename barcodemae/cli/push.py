@@ -70,14 +70,14 @@ def push(arguments: list[str]) -> None:
 
 
 def _push_library(args: PushArguments) -> None:
-    from barcodemae.hub.push_library import assemble_library_repository, push_library
+    from barcodemae.hub.push_library import assemble_library, push_library
     from barcodemae.repositories import check_name
 
     library = Path(args.folder)
     if args.dry_run:
         check_name(args.repository)
         with tempfile.TemporaryDirectory() as scratch:
-            _print_files(assemble_library_repository(library, args.repository, args.license, Path(scratch)))
+            _print_files(assemble_library(library, args.repository, args.license, Path(scratch)))
         return
     print(push_library(library, args.repository, args.license, args.private, args.revision))
     pinned = f"@{args.revision}" if args.revision else ""
@@ -86,8 +86,8 @@ def _push_library(args: PushArguments) -> None:
 
 def _push_checkpoint(args: PushArguments) -> None:
     from barcodemae.checkpoints.loading import find_checkpoint
+    from barcodemae.hub.publication import assemble
     from barcodemae.hub.push_checkpoint import push_checkpoint
-    from barcodemae.hub.repository_files import assemble_repository
     from barcodemae.repositories import check_name
 
     checkpoint = Path(find_checkpoint(args.folder))
@@ -95,7 +95,7 @@ def _push_checkpoint(args: PushArguments) -> None:
         check_name(args.repository)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            assemble_repository(checkpoint, args.repository, folder)
+            assemble(checkpoint, args.repository, folder)
             _print_files({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()})
         return
     print(push_checkpoint(checkpoint, args.repository, args.private, args.revision))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from barcodemae.checkpoints.loading import weights_sha256
 from barcodemae.hub.commit import Kind, check_address, prepare, publish
-from barcodemae.hub.repository_files import PUBLISHED, assemble_repository
+from barcodemae.hub.publication import PUBLISHED, assemble
 
 
 def push_checkpoint(checkpoint: Path, repository: str, private: bool = False, revision: str | None = None) -> str:
@@ -31,7 +31,7 @@ def push_checkpoint(checkpoint: Path, repository: str, private: bool = False, re
     check_address(repository)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        assemble_repository(checkpoint, repository, folder)
+        assemble(checkpoint, repository, folder)
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         title = f"Publish weights {weights_sha256(folder)[:12]}"
         return publish(files, repository, _MODEL, title, private, revision)

@@ -34,12 +34,12 @@ def push_library(
     """
     check_address(repository)
     with tempfile.TemporaryDirectory() as scratch:
-        files = assemble_library_repository(library, repository, license, Path(scratch))
+        files = assemble_library(library, repository, license, Path(scratch))
         num_records = read_manifest(library).num_records
         return publish(files, repository, _LIBRARY, f"Publish {num_records:,} records", private, revision)
 
 
-def assemble_library_repository(library: Path, repository: str, license: str, scratch: Path) -> dict[str, Path]:
+def assemble_library(library: Path, repository: str, license: str, scratch: Path) -> dict[str, Path]:
     """The files of a library's repository: those named in its manifest, and its card.
 
     Locks, scratch folders and the remains of interrupted writers are not published.

@@ -65,7 +65,7 @@ PUBLISHED = (
 _HANDLER_REQUIREMENTS = ("transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow")
 
 
-def assemble_repository(checkpoint: Path, repository: str, folder: Path) -> None:
+def assemble(checkpoint: Path, repository: str, folder: Path) -> None:
     """Write all files of a Hub repository: the checkpoint, its card, its model code and its handler.
 
     Args:
@@ -123,7 +123,7 @@ def write_hub_folder(checkpoint: str | Path, folder: Path, repository: str | Non
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder}: expected a new or an empty folder")
     with written_atomically(folder) as scratch:
-        assemble_repository(Path(find_checkpoint(checkpoint)), repository or f"ORG/{folder.resolve().name}", scratch)
+        assemble(Path(find_checkpoint(checkpoint)), repository or f"ORG/{folder.resolve().name}", scratch)
 
 
 def _check_kind(checkpoint: Path, loaded: Checkpoint) -> None:

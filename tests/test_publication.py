@@ -8,7 +8,7 @@ import pytest
 
 from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
-from barcodemae.hub.repository_files import assemble_repository
+from barcodemae.hub.publication import assemble
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -71,7 +71,7 @@ def test_published_and_unpublished_files(run, repository):
     (run / "onnx").mkdir()
     (run / "onnx" / "model.onnx").write_bytes(b"onnx")
     (run / "notes.txt").write_text("mine")
-    assemble_repository(run, "org/BarcodeMAE", repository)
+    assemble(run, "org/BarcodeMAE", repository)
     modules = {name for name in names(repository) if name.startswith("tokenization_barcodemae/")}
     tokenization = Path(__file__).parent.parent / "tokenization"
     assert modules == {f"tokenization_barcodemae/{file.name}" for file in tokenization.glob("*.py")}
@@ -81,7 +81,7 @@ def test_published_and_unpublished_files(run, repository):
 
 
 def test_requirements_are_the_imports_of_the_handler(run, repository):
-    assemble_repository(run, "org/BarcodeMAE", repository)
+    assemble(run, "org/BarcodeMAE", repository)
     requirements = (repository / "requirements.txt").read_text().splitlines()
     required = {line.partition(">=")[0] for line in requirements}
     assert required == {"transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow"}
@@ -93,7 +93,7 @@ def test_requirements_are_the_imports_of_the_handler(run, repository):
 def test_incomplete_checkpoint_is_refused(run, repository, name):
     (run / name).unlink()
     with pytest.raises(CheckpointError, match=name):
-        assemble_repository(run, "org/BarcodeMAE", repository)
+        assemble(run, "org/BarcodeMAE", repository)
 
 
 def test_onnx_files_of_other_weights_are_refused(run, repository):
@@ -101,7 +101,7 @@ def test_onnx_files_of_other_weights_are_refused(run, repository):
     described = run / "onnx" / "export.json"
     described.write_text(json.dumps({"weights_sha256": "0" * 64}))
     with pytest.raises(CheckpointError, match=r"export\.json: made from other weights"):
-        assemble_repository(run, "org/BarcodeMAE", repository)
+        assemble(run, "org/BarcodeMAE", repository)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_tokens_and_paths_are_never_published(run, repository, monkeypatch, secr
     with (run / "metrics.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
     with pytest.raises(ConfigurationError, match=f"metrics.jsonl: .*{found}"):
-        assemble_repository(run, "org/BarcodeMAE", repository)
+        assemble(run, "org/BarcodeMAE", repository)
 
 
 @pytest.mark.parametrize("kind", ["mlm", "classification", "bpe"])
@@ -137,5 +137,5 @@ def test_other_kinds_of_models_are_refused(kind, repository, tmp_path, full_leng
         model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=1, vocab_size=128, **size))
     save_checkpoint(tmp_path / "other", model, None, tokenizer)
     with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers"):
-        assemble_repository(tmp_path / "other", "org/name", repository)
+        assemble(tmp_path / "other", "org/name", repository)
     assert not any(repository.iterdir())
