@@ -1,4 +1,4 @@
-"""What can be wrong with what a user hands in: one small tree, so that a command can answer each with one line."""
+"""Errors of bad input, each of which a command prints as one line, and messages for the errors of the system."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EBADF}
-"""What the system says when content can't be written, without a word on where."""
+"""Error numbers of the system for content that can't be written, which often come without a path."""
 
 
 class BarcodeMAEError(Exception):
@@ -14,7 +14,7 @@ class BarcodeMAEError(Exception):
 
 
 class ConfigurationError(BarcodeMAEError):
-    """An option, or a combination of options, that can't work."""
+    """An option, or a combination of options, that is not valid."""
 
 
 class CheckpointError(BarcodeMAEError):
@@ -30,12 +30,12 @@ class HubError(BarcodeMAEError):
 
 
 class UnreadableFileError(BarcodeMAEError):
-    """A file that cannot be read as what it should be: missing, empty, truncated, wrong columns.
+    """A file that can't be read in the expected format: missing, empty, truncated, or with wrong columns.
 
     Args:
         path: the file.
-        problem: what was expected and what came; made one line, as what libraries say may hold more.
-        line: 1-based line number, where there is one.
+        problem: what was expected and what was found; line breaks, as in messages of libraries, become spaces.
+        line: 1-based number of the line, if known.
     """
 
     def __init__(self, path: str | Path, problem: str, line: int | None = None):
@@ -44,13 +44,13 @@ class UnreadableFileError(BarcodeMAEError):
 
 
 class BadRecordError(BarcodeMAEError):
-    """One record that is no usable barcode: too short, no DNA, nothing but unknown bases.
+    """A record that is not a usable barcode: too short, not DNA, or only unknown bases.
 
     Args:
-        path: the file it came from.
+        path: the file of the record.
         record: its id.
-        problem: what was expected and what came.
-        line: 1-based line (text files) or row (Parquet) number, where it is known.
+        problem: what was expected and what was found.
+        line: 1-based number of the line (text files) or row (Parquet), if known.
     """
 
     def __init__(self, path: str | Path, record: str, problem: str, line: int | None = None):
@@ -59,29 +59,29 @@ class BadRecordError(BarcodeMAEError):
 
 
 def printable(text: object) -> str:
-    """Text as it may reach a terminal, on one line: what would move its cursor or change its state is written out.
+    """Text that is safe to print, on one line: characters that would control a terminal are escaped.
 
-    Names come from files of strangers, and name files whose names need not be UTF-8.
+    Names in files may be malicious, and names of files need not be UTF-8.
     """
-    return _NOT_PRINTABLE.sub(_written_out, " ".join(str(text).split()))
+    return _NOT_PRINTABLE.sub(_escape, " ".join(str(text).split()))
 
 
 def printable_lines(text: str) -> str:
-    """The same of text that may have several lines, and tabs in them."""
-    return _NOT_PRINTABLE_IN_LINES.sub(_written_out, text)
+    """Text that is safe to print, with its line breaks and tabs."""
+    return _NOT_PRINTABLE_IN_LINES.sub(_escape, text)
 
 
 def system_refusal(error: BaseException) -> str | None:
-    """What the system refused (a file, disk space, memory, a name) as one line; None where an error is something else.
+    """A message for an error of the system (a file, disk space, memory, a name); None for other errors.
 
-    A name that is not UTF-8 is refused where libraries take paths as text; Python itself opens such files.
+    Names that are not UTF-8 are refused by libraries that take paths as text; Python itself opens such files.
     """
     code = why_not_written(error)
     if isinstance(error, UnicodeEncodeError) and _SURROGATE.search(error.object):
         return f"{error.object}: expected a name that is UTF-8"
     if isinstance(error, OSError):
         named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        reason = error.strerror if code is None else os.strerror(code)  # some libraries make it long
+        reason = error.strerror if code is None else os.strerror(code)  # messages of some libraries are long
         return ": ".join([*named, reason or str(error) or type(error).__name__])
     if is_out_of_memory(error):
         return f"out of memory: {error}" if str(error) else "out of memory"
@@ -89,7 +89,7 @@ def system_refusal(error: BaseException) -> str | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch has an error of its own for devices, and a plain `RuntimeError` for CPUs."""
+    """Whether memory ran out; torch has its own error for devices, and raises `RuntimeError` on CPUs."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -98,9 +98,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def why_not_written(error: BaseException | None) -> int | None:
-    """The system's number (`errno`) for why it took no more content; None where that is not what was wrong.
+    """The error number (`errno`) of a write that failed, one of `NOT_WRITTEN`; None for other errors.
 
-    torch and libraries that write from Rust hide it, in the context or in the words of errors of their own.
+    torch and libraries written in Rust hide it in the context or in the message of their own errors.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in NOT_WRITTEN:
@@ -118,5 +118,5 @@ _NOT_PRINTABLE_IN_LINES = re.compile(f"[{_CONTROLS}]")
 _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}\u2028\u2029]")
 
 
-def _written_out(found: re.Match[str]) -> str:
+def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()

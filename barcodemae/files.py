@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing: files are complete or do not exist."""
 
 import os
 import re
@@ -16,34 +16,37 @@ from barcodemae.locks import BusyError, locked
 
 SCRATCH_PREFIX = ".saving-"
 
-# A scratch folder is known by its name, and by what it holds.
+# A scratch folder is recognised by its name and its content.
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH_PREFIX)}[a-z0-9_]{{8}}")
 _LOCK, _FILES = "lock", "files"
 
 
 @contextmanager
 def written_atomically(folder: Path) -> Iterator[Path]:
-    """A scratch folder whose files take their place in `folder` when all of them are written, and else are dropped.
+    """Open a scratch folder whose files are moved to `folder` when the context ends, or removed after an error.
 
-    What a killed process left of its own scratch folder is removed.
+    Scratch folders left by killed processes are removed.
 
     Args:
-        folder: is made where it does not exist; files of the same names are replaced, others stay. A file that is
-            replaced hands on its permissions; where a link stands, what it leads to is replaced. A folder within that
-            is new appears at once, with all that it holds.
+        folder: created if it does not exist. Files of the same names are replaced, and their permissions stay; other
+            files stay. The target of a link is replaced, not the link. A new subfolder appears with all its files at
+            once.
+
+    Yields:
+        The scratch folder.
 
     Raises:
-        ConfigurationError: a device, a pipe or a folder stands in the place of a file, or a file in that of a folder.
-        OSError: the system refuses; it names a file.
+        ConfigurationError: a file would replace a device, a pipe or a folder, or a folder would replace a file.
+        OSError: an error of the system, with the name of a file.
     """
-    with naming(folder), _made(folder):
+    with naming(folder), _created(folder):
         clear_abandoned(folder)
         scratch, lock = _make_scratch(folder)
         try:
             yield scratch / _FILES
-            _refuse_others(scratch / _FILES, folder)
-            # What the umask leaves of all permissions. Not every library asks for them: safetensors makes files that
-            # nobody else may read.
+            _check_targets(scratch / _FILES, folder)
+            # The permissions of new files by the umask; some libraries set others: safetensors creates files that only
+            # their owner can read.
             _move(scratch / _FILES, folder, stat.S_IMODE((scratch / _FILES).stat().st_mode) & 0o666)
         finally:
             lock.release()
@@ -52,10 +55,10 @@ def written_atomically(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Have an error of the system name what could not be written: it may know no name, or that of a scratch file."""
+    """Add the path to an error of the system that has no path, or that of a scratch file."""
     try:
         yield
-    except BarcodeMAEError:  # says itself what was wrong
+    except BarcodeMAEError:  # its message is complete
         raise
     except Exception as error:
         code = why_not_written(error)
@@ -69,21 +72,21 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """A folder that is there; what had to be made of it goes again where nothing comes into it."""
+def _created(folder: Path) -> Iterator[None]:
+    """Create a folder, and remove it after an error if it is still empty."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # others may have put something there
+        with suppress(OSError):  # another process may have written to it
             for path in new:
                 path.rmdir()
         raise
 
 
 def clear_abandoned(folder: Path) -> None:
-    """Remove the scratch folders of killed processes; a process that runs holds the lock in its own."""
+    """Remove the scratch folders of killed processes; a running process holds the lock in its own."""
     for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
         with suppress(BusyError, ConfigurationError, OSError):
             if is_scratch(scratch):
@@ -102,43 +105,43 @@ def _make_scratch(folder: Path) -> tuple[Path, FileLock]:
         scratch = Path(tempfile.mkdtemp(dir=folder, prefix=SCRATCH_PREFIX))
         lock = FileLock(scratch / _LOCK)
         try:
-            with suppress(NotImplementedError):  # a file system without locks: there nobody clears anything
+            with suppress(NotImplementedError):  # a file system without locks, where nothing is cleared
                 lock.acquire()
             (scratch / _FILES).mkdir()
             return scratch, lock
-        except FileNotFoundError:  # another process cleared it before it was held
+        except FileNotFoundError:  # another process removed it before it was locked
             lock.release()
 
 
-def _refuse_others(source: Path, folder: Path) -> None:
-    """Before anything is moved: each thing can take its place."""
+def _check_targets(source: Path, folder: Path) -> None:
+    """Check, before anything is moved, that each entry can be moved."""
     for entry in sorted(source.rglob("*")):
-        place = folder / entry.relative_to(source)
-        if place.exists() and not (place.is_dir() if entry.is_dir() else place.is_file()):
+        target = folder / entry.relative_to(source)
+        if target.exists() and not (target.is_dir() if entry.is_dir() else target.is_file()):
             raise ConfigurationError(
-                f"{place}: expected a {'folder' if entry.is_dir() else 'file'}, got something else"
+                f"{target}: expected a {'folder' if entry.is_dir() else 'file'}, got something else"
             )
 
 
 def _move(source: Path, folder: Path, mode: int) -> None:
     for entry in sorted(source.iterdir()):
-        place = folder / entry.name
+        target = folder / entry.name
         if entry.is_dir():
-            if place.is_dir():
-                _move(entry, place, mode)
+            if target.is_dir():
+                _move(entry, target, mode)
                 continue
             for file in entry.rglob("*"):
-                _allow(file, mode)
-            entry.replace(place)
-        elif place.is_symlink():  # what it leads to may be on another disk
-            target = place.resolve()
-            with written_atomically(target.parent) as scratch:
-                shutil.copyfile(entry, scratch / target.name)
+                _set_mode(file, mode)
+            entry.replace(target)
+        elif target.is_symlink():  # the file behind it may be on another disk
+            file = target.resolve()
+            with written_atomically(file.parent) as scratch:
+                shutil.copyfile(entry, scratch / file.name)
         else:
-            _allow(entry, stat.S_IMODE(place.stat().st_mode) if place.exists() else mode)
-            entry.replace(place)
+            _set_mode(entry, stat.S_IMODE(target.stat().st_mode) if target.exists() else mode)
+            entry.replace(target)
 
 
-def _allow(path: Path, mode: int) -> None:
+def _set_mode(path: Path, mode: int) -> None:
     if path.is_file() and stat.S_IMODE(path.stat().st_mode) != mode:
         path.chmod(mode)

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used: most take seconds, and few callers need all."""
+"""Lazy imports: names of a package are imported when they are first used, since most imports take seconds."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -10,7 +10,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
 
     Args:
         package: its `__name__`.
-        modules: name -> module within the package that has it.
+        modules: name -> module of the package that defines it.
     """
 
     def get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a command writes to, as its user named it: a file, whole or not at all, or a pipe or device, as it comes."""
+"""Outputs of commands: files, which are written atomically, and pipes and devices, which are written directly."""
 
 import os
 import re
@@ -14,25 +14,26 @@ from barcodemae.errors import ConfigurationError
 from barcodemae.files import naming, written_atomically
 
 STANDARD_OUTPUT = "-"
-"""As the name of an output."""
+"""Name of standard output."""
 
 _STDOUT = 1
-_MAX_LINKS = 40  # as many as Linux follows
+_MAX_LINKS = 40  # the limit of Linux
 
 
 def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path] = ()) -> None:
-    """See to it, before any work is done, that a command can write what it is asked to, and over nothing that it reads.
+    """Check, before any work is done, that outputs can be written and do not overwrite inputs.
 
     Args:
-        outputs: names of files by the options that give them; None where an option is not given.
-        inputs: what the command reads: files, folders with all that is in them, `-` for standard input. What does not
-            exist, such as a name on the Hub, is passed over.
+        outputs: option -> name of its file, None if the option is not given.
+        inputs: files, folders with all their files, `-` for standard input. Names that do not exist, such as those of
+            the Hub, are ignored.
 
     Raises:
-        ConfigurationError: an output can't be written, or is an input or another output, be it by another name.
+        ConfigurationError: an output can't be written, or is the same file as an input or another output, also under
+            another name.
     """
-    taken = {identity: f"{name}, which is read" for name in inputs for identity in _identities_within(name)}
-    taken.pop(None, None)
+    used = {identity: f"{name}, which is read" for name in inputs for identity in _identities_within(name)}
+    used.pop(None, None)
     for option, name in outputs.items():
         if name is None:
             continue
@@ -41,17 +42,17 @@ def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str
         except ConfigurationError as error:
             raise ConfigurationError(f"{option} {error}") from error
         identity = _identity(_locate(name))
-        if identity in taken:
-            raise ConfigurationError(f"{option} {name}: expected another file than {taken[identity]}")
+        if identity in used:
+            raise ConfigurationError(f"{option} {name}: expected another file than {used[identity]}")
         if identity is not None:
-            taken[identity] = f"that of {option}"
+            used[identity] = f"that of {option}"
 
 
 def check_output(name: str | Path) -> None:
-    """See to it, before any work is done, that an output can be written.
+    """Check, before any work is done, that an output can be written.
 
     Raises:
-        ConfigurationError: it can't.
+        ConfigurationError: it can't be written.
     """
     with _named(name):
         target = _locate(name)
@@ -64,59 +65,60 @@ def check_output(name: str | Path) -> None:
 
 
 def check_output_folder(folder: str | Path, without: Iterable[str] = ()) -> None:
-    """See to it, before any work is done, that files can be written to a folder, which need not exist.
+    """Check, before any work is done, that files can be written to a folder, which need not exist.
 
     Args:
         folder: its name.
-        without: names of files by which it is known to hold something else, which must not be written over.
+        without: names of files that show that the folder has another purpose.
 
     Raises:
-        ConfigurationError: they can't, or one of these files is there.
+        ConfigurationError: the folder can't be written, or has one of these files.
     """
     for name in without:
         if (Path(folder) / name).exists():
-            raise ConfigurationError(f"{folder}: expected a new folder or another one, as {name} lies there")
+            raise ConfigurationError(f"{folder}: expected a new folder or another one, as this one has a {name}")
     with _named(folder):
-        str(folder).encode()  # libraries that write in other languages take names as UTF-8
+        str(folder).encode()  # libraries in other languages need names in UTF-8
         _check_folder(Path(folder).resolve())
 
 
 def is_stream(name: str | Path) -> bool:
-    """Whether an output is written as it comes: standard output, another open file of this process, a pipe, a device.
+    """Whether an output is written directly: standard output, another open file of this process, a pipe, a device.
 
     Raises:
-        ConfigurationError: it can't be written.
+        ConfigurationError: the output can't be written.
     """
     target = _locate(name)
     return isinstance(target, int) or _is_special(target)
 
 
 def message_stream(*outputs: str | Path | None) -> TextIO:
-    """Where messages go: to standard error where one of the outputs is standard output, and else there."""
-    is_taken = any(name is not None and _descriptor(name) == _STDOUT for name in outputs)
-    return sys.stderr if is_taken else sys.stdout
+    """The stream for messages: standard error if one of the outputs is standard output, and standard output
+    otherwise."""
+    is_used = any(name is not None and _descriptor(name) == _STDOUT for name in outputs)
+    return sys.stderr if is_used else sys.stdout
 
 
 @contextmanager
 def open_output(name: str | Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes its place when the context ends well; before that an old one stays.
+    """Open a file to write to, which appears, or replaces an old one, when the context ends without an error.
 
-    Its folder is made where there is none. A link is followed, and an old file hands on its permissions. A stream, see
-    `is_stream`, gets what is written at once, and can't seek.
+    Its folder is created if it does not exist. Links are followed, and the permissions of an old file stay. A stream
+    (see `is_stream`) is written directly, and can't seek.
 
     Args:
-        name: of the file; `-` for standard output.
+        name: name of the file; `-` for standard output.
 
     Raises:
-        ConfigurationError: something else stands there.
-        OSError: the system refuses; it names the file.
+        ConfigurationError: the name is that of a folder or something else that can't be written.
+        OSError: an error of the system, with the name of the file.
     """
     target = _locate(name)
     if isinstance(target, Path) and not _is_special(target):
         with written_atomically(target.parent) as scratch, naming(name), (scratch / target.name).open("wb") as file:
             yield file
         return
-    sys.stdout.flush()  # what was printed before comes first
+    sys.stdout.flush()  # so that earlier messages precede the content
     descriptor = os.dup(target) if isinstance(target, int) else os.open(target, os.O_WRONLY)
     with naming(name), os.fdopen(descriptor, "wb") as stream:
         yield stream
@@ -133,10 +135,10 @@ def _named(name: str | Path) -> Iterator[None]:
 
 
 def _locate(name: str | Path) -> int | Path:
-    """The descriptor of an open file of this process, or the path behind all links.
+    """The descriptor of an open file of this process, or the path with all links resolved.
 
     Raises:
-        ConfigurationError: what stands there is no file, pipe or device of characters.
+        ConfigurationError: the name is not that of a file, a pipe or a character device.
     """
     number = _descriptor(name)
     if number is not None:
@@ -153,7 +155,7 @@ def _locate(name: str | Path) -> int | Path:
 
 
 def _descriptor(name: str | Path) -> int | None:
-    """The number of the open file of this process that a name stands for, as `/dev/stdout` does."""
+    """The descriptor of an open file of this process, for names such as `/dev/stdout`; None for other names."""
     if str(name) == STANDARD_OUTPUT:
         return _STDOUT
     path = Path(name)
@@ -164,13 +166,13 @@ def _descriptor(name: str | Path) -> int | None:
         if not path.is_symlink():
             break
         path = path.parent / path.readlink()
-    # A file that standard output is redirected to: replaced, it would leave the messages to nobody.
+    # The file of redirected standard output is not replaced, as later messages would be lost.
     identity = _identity(Path(name))
     return _STDOUT if isinstance(identity, tuple) and identity == _identity(_STDOUT) else None
 
 
 def _status(file: int | Path) -> os.stat_result | None:
-    """What the system knows of a file, behind all links; None where there is none."""
+    """The status of a file, with all links resolved; None if it does not exist."""
     try:
         return os.fstat(file) if isinstance(file, int) else file.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -183,7 +185,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _identity(file: int | Path) -> object:
-    """What all names of one file share; None for a device, which takes whatever it gets, and for what is closed."""
+    """An object that is equal for all names of a file; None for a device, which several may use, and a closed file."""
     try:
         found = _status(file)
     except OSError:
@@ -194,16 +196,16 @@ def _identity(file: int | Path) -> object:
 
 
 def _identities_within(name: str | Path) -> Iterator[object]:
-    """Of an input: of itself, or of all files in a folder."""
-    if str(name) == STANDARD_OUTPUT:  # as an input it stands for standard input
+    """The identity of an input, or those of all files in a folder."""
+    if str(name) == STANDARD_OUTPUT:  # as an input, the name of standard input
         yield _identity(0)
     elif _status(path := Path(name)) is not None:
         yield from map(_identity, path.rglob("*") if path.is_dir() else [path])
 
 
 def _check_folder(path: Path) -> None:
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not there.is_dir():
-        raise ConfigurationError(f"{there}: expected a folder, got a file")
-    with tempfile.TemporaryFile(dir=there):  # the one way to know is to try
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not existing.is_dir():
+        raise ConfigurationError(f"{existing}: expected a folder, got a file")
+    with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show whether it can be written
         pass

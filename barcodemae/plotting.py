@@ -23,13 +23,13 @@ _SPACING = 0.13
 
 
 class PlainFigure(Figure):
-    """A figure that draws text as it is: names of taxa and models may hold a `$`, which matplotlib takes for TeX."""
+    """A figure without TeX: names of taxa and models may contain a `$`, which matplotlib would take for math."""
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw the figure, as matplotlib asks for it."""
+        """Draw the figure; called by matplotlib."""
         for text in self.findobj(Text):
             text.set_parse_math(False)
-        with rc_context({"text.parse_math": False}):  # of labels that are made while the figure is drawn
+        with rc_context({"text.parse_math": False}):  # for labels that are created while drawing
             super().draw(renderer)
 
 
@@ -37,12 +37,12 @@ def percent_with_errors(scores: Sequence[dict[str, Any]], key: str) -> tuple[np.
     """Shares in percent `[n]`, and the lengths of their intervals below and above `[2, n]`.
 
     Args:
-        scores: one of each.
-        key: of the share; that of its interval ends with `_interval`.
+        scores: `[n]`, the scores of each.
+        key: key of the share; that of its interval ends with `_interval`.
     """
     shares = np.array([one[key] for one in scores], dtype=float)
     intervals = np.array([one[f"{key}_interval"] for one in scores], dtype=float).reshape(-1, 2).T
-    # By a rounding error, a share may be outside of its percentile interval.
+    # A rounding error may put a share outside of its percentile interval.
     errors = np.maximum(0, [shares - intervals[0], intervals[1] - shares])
     return 100 * shares, 100 * errors
 
@@ -58,10 +58,10 @@ def draw_series(
     """Shares of several methods with their intervals, side by side at each position.
 
     Args:
-        axes: to draw on.
+        axes: axes to draw on.
         positions: `[n]`, along the axis.
         found: name -> scores `[n]`.
-        key: of the share.
+        key: key of the share.
         colours: name -> colour.
         line: `-` joins the points of a method, "" does not.
     """
@@ -81,7 +81,7 @@ def draw_series(
 
 
 def marker(number: int) -> str:
-    """The marker of a series, by which it is distinguished in a grey print."""
+    """The marker of a series, which distinguishes it in a grey print."""
     return _MARKERS[number % len(_MARKERS)]
 
 

@@ -1,4 +1,4 @@
-"""Where a file of results comes from: data, versions, machine. No path of this machine is among it."""
+"""The provenance of results: data, versions and machine, without paths of this machine."""
 
 import hashlib
 import os
@@ -11,12 +11,12 @@ from typing import Any
 
 HUB = "hub:"
 """Prefix of the name of a data set on the Hub."""
-# Neither part begins with a dot, as in ./NAME.
+# Neither part starts with a dot, as in ./NAME.
 _HUB_ID = re.compile(rf"(?:{HUB})?\w[\w.-]*/\w[\w.-]*(?:@[\w./-]+)?")
 
 
 def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
-    """Name and SHA-256 of each file; a data set on the Hub, or a file that is gone, has a name alone."""
+    """Name and SHA-256 of each file; the SHA-256 of data sets on the Hub and of missing files is None."""
     return [
         {
             "name": without_folder(source) if source.startswith(HUB) else _last_name(source),
@@ -27,16 +27,16 @@ def describe_data(sources: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def describe_machine() -> str:
-    """Processor, cores and GPU, as a reader of results would name them."""
-    import torch  # slow to import, and few need it
+    """Processor, number of cores and GPU, for readers of results."""
+    import torch  # slow to import, and rarely needed
 
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    words = f"{cpu}, {os.cpu_count()} cores"
-    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words
+    machine = f"{cpu}, {os.cpu_count()} cores"
+    return f"{machine}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else machine
 
 
 def describe_versions(packages: Iterable[str]) -> dict[str, str]:
@@ -48,7 +48,7 @@ def sha256(file: Path) -> str:
     """Hexadecimal SHA-256 of a file's content.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the file can't be read.
     """
     digest = hashlib.sha256()
     with file.open("rb") as content:
@@ -58,7 +58,7 @@ def sha256(file: Path) -> str:
 
 
 def without_folder(name: str) -> str:
-    """The last name of a path, whether there is such a file or not; an id on the Hub stays whole.
+    """The last name of a path, which need not exist; an id on the Hub is returned unchanged.
 
     Args:
         name: a path of this or another machine; or `NAME`, `ORG/NAME` or `hub:ORG/NAME`, each also with `@REVISION`.
@@ -68,5 +68,5 @@ def without_folder(name: str) -> str:
 
 def _last_name(path: str) -> str:
     if Path(path).exists():
-        path = str(Path(path).resolve())  # of `.` too
+        path = str(Path(path).resolve())  # for paths such as `.`
     return re.split(r"[/\\]|^[A-Za-z]:", path.rstrip("/\\"))[-1]

@@ -1,4 +1,4 @@
-"""Standard input, output and error, such as they are: closed, no longer read, of another encoding, or a terminal."""
+"""Standard streams that are closed, not read any more, in another encoding, or a terminal."""
 
 import io
 import os
@@ -11,29 +11,29 @@ from typing import Any, TextIO, cast
 
 from barcodemae.errors import printable_lines
 
-# What progress bars do: they begin their line anew, and where several stand below each other they go up.
+# Progress bars return to the beginning of the line, and move up if there are several.
 _MOVES = re.compile(r"(\r|\x1b\[A)")
 
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Make the three usable while a command runs.
+    """Make the three standard streams usable while a command runs.
 
-    What is closed is opened again, so that no file of the command gets its number and with it what others print; to
-    read from it or write to it fails. Text that is printed can't change the state of a terminal, and is written out
-    where the encoding does not have it.
+    A closed stream is replaced, so that no file that the command opens gets its descriptor and then what is printed;
+    reading from it or writing to it fails. Control characters in printed text are escaped, and so are characters that
+    the encoding does not have.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, mode)  # gets the lowest number that is free
-    # Messages may go to nobody: they have a sink of their own.
+            os.open(os.devnull, mode)  # gets the lowest free descriptor
+    # Messages to a closed stream are discarded.
     with os.fdopen(0, closefd=False) as stdin, Path(os.devnull).open("w") as sink:
         sys.stdin = before[0] or stdin
-        sys.stdout = cast(TextIO, _Printed(before[1] or sink))
-        sys.stderr = cast(TextIO, _Printed(before[2] or sink, may_move=True))
+        sys.stdout = cast(TextIO, _EscapedStream(before[1] or sink))
+        sys.stderr = cast(TextIO, _EscapedStream(before[2] or sink, may_move=True))
         try:
             yield
         finally:
@@ -41,20 +41,20 @@ def standard_streams() -> Iterator[None]:
 
 
 def flush_output() -> None:
-    """Have written what was printed.
+    """Flush standard output.
 
     Raises:
-        OSError: it can't be.
+        OSError: it can't be written.
     """
     with _naming("standard output"):
         sys.stdout.flush()
 
 
 def drop_output(*streams: TextIO) -> None:
-    """Have what is still to be printed there go nowhere: it would fail once more when Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard the remaining output of streams, which would fail again when Python ends."""
+    sink = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
-        os.dup2(nowhere, stream.fileno())
+        os.dup2(sink, stream.fileno())
 
 
 @contextmanager
@@ -65,12 +65,12 @@ def _naming(stream: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, stream) from error
 
 
-class _Printed:
-    """A stream to which text goes with its control characters written out.
+class _EscapedStream:
+    """A stream that escapes control characters.
 
     Args:
-        stream: where it goes.
-        may_move: leaves in what progress bars need.
+        stream: the stream to write to.
+        may_move: whether to allow the control characters of progress bars.
     """
 
     def __init__(self, stream: TextIO, may_move: bool = False):

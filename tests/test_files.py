@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files, and locks."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ with written_atomically(Path(sys.argv[1])) as scratch:
 
 
 def start_writing(folder):
-    """A process that is in the middle of writing into a folder until its standard input ends."""
+    """A process that writes to a folder until its standard input ends."""
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITE, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -38,7 +38,7 @@ def write(folder, name="a", text="1"):
         (scratch / name).write_text(text)
 
 
-def test_files_take_their_place_and_others_stay(tmp_path):
+def test_files_are_moved_and_others_stay(tmp_path):
     folder = tmp_path / "new" / "folder"
     for content in ({"a": "1", "b": "2"}, {"a": "3"}):
         with written_atomically(folder) as scratch:
@@ -47,7 +47,7 @@ def test_files_take_their_place_and_others_stay(tmp_path):
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "3", "b": "2"}
 
 
-def test_files_in_folders_take_their_place_too(tmp_path):
+def test_files_in_subfolders_are_moved(tmp_path):
     for text in ("1", "2"):
         with written_atomically(tmp_path) as scratch:
             (scratch / "inner" / "most").mkdir(parents=True)
@@ -62,7 +62,7 @@ def test_files_in_folders_take_their_place_too(tmp_path):
     assert (tmp_path / "inner" / "most" / "a").read_text() == "2"
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_failure_leaves_the_old_file(tmp_path):
     (tmp_path / "a").write_text("old")
 
     def fail():
@@ -75,10 +75,10 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
 
 
-def test_a_new_folder_appears_with_all_that_it_holds(tmp_path, monkeypatch):
-    """One renaming: a kill leaves all of it or nothing."""
+def test_new_subfolder_is_moved_at_once(tmp_path, monkeypatch):
+    """By one rename, so that a kill leaves all of its files or none."""
     renamed = []
-    monkeypatch.setattr("pathlib.Path.replace", lambda source, place: renamed.append(source.rename(place)))
+    monkeypatch.setattr("pathlib.Path.replace", lambda source, target: renamed.append(source.rename(target)))
     with written_atomically(tmp_path) as scratch:
         (scratch / "inner").mkdir()
         for name in "ab":
@@ -87,8 +87,8 @@ def test_a_new_folder_appears_with_all_that_it_holds(tmp_path, monkeypatch):
     assert {file.name for file in tmp_path.rglob("*")} == {"inner", "a", "b"}
 
 
-def test_permissions_stay_or_are_what_the_umask_leaves(tmp_path):
-    """Also where a library asks for fewer, in folders too."""
+def test_permissions_are_those_of_the_old_file_or_of_the_umask(tmp_path):
+    """Also if a library sets others, and in subfolders."""
     write(tmp_path, "old")
     (tmp_path / "old").chmod(0o640)
     with written_atomically(tmp_path) as scratch:
@@ -101,7 +101,7 @@ def test_permissions_stay_or_are_what_the_umask_leaves(tmp_path):
     assert modes == {"old": 0o640, "a": 0o666 & ~umask, "new": 0o777 & ~umask, "new/b": 0o666 & ~umask}
 
 
-def test_what_a_link_leads_to_is_replaced(tmp_path):
+def test_target_of_a_link_is_replaced(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").symlink_to("../disk/b")
@@ -112,7 +112,7 @@ def test_what_a_link_leads_to_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, os.mkdir])
-def test_before_anything_is_moved_the_rest_is_refused(put, tmp_path):
+def test_nothing_is_moved_if_one_file_cannot_be(put, tmp_path):
     put(tmp_path / "b")
 
     def move_both():
@@ -127,7 +127,7 @@ def test_before_anything_is_moved_the_rest_is_refused(put, tmp_path):
 
 
 class TestRefusals:
-    """What the system says names a file of the user's, and what had been made for it goes again."""
+    """Errors of the system name a file of the user, and new folders are removed."""
 
     ERRORS = (
         OSError(errno.ENOSPC, "No space left on device"),
@@ -136,7 +136,7 @@ class TestRefusals:
     )
 
     @pytest.mark.parametrize("error", ERRORS, ids=str)
-    def test_a_full_disk(self, tmp_path, error):
+    def test_full_disk(self, tmp_path, error):
         with (
             pytest.raises(OSError, match=r"No space|Detail") as caught,
             written_atomically(tmp_path / "new" / "folder"),
@@ -145,24 +145,24 @@ class TestRefusals:
         assert system_refusal(caught.value) == f"{tmp_path}/new/folder: No space left on device"
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_about_a_scratch_file_names_the_folder(self, tmp_path):
+    def test_error_of_a_scratch_file_names_the_folder(self, tmp_path):
         with pytest.raises(PermissionError) as caught, written_atomically(tmp_path / "a") as scratch:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source", None, str(scratch / "b"))
         assert system_refusal(caught.value) == f"{tmp_path}/a: Permission denied"
 
-    def test_one_about_another_file_stays(self, tmp_path):
+    def test_error_of_another_file_is_unchanged(self, tmp_path):
         with pytest.raises(FileNotFoundError) as caught, written_atomically(tmp_path):
             (tmp_path / "absent").read_text()
         assert system_refusal(caught.value) == f"{tmp_path}/absent: No such file or directory"
 
-    def test_bad_input_and_defects_stay_what_they_are(self, tmp_path):
+    def test_bad_input_and_defects_are_unchanged(self, tmp_path):
         for error in (UnreadableFileError("a.fasta", "expected a readable file"), ZeroDivisionError("by nothing")):
             error.__cause__ = OSError(errno.EIO, "in what was read") if isinstance(error, UnreadableFileError) else None
             with pytest.raises(type(error)) as caught, written_atomically(tmp_path):
                 raise error
             assert caught.value is error
 
-    def test_a_folder_that_was_there_stays(self, tmp_path):
+    def test_existing_folder_stays(self, tmp_path):
         (tmp_path / "mine").mkdir()
         with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "mine" / "new"):
             raise KeyboardInterrupt
@@ -170,7 +170,7 @@ class TestRefusals:
 
 
 class TestScratchFolders:
-    def test_of_a_killed_process_goes(self, tmp_path):
+    def test_that_of_a_killed_process_is_removed(self, tmp_path):
         writer = start_writing(tmp_path)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -178,7 +178,7 @@ class TestScratchFolders:
         write(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
-    def test_of_a_process_that_runs_stays(self, tmp_path):
+    def test_that_of_a_running_process_stays(self, tmp_path):
         writer = start_writing(tmp_path)
         write(tmp_path)
         assert len(list(tmp_path.iterdir())) == 2
@@ -186,7 +186,7 @@ class TestScratchFolders:
         assert writer.returncode == 0
         assert {file.name for file in tmp_path.iterdir()} == {"a", "half"}
 
-    def test_cut_off_at_its_beginning_or_end_goes(self, tmp_path):
+    def test_incomplete_one_is_removed(self, tmp_path):
         for name, within in ((".saving-abcdefg1", ""), (".saving-abcdefg2", "lock"), (".saving-abcdefg3", "files/b")):
             (tmp_path / name / within).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).mkdir(exist_ok=True)
@@ -195,18 +195,18 @@ class TestScratchFolders:
         write(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
-    def test_what_a_user_called_so_stays(self, tmp_path):
-        kept = {".saving-notes/x", ".saving-holidays/1.jpg", ".saving-my_notes", "saving-abcdefgh/files"}
-        for name in kept:
+    def test_similar_names_of_the_user_stay(self, tmp_path):
+        others = {".saving-notes/x", ".saving-holidays/1.jpg", ".saving-my_notes", "saving-abcdefgh/files"}
+        for name in others:
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("mine")
         (tmp_path / "mine" / "files").mkdir(parents=True)
         (tmp_path / ".saving-abcdefgh").symlink_to("mine")
         write(tmp_path)
-        kept |= {"a", ".saving-abcdefgh", "mine", "mine/files", ".saving-notes", ".saving-holidays", "saving-abcdefgh"}
-        assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")} == kept
+        others |= {"a", ".saving-abcdefgh", "mine", "mine/files", ".saving-notes", ".saving-holidays", "saving-abcdefgh"}
+        assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")} == others
 
-    def test_a_link_in_the_place_of_its_lock_is_not_followed(self, tmp_path):
+    def test_link_as_lock_is_not_followed(self, tmp_path):
         (tmp_path / "precious").write_text("precious")
         for number, link in enumerate((os.symlink, os.link)):
             (tmp_path / f".saving-abcdefg{number}").mkdir()
@@ -216,28 +216,28 @@ class TestScratchFolders:
 
 
 class TestLocks:
-    def test_one_process_holds_it(self, tmp_path):
+    def test_lock_is_held_by_one_process(self, tmp_path):
         with locked(tmp_path / ".lock"), pytest.raises(BusyError), locked(tmp_path / ".lock", timeout=0):
             pass
         with locked(tmp_path / ".lock", timeout=0):
             pass
 
-    @pytest.mark.parametrize("put", [os.symlink, os.link, lambda source, place: os.mkfifo(place)])
-    def test_a_link_is_refused_and_what_it_leads_to_stays(self, put, tmp_path):
+    @pytest.mark.parametrize("put", [os.symlink, os.link, lambda source, path: os.mkfifo(path)])
+    def test_link_is_refused(self, put, tmp_path):
         (tmp_path / "precious").write_text("precious")
         put(tmp_path / "precious", tmp_path / ".lock")
         with pytest.raises(ConfigurationError, match=r"\.lock: expected"), locked(tmp_path / ".lock", timeout=0):
             pass
         assert (tmp_path / "precious").read_text() == "precious"
 
-    def test_where_nothing_can_be_written_is_told(self, tmp_path):
+    def test_lock_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").touch()
         expected = "lock: expected a file to lock, got: "
         with pytest.raises(ConfigurationError, match=expected), locked(tmp_path / "file" / "lock"):
             pass
 
 
-def test_files_of_a_save_have_the_mode_of_any_new_file(tmp_path):
+def test_saved_files_have_the_mode_of_new_files(tmp_path):
     with written_atomically(tmp_path) as scratch:
         (scratch / "deep").mkdir()
         for name in ("a", "deep/b"):
@@ -248,5 +248,5 @@ def test_files_of_a_save_have_the_mode_of_any_new_file(tmp_path):
     assert len(modes) == 1
 
 
-def test_files_of_a_checkpoint_have_one_mode(checkpoint):
+def test_files_of_a_checkpoint_have_the_same_mode(checkpoint):
     assert len({stat.S_IMODE(file.stat().st_mode) for file in checkpoint.rglob("*") if file.is_file()}) == 1

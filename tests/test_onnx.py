@@ -239,7 +239,9 @@ def test_file_instead_of_folder(checkpoint, tmp_path, monkeypatch):
 def test_folder_of_another_checkpoint_is_refused(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
     (tmp_path / "model.safetensors").write_text("another's")
-    with pytest.raises(ConfigurationError, match=r"expected a new folder or another one, as model\.safetensors lies"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected a new folder or another one, as this one has a model\.safetensors"
+    ):
         export_onnx(checkpoint, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 

@@ -1,4 +1,4 @@
-"""What a command writes to: files, links, pipes and devices, and never what it reads.
+"""Outputs of commands: files, links, pipes and devices, but not inputs.
 
 Devices are nodes made here, or a pipe where the system makes none: nothing that fails may touch those of the machine.
 """
@@ -23,7 +23,7 @@ def write(name, text="new"):
 
 
 def read_from(pipe):
-    """What is written to a pipe while the function that is returned has not been called."""
+    """Return a function that returns the content that was written to a pipe."""
     found = []
     reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
     reader.start()
@@ -40,21 +40,21 @@ def contents(folder):
 
 
 class TestFiles:
-    def test_appears_when_it_is_whole_with_its_folder(self, tmp_path):
+    def test_appears_when_it_is_complete_with_its_folder(self, tmp_path):
         with open_output(tmp_path / "new" / "a") as file:
             file.write(b"1")
             file.flush()
             assert not (tmp_path / "new" / "a").exists()
         assert contents(tmp_path) == {"new/a": "1"}
 
-    def test_an_old_one_stays_where_writing_fails(self, tmp_path):
+    def test_failure_leaves_the_old_file(self, tmp_path):
         (tmp_path / "a").write_text("old")
         with pytest.raises(TypeError), open_output(tmp_path / "a") as file:
             file.writelines([b"new", "no bytes"])
         assert contents(tmp_path) == {"a": "old"}
 
     @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-    def test_permissions_are_those_of_the_old_one_or_what_the_umask_leaves(self, tmp_path, umask):
+    def test_permissions_are_those_of_the_old_file_or_of_the_umask(self, tmp_path, umask):
         (tmp_path / "old").touch()
         (tmp_path / "old").chmod(0o640)
         before = os.umask(umask)
@@ -67,8 +67,8 @@ class TestFiles:
         assert modes == {"old": 0o640, "new": 0o666 & ~umask}
 
     @pytest.mark.parametrize("there", ["old", None])
-    def test_a_link_is_followed(self, tmp_path, there):
-        """Also one that leads to nothing yet, by another link, from another folder."""
+    def test_links_are_followed(self, tmp_path, there):
+        """Also if the target does not exist yet, is another link, or is in another folder."""
         (tmp_path / "disk").mkdir()
         if there is not None:
             (tmp_path / "disk" / "target").write_text(there)
@@ -80,13 +80,13 @@ class TestFiles:
         assert (tmp_path / "disk" / "target").read_text() == "new"
         assert [file.name for file in (tmp_path / "disk").iterdir()] == ["target"]
 
-    def test_another_name_of_the_old_one_keeps_its_content(self, tmp_path):
+    def test_hard_link_of_the_old_file_keeps_its_content(self, tmp_path):
         (tmp_path / "a").write_text("old")
         (tmp_path / "b").hardlink_to(tmp_path / "a")
         write(tmp_path / "a")
         assert contents(tmp_path) == {"a": "new", "b": "old"}
 
-    def test_a_full_disk_names_the_file_and_leaves_the_old_one(self, tmp_path):
+    def test_full_disk_names_the_file_and_leaves_the_old_one(self, tmp_path):
         (tmp_path / "a").write_text("old")
         with pytest.raises(OSError, match="No space left") as caught, open_output(tmp_path / "a"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -103,20 +103,20 @@ class TestStreams:
         (tmp_path / "link").symlink_to("pipe")
         return tmp_path / "link"
 
-    def test_a_pipe_is_written_to_and_stays(self, pipe):
+    def test_pipe_is_written_to_and_stays(self, pipe):
         read = read_from(pipe)
         write(pipe, "for the reader")
         assert read() == b"for the reader"
         assert is_stream(pipe)
         assert pipe.is_fifo()
 
-    def test_a_device_is_written_to_and_stays(self, tmp_path):
+    def test_device_is_written_to_and_stays(self, tmp_path):
         device = tmp_path / "null"
         try:
             os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
             device.read_bytes()
         except PermissionError:
-            # Nodes are root's to make; a terminal of one's own is a device too.
+            # Only root can create nodes; a new terminal is a device too.
             device = Path(os.ttyname(os.openpty()[1]))
         write(device)
         assert device.is_char_device()
@@ -125,7 +125,7 @@ class TestStreams:
     @pytest.mark.parametrize("name", ["-", "/dev/fd/1", "link"])
     @pytest.mark.parametrize("redirected", ["pipe", "file", "appended"])
     def test_standard_output(self, tmp_path, name, redirected):
-        """Under all of its names, and in the order in which it was written. The link is what `/dev/stdout` is."""
+        """By all of its names, with the content in order. `/dev/stdout` is a link too."""
         (tmp_path / "link").symlink_to("/dev/fd/1")
         (tmp_path / "out").write_text("before ")
         program = (
@@ -146,40 +146,40 @@ class TestStreams:
         assert done.stderr == b"3"
         assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "out"]
 
-    def test_another_open_file_of_the_process(self, tmp_path):
+    def test_open_file_of_the_process(self, tmp_path):
         with (tmp_path / "a").open("wb") as file:
             file.write(b"1")
             file.flush()
             write(f"/dev/fd/{file.fileno()}", "2")
         assert contents(tmp_path) == {"a": "12"}
 
-    def test_messages_go_to_standard_output_where_it_is_free(self, tmp_path):
+    def test_message_stream(self, tmp_path):
         assert message_stream(tmp_path / "a", None) is sys.stdout
         assert message_stream(tmp_path / "a", "-") is sys.stderr
 
 
 class TestChecks:
-    def test_what_can_be_written_passes_and_nothing_is_left(self, tmp_path):
+    def test_valid_names_pass_and_nothing_is_left(self, tmp_path):
         (tmp_path / "old").touch()
         check_outputs({"--a": tmp_path / "old", "--b": tmp_path / "new" / "new", "--c": None}, ["-", "hub:org/name"])
         check_output_folder(tmp_path / "new" / "newer")
         assert [file.name for file in tmp_path.iterdir()] == ["old"]
 
-    def test_a_folder_is_refused(self, tmp_path):
+    def test_folder_is_refused(self, tmp_path):
         with pytest.raises(ConfigurationError, match="expected the name of a file, a pipe or a device, got a folder"):
             check_output(tmp_path)
 
-    def test_a_file_in_the_place_of_the_folder_is_refused(self, tmp_path):
+    def test_file_as_folder_is_refused(self, tmp_path):
         (tmp_path / "a").touch()
         for check, name in ((check_output, "a/b"), (check_output, "a/b/c"), (check_output_folder, "a")):
             with pytest.raises(ConfigurationError, match="a: expected a folder, got a file"):
                 check(tmp_path / name)
 
-    def test_a_closed_file_is_refused(self):
+    def test_closed_file_is_refused(self):
         with pytest.raises(ConfigurationError, match="/dev/fd/999: can't be written: Bad file descriptor"):
             check_output("/dev/fd/999")
 
-    def test_where_nothing_can_be_created_is_told(self, tmp_path, monkeypatch):
+    def test_folder_that_cannot_be_written_is_refused(self, tmp_path, monkeypatch):
         def refuse(dir):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir))
 
@@ -188,7 +188,7 @@ class TestChecks:
             with pytest.raises(ConfigurationError, match="new: can't be written: Permission denied"):
                 check(tmp_path / "new")
 
-    def test_a_write_protected_file_is_refused(self, tmp_path, monkeypatch):
+    def test_write_protected_file_is_refused(self, tmp_path, monkeypatch):
         (tmp_path / "a").touch()
         monkeypatch.setattr("os.access", lambda path, mode: False)
         with pytest.raises(
@@ -197,7 +197,7 @@ class TestChecks:
             check_output(tmp_path / "a")
 
     @pytest.mark.parametrize("how", ["itself", "another way", "link", "linked folder", "hard link", "link to it"])
-    def test_an_input_is_no_output_by_whatever_name(self, tmp_path, monkeypatch, how):
+    def test_input_is_refused_under_any_name(self, tmp_path, monkeypatch, how):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "data").mkdir()
         source = tmp_path / "data" / "a.fasta"
@@ -220,7 +220,7 @@ class TestChecks:
                 check_outputs({"--output": written}, [read])
         assert source.read_text() == ">mine"
 
-    def test_standard_input_counts(self, tmp_path):
+    def test_file_at_standard_input_is_refused(self, tmp_path):
         (tmp_path / "a").touch()
         program = "from barcodemae.outputs import *; check_outputs({'--output': 'a'}, ['-'])"
         with (tmp_path / "a").open() as source:
@@ -228,12 +228,12 @@ class TestChecks:
             done = subprocess.run(command, cwd=tmp_path, stdin=source, capture_output=True, text=True, check=False)
         assert "--output a: expected another file than -, which is read" in done.stderr
 
-    def test_two_outputs_are_two_files(self, tmp_path):
+    def test_equal_outputs_are_refused(self, tmp_path):
         (tmp_path / "link").symlink_to("a")
         for first, second in (("a", "a"), ("a", "link"), ("a", "./a")):
             outputs = {"--output": tmp_path / first, "--plot": f"{tmp_path}/{second}"}
             with pytest.raises(ConfigurationError, match=r"--plot .*: expected another file than that of --output"):
                 check_outputs(outputs)
 
-    def test_a_device_may_take_several(self):
+    def test_device_may_be_used_twice(self):
         check_outputs({"--output": "/dev/null", "--plot": "/dev/null"}, ["/dev/null"])

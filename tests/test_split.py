@@ -1,4 +1,4 @@
-"""`barcodemae split`: species held out of a file."""
+"""`barcodemae split`: species are held out."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -51,7 +51,7 @@ def test_all_rows_become_a_benchmark(file, capsys):
     assert f"49 records are in {file.with_name('split.parquet')}: {NO_SPECIES} 1, test" in capsys.readouterr().out
 
 
-def test_the_rows_of_train_alone_become_a_benchmark_to_choose_by(file):
+def test_rows_of_train_become_a_benchmark_for_the_choice_of_models(file):
     records = run(file, "--of", "train", "--fold", "1", "--seed", "2")
     assert len(records) == 24
     assert set(counts(records)) == {"train", "val", "val_unseen"}
@@ -59,14 +59,14 @@ def test_the_rows_of_train_alone_become_a_benchmark_to_choose_by(file):
     assert records.select(COLUMNS).to_pylist() == expected.select(COLUMNS).to_pylist()
 
 
-def test_another_fold_or_seed_holds_out_others(file):
+def test_other_fold_or_seed_holds_out_other_species(file):
     first, fold, seed = (run(file, *options)["split"] for options in ([], ["--fold", "1"], ["--seed", "1"]))
     assert not first.equals(fold)
     assert not first.equals(seed)
     assert first.equals(run(file)["split"])
 
 
-def test_the_file_that_is_split_stays(file):
+def test_input_is_not_overwritten(file):
     before = file.read_bytes()
     with pytest.raises(BarcodeMAEError, match=r"--output .*: expected another file than .*, which is read"):
         split(["--data", str(file), "--output", str(file)])
@@ -88,7 +88,7 @@ def test_bad_input_leaves_nothing(file, options, message, tmp_path, monkeypatch)
     assert [one.name for one in tmp_path.iterdir()] == [file.name]
 
 
-def test_a_file_that_cannot_be_split(file):
+def test_file_that_cannot_be_split(file):
     records = pq.read_table(file)
     pq.write_table(records.drop_columns("species"), file)
     with pytest.raises(BarcodeMAEError, match="expected a genus with two species or more"):

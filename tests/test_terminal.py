@@ -1,4 +1,4 @@
-"""Names of strangers on a terminal, and standard streams that are closed or full."""
+"""Escaping of control characters, standard streams that are closed or full, signals and errors of the system."""
 
 import os
 import signal
@@ -22,13 +22,13 @@ WRITTEN_OUT = r"\x1b]0;title\x07\x1b[31mred\x9b2J\x08\x7f\u202egnp.exe\udcff"
 
 
 def within(program, *arguments):
-    """The command that runs a program, which defines `main`, within `run_command`."""
+    """The command line that runs a program, which defines `main`, in `run_command`."""
     first = "import logging, os, sys, time\nfrom barcodemae.cli.command import run_command"
     return [sys.executable, "-c", f"{first}\n{program}\nrun_command(main)", *arguments]
 
 
 def python(program, *arguments, shell=None, before=":", **options):
-    """Run a program, redirected as a shell has it."""
+    """Run a program with the redirections of a shell."""
     command = within(program, *arguments)
     if shell is not None:
         command = ["sh", "-c", f'{before}; exec "$@" {shell}', "sh", *command]
@@ -36,20 +36,20 @@ def python(program, *arguments, shell=None, before=":", **options):
 
 
 class TestPrintable:
-    def test_what_a_terminal_would_obey_is_written_out(self):
+    def test_control_characters_are_escaped(self):
         assert printable(ESCAPES) == printable_lines(ESCAPES) == WRITTEN_OUT
 
     @pytest.mark.parametrize("text", ["Apis mellifera", "Ünïcode 中文 é 🦋", "a/b\\c $x^$ 'q'"])
-    def test_other_text_stays(self, text):
+    def test_other_text_is_unchanged(self, text):
         assert printable(text) == printable_lines(text) == text
 
-    def test_lines_become_one_or_stay(self):
+    def test_line_breaks(self):
         assert printable("a\n b\r\tc\u2028d") == "a b c d"
         assert printable_lines("a\n b\tc\r") == "a\n b\tc\\r"
 
 
-class TestWhereMessagesGo:
-    def test_errors_logs_and_prints_are_written_out(self):
+class TestMessages:
+    def test_errors_logs_and_prints_are_escaped(self):
         program = (
             "def main():\n"
             "    print(sys.argv[1]); sys.stdout.writelines([sys.argv[1]])\n"
@@ -63,7 +63,7 @@ class TestWhereMessagesGo:
         assert done.stdout == expected + b"\n" + expected
         assert done.stderr == expected + b"\nerror: " + expected + b"\n"
 
-    def test_an_encoding_without_a_letter(self):
+    def test_encoding_without_a_character(self):
         done = python("def main(): print('\u00e9')", env=os.environ | {"PYTHONIOENCODING": "ascii"})
         assert (done.returncode, done.stdout) == (0, b"\\xe9\n")
 
@@ -86,12 +86,12 @@ class TestClosed:
 
     @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&-"])
     def test_output(self, tmp_path, closed):
-        """What is printed goes to nobody, and above all not into the file that is opened next."""
+        """Printed text is discarded, and does not go to the file that is opened next."""
         done = python(self.PRINT, str(tmp_path / "file"), shell=closed)
         assert (done.returncode, done.stderr) == (0, b"")
         assert (tmp_path / "file").read_text() == "done"
 
-    def test_output_that_is_asked_for(self):
+    def test_closed_standard_output_as_output(self):
         program = (
             "def main():\n"
             "    from barcodemae.outputs import open_output\n"
@@ -117,7 +117,7 @@ class TestSignals:
             (signal.SIGHUP, 129, "stopped by SIGHUP"),
         ],
     )
-    def test_one_line_and_nothing_is_left(self, tmp_path, number, code, line):
+    def test_signal_is_one_line_and_nothing_is_left(self, tmp_path, number, code, line):
         program = (
             "def main():\n"
             "    from barcodemae.outputs import open_output\n"
@@ -132,13 +132,13 @@ class TestSignals:
         assert (process.returncode, out, err) == (code, "", f"{line}\n")
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_that_is_ignored_stays_ignored(self):
-        """As under nohup."""
+    def test_ignored_signal_stays_ignored(self):
+        """As with nohup."""
         program = "def main():\n    os.kill(os.getpid(), 1)\n    print('on')"
         done = python(program, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         assert (done.returncode, done.stdout) == (0, b"on\n")
 
-    def test_handlers_are_put_back(self):
+    def test_handlers_are_restored(self):
         before = signal.getsignal(signal.SIGTERM)
         run_command(lambda: None)
         assert signal.getsignal(signal.SIGTERM) == before
@@ -161,7 +161,7 @@ class TestRefusals:
         ],
         ids=repr,
     )
-    def test_is_one_line_and_code_2(self, capsys, error, line):
+    def test_error_of_the_system_is_one_line_and_exit_code_2(self, capsys, error, line):
         def main():
             raise error
 
@@ -173,11 +173,11 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "error", [KeyError("a"), UnicodeEncodeError("ascii", "é", 0, 1, "ordinal"), RuntimeError()]
     )
-    def test_a_defect_is_none(self, error):
+    def test_defect_is_not_an_error_of_the_system(self, error):
         assert system_refusal(error) is None
         assert not is_out_of_memory(error)
 
-    def test_bad_input_says_what_it_says(self, capsys):
+    def test_message_of_bad_input_is_unchanged(self, capsys):
         def main():
             raise ConfigurationError("bad") from OSError(28, "No space left on device")
 
