@@ -1,4 +1,4 @@
-"""Ids and names that would do harm, from reference and query files to answers of every format."""
+"""Malicious ids and names, from reference and query files to outputs of all formats."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from barcodemae.library.results.writers import FORMATS
 
 FORMULA = "=cmd|' /C calc'!A0"
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-# As they are read: without white space at their ends.
+# As they are read, without leading and trailing white space.
 HOSTILE = [
     *("../../escaped", "/escaped", "..", "~/escaped", "C:\\escaped", "-rf", "$(touch escaped)", "hub:org/name", ""),
     *(FORMULA, "+1", "-1", "@SUM(A1)", "\0\t=1", '"=1"', SCRIPT, "{{ 7 * 7 }}"),
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(sample, tmp_path_factory):
+def folder(sample, tmp_path_factory):
     """A calibrated library whose ids and names are hostile, and queries with the same ids."""
     named = pc.match_substring_regex(sample["species"], "^[A-Z][a-z]+ [a-z]+$")
     for rank in RANKS:
         named = pc.and_(named, pc.not_equal(sample[rank], ""))
     records = sample.filter(named).slice(0, 150)
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("hostile")
     columns = {name: records[name].to_pylist() for name in ("id", "nucleotides", *RANKS)}
     columns["id"][: len(HOSTILE)] = HOSTILE
     columns["genus"] = [f"{FORMULA} {name}" for name in columns["genus"]]
@@ -50,37 +50,37 @@ def all_under(folder):
 
 
 @pytest.fixture(scope="module")
-def answers(place):
-    """Format -> file of answers; and that nothing else appears anywhere near."""
-    before = all_under(place.parent)
-    files = {format: place / "out" / f"answers.{format}" for format in FORMATS}
+def outputs(folder):
+    """Format -> file of results. Nothing else is written."""
+    before = all_under(folder.parent)
+    files = {format: folder / "out" / f"results.{format}" for format in FORMATS}
     with pytest.MonkeyPatch.context() as here:
-        here.chdir(place)
+        here.chdir(folder)
         for format, file in files.items():
-            page = ["--summary", str(place / "out" / "page.html")] if format == "tsv" else []
+            page = ["--summary", str(folder / "out" / "page.html")] if format == "tsv" else []
             options = ["--library", "library", "--output", str(file), "--format", format, "--min-confidence", "0"]
             identify(["queries.parquet", *options, *page])
-    expected = {f"{place.name}/out", *(f"{place.name}/out/{file.name}" for file in files.values())}
-    assert all_under(place.parent) - before == expected | {f"{place.name}/out/page.html"}
+    expected = {f"{folder.name}/out", *(f"{folder.name}/out/{file.name}" for file in files.values())}
+    assert all_under(folder.parent) - before == expected | {f"{folder.name}/out/page.html"}
     return files
 
 
-def test_a_librarys_files_are_called_by_number(place):
-    assert all_under(place / "library") == {
+def test_files_of_a_library_have_numbered_names(folder):
+    assert all_under(folder / "library") == {
         *(".lock", "library.json", "calibration-00000.json", "segment-00000", "segment-00000/part-00000.arrow"),
     }
 
 
-def test_parquet_and_json_lines_keep_ids_as_they_are(answers):
-    table = pq.read_table(answers["parquet"])
+def test_parquet_and_json_lines_have_ids_unchanged(outputs):
+    table = pq.read_table(outputs["parquet"])
     assert table["id"].to_pylist() == HOSTILE
-    assert [json.loads(line)["id"] for line in answers["jsonl"].read_text().splitlines()] == HOSTILE
+    assert [json.loads(line)["id"] for line in outputs["jsonl"].read_text().splitlines()] == HOSTILE
     assert all(name.startswith(FORMULA) for name in table["genus"].to_pylist())
 
 
 @pytest.mark.parametrize(("format", "width"), [("tsv", None), ("sintax", 4), ("qiime2", 3), ("blast6", 12)])
-def test_a_name_makes_no_line_and_no_column(format, width, answers):
-    lines = answers[format].read_bytes().decode().splitlines()
+def test_names_add_neither_lines_nor_columns(format, width, outputs):
+    lines = outputs[format].read_bytes().decode().splitlines()
     width = width or len(lines[0].split("\t"))
     assert {len(line.split("\t")) for line in lines} == {width}
     if format == "blast6":
@@ -89,8 +89,8 @@ def test_a_name_makes_no_line_and_no_column(format, width, answers):
         assert len(lines) == len(HOSTILE) + (format in ("tsv", "qiime2"))
 
 
-def test_no_value_of_tsv_is_a_formula(answers):
-    with answers["tsv"].open(newline="") as file:
+def test_tsv_has_no_formulas(outputs):
+    with outputs["tsv"].open(newline="") as file:
         limit = csv.field_size_limit(100_000_000)
         rows = list(csv.DictReader(file, delimiter="\t", strict=True))
         csv.field_size_limit(limit)
@@ -101,9 +101,9 @@ def test_no_value_of_tsv_is_a_formula(answers):
         assert not [text for text in texts if text.lstrip().startswith(tuple("=+-@"))]
 
 
-def test_the_summary_shows_names_and_runs_none(answers):
-    page = (answers["tsv"].parent / "page.html").read_text()
+def test_summary_shows_names_as_text(outputs):
+    page = (outputs["tsv"].parent / "page.html").read_text()
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "<img src=x" not in page
-    assert len(page) < 6_000_000  # names are cut short
+    assert len(page) < 6_000_000  # long names are shortened

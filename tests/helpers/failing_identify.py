@@ -1,7 +1,6 @@
 """`barcodemae identify` whose second process fails: `torchrun ... failing_identify.py HOW WHEN ARGUMENTS...`.
 
-HOW is what happens to it: `bad input`, `defect` or `killed`; WHEN the block of its own at which it does, from 0, or -1
-for before it has a model.
+HOW it fails: `bad input`, `defect` or `killed`; WHEN: at which of its blocks, from 0, or -1 for before it has a model.
 """
 
 import os
@@ -24,7 +23,7 @@ def fail(how):
 
 
 class FailingIdentifier(Identifier):
-    """Answers, until it does not."""
+    """An identifier that fails at a given block."""
 
     def __call__(self, records):
         global when

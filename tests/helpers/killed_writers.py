@@ -1,12 +1,11 @@
-"""Writers of a library that are killed with SIGKILL: `killed_writers.py FASTA FOLDER writes` or `... moments COUNT`.
+"""Changes of a library killed with SIGKILL: `killed_writers.py FASTA FOLDER writes` or `... moments COUNT`.
 
-A library is built, added to, taken from and calibrated, a step at a time, each in a child that is
-forked from a process that has imported all it needs. `writes` kills right before each file operation that Python makes
-in the library's folder (opening to write, renaming, removing, making a folder), which is right after the one before;
-`moments` at random times, again and again until the step is done. After each kill the library must be the old one or
-the new one. The step is then repeated, whether it was done or not, and each file must be what it is where nothing was
-killed, with no file beside them. Prints how many were killed, how many left the old library and how many the new one,
-and what was found wrong.
+In each step a library is built, appended to, reduced or calibrated in a child process, forked from a process that has
+imported all modules. `writes` kills immediately before each file operation of Python in the library's folder (opening
+to write, renaming, removing, making a folder), which is immediately after the one before; `moments` at random times,
+again and again until the step is complete. After each kill the library must be the old one or the new one. The step is
+then repeated, whether it was complete or not, and all files must be the same as without kills, with no others. Prints
+the number of kills, how many left the old and the new library, and all deviations.
 """
 
 import hashlib
@@ -39,7 +38,7 @@ NO_LIBRARY = "no library"
 
 
 class Steps:
-    """What is done to a library, in this order.
+    """The changes of a library, in this order.
 
     Args:
         source: FASTA of named barcodes; the first three quarters are built, the others appended.
@@ -70,8 +69,8 @@ class Steps:
             opened = StoredLibrary.open(library)
             save_calibration(opened, calibrate_by_own(opened, self.embedder))
 
-    def answers(self, folder: Path) -> str:
-        """All that a library answers: its records, their hits, its calibration."""
+    def content(self, folder: Path) -> str:
+        """Digest of a library's records, their hits, and its calibration."""
         try:
             library = StoredLibrary.open(folder)
         except LibraryError as error:
@@ -80,7 +79,7 @@ class Steps:
             raise
         hits = library.search(self.queries, 5)
         calibration = library.calibration()
-        told = [
+        content = [
             library.live.tolist(),
             library.names().to_pylist(),
             library.nucleotides(np.arange(library.manifest.num_records)),
@@ -88,11 +87,11 @@ class Steps:
             hits.similarities.tolist(),
             None if calibration is None else calibration.as_json(),
         ]
-        return _digest(json.dumps(told).encode())
+        return _digest(json.dumps(content).encode())
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Digest of each file by its path; a folder is there too, so that an empty one is seen."""
+    """Digest of each file by its path; folders are included, for empty ones."""
     return {
         path.relative_to(folder).as_posix(): _digest(path.read_bytes()) if path.is_file() else "folder"
         for path in sorted(folder.rglob("*"))
@@ -104,12 +103,12 @@ def _digest(content: bytes) -> str:
 
 
 class Trial:
-    """One step, from the library before it, with what it leads to where nothing is killed.
+    """One step, from the library before it, with the result without kills.
 
     Args:
         steps: all of them.
         name: of this one.
-        before: the folder of the library before it; is not there before a build.
+        before: the folder of the library before it; does not exist before a build.
         root: for other folders.
     """
 
@@ -118,7 +117,7 @@ class Trial:
         self.library, self.after = root / "library", root / f"after {name}"
         self.left: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self._old = steps.answers(before)
+        self._old = steps.content(before)
         self._begin()
         operations = root / "operations.txt"
         operations.unlink(missing_ok=True)
@@ -126,20 +125,20 @@ class Trial:
         finish(self._start(append_to(operations)), self.library)
         self.seconds = time.perf_counter() - start_time
         self.operations = operations.read_text().splitlines()
-        self._new = steps.answers(self.library)
+        self._new = steps.content(self.library)
         _copy(self.library, self.after)
         self._end = files_in(self.library)
 
     def at_write(self, number: int) -> None:
-        """Kill before one of the operations, then see what is left."""
+        """Kill before one of the operations, and check the library."""
         self._begin()
         if finish(self._start(kill_at(number)), self.library):
             where = f"{self.name}, before {number}: {self.operations[number]}"
-            self._look(where)
+            self._check(where)
             self._repeat(where)
 
     def at_moments(self, moments: Iterator[float]) -> int:
-        """Kill again and again, until the step is done, then repeat it: how many were killed."""
+        """Kill again and again until the step is complete, then repeat it; returns the number of kills."""
         self._begin()
         killed = 0
         where = self.name
@@ -151,7 +150,7 @@ class Trial:
                 break
             killed += 1
             where += f", after {share * self.seconds:.3f} of {self.seconds:.3f} s"
-            if self._look(where) != "old":
+            if self._check(where) != "old":
                 break
         self._repeat(where)
         return killed
@@ -164,9 +163,9 @@ class Trial:
         if self.before.exists():
             _copy(self.before, self.library)
 
-    def _look(self, where: str) -> str:
+    def _check(self, where: str) -> str:
         try:
-            found = {self._old: "old", self._new: "new"}.get(self.steps.answers(self.library), "neither")
+            found = {self._old: "old", self._new: "new"}.get(self.steps.content(self.library), "neither")
         except LibraryError as error:
             found = "neither"
             self.wrong.append(f"{where}: {error}")
@@ -179,7 +178,7 @@ class Trial:
         try:
             finish(self._start(), self.library)
         except RuntimeError as error:
-            self.wrong.append(f"{where}: repeated, it failed: {error}")
+            self.wrong.append(f"{where}: failed when repeated: {error}")
             return
         found = files_in(self.library)
         different = sorted(name for name in found.keys() | self._end.keys() if found.get(name) != self._end.get(name))

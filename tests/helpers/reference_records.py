@@ -1,4 +1,4 @@
-"""Small libraries for tests: real barcodes, and an embedder that needs no training."""
+"""Small libraries of real barcodes, with an embedder that needs no training."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MODEL = {"name": "bases", "weights_sha256": "0" * 64, "engine": "bases"}
 
 
 class OneHotEmbedder:
-    """Bases on the reference frame by a fixed random projection: near barcodes have near vectors."""
+    """A fixed random projection of the bases on the reference frame: similar barcodes have similar vectors."""
 
     def __init__(self, dimension=32):
         self.frame = ReferenceFrame.coi()
@@ -26,7 +26,7 @@ class OneHotEmbedder:
 
 
 def write_fasta(records, file):
-    """Barcodes of an Arrow table with their taxonomy, as SINTAX has it."""
+    """Write barcodes of an Arrow table as FASTA, with their taxonomy in the format of SINTAX."""
     prefixes = {"phylum": "p", "class": "c", "order": "o", "family": "f", "genus": "g", "species": "s"}
     lines = []
     for row in records.to_pylist():
@@ -37,7 +37,7 @@ def write_fasta(records, file):
 
 
 def library_of(records, folder, embedder=None):
-    """A library of an Arrow table's barcodes in `folder / "library"`."""
+    """Build a library of the barcodes of an Arrow table in `folder / "library"`."""
     source = write_fasta(records, folder / "library.fasta")
     build_library(folder / "library", [source], embedder or OneHotEmbedder(), MODEL, on_error="skip")
     return folder / "library"
