@@ -1,4 +1,4 @@
-"""Mamba-2 as a causal rival: its loss written out, padding, and a checkpoint that is plain `transformers`."""
+"""Mamba-2 as a causal model: its loss written out, padding, and a checkpoint that is plain `transformers`."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def batch():
     return {"input_ids": ids.masked_fill(~attended, 66), "attention_mask": attended.long()}
 
 
-def test_loss_is_that_of_transformers(model, batch):
+def test_loss_equals_that_of_transformers(model, batch):
     plain = Mamba2ForCausalLM(model.config).eval()
     plain.load_state_dict(model.state_dict())
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
@@ -40,19 +40,19 @@ def test_loss_is_that_of_transformers(model, batch):
     assert len(model(**batch).labels) == 9 + 6
 
 
-def test_padding_changes_nothing(model, batch):
+def test_padding_does_not_change_the_loss(model, batch):
     alone = {name: values[1:2, :7] for name, values in batch.items()}
     torch.testing.assert_close(model(**alone).logits, model(**batch).logits[9:])
 
 
-def test_it_reads_freely_and_causally_only():
+def test_it_requires_a_causal_objective_without_frame():
     for objective, frame in (("mae", "none"), ("causal", "coi")):
         with pytest.raises(ConfigurationError, match="expected --objective causal and --frame none"):
             choose_start(ModelArguments(backbone="mamba2", objective=objective), DataArguments(frame=frame))
 
 
 @pytest.mark.slow
-def test_a_trained_one_loads_as_plain_transformers(sample, tmp_path):
+def test_trained_model_loads_with_plain_transformers(sample, tmp_path):
     data = write_first_rows(sample, tmp_path / "few.tsv", pretrain=20, val=5)
     words = ["--size", "micro", "--k", "3", "--objective", "causal", "--backbone", "mamba2", "--frame", "none"]
     words += ["--data", data, "--epochs", "0.1", "--batch_size", "4", "--report_to", "none", "--output_dir", tmp_path]

@@ -1,4 +1,4 @@
-"""Which places are kept: hand-made cases, and what must hold for any noise."""
+"""Which tokens are kept: cases by hand, and properties for any noise."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from modeling_barcodemae.masking_barcodemae import (
 )
 
 
-def test_equal_count_keeps_the_places_with_the_smallest_noise():
+def test_equal_numbers_keep_the_tokens_with_the_smallest_noise():
     noise = torch.tensor([[0.9, 0.1, 0.4, 0.7], [0.2, 0.8, 0.6, 0.3]])
     partition = partition_equally(noise, torch.ones(2, 4, dtype=torch.bool), mask_ratio=0.5)
     assert partition.order.tolist() == [[1, 2, 3, 0], [0, 3, 2, 1]]
@@ -24,7 +24,7 @@ def test_equal_count_keeps_the_places_with_the_smallest_noise():
     assert partition.masked().tolist() == [[False, False, True, True]] * 2
 
 
-def test_equal_count_goes_by_the_shortest_row_and_never_touches_absent_places():
+def test_equal_numbers_depend_on_the_shortest_row_and_leave_out_absent_tokens():
     noise = torch.tensor([[0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]])
     known = torch.tensor([[True, True, True, True, True], [False, True, False, True, False]])
     partition = partition_equally(noise, known, mask_ratio=0.5)
@@ -34,7 +34,7 @@ def test_equal_count_goes_by_the_shortest_row_and_never_touches_absent_places():
     assert partition.masked().sum(1).tolist() == [4, 1]
 
 
-def test_equal_count_with_a_row_that_has_nothing():
+def test_equal_numbers_with_an_empty_row():
     known = torch.tensor([[True, True, True, True], [False, False, False, False]])
     partition = partition_equally(torch.rand(2, 4), known, mask_ratio=0.5)
     assert partition.kept().sum(1).tolist() == [1, 0]
@@ -42,10 +42,10 @@ def test_equal_count_with_a_row_that_has_nothing():
     assert partition.first_masked == 0
 
 
-def test_given_count_is_the_same_partition():
+def test_given_number_gives_the_same_partition():
     noise, known = torch.rand(3, 10), torch.ones(3, 10, dtype=torch.bool)
-    drawn, told = partition_equally(noise, known, 0.5), partition_equally(noise, known, 0.5, num_kept=5)
-    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(drawn, told, strict=True))
+    computed, given = partition_equally(noise, known, 0.5), partition_equally(noise, known, 0.5, num_kept=5)
+    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(computed, given, strict=True))
 
 
 def test_by_chance_masks_where_noise_is_large():
@@ -66,7 +66,7 @@ def test_by_chance_keeps_one_and_masks_one(noise):
     assert (kept[3], masked[3], masked[2]) == (0, 0, 0)
 
 
-def test_unknown_places_are_the_masked_ones():
+def test_unknown_tokens_are_masked():
     known = torch.tensor([[True, False, True, False]])
     unknown = torch.tensor([[False, True, False, False]])
     partition = partition_unknown(known, unknown)
@@ -74,17 +74,17 @@ def test_unknown_places_are_the_masked_ones():
     assert partition.masked().tolist() == [[False, False, True]]
 
 
-def test_put_places_reverses_take_places():
-    values, places = torch.arange(12.0).reshape(2, 3, 2), torch.tensor([[2, 0], [1, 2]])
-    taken = take_columns(values, places)
+def test_put_columns_reverses_take_columns():
+    values, columns = torch.arange(12.0).reshape(2, 3, 2), torch.tensor([[2, 0], [1, 2]])
+    taken = take_columns(values, columns)
     assert taken.tolist() == [[[4, 5], [0, 1]], [[8, 9], [10, 11]]]
-    assert put_columns(taken, places, torch.full_like(values, -1)).tolist() == [
+    assert put_columns(taken, columns, torch.full_like(values, -1)).tolist() == [
         [[0, 1], [-1, -1], [4, 5]],
         [[-1, -1], [8, 9], [10, 11]],
     ]
 
 
-def test_share_that_is_kept():
+def test_number_of_kept_tokens():
     assert [count_kept(n, 0.5) for n in (0, 1, 2, 3, 109)] == [1, 1, 1, 2, 54]
     assert count_kept(100, 0.75) == 25
     assert count_kept(3, 0.01) == 2
@@ -96,7 +96,7 @@ def test_share_that_is_kept():
     by_chance=st.booleans(),
     mask_ratio=st.floats(0.05, 0.95),
 )
-def test_kept_and_masked_are_the_known_places(known, seed, by_chance, mask_ratio):
+def test_kept_and_masked_tokens_are_the_known_ones(known, seed, by_chance, mask_ratio):
     known = torch.tensor(known)
     noise = torch.rand(known.shape, generator=torch.Generator().manual_seed(seed))
     partition = (partition_by_chance if by_chance else partition_equally)(noise, known, mask_ratio)

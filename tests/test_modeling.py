@@ -35,7 +35,7 @@ def config():
 
 
 def build(kind, config, seed=0):
-    """A model in evaluation mode whose parameters are all random, so that none can hide behind its initial zero."""
+    """A model in evaluation mode with random parameters only, so that an initial zero cannot hide an error."""
     torch.manual_seed(seed)
     model = kind(config)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def barcodes(config, rows=3, tokens=12, seed=0):
 
 
 class TestByHand:
-    """Width 2, where a layer norm leaves only signs; uniform attention; identity values; no feed-forward."""
+    """Width 2, for which a layer norm leaves only signs; uniform attention; identity values; no feed-forward."""
 
     A, C = 2, 3
 
@@ -77,9 +77,9 @@ class TestByHand:
         return model
 
     def test_loss(self, model):
-        # Three A are kept: (1, -1), and their mean leaves them so. Projected (2, 1), normed (1, -1). The masked place
-        # starts as (0, 3), normed (-1, 1); the mean over the four places is (0.5, -0.5); the sum (-0.5, 0.5) is
-        # normed to (-1, 1). Scores of A, C, G, T: 0, log 3, 0, 0, so C has 3/6 and the others 1/6.
+        # Three A are kept: (1, -1), and their mean leaves them so. Projected (2, 1), normed (1, -1). The masked token
+        # starts as (0, 3), normed (-1, 1); the mean over the four tokens is (0.5, -0.5); the sum (-0.5, 0.5) is
+        # normed to (-1, 1). Logits of A, C, G, T: 0, log 3, 0, 0, so C has 3/6 and the others 1/6.
         noise = torch.tensor([[0.1, 0.2, 0.9, 0.3]])
         output = model(torch.tensor([[self.A, self.A, self.C, self.A]]), noise=noise)
         assert output.mask.tolist() == [[False, False, True, False]]
@@ -98,7 +98,7 @@ class TestEncoder:
         model = build(BarcodeMAEModel, config)
         names = {field: getattr(config, field) for field in BertConfig().to_dict() if hasattr(config, field)}
         bert = BertModel(BertConfig(**(names | {"model_type": "bert"})), add_pooling_layer=False).eval()
-        bert.load_state_dict(model.state_dict())  # the very names
+        bert.load_state_dict(model.state_dict())  # with equal names
         ids, mask = barcodes(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
         positions = torch.arange(12).flip(0).expand(3, -1)
         for given in ({}, {"attention_mask": mask}, {"attention_mask": mask, "position_ids": positions}):
@@ -106,7 +106,7 @@ class TestEncoder:
             ours, theirs = model(ids, **given).last_hidden_state, bert(ids, **given).last_hidden_state
             assert torch.equal(ours[attended], theirs[attended])
 
-    def test_pooler_is_the_mean_over_attended_places(self, config):
+    def test_pooler_is_the_mean_over_attended_tokens(self, config):
         model = build(BarcodeMAEModel, config)
         mask = torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0] * 12])
         output = model(barcodes(config), attention_mask=mask)
@@ -134,7 +134,7 @@ class Published(nn.Module):
     """The published forward pass, composed from `transformers`' BERT as the reference describes it.
 
     Rows are ragged: fewer kept tokens than the longest row are filled with id 1 at position 0, unattended; the decoder
-    sees every place at its own position, with one trained vector where a token was masked.
+    sees every token at its own position, with one trained vector where a token was masked.
     """
 
     def __init__(self, model: BarcodeMAEForPreTraining):
@@ -175,10 +175,10 @@ class Published(nn.Module):
         kept_positions = torch.zeros(len(ids), width, dtype=torch.long)
         kept_attended = torch.zeros(len(ids), width, dtype=torch.long)
         for row in range(len(ids)):
-            places = kept[row].nonzero()[:, 0]
-            kept_ids[row, : len(places)] = ids[row, places]
-            kept_positions[row, : len(places)] = places
-            kept_attended[row, : len(places)] = 1
+            columns = kept[row].nonzero()[:, 0]
+            kept_ids[row, : len(columns)] = ids[row, columns]
+            kept_positions[row, : len(columns)] = columns
+            kept_attended[row, : len(columns)] = 1
         encoded = self.encoder(kept_ids, attention_mask=kept_attended, position_ids=kept_positions).last_hidden_state
         projected = self.projection(encoded)
         rows = []
@@ -188,8 +188,8 @@ class Published(nn.Module):
             rows.append(
                 torch.stack(
                     [
-                        self.mask_token if masked[row, place] else next(vectors) if kept[row, place] else filler
-                        for place in range(ids.shape[1])
+                        self.mask_token if masked[row, column] else next(vectors) if kept[row, column] else filler
+                        for column in range(ids.shape[1])
                     ]
                 )
             )
@@ -227,7 +227,7 @@ def test_forward_and_gradients_equal_the_published_composition(config, by_chance
 
 
 class TestPreTraining:
-    def test_special_tokens_padding_and_unattended_places_are_never_kept_or_masked(self, config):
+    def test_special_tokens_padding_and_unattended_tokens_are_never_kept_or_masked(self, config):
         model = build(BarcodeMAEForPreTraining, config)
         ids = barcodes(config)
         ids[0, 3], ids[1, 10:], ids[2, 0] = UNK, config.pad_token_id, 0
@@ -240,7 +240,7 @@ class TestPreTraining:
         other = torch.where(hidden & (ids >= FIRST) & (ids != config.pad_token_id), FIRST, ids)
         assert torch.equal(first.loss, model(other, attention_mask=mask, noise=noise).loss)
 
-    def test_places_may_come_in_any_order_with_their_positions(self, config):
+    def test_tokens_may_be_in_any_order_with_their_positions(self, config):
         model = build(BarcodeMAEForPreTraining, config)
         ids, noise, order = barcodes(config), torch.rand(3, 12), torch.randperm(12)
         shuffled = model(ids[:, order], position_ids=order.expand(3, -1), noise=noise[:, order])
@@ -258,7 +258,7 @@ class TestPreTraining:
         ]
         torch.testing.assert_close(together, torch.stack(alone).sum())
 
-    def test_rows_with_nothing_known_do_no_harm(self, config):
+    def test_rows_without_known_tokens(self, config):
         model = build(BarcodeMAEForPreTraining, config).train()
         ids = barcodes(config)
         ids[1] = UNK
@@ -267,7 +267,7 @@ class TestPreTraining:
         assert not output.mask[1].any()
         assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
-    def test_noise_pins_the_mask_and_without_it_masks_differ(self, config):
+    def test_equal_noise_gives_equal_masks(self, config):
         model, ids = build(BarcodeMAEForPreTraining, config), barcodes(config)
         noise = torch.rand(3, 12)
         assert torch.equal(model(ids, noise=noise).mask, model(ids, noise=noise).mask)
@@ -288,7 +288,7 @@ class TestPreTraining:
 
 
 class TestMaskedLM:
-    def test_reconstructs_what_is_unknown_and_keeps_what_is_known(self, config):
+    def test_predicts_unknown_tokens_and_retains_known_ones(self, config):
         model = build(BarcodeMAEForMaskedLM, config)
         ids = barcodes(config)
         ids[0, 3], ids[0, 5], ids[1, 0], ids[2, 8:] = 0, UNK, UNK, config.pad_token_id
@@ -312,7 +312,7 @@ class TestMaskedLM:
         imputed = imputing(ids.masked_fill(output.mask, 0), labels=labels)
         torch.testing.assert_close(imputed.loss, output.loss)
 
-    def test_nothing_unknown_and_nothing_known(self, config):
+    def test_batch_without_unknown_and_without_known_tokens(self, config):
         model = build(BarcodeMAEForMaskedLM, config)
         ids = barcodes(config)
         assert torch.equal(model(ids).logits.argmax(-1), ids)
@@ -362,7 +362,7 @@ def test_eager_and_sdpa_agree(config):
     torch.testing.assert_close(*losses)
 
 
-def test_gradient_checkpointing_changes_nothing(config):
+def test_gradient_checkpointing_gives_equal_gradients(config):
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     model = build(BarcodeMAEForPreTraining, config).train()
     noise, ids = torch.rand(3, 12), barcodes(config)
@@ -432,7 +432,7 @@ class TestConfiguration:
             ({"mask_ratio": 1.0}, "mask_ratio must lie between 0 and 1"),
         ],
     )
-    def test_refuses_what_does_not_go_together(self, options, message):
+    def test_contradictory_values_are_refused(self, options, message):
         with pytest.raises(Exception, match=message):
             BarcodeMAEConfig(**options)
 
@@ -446,19 +446,19 @@ class TestRanks:
 
     logits = torch.tensor([[2.0, 0, 1, 0, 0], [0, 0, 0, 3, 0]])
 
-    def test_the_loss_by_hand(self):
+    def test_loss_by_hand(self):
         labels = torch.tensor([[0, 2], [-100, 1]])
         expected = [math.log1p(math.exp(-2)), math.log(math.e + 2), math.log(2 + math.exp(3)) - 3]
         assert rank_cross_entropy(self.logits, labels, [2, 3]).item() == pytest.approx(sum(expected) / 3, abs=1e-6)
 
-    def test_a_batch_without_a_name_costs_nothing(self):
+    def test_batch_without_names_has_loss_0(self):
         logits = self.logits.clone().requires_grad_()
         loss = rank_cross_entropy(logits, torch.full((2, 2), -100), [2, 3])
         loss.backward()
         assert loss.item() == 0
         assert not logits.grad.any()
 
-    def test_the_model_takes_a_label_of_each_rank(self):
+    def test_model_takes_a_label_for_each_rank(self):
         size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
         config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=5, **size)
         model = BarcodeMAEForSequenceClassification(config).eval()
@@ -466,31 +466,31 @@ class TestRanks:
         outputs = model(ids, labels=labels)
         scores = model.classifier(model.bert(ids).pooler_output)
         torch.testing.assert_close(outputs.loss, rank_cross_entropy(scores, labels, [2, 3]))
-        # As a pipeline reads them: the sigmoid of a label's score is its probability within its rank.
-        of_ranks = torch.cat([of_rank.softmax(1) for of_rank in scores.split([2, 3], 1)], 1)
-        torch.testing.assert_close(outputs.logits.sigmoid(), of_ranks)
+        # As pipelines apply it: the sigmoid of a logit is the probability within its rank.
+        probabilities = torch.cat([rank_scores.softmax(1) for rank_scores in scores.split([2, 3], 1)], 1)
+        torch.testing.assert_close(outputs.logits.sigmoid(), probabilities)
         assert model.config.problem_type == "multi_label_classification"
 
-    def test_log_odds_by_hand_and_where_one_class_has_all(self):
+    def test_log_odds_by_hand_and_with_probability_1(self):
         found = log_odds(torch.tensor([[0.0, 2.0], [200.0, -200.0]]))
         torch.testing.assert_close(found[0], torch.tensor([-2.0, 2.0]))
         assert found.isfinite().all()
 
-    def test_ranks_share_out_all_labels(self):
+    def test_numbers_of_labels_at_ranks_must_add_up(self):
         config = BarcodeMAEConfig(k=2, label_ranks={"order": 2, "family": 3}, num_labels=6)
         with pytest.raises(ValueError, match=r"number of labels of each rank, 6 in sum; got \[2, 3\]"):
             BarcodeMAEForSequenceClassification(config)
 
 
-class TestAsUsersOfTheHubCallIt:
-    """Whatever the attention mask says, and on whichever side there is padding."""
+class TestInputsOfHubUsers:
+    """With any attention mask, and with padding on either side."""
 
     @pytest.fixture(params=["untuned", "tuned"])
     def model(self, request, config):
         head = {"embedding_size": 7, "frame_slots": 20, "encoder_stride": 3} if request.param == "tuned" else {}
         return build(BarcodeMAEModel, BarcodeMAEConfig(**(config.to_dict() | head | {"model_type": "barcodemae"})))
 
-    def test_unknown_tokens_and_padding_say_nothing(self, model, config):
+    def test_unknown_tokens_and_padding_are_ignored(self, model, config):
         ids = barcodes(config, tokens=9)
         positions = torch.arange(9)[None].repeat(3, 1)
         pad = torch.full((3, 2), config.pad_token_id)
@@ -502,11 +502,11 @@ class TestAsUsersOfTheHubCallIt:
             for mask in (None, torch.ones(3, 11)):
                 outputs = model(torch.cat([ids, pad], 1), mask)
                 torch.testing.assert_close(outputs.pooler_output[row : row + 1], alone)
-                # Over the tokenizer's mask, in which [UNK] is attended, or over all: the mean is the same.
+                # The mean is the same over the tokenizer's mask, in which [UNK] is attended, and over all tokens.
                 torch.testing.assert_close(outputs.last_hidden_state[row].mean(0, keepdim=True), alone)
                 torch.testing.assert_close(outputs.last_hidden_state[row, :9].mean(0, keepdim=True), alone)
 
-    def test_padding_on_the_left_moves_no_position(self, model, config):
+    def test_padding_on_the_left_does_not_shift_positions(self, model, config):
         ids = barcodes(config, tokens=9)
         pad = torch.full((3, 4), config.pad_token_id)
         left, right = (model(torch.cat(parts, 1)).pooler_output for parts in ((pad, ids), (ids, pad)))
@@ -517,16 +517,16 @@ class TestAsUsersOfTheHubCallIt:
             model(barcodes(config, tokens=33))
 
     def test_a_batch_without_tokens(self, model, config):
-        outputs = model(torch.zeros(2, 0), torch.zeros(2, 0))  # as torch makes them of empty lists
+        outputs = model(torch.zeros(2, 0), torch.zeros(2, 0))  # like tensors of empty lists
         assert outputs.last_hidden_state.shape == (2, 0, config.hidden_size if model.projection_head is None else 7)
         assert not outputs.pooler_output.any()
 
-    def test_no_known_token_has_a_gradient_without_nan(self, model, config):
+    def test_gradient_without_known_tokens_is_finite(self, model, config):
         ids = torch.cat([barcodes(config, rows=1, tokens=5), torch.full((1, 5), UNK)])
         model(ids).pooler_output.sum().backward()
         assert not any(weight.grad.isnan().any() for weight in model.parameters() if weight.grad is not None)
 
-    def test_the_vocabulary_has_the_size_that_it_has(self, model, config):
+    def test_vocabulary_cannot_be_resized(self, model, config):
         assert model.resize_token_embeddings(config.vocab_size) is model.get_input_embeddings()
         with pytest.raises(ValueError, match="can't be resized; got 20"):
             model.resize_token_embeddings(20)
@@ -552,10 +552,10 @@ class TestAsUsersOfTheHubCallIt:
 
 
 class TestLossesOfTrainer:
-    def test_only_what_is_reconstructed_counts(self, config):
+    def test_loss_counts_only_predicted_tokens(self, config):
         model = build(BarcodeMAEForMaskedLM, config)
         ids = barcodes(config)
-        labels = ids.clone()  # as a collator that asks for known tokens too
+        labels = ids.clone()  # like a collator that also labels known tokens
         masked = ids.clone()
         masked[:, 2:5] = 0
         labels[0, 2] = UNK
@@ -566,7 +566,7 @@ class TestLossesOfTrainer:
         expected = nn.functional.cross_entropy(scores, labels[counted] - FIRST)
         torch.testing.assert_close(outputs.loss, expected)
 
-    def test_nothing_to_find_costs_nothing(self, config):
+    def test_loss_without_labels_is_0(self, config):
         model = build(BarcodeMAEForMaskedLM, config)
         ids = barcodes(config)
         assert model(ids, labels=ids).loss.item() == 0

@@ -1,4 +1,4 @@
-"""The published figures, computed once more from their descriptions with scikit-learn, umap-learn and torch alone.
+"""The published figures, recomputed from their descriptions with scikit-learn, umap-learn and torch alone.
 
 Sources: BarcodeMAE (arXiv 2502.18405) for nearest neighbours, BarcodeBERT (arXiv 2311.02401) for the linear probe and
 for BIN reconstruction. The embeddings are k-mer counts of real barcodes, made here too.
@@ -60,7 +60,7 @@ def test_nearest_neighbours_of_seen_species(tables):
     assert scores["species_accuracy"] == np.mean((given == names["species"])[rows])
 
 
-def test_a_vote_of_five_neighbours(tables):
+def test_vote_of_five_neighbours(tables):
     train, keys, key_names = tables["train"]
     _, queries, _ = tables["val_unseen"]
     _, neighbours = NearestNeighbors(n_neighbors=5, metric="cosine").fit(keys).kneighbors(queries)
@@ -69,10 +69,10 @@ def test_a_vote_of_five_neighbours(tables):
 
 
 @pytest.mark.slow
-def test_the_linear_probe(tables):
+def test_linear_probe(tables):
     train, embeddings, names = tables["train"]
     seen, query_embeddings, query_names = tables["val"]
-    # One column of eight, for the time's sake.
+    # Every eighth column, to save time.
     vectors, queries = embeddings[:, ::8], query_embeddings[:, ::8]
     classes, targets = np.unique(names["species"], return_inverse=True)
     inputs = torch.from_numpy((vectors - vectors.mean()) / vectors.std())
@@ -84,11 +84,11 @@ def test_the_linear_probe(tables):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(layer(inputs[rows]), torch.from_numpy(targets)[rows]).backward()
             optimizer.step()
-    answers = layer(torch.from_numpy((queries - vectors.mean()) / vectors.std())).argmax(dim=1).numpy()
+    predicted = layer(torch.from_numpy((queries - vectors.mean()) / vectors.std())).argmax(dim=1).numpy()
     rows = np.isin(query_names["species"], classes)
     scores = linear_probe_scores(vectors, train, queries, seen)
     assert (scores["n_train"], scores["n_answerable"]) == (len(vectors), rows.sum())
-    assert scores["species_accuracy"] == np.mean((classes[answers] == query_names["species"])[rows])
+    assert scores["species_accuracy"] == np.mean((classes[predicted] == query_names["species"])[rows])
 
 
 @pytest.mark.slow

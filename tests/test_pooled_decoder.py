@@ -1,4 +1,4 @@
-"""The decoder that sees the pooled vector alone: its loss by hand, its start, and what does and does not load it."""
+"""The decoder of the pooled vector: loss by hand, initialisation, checkpoints and training."""
 
 import math
 import shutil
@@ -43,7 +43,7 @@ def barcodes(rows=3, tokens=12):
 
 
 class TestByHand:
-    """Coordinates 0 to 3, a bias that says what stands there, and weights of zero."""
+    """Coordinates 0 to 3, a bias of log frequencies, and weights of zero."""
 
     @pytest.fixture
     def model(self):
@@ -52,7 +52,7 @@ class TestByHand:
         with torch.no_grad():
             model.pooled_decoder.linear.weight.zero_()
             assert not model.pooled_decoder.output.weight.any()
-            # Shares of A, C, G, T: 1/2 1/4 1/8 1/8 at the first two coordinates, 1/4 each at the others.
+            # Frequencies of A, C, G, T: 1/2 1/4 1/8 1/8 at the first two coordinates, 1/4 each at the others.
             model.pooled_decoder.linear.bias.copy_(torch.tensor([4.0, 2, 1, 1, 4, 2, 1, 1] + [1.0] * 8).log())
         return model
 
@@ -63,7 +63,7 @@ class TestByHand:
         assert output.logits is None
         assert output.loss.item() == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
 
-    def test_positions_are_coordinates_and_what_lies_beyond_does_not_count(self, model):
+    def test_positions_are_coordinates_and_bases_outside_are_ignored(self, model):
         output = model(torch.tensor([[G, T, A]]), position_ids=torch.tensor([[1, 2, 9]]))
         assert output.base_labels.tolist() == [[-100, 2, 3, -100]]
         assert output.loss.item() == pytest.approx((math.log(8) + math.log(4)) / 2)
@@ -72,24 +72,24 @@ class TestByHand:
         output = model(torch.tensor([[A, 1, C, PAD]]), attention_mask=torch.tensor([[1, 1, 0, 0]]))
         assert output.base_labels.tolist() == [[0, -100, -100, -100]]
 
-    def test_given_bases_take_the_place_of_its_own(self, model):
+    def test_given_bases_replace_those_of_the_tokens(self, model):
         bases = torch.tensor([[1, -1, 3, -1]], dtype=torch.int8)
         output = model(torch.tensor([[A, A, A, A]]), bases=bases)
         assert output.base_labels.tolist() == [[1, -100, 3, -100]]
         assert output.loss.item() == pytest.approx(math.log(4))
 
-    def test_nothing_known_costs_nothing(self, model):
+    def test_loss_without_known_bases_is_0(self, model):
         assert model(torch.tensor([[A, A]]), bases=torch.full((1, 4), -1)).loss == 0
 
 
-def test_kmers_give_their_bases(config):
+def test_bases_of_kmers(config):
     # With k = 2, AC is 1, GT is 2 * 4 + 3, and ids begin with 2.
     output = build(config)(torch.tensor([[2 + 1, 2 + 11]]), position_ids=torch.tensor([[0, 3]]))
     assert output.base_labels[0, :8].tolist() == [0, 1, -100, -100, -100, -100, 2, 3]
 
 
-def test_it_sees_nothing_but_the_mean_over_kept_tokens(config):
-    """And so all that the encoder learns comes through it."""
+def test_gradient_passes_only_through_the_mean_over_kept_tokens(config):
+    """The gradient of the encoder equals that of the pooled vector."""
     model, ids, noise = build(config), barcodes(), torch.rand(3, 12)
     seen = {}
     handle = model.pooled_decoder.register_forward_hook(lambda _, inputs, output: seen.update(pooled=inputs[0]))
@@ -100,10 +100,10 @@ def test_it_sees_nothing_but_the_mean_over_kept_tokens(config):
         alone = model.bert(ids[row : row + 1, kept], position_ids=kept[None]).pooler_output[0]
         torch.testing.assert_close(seen["pooled"][row], alone, atol=1e-5, rtol=1e-4)
     (through,) = torch.autograd.grad(output.loss, seen["pooled"], retain_graph=True)
-    whole = torch.autograd.grad(output.loss, list(model.bert.encoder.parameters()), retain_graph=True)
+    total = torch.autograd.grad(output.loss, list(model.bert.encoder.parameters()), retain_graph=True)
     pooled = torch.autograd.grad(seen["pooled"], list(model.bert.encoder.parameters()), grad_outputs=through)
-    assert all(torch.equal(one, other) for one, other in zip(whole, pooled, strict=True))
-    assert max(one.abs().max() for one in whole) > 0
+    assert all(torch.equal(first, second) for first, second in zip(total, pooled, strict=True))
+    assert max(gradient.abs().max() for gradient in total) > 0
 
 
 def test_ragged_rows_are_pooled_over_their_own_kept_tokens(config):
@@ -124,11 +124,11 @@ def test_both_decoders_are_a_weighted_sum():
         single = build(BarcodeMAEConfig(**settings, **weights))
         single.load_state_dict(both.state_dict(), strict=False)
         losses.append(single(barcodes(), noise=noise).loss)
-    # Nine of twelve tokens are kept: a quarter of the tokens counts, and all bases, two in a token.
+    # Nine of twelve tokens are kept: the loss is over a quarter of the tokens, and over all bases, two per token.
     torch.testing.assert_close(both(barcodes(), noise=noise).loss, 0.5 * losses[0] + 2.0 * losses[1])
 
 
-def test_prefixes_reconstruct_as_much_as_the_whole_vector(config):
+def test_prefixes_have_the_weight_of_the_complete_vector(config):
     prefixes = [4, 8]
     model = build(BarcodeMAEConfig(**(config.to_dict() | {"pooled_decoder_prefixes": prefixes})))
     noise, pooled = torch.rand(3, 12), []
@@ -144,8 +144,8 @@ def test_prefixes_reconstruct_as_much_as_the_whole_vector(config):
     torch.testing.assert_close(output.loss, torch.stack(losses).mean())
 
 
-class TestStart:
-    def test_hidden_layer_says_nothing_and_the_others_are_as_everywhere(self):
+class TestInitialisation:
+    def test_output_of_the_hidden_layer_is_0_and_other_weights_are_as_usual(self):
         torch.manual_seed(0)
         decoder = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=2, **SMALL, **POOLED)).pooled_decoder
         assert decoder.output.weight.abs().max() == 0
@@ -153,7 +153,7 @@ class TestStart:
         assert decoder.hidden.weight.std().item() == pytest.approx(0.02, rel=0.1)
         assert decoder.hidden.weight.shape == (64, 16)
 
-    def test_bias_is_the_log_of_each_frequency(self, config):
+    def test_bias_is_the_log_frequency_of_bases(self, config):
         model = BarcodeMAEForPreTraining(config)
         counts = torch.zeros(24, 4)
         counts[0] = torch.tensor([4, 0, 1, 3])
@@ -162,7 +162,7 @@ class TestStart:
         torch.testing.assert_close(bias[0], torch.tensor([5 / 12, 1 / 12, 2 / 12, 4 / 12]).log())
         torch.testing.assert_close(bias[1:], torch.full((23, 4), 0.25).log())
 
-    def test_published_objective_is_as_it_was(self):
+    def test_model_without_pooled_decoder_is_unchanged(self):
         config = BarcodeMAEConfig(k=2, **SMALL)
         model = BarcodeMAEForPreTraining(config)
         assert model.pooled_decoder is None
@@ -180,7 +180,7 @@ class TestCheckpoint:
         noise = torch.rand(3, 12)
         torch.testing.assert_close(loaded.eval()(barcodes(), noise=noise).loss, model(barcodes(), noise=noise).loss)
 
-    def test_whoever_wants_the_encoder_gets_it_alone(self, config, tmp_path):
+    def test_encoder_loads_without_the_decoder(self, config, tmp_path):
         model = build(config)
         model.save_pretrained(tmp_path)
         expected = model.bert(barcodes()).last_hidden_state
@@ -193,7 +193,7 @@ class TestCheckpoint:
         _, report = BarcodeMAEModel.from_pretrained(tmp_path, output_loading_info=True)
         assert not report["unexpected_keys"]
 
-    def test_of_a_model_without_token_decoder_imputation_has_none(self, config, tmp_path):
+    def test_masked_lm_needs_the_token_decoder(self, config, tmp_path):
         build(config).save_pretrained(tmp_path)
         assert not any(name.startswith("decoder.") for name in load_file(tmp_path / "model.safetensors"))
         _, report = BarcodeMAEForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
@@ -212,7 +212,7 @@ class TestCheckpoint:
         ({"pooled_decoder_weight": 1.0, "pooled_decoder_prefixes": [8, 16]}, "exclusive; got \\[8, 16\\]"),
     ],
 )
-def test_refuses_what_does_not_go_together(options, message):
+def test_contradictory_values_are_refused(options, message):
     with pytest.raises(Exception, match=message):
         BarcodeMAEConfig(k=2, **SMALL, **options)
 
@@ -227,20 +227,20 @@ class TestTraining:
             DataArguments(data=[file]), ReferenceFrame.coi() if frame else None, KmerEncoder(6), seed=0
         )
 
-    def test_targets_are_the_whole_barcode_at_its_coordinates(self, file):
+    def test_targets_are_the_complete_barcode_at_its_coordinates(self, file):
         training, validation = self.load(file)
         own = OwnBases(training.barcodes, validation.barcodes, 660)
         records = np.arange(20)
         found, taken = own(records, 3), training.barcodes.take(records)
         for row, text in enumerate(taken.nucleotides.to_pylist()):
             for coordinate in range(660):
-                place = coordinate - taken.starts[row]
-                base = text[place] if 0 <= place < len(text) else "-"
+                index = coordinate - taken.starts[row]
+                base = text[index] if 0 <= index < len(text) else "-"
                 assert found[row, coordinate] == "ACGT".find(base), (row, coordinate)
         assert np.array_equal(found, own(records, 7))
         assert not np.array_equal(found[:12], own(np.arange(12), -1))
 
-    def test_without_a_frame_they_are_counted_from_the_first_base(self, file):
+    def test_without_a_frame_coordinates_are_counted_from_the_first_base(self, file):
         training, validation = self.load(file, frame=False)
         found = OwnBases(training.barcodes, validation.barcodes, 8)(np.arange(5), 0)
         texts = training.barcodes.take(np.arange(5)).nucleotides.to_pylist()
@@ -254,7 +254,7 @@ class TestTraining:
         assert counts[300].tolist() == [(bases[:, 300] == base).sum() for base in range(4)]
 
     @pytest.mark.parametrize("frame", ["coi", "none"])
-    def test_objective_equals_the_models_own_mean(self, file, frame):
+    def test_objective_equals_the_loss_of_the_model(self, file, frame):
         args = ModelArguments(size="nano", token_decoder_weight=0.0, pooled_decoder_weight=1.0, dropout=0.0)
         data_args = DataArguments(data=[file], frame=frame)
         training, validation = self.load(file, frame == "coi")
@@ -267,7 +267,7 @@ class TestTraining:
         assert sums["count"] == known.sum() == sum(min(660, len(one)) for one in self.texts(training, 6))
         torch.testing.assert_close(sums["loss"] / sums["count"], output.loss)
         assert sums["accuracy"] == ((output.base_logits.argmax(-1) == output.base_labels) & known).sum()
-        # It begins with the frequencies: better than chance before any step.
+        # Initialised with the frequencies, it is better than chance before any step.
         assert output.loss < math.log(4)
 
     def texts(self, training, count):
@@ -279,25 +279,25 @@ class TestTraining:
         return ["".join(base for base in text if base in "ACGT") for text in ends]
 
     @pytest.mark.slow
-    def test_resumed_is_bit_for_bit_the_same_and_another_run_begins_with_its_decoder(self, file, tmp_path):
+    def test_resumed_run_is_equal_and_another_run_starts_from_its_decoder(self, file, tmp_path):
         data = DataArguments(data=[file], cache_dir=str(tmp_path / "cache"))
         model = ModelArguments(size="nano", pooled_decoder_weight=1.0, token_decoder_weight=0.0)
         options = {"epochs": 1, "batch_size": 8, "save_every": 3, "report_to": "none", "mixed_precision": "no"}
-        whole = pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "a"), save_total_limit=9, **options))
-        weights = load_file(whole / "model.safetensors")
+        complete = pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "a"), save_total_limit=9, **options))
+        weights = load_file(complete / "model.safetensors")
         assert {name.partition(".")[0] for name in weights} == {"bert", "pooled_decoder"}
 
         stopped = tmp_path / "b"
         (stopped / "state").mkdir(parents=True)
-        (state,) = (whole / "state").glob("step-00000003-*.pt")
+        (state,) = (complete / "state").glob("step-00000003-*.pt")
         shutil.copy(state, stopped / "state")
-        shutil.copy(whole / "metrics.jsonl", stopped)
+        shutil.copy(complete / "metrics.jsonl", stopped)
         resumed = pretrain(model, data, LoopArguments(output_dir=str(stopped), resume=True, **options))
         again = load_file(resumed / "model.safetensors")
         assert all(torch.equal(value, again[name]) for name, value in weights.items())
 
         still = options | {"epochs": 1e-9, "learning_rate": 0.0}
-        model = ModelArguments(init_from=str(whole), pooled_decoder_weight=1.0, token_decoder_weight=0.0)
+        model = ModelArguments(init_from=str(complete), pooled_decoder_weight=1.0, token_decoder_weight=0.0)
         begun = load_file(
             pretrain(model, data, LoopArguments(output_dir=str(tmp_path / "c"), **still)) / "model.safetensors"
         )

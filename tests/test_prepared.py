@@ -1,4 +1,4 @@
-"""Training data are made once and cached on disk: equal to the plain way, and whole and of these data or made again."""
+"""Training data are prepared once and cached, equal to a direct preparation; prepared again if damaged or changed."""
 
 import errno
 import hashlib
@@ -31,7 +31,7 @@ FRAME = ReferenceFrame.coi()
 
 @pytest.fixture(scope="module")
 def rows(sample):
-    """Some rows of the sample: of training, of validation, and of no interest."""
+    """Some rows of the sample: for training, for validation, and of other splits."""
     table = sample.to_pandas()
     parts = [("pretrain", 60), ("val", 12), ("test", 5), ("train", 30)]
     return [
@@ -47,7 +47,7 @@ def write_tsv(path, rows):
 
 @pytest.fixture
 def file(rows, tmp_path):
-    """The rows, and among them duplicates, a short one, one of one known k-mer, and a damaged one."""
+    """The rows with duplicates, a short one, one with a single known k-mer, and a damaged one."""
     path = tmp_path / "barcodes.tsv"
     odd = [("again", rows[0][1].lower(), "train"), ("short", "ACGT", "train"), ("", "")]
     write_tsv(path, [*rows[:40], *odd, ("runs", "ACGTAC" + "NACGTA" * 30, "val"), *rows[40:]])
@@ -60,7 +60,7 @@ def args(file, tmp_path):
 
 
 def plainly(file, k):
-    """Training and validation data as whole tables give them: barcodes and their known tokens."""
+    """Training and validation data from complete tables: barcodes and their numbers of known tokens."""
     records = read_records(file, on_error="skip")
     wanted = records.filter(pc.is_in(records["split"], pa.array(["pretrain", "train", "val", ""])))
     usable, _ = filter_records(wanted, min_length=100, max_ambiguous=0.5, on_error="skip")
@@ -85,7 +85,7 @@ def texts(barcodes):
 
 
 @pytest.mark.parametrize("batch_rows", [7, 16_384])
-def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
+def test_equals_direct_preparation(file, args, monkeypatch, batch_rows):
     monkeypatch.setattr("barcodemae.data.text.BATCH_ROWS", batch_rows)
     stored = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     for data, (barcodes, num_tokens) in zip(stored, plainly(file, 6), strict=True):
@@ -100,13 +100,13 @@ def test_equals_the_plain_way(file, args, monkeypatch, batch_rows):
     assert [len(data) for data in stored] == [90, 12]
 
 
-def test_report_adds_up_and_is_the_same_at_the_next_start(file, args, caplog):
+def test_report_adds_up_and_is_cached(file, args, caplog):
     caplog.set_level("INFO", "barcodemae")
     first, _ = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
-    told = list(caplog.messages)
+    messages = list(caplog.messages)
     caplog.clear()
     second, validation = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
-    assert caplog.messages == told
+    assert caplog.messages == messages
     report = second.report
     assert report.counts == {"damaged": 1, "too short": 1, "duplicate": 1, "too few known k-mers": 1}
     assert report.num_read == report.num_dropped + len(second) + len(validation) == 106
@@ -119,7 +119,7 @@ def test_report_adds_up_and_is_the_same_at_the_next_start(file, args, caplog):
     ]
 
 
-def test_the_next_start_reads_no_source(args, monkeypatch):
+def test_cached_data_are_used_without_reading_the_source(args, monkeypatch):
     first = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     monkeypatch.setattr("barcodemae.training.dataset.stream_records", None)
     second = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
@@ -149,34 +149,34 @@ def test_taxa_of_every_barcode(args):
     "others",
     [{"min_nucleotides": 300}, {"train_splits": ["train"]}, {"val_split": "test"}, {"max_unknown_share": 0.1}],
 )
-def test_other_options_have_a_place_of_their_own(args, others):
+def test_other_options_have_another_folder(args, others):
     load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     load_training_data(DataArguments(data=args.data, cache_dir=args.cache_dir, **others), FRAME, KmerEncoder(6), seed=0)
     assert sum(path.is_dir() for path in Path(args.cache_dir).iterdir()) == 2
 
 
-def test_frame_and_k_have_places_of_their_own_and_the_seed_has_not(args):
+def test_frame_and_k_have_other_folders_but_not_the_seed(args):
     for frame, k, seed in ((FRAME, 6, 0), (None, 6, 0), (FRAME, 4, 0), (FRAME, 6, 1)):
         training, _ = load_training_data(args, frame, KmerEncoder(k), seed)
         assert training.barcodes.num_slots == (0 if frame is None else frame.slots(k))
     assert sum(path.is_dir() for path in Path(args.cache_dir).iterdir()) == 3
 
 
-def test_changed_source_is_told_and_read_again(file, args, rows, caplog):
+def test_changed_source_is_reported_and_read_again(file, args, rows, caplog):
     load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     write_tsv(file, rows[:30])
     training, _ = load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert len(training) == 30
     assert "changed since" in caplog.text
-    folder_of(args)  # there is but one
+    folder_of(args)  # raises unless there is exactly one
 
 
-def test_earlier_format_is_made_again(args, monkeypatch, caplog):
+def test_cache_of_another_format_is_replaced(args, monkeypatch, caplog):
     load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     monkeypatch.setattr("barcodemae.training.dataset._FORMAT", 1_000_000)
     load_training_data(args, FRAME, KmerEncoder(6), seed=0)
     assert "by another version" in caplog.text
-    folder_of(args)  # there is but one
+    folder_of(args)  # raises unless there is exactly one
 
 
 def test_preset_from_the_command_line_to_training_data(rows, tmp_path):
@@ -191,7 +191,7 @@ def test_preset_from_the_command_line_to_training_data(rows, tmp_path):
         load_training_data(args, FRAME, KmerEncoder(6), seed=0)
 
 
-def test_hub_source_is_known_again_and_told_when_changed(args, rows, tmp_path, monkeypatch, caplog):
+def test_hub_source_is_cached_and_a_change_is_reported(args, rows, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
     folder = tmp_path / "barcodes"
     folder.mkdir()
@@ -209,8 +209,8 @@ def test_hub_source_is_known_again_and_told_when_changed(args, rows, tmp_path, m
 
 @pytest.mark.parametrize("name", ["training.bases", "validation.arrow", "report.json", MANIFEST_FILE])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
-    whole = [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)]
+def test_damaged_file_is_reported_and_replaced(args, caplog, name, damage):
+    expected = [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)]
     path = folder_of(args) / name
     content = bytearray(path.read_bytes())
     if damage == "remove":
@@ -219,12 +219,12 @@ def test_damaged_file_is_told_and_made_again(args, caplog, name, damage):
         content[len(content) // 2] ^= 0x80
         path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
     caplog.clear()
-    assert [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == whole
+    assert [data.fingerprint() for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == expected
     assert "is damaged" in caplog.text
     assert "made again" in caplog.text
 
 
-def test_bad_record_stops_and_leaves_nothing(args):
+def test_bad_record_stops_without_leaving_files(args):
     args.on_error = "raise"
     with pytest.raises(UnreadableFileError, match=r"barcodes.tsv, line 44: expected 3 columns"):
         load_training_data(args, FRAME, KmerEncoder(6), seed=0)
@@ -258,7 +258,7 @@ def start(file, cache_dir):
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_makes_it(file, args):
+def test_one_of_two_processes_prepares_the_data(file, args):
     both = [start(file, args.cache_dir) for _ in range(2)]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0]
@@ -268,8 +268,8 @@ def test_of_two_processes_one_makes_it(file, args):
 
 
 @pytest.mark.slow
-def test_killed_while_making_leaves_nothing_that_is_taken_for_whole(rows, args, tmp_path):
-    file = tmp_path / "many.fasta"  # some seconds' worth
+def test_killed_preparation_is_not_used(rows, args, tmp_path):
+    file = tmp_path / "many.fasta"  # takes some seconds
     file.write_text("".join(f">{i}\n{'ACGT'[i % 4]}{rows[i % len(rows)][1]}{i:08b}\n" for i in range(60_000)))
     process = start(file, args.cache_dir)
     while not list(Path(args.cache_dir).glob("*.making/*")) and process.poll() is None:
@@ -289,7 +289,7 @@ def test_killed_while_making_leaves_nothing_that_is_taken_for_whole(rows, args, 
 # The folder
 
 
-def test_kept_folder_is_made_once_and_tells_checksums(tmp_path):
+def test_cached_folder_is_made_once_and_returns_checksums(tmp_path):
     made = []
 
     def make(folder):
@@ -330,7 +330,7 @@ def test_links_are_refused(name, tmp_path):
     assert [file.read_text() for file in precious.iterdir()] == ["precious"]
 
 
-def test_who_waits_takes_what_the_other_made(tmp_path, monkeypatch):
+def test_waiting_process_uses_the_folder_of_the_other(tmp_path, monkeypatch):
     order, is_making, may_go_on = [], threading.Event(), threading.Event()
 
     def make(folder):
@@ -388,7 +388,7 @@ def test_stored_barcodes_are_taken_in_any_order(tmp_path):
     assert len(stored.take(np.zeros(0, int))) == 0
 
 
-def test_stored_barcodes_that_were_cut_meanwhile(tmp_path):
+def test_stored_barcodes_that_were_truncated_meanwhile(tmp_path):
     with BarcodeWriter(tmp_path, "x", 0) as writer:
         writer.write(placed("ACGT", "CCCC"), np.array([1, 1]), records_of(2))
     stored = StoredBarcodes(tmp_path, "x")

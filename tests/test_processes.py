@@ -1,4 +1,4 @@
-"""Several processes learn what one learns, stop together, and share a model."""
+"""Several processes train the same model as one, stop together, and can share a model."""
 
 import json
 import os
@@ -27,7 +27,7 @@ CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
     batch_size=st.integers(1, 9),
     processes=st.integers(1, 5),
 )
-def test_each_row_counts_once_and_no_process_waits_for_another(num_rows, batch_size, processes):
+def test_each_row_counts_once_and_all_processes_have_equally_many_batches(num_rows, batch_size, processes):
     batches = [process_batches(num_rows, batch_size, rank, processes) for rank in range(processes)]
     assert len({len(each) for each in batches}) == 1
     counted = [row for each in batches for rows, weight in each if weight for row in rows]
@@ -35,13 +35,13 @@ def test_each_row_counts_once_and_no_process_waits_for_another(num_rows, batch_s
     assert all(0 < len(rows) <= batch_size and weight in (0, 1) for each in batches for rows, weight in each)
 
 
-def test_a_process_without_a_row_gets_one_that_does_not_count():
+def test_process_without_a_row_gets_one_of_weight_0():
     found = [[(rows.tolist(), weight) for rows, weight in process_batches(4, 1, rank, 3)] for rank in range(3)]
     assert found == [[([0], 1), ([3], 1)], [([1], 1), ([0], 0)], [([2], 1), ([0], 0)]]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_accelerate_understands_its_configurations(path):
+def test_accelerate_configurations_are_valid(path):
     config = load_config_from_file(str(path))
     assert config.num_processes % config.num_machines == 0
     assert not config.mixed_precision  # train.py chooses
@@ -49,7 +49,7 @@ def test_accelerate_understands_its_configurations(path):
 
 @pytest.fixture(scope="module")
 def small_file(sample, tmp_path_factory):
-    """73 rows to train on, which leaves one for the last of steps of 12 or 24; 10 to validate on."""
+    """73 training records, so that the last step of 12 or 24 has one record; 10 validation records."""
     return write_first_rows(sample, tmp_path_factory.mktemp("data") / "small.tsv", pretrain=73, val=10)
 
 
@@ -75,7 +75,7 @@ def run(*arguments, launcher=()):
 
 
 def micro(small_file, folder, *others):
-    """Command line of a run without dropout, in single precision."""
+    """Command line of a run without dropout in single precision."""
     data = ("--data", small_file, "--cache_dir", small_file.parent / "cache")
     model = ("--size", "micro", "--k", "4", "--dropout", "0", "--mixed_precision", "no")
     return (
@@ -97,7 +97,7 @@ def losses(folder, name="loss"):
 
 @pytest.fixture(scope="module")
 def one(small_file, tmp_path_factory):
-    """The run of one process that those of several are to equal."""
+    """The run of one process with which those of several are compared."""
     folder = tmp_path_factory.mktemp("one") / "run"
     run(*micro(small_file, folder, "--epochs", "2", "--batch_size", "12"))
     return folder
@@ -105,7 +105,7 @@ def one(small_file, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "batch_size", "accumulation"), [(2, 6, 1), (2, 3, 2), (3, 4, 1)])
-def test_several_processes_learn_what_one_learns(processes, batch_size, accumulation, one, small_file, tmp_path):
+def test_several_processes_train_the_model_of_one(processes, batch_size, accumulation, one, small_file, tmp_path):
     options = ("--epochs", "2", "--batch_size", batch_size, "--accumulation", accumulation)
     run(*micro(small_file, tmp_path, *options), launcher=torchrun(processes))
     assert len(losses(one)) == 14
@@ -130,9 +130,9 @@ class TestSignal:
         assert f"SIGTERM: stopped after step {step} of 2500; its state is saved" in errors
         assert max((tmp_path / "state").iterdir()).name.startswith(f"step-{step:08d}-")
 
-    def test_one_of_two_stops_both_and_they_go_on(self, small_file, tmp_path):
+    def test_signal_to_one_of_two_stops_both_and_they_resume(self, small_file, tmp_path):
         options = ("--epochs", "12", "--batch_size", "6")
-        whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+        complete, stopped = tmp_path / "complete", tmp_path / "stopped"
         running = start(*micro(small_file, stopped, *options), launcher=torchrun(2))
         _wait_for_steps(stopped, running)
         workers = [
@@ -145,10 +145,10 @@ class TestSignal:
         assert 0 < step < 84
         assert f"SIGTERM: stopped after step {step} of 84; its state is saved" in errors
 
-        run(*micro(small_file, whole, *options), launcher=torchrun(2))
+        run(*micro(small_file, complete, *options), launcher=torchrun(2))
         run(*micro(small_file, stopped, *options, "--resume"), launcher=torchrun(2))
-        assert losses(stopped) == losses(whole)
-        assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+        assert losses(stopped) == losses(complete)
+        assert (stopped / "model.safetensors").read_bytes() == (complete / "model.safetensors").read_bytes()
 
 
 def _wait_for_steps(folder, running):
@@ -172,7 +172,7 @@ def test_two_processes_share_a_model_and_its_state(small_file, tmp_path):
     assert weights[0].keys() == weights[1].keys()
 
     for state in sorted((tmp_path / "two" / "state").iterdir())[1:]:
-        state.unlink()  # the run goes on from its first state
+        state.unlink()  # the run resumes from its first state
     run(script, small_file, tmp_path / "two", json.dumps(options | {"resume": True}), launcher=torchrun(2))
     again = torch.load(tmp_path / "two" / "weights.pt")
     assert all(torch.equal(value, again[name]) for name, value in weights[1].items())

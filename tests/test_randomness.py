@@ -1,4 +1,4 @@
-"""Random numbers that are a function of what they are for."""
+"""Random numbers are a function of seed, stream, epoch and record."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ def draw(seed=0, stream=Stream.MASK, epoch=0, records=range(1000), count=50):
     return uniform(seed, stream, epoch, np.array(records), count)
 
 
-def test_depend_on_nothing_but_seed_stream_epoch_and_record():
-    whole = draw()
-    assert np.array_equal(whole, draw())
-    assert np.array_equal(whole[[7, 3]], draw(records=[7, 3]))
-    assert np.array_equal(whole[:, :20], draw(count=20))
+def test_depend_only_on_seed_stream_epoch_and_record():
+    numbers = draw()
+    assert np.array_equal(numbers, draw())
+    assert np.array_equal(numbers[[7, 3]], draw(records=[7, 3]))
+    assert np.array_equal(numbers[:, :20], draw(count=20))
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"stream": Stream.OFFSET}, {"epoch": 1}, {"epoch": -1}])

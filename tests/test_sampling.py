@@ -1,4 +1,4 @@
-"""Which records a step takes, and how they are read."""
+"""The records of each step, and which of them are read unaligned."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from barcodemae.training.sampling import epoch_steps, split_step, steps_in_epoch
     batch_size=st.integers(1, 9),
     world_size=st.integers(1, 4),
 )
-def test_every_record_just_once_over_steps_processes_and_batches(num_records, step_size, epoch, batch_size, world_size):
+def test_every_record_is_in_exactly_one_batch(num_records, step_size, epoch, batch_size, world_size):
     num_tokens = np.arange(num_records) % 17
     steps = epoch_steps(num_tokens, step_size, 0, epoch)
     assert len(steps) == steps_in_epoch(num_records, step_size)
@@ -36,7 +36,7 @@ def test_epochs_differ_and_repeat():
     assert not np.array_equal(first, second)
 
 
-def test_barcodes_of_like_length_share_a_step():
+def test_barcodes_of_similar_length_share_a_step():
     num_tokens = np.random.default_rng(0).integers(60, 110, 6400)
     spread = [np.ptp(num_tokens[rows]) for rows in epoch_steps(num_tokens, 64, 0, 0)]
     assert np.median(spread) <= 2
@@ -47,7 +47,7 @@ def test_processes_share_a_step_evenly():
     assert [share.tolist() for share in shares] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
 
 
-def test_share_of_free_rows_and_spread_of_offsets():
-    free, offsets = unaligned_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
-    assert free.mean() == pytest.approx(0.25, abs=0.03)
+def test_share_of_unaligned_records_and_distribution_of_offsets():
+    unaligned, offsets = unaligned_rows_and_offsets(0, 0, np.arange(6000), 0.25, 6)
+    assert unaligned.mean() == pytest.approx(0.25, abs=0.03)
     assert np.bincount(offsets, minlength=6) == pytest.approx(np.full(6, 1000), abs=150)

@@ -1,4 +1,4 @@
-"""What a run survives: kills, signals, damaged and unwritable states, numbers that are none, a lack of memory."""
+"""A run survives kills, signals, damaged and unwritable states, losses that are not finite, and a lack of memory."""
 
 import json
 import multiprocessing
@@ -45,7 +45,7 @@ def data(small_file, tmp_path_factory):
 
 @dataclass(frozen=True)
 class Disturbed(MaskedReconstruction):
-    """The real objective, but for what `disturb` makes of the sums of each batch, from the first on."""
+    """The real objective, with the sums of each batch changed by `disturb`."""
 
     disturb: object = None
 
@@ -63,7 +63,7 @@ def run(folder, data, disturb=lambda sums, model: sums, **options):
 
 
 def at_steps(steps, change):
-    """Disturb these steps, of one batch each; validation does not count."""
+    """Change the sums of these steps, of one batch each; validation batches are not counted."""
     trained = []
 
     def disturb(sums, model):
@@ -78,8 +78,8 @@ def lines(folder):
     return [line | {"barcodes_per_second": 0} for line in found]
 
 
-def same_weights(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+def same_weights(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
 def nan_loss(sums, model):
@@ -87,13 +87,13 @@ def nan_loss(sums, model):
 
 
 def nan_gradient(sums, model):
-    """A loss that is as it was, with a gradient that is 0 times infinity."""
+    """An unchanged loss with a gradient of 0 times infinity."""
     return sums | {"loss": sums["loss"] + (next(model.parameters()).sum() * 0).sqrt()}
 
 
 class TestNotFinite:
     @pytest.mark.parametrize("change", [nan_loss, nan_gradient])
-    def test_the_step_is_skipped_and_counted(self, change, data, tmp_path):
+    def test_step_is_skipped_and_counted(self, change, data, tmp_path):
         options = {"save_every": 1, "save_total_limit": 99, "log_every": 1}
         run(tmp_path, data, at_steps({3, 5}, change), **options)
         second, third, fourth = (_saved(tmp_path, step) for step in (2, 3, 4))
@@ -104,14 +104,14 @@ class TestNotFinite:
         assert [line["skipped_steps"] for line in logged] == [0, 0, 1, 1, 2, 2, 2, 2, 2, 2]
         assert ["loss" in line for line in logged] == [True, True, False, True, False] + [True] * 5
 
-    def test_too_many_in_a_row_stop_the_run_with_the_last_good_weights(self, data, tmp_path):
+    def test_too_many_in_a_row_stop_the_run_and_the_last_good_weights_are_saved(self, data, tmp_path):
         options = {"save_every": 1, "save_total_limit": 99, "max_bad_steps": 3}
-        with pytest.raises(ConfigurationError, match=r"in 3 steps in a row, the last of them step 7\.") as caught:
+        with pytest.raises(ConfigurationError, match=r"in 3 steps in a row, up to step 7\.") as caught:
             run(tmp_path, data, at_steps({2, 5, 6, 7}, nan_loss), **options)
         good, last = _saved(tmp_path, 4), load_state(tmp_path)
         assert last["step"] == 7
         assert all(torch.equal(good["model"][name], last["model"][name]) for name in good["model"])
-        seventh = epoch_steps(data[0].num_tokens, 16, 0, epoch=1)[1]  # five steps are an epoch
+        seventh = epoch_steps(data[0].num_tokens, 16, 0, epoch=1)[1]  # an epoch has five steps
         assert str(caught.value).endswith(", ".join(data[0].barcodes.origins(seventh)))
 
 
@@ -121,8 +121,8 @@ def _saved(folder, step):
 
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_the_step_ends_the_state_is_saved_and_the_run_can_go_on(self, number, data, tmp_path):
-        whole = run(tmp_path / "whole", data)
+    def test_step_is_completed_and_the_run_can_be_resumed(self, number, data, tmp_path):
+        complete = run(tmp_path / "complete", data)
         handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
 
         def send(sums, model):
@@ -135,17 +135,17 @@ class TestSignals:
         assert load_state(tmp_path / "stopped")["step"] == 4
         again = run(tmp_path / "stopped", data, resume=True)
         assert again.stopped_by is None
-        assert same_weights(whole.model, again.model)
-        assert lines(tmp_path / "whole") == lines(tmp_path / "stopped")
+        assert same_weights(complete.model, again.model)
+        assert lines(tmp_path / "complete") == lines(tmp_path / "stopped")
 
-    def test_a_signal_in_the_last_step_changes_nothing(self, data, tmp_path):
+    def test_signal_in_the_last_step_has_no_effect(self, data, tmp_path):
         def send(sums, model):
             os.kill(os.getpid(), signal.SIGTERM)
             return sums
 
         assert run(tmp_path, data, at_steps({10}, send)).stopped_by is None
 
-    def test_a_second_signal_is_no_matter(self):
+    def test_second_signal_has_no_effect(self):
         with stop_signals() as received:
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -153,7 +153,7 @@ class TestSignals:
 
 
 class TestState:
-    def test_the_newest_stay(self, tmp_path):
+    def test_newest_states_are_retained(self, tmp_path):
         for step in (5, 10, 15):
             save_state(tmp_path, {"step": step}, limit=2)
         assert [load_state(tmp_path)["step"], newest_step(tmp_path)] == [15, 15]
@@ -162,7 +162,7 @@ class TestState:
     @pytest.mark.parametrize(
         "damage", [lambda content: content[:-1], lambda content: b"", lambda c: c[:-9] + b"\0" + c[-8:]]
     )
-    def test_a_damaged_one_is_told_and_the_one_before_is_used(self, damage, tmp_path, caplog):
+    def test_damaged_state_is_reported_and_the_previous_one_is_used(self, damage, tmp_path, caplog):
         for step in (5, 10):
             save_state(tmp_path, {"step": step}, limit=2)
         newest = max((tmp_path / "state").iterdir())
@@ -170,31 +170,31 @@ class TestState:
         assert load_state(tmp_path)["step"] == 5
         assert f"{newest} is damaged and skipped" in caplog.text
 
-    def test_a_damaged_one_does_not_count_among_those_that_stay(self, tmp_path):
+    def test_damaged_state_does_not_count_towards_the_limit(self, tmp_path):
         for step in (5, 10):
             save_state(tmp_path, {"step": step}, limit=2)
         max((tmp_path / "state").iterdir()).write_bytes(b"damaged")
         save_state(tmp_path, {"step": 7}, limit=2)
         assert [int(file.name[5:13]) for file in sorted((tmp_path / "state").iterdir())] == [5, 7]
 
-    def test_all_damaged(self, tmp_path):
+    def test_all_states_damaged(self, tmp_path):
         save_state(tmp_path, {"step": 5}, limit=2)
         next((tmp_path / "state").iterdir()).write_bytes(b"damaged")
         with pytest.raises(CheckpointError, match="all of them are damaged"):
             load_state(tmp_path)
 
-    def test_none(self, tmp_path):
+    def test_no_state(self, tmp_path):
         assert load_state(tmp_path) is None
         assert newest_step(tmp_path) is None
 
-    def test_a_run_goes_on_from_the_one_before_and_ends_the_same(self, data, tmp_path):
-        whole = run(tmp_path / "whole", data)
+    def test_run_resumed_from_the_previous_state_ends_equal(self, data, tmp_path):
+        complete = run(tmp_path / "complete", data)
         run(tmp_path / "damaged", data, at_steps({8}, self._stop), save_every=3)
         newest = max((tmp_path / "damaged" / "state").iterdir())
         newest.write_bytes(newest.read_bytes()[:1000])
         again = run(tmp_path / "damaged", data, save_every=3, resume=True)
-        assert same_weights(whole.model, again.model)
-        assert lines(tmp_path / "whole") == lines(tmp_path / "damaged")
+        assert same_weights(complete.model, again.model)
+        assert lines(tmp_path / "complete") == lines(tmp_path / "damaged")
 
     @staticmethod
     def _stop(sums, model):
@@ -205,13 +205,13 @@ class TestState:
 class TestFullDisk:
     @pytest.fixture
     def limit_file_size(self):
-        """A limit on the size of files fails as a full disk does, but for the number of the error."""
+        """A limit on file size fails like a full disk, with another error number."""
         old = resource.getrlimit(resource.RLIMIT_FSIZE)
         yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
-    def test_the_last_good_state_stays(self, limit_file_size, data, tmp_path):
-        whole = run(tmp_path / "whole", data)
+    def test_last_good_state_is_retained(self, limit_file_size, data, tmp_path):
+        complete = run(tmp_path / "complete", data)
         folder = tmp_path / "full"
 
         def fill(sums, model):
@@ -226,18 +226,18 @@ class TestFullDisk:
         resource.setrlimit(resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)[1:] * 2)
         assert [int(file.name[5:13]) for file in sorted((folder / "state").iterdir())] == [3, 6]
         again = run(folder, data, save_every=3, resume=True)
-        assert same_weights(whole.model, again.model)
-        assert lines(tmp_path / "whole") == lines(folder)
+        assert same_weights(complete.model, again.model)
+        assert lines(tmp_path / "complete") == lines(folder)
 
-    def test_a_line_that_was_cut_short_is_written_again(self, data, tmp_path):
-        run(tmp_path / "whole", data, log_every=1)
+    def test_incomplete_line_is_written_again(self, data, tmp_path):
+        run(tmp_path / "complete", data, log_every=1)
         run(tmp_path / "cut", data, at_steps({4}, TestState._stop), log_every=1)
         with (tmp_path / "cut" / "metrics.jsonl").open("a") as file:
             file.write('{"step": 5, "lo')
         run(tmp_path / "cut", data, resume=True, log_every=1)
-        assert lines(tmp_path / "whole") == lines(tmp_path / "cut")
+        assert lines(tmp_path / "complete") == lines(tmp_path / "cut")
 
-    def test_nothing_saved_yet(self, tmp_path):
+    def test_no_state_saved_yet(self, tmp_path):
         with (
             pytest.raises(CheckpointError, match="No space left on device; no state was saved"),
             shortage_explained(tmp_path, 16),
@@ -250,14 +250,14 @@ class TestMemory:
         "exhaust",
         [lambda: torch.empty(2**60), lambda: bytearray(2**62), lambda: _raise(torch.OutOfMemoryError("CUDA"))],
     )
-    def test_says_what_to_lower(self, exhaust, tmp_path):
+    def test_message_says_which_option_to_lower(self, exhaust, tmp_path):
         with (
             pytest.raises(ConfigurationError, match=r"out of memory: lower --batch_size \(now 16\) "),
             shortage_explained(tmp_path, 16),
         ):
             exhaust()
 
-    def test_other_errors_stay_what_they_are(self, tmp_path):
+    def test_other_errors_are_unchanged(self, tmp_path):
         for error in (RuntimeError("shapes"), OSError(2, "No such file")):
             with pytest.raises(type(error)) as caught, shortage_explained(tmp_path, 16):
                 raise error
@@ -269,7 +269,7 @@ def _raise(error):
 
 
 class TestFolder:
-    def test_a_second_run_is_refused(self, tmp_path):
+    def test_second_run_is_refused(self, tmp_path):
         with (
             claimed(tmp_path, resume=False),
             pytest.raises(ConfigurationError, match="another process is writing to it"),
@@ -279,7 +279,7 @@ class TestFolder:
         with claimed(tmp_path, resume=False):
             pass
 
-    def test_the_claim_dies_with_its_process(self, tmp_path):
+    def test_lock_is_released_when_the_process_is_killed(self, tmp_path):
         context = multiprocessing.get_context("fork")
         is_claimed = context.Event()
         child = context.Process(target=_claim, args=(tmp_path, is_claimed))
@@ -292,18 +292,18 @@ class TestFolder:
         with claimed(tmp_path, resume=False):
             pass
 
-    def test_what_a_killed_save_left_is_removed(self, tmp_path):
+    def test_remains_of_a_killed_save_are_removed(self, tmp_path):
         for folder in (tmp_path / ".saving-abcdefg1", tmp_path / "state" / ".saving-abcdefg2"):
             (folder / "files").mkdir(parents=True)
             (folder / "files" / "half").touch()
-        (tmp_path / "state" / "whole").touch()
+        (tmp_path / "state" / "complete").touch()
         (tmp_path / ".saving-notes").mkdir()
         with claimed(tmp_path, resume=True):
             found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
-        assert found == {".lock", ".saving-notes", "state", "state/whole"}
+        assert found == {".lock", ".saving-notes", "state", "state/complete"}
 
     @pytest.mark.parametrize("name", [".lock", "metrics.jsonl", "state", "state/step-00000001-0.pt"])
-    def test_a_link_is_refused_and_what_it_leads_to_stays(self, name, tmp_path):
+    def test_link_is_refused_and_its_target_is_unchanged(self, name, tmp_path):
         (tmp_path / "precious").write_text("precious")
         run = tmp_path / "run"
         (run / name).parent.mkdir(parents=True)
@@ -322,7 +322,7 @@ def _claim(folder, is_claimed):
 
 @pytest.mark.slow
 class TestKilled:
-    """With SIGKILL, at any moment: the run that goes on ends with the very bytes of the one that was never killed."""
+    """Killed with SIGKILL at any moment and resumed, a run ends with the same bytes as one that was never killed."""
 
     def test_at_20_random_moments(self, small_file, tmp_path):
         found = self._run(small_file, tmp_path, "moments", "20")
@@ -344,12 +344,12 @@ class TestKilled:
         return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_precision_is_measured_once_in_a_run(tmp_path, monkeypatch):
-    """Measured again on a busy machine, it might be another, and the run could not go on."""
-    monkeypatch.setattr(pretrain_module, "choose_precision", lambda wanted: "no" if wanted == "auto" else wanted)
+def test_resumed_run_has_the_precision_of_the_first(tmp_path, monkeypatch):
+    """A new measurement might differ, and the run could not be resumed."""
+    monkeypatch.setattr(pretrain_module, "fastest_dtype", lambda device: torch.float32)
     args = LoopArguments(output_dir=str(tmp_path), resume=True, mixed_precision="auto")
-    assert pretrain_module._precision(args) == "no"
+    assert pretrain_module._choose_precision(args) == "no"
     (tmp_path / "run.yaml").write_text("mixed_precision: bf16\n")
-    assert pretrain_module._precision(args) == "bf16"
-    assert pretrain_module._precision(replace(args, resume=False)) == "no"
-    assert pretrain_module._precision(replace(args, mixed_precision="no")) == "no"
+    assert pretrain_module._choose_precision(args) == "bf16"
+    assert pretrain_module._choose_precision(replace(args, resume=False)) == "no"
+    assert pretrain_module._choose_precision(replace(args, mixed_precision="no")) == "no"

@@ -1,4 +1,4 @@
-"""Pretraining: the objective against the model's own loss, the schedule, the loop, and whole runs."""
+"""Pretraining: the objective against the model's own loss, the schedule, the loop, and complete runs."""
 
 import json
 import subprocess
@@ -66,29 +66,29 @@ class TestData:
         assert (len(training), len(validation)) == (100, 20)
         assert training.barcodes.is_placed.mean() > 0.95
 
-    def test_a_batch_depends_on_seed_epoch_and_records_alone(self, data):
+    def test_batch_depends_only_on_seed_epoch_and_records(self, data):
         objective = MaskedReconstruction(0, 0.5)
         first, again = (data[0].arrays(np.arange(5), 3, objective) for _ in range(2))
         assert all(np.array_equal(value, again[name]) for name, value in first.items())
         other = data[0].arrays(np.arange(5), 4, objective)
         assert not np.array_equal(first["noise"][:, :50], other["noise"][:, :50])
 
-    def test_free_rows_count_positions_from_their_first_kmer(self, data):
-        free = load_training_data(DataArguments(data=[], unaligned_share=1.0), None, KmerEncoder(6), seed=0)[0]
-        batch = free.arrays(np.arange(8), 0, MaskedReconstruction(0, 0.5))
-        assert not free.barcodes.is_placed.any()
+    def test_positions_of_unaligned_barcodes_are_counted_from_the_first_kmer(self, data):
+        unaligned = load_training_data(DataArguments(data=[], unaligned_share=1.0), None, KmerEncoder(6), seed=0)[0]
+        batch = unaligned.arrays(np.arange(8), 0, MaskedReconstruction(0, 0.5))
+        assert not unaligned.barcodes.is_placed.any()
         assert (np.diff(batch["position_ids"][:, :20]) >= 1).all()
 
     def test_nothing_to_train_on(self, small_file):
         with pytest.raises(ConfigurationError, match="expected records in the splits nowhere"):
             load_training_data(DataArguments(data=[str(small_file)], train_splits=["nowhere"]), None, KmerEncoder(4), 0)
 
-    def test_fingerprint_tells_records_apart(self, data):
+    def test_fingerprint_distinguishes_records(self, data):
         assert data[0].fingerprint() == data[0].fingerprint()
         assert data[0].fingerprint() != data[1].fingerprint()
 
 
-def test_objective_equals_the_models_own_mean(config, data):
+def test_objective_equals_the_loss_of_the_model(config, data):
     torch.manual_seed(0)
     model = BarcodeMAEForPreTraining(config).eval()
     objective = MaskedReconstruction(0, 0.5)
@@ -109,7 +109,7 @@ def test_validation_does_not_depend_on_the_batch_size(config, data):
     assert small == pytest.approx(large)
 
 
-def test_a_rise_of_one_step(config):
+def test_warmup_of_one_step(config):
     args = LoopArguments(warmup_share=0.05)
     optimizer, schedule = build_optimizer(BarcodeMAEForPreTraining(config), args, 64, 19)
     rates = []
@@ -138,7 +138,7 @@ def test_learning_rates_rise_to_their_peaks_and_fall(schedule, config):
     assert encoder[0] < 1e-4
     assert encoder[-1] < 1e-5
     np.testing.assert_allclose(head, 5 * encoder)
-    # The encoder is the first group, all else the second.
+    # The first group is the encoder, the second all other parameters.
     sizes = [sum(parameter.numel() for parameter in group["params"]) for group in optimizer.param_groups]
     assert sizes == [sum(p.numel() for p in part.parameters()) for part in (model.bert, model.decoder)]
 
@@ -146,7 +146,7 @@ def test_learning_rates_rise_to_their_peaks_and_fall(schedule, config):
 class TestLoop:
     @pytest.fixture
     def in_double_precision(self):
-        """AdamW divides gradients by their own size: what single precision rounds off grows to whole steps."""
+        """AdamW divides gradients by their magnitude, which can make rounding errors of single precision large."""
         torch.set_default_dtype(torch.float64)
         yield
         torch.set_default_dtype(torch.float32)
@@ -155,19 +155,19 @@ class TestLoop:
     def test_accumulated_batches_are_one_large_batch(self, config, data, tmp_path):
         without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         config = BarcodeMAEConfig(**(config.to_dict() | without))
-        whole = run(tmp_path / "a", config, data, options(tmp_path / "a", batch_size=16))
+        expected = run(tmp_path / "a", config, data, options(tmp_path / "a", batch_size=16))
         parts = run(tmp_path / "b", config, data, options(tmp_path / "b", batch_size=4, accumulation=4))
-        for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
-            torch.testing.assert_close(one, other, atol=1e-8, rtol=1e-6)
+        for first, second in zip(expected.parameters(), parts.parameters(), strict=True):
+            torch.testing.assert_close(first, second, atol=1e-8, rtol=1e-6)
 
     @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
-    def test_resumed_is_bit_for_bit_the_run_that_was_never_stopped(self, schedule, config, data, tmp_path):
+    def test_resumed_run_equals_an_uninterrupted_one(self, schedule, config, data, tmp_path):
         common = {
             "eval_every": 3,
             "log_every": 3,
             "schedule": schedule,
         }  # the state is saved between two lines of the log
-        whole = run(tmp_path / "a", config, data, options(tmp_path / "a", **common))
+        expected = run(tmp_path / "a", config, data, options(tmp_path / "a", **common))
         args = options(tmp_path / "b", save_every=4, **common)
 
         class Stopped(Exception):
@@ -186,14 +186,14 @@ class TestLoop:
         assert load_state(tmp_path / "b")["step"] == 4
         args.resume = True
         resumed = run(tmp_path / "b", config, data, args, seed=5)
-        for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-            assert torch.equal(one, other)
+        for first, second in zip(expected.parameters(), resumed.parameters(), strict=True):
+            assert torch.equal(first, second)
         curves = [[{**line, "barcodes_per_second": 0} for line in lines(tmp_path / name)] for name in "ab"]
         assert curves[0] == curves[1]
 
-    def test_a_compiled_model_has_the_same_names_and_learns_the_same(self, config, data, tmp_path):
+    def test_compiled_model_has_the_same_names_and_losses(self, config, data, tmp_path):
         plain = run(tmp_path / "a", config, data, options(tmp_path / "a", epochs=0.5))
-        # What the compiler makes of it is not looked at here: that takes minutes.
+        # Without compilation itself, which takes minutes.
         with torch.compiler.set_stance("force_eager"):
             compiled = run(tmp_path / "b", config, data, options(tmp_path / "b", epochs=0.5, compile=True))
         states = [load_state(tmp_path / name)["model"] for name in "ab"]
@@ -216,7 +216,7 @@ class TestLoop:
 
 
 class _Interrupted:
-    """Training data of which one step does not come."""
+    """Training data that raise an error at one step."""
 
     def __init__(self, data, arrays):
         self.arrays, self.num_tokens, self._data = arrays, data.num_tokens, data
@@ -230,7 +230,7 @@ class TestMapAhead:
         assert list(map_ahead(lambda x: x * x, range(10))) == [x * x for x in range(10)]
         assert list(map_ahead(abs, [])) == []
 
-    def test_works_in_a_thread_no_further_ahead_than_its_depth(self):
+    def test_computes_at_most_depth_results_ahead_in_a_thread(self):
         drawn = []
 
         def items():
@@ -242,13 +242,13 @@ class TestMapAhead:
         assert next(results) != threading.current_thread().name
         assert drawn == [0, 1, 2]
 
-    def test_an_error_comes_where_its_result_would_have(self):
+    def test_error_is_raised_in_place_of_its_result(self):
         results = map_ahead(lambda x: 6 / x, [3, 2, 0, 1], depth=3)
         assert [next(results), next(results)] == [2, 3]
         with pytest.raises(ZeroDivisionError):
             next(results)
 
-    def test_leaving_early_ends_the_thread(self):
+    def test_thread_ends_when_the_caller_stops_early(self):
         results = map_ahead(abs, range(10))
         next(results)
         results.close()
@@ -283,7 +283,7 @@ class TestArguments:
             pretrain(ModelArguments(), DataArguments(), LoopArguments(output_dir=str(tmp_path)))
 
     @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-    def test_shipped_configurations_are_understood(self, config):
+    def test_shipped_configurations_are_valid(self, config):
         from barcodemae.cli.arguments import parse_arguments
 
         model_args, _, _ = parse_arguments(
@@ -332,7 +332,7 @@ class TestCommand:
             (("--frame", "nowhere.safetensors"), "--frame nowhere.safetensors"),
         ],
     )
-    def test_bad_input_is_one_line_and_code_2(self, arguments, message, tmp_path):
+    def test_bad_input_gives_one_line_and_exit_code_2(self, arguments, message, tmp_path):
         done = launch("--output_dir", tmp_path / "run", *arguments)
         assert done.returncode == 2
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
