@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 DEMO := runs/demo
+LIBRARY := runs/demo_library
 # Said in full, or the launcher lists what it assumes.
 ONE_PROCESS := --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
@@ -17,15 +18,15 @@ $(INSTALLED): setup.cfg pyproject.toml tools/install.sh
 install: $(INSTALLED)  ## make the virtual environment .venv
 
 demo: $(INSTALLED)  ## name barcodes with what ships; pretrain, load, embed and evaluate a tiny model; on bundled barcodes
-	rm -rf $(DEMO)
-	mkdir -p $(DEMO)
-	$(BIN)/python tools/demo_files.py $(DEMO)
-	$(BIN)/barcodemae index $(DEMO)/references.fasta -o $(DEMO)/library
-	$(BIN)/barcodemae identify $(DEMO)/queries.fasta --library $(DEMO)/library -o $(DEMO)/names.tsv --summary $(DEMO)/names.html
-	$(BIN)/barcodemae cluster $(DEMO)/queries.fasta -o $(DEMO)/clusters.tsv
-	$(BIN)/accelerate launch $(ONE_PROCESS) train.py --config configs/demo.yaml --output_dir $(DEMO)/model
-	$(BIN)/python tools/demo_load.py $(DEMO)/model
-	$(BIN)/python evaluate_embeddings.py --model $(DEMO)/model --data barcodemae/data/sample/barcodes.parquet --output_dir $(DEMO)/evaluation
+	rm -rf $(DEMO) $(LIBRARY)
+	mkdir -p $(LIBRARY)
+	$(BIN)/python tools/demo_files.py $(LIBRARY)
+	$(BIN)/barcodemae index $(LIBRARY)/references.fasta -o $(LIBRARY)/library
+	$(BIN)/barcodemae identify $(LIBRARY)/queries.fasta --library $(LIBRARY)/library -o $(LIBRARY)/names.tsv --summary $(LIBRARY)/names.html
+	$(BIN)/barcodemae cluster $(LIBRARY)/queries.fasta -o $(LIBRARY)/clusters.tsv
+	$(BIN)/accelerate launch $(ONE_PROCESS) train.py --config configs/demo.yaml --output_dir $(DEMO)
+	$(BIN)/python tools/demo_load.py $(DEMO)
+	$(BIN)/python evaluate_embeddings.py --model $(DEMO) --data barcodemae/data/sample/barcodes.parquet --output_dir $(DEMO)/evaluation
 
 test: $(INSTALLED)  ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
@@ -57,6 +58,6 @@ floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 	OMP_NUM_THREADS=1 build/floors/bin/python -m pytest -m "not slow" -n 2
 
 clean:  ## remove the environment, the demo's run and all that was built
-	rm -rf .venv build dist $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv build dist $(DEMO) $(LIBRARY) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 .PHONY: help install demo test test-slow aligners lint types docs floors clean

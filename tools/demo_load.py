@@ -1,4 +1,4 @@
-"""Load a pretrained folder as any user of transformers would, and embed: python tools/demo.py FOLDER"""
+"""Load a pretrained folder as any user of transformers would, and embed: python tools/demo_load.py FOLDER"""
 
 import sys
 
