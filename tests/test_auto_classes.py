@@ -1,4 +1,4 @@
-"""One saved folder, two ways to load it; and the registration that goes with it."""
+"""One saved folder and two ways to load it, and the registration of the classes."""
 
 import json
 import os
@@ -63,13 +63,13 @@ def test_registered_as_barcodemae_and_written_as_bert(config, folder):
     assert saved["model_type"] == "bert"
     assert set(saved["auto_map"]) == {"AutoConfig", *(auto_class.__name__ for auto_class in AUTO_CLASSES)}
     assert BarcodeMAEConfig.from_pretrained(folder).to_diff_dict() == saved
-    # What is registered here leaves everybody else's BERT alone.
+    # Registration does not change how other BERT models load.
     assert type(AutoConfig.from_pretrained(folder)) is BertConfig
     assert type(AutoModel.from_config(BertConfig(num_hidden_layers=1))) is BertModel
 
 
 @pytest.mark.parametrize("model_class", AUTO_CLASSES.values())
-def test_every_kind_of_checkpoint_carries_the_whole_map_and_its_code(model_class, config, tmp_path):
+def test_every_checkpoint_contains_the_complete_auto_map_and_its_code(model_class, config, tmp_path):
     model_class(config).save_pretrained(tmp_path)
     files = {file.name for file in tmp_path.iterdir()}
     assert files >= {"configuration_barcodemae.py", "masking_barcodemae.py", "modeling_barcodemae.py"}
@@ -78,7 +78,7 @@ def test_every_kind_of_checkpoint_carries_the_whole_map_and_its_code(model_class
         assert type(loaded).__name__ == expected.__name__
 
 
-def test_saved_again_from_remote_code_it_is_the_same_folder(folder, tmp_path):
+def test_folder_saved_again_from_remote_code_is_equal(folder, tmp_path):
     remote = AutoModelForPreTraining.from_pretrained(folder, trust_remote_code=True)
     again = tmp_path / "again"
     remote.save_pretrained(again)
@@ -110,7 +110,7 @@ assert features.shape == (1, 4, 16)
 
 
 def as_cached_from_the_hub(folder, home):
-    """Lay a folder out as the Hub's client caches a repository: its own layout, which loaders treat differently."""
+    """Copy a folder into the cache layout of the Hub client, which loaders treat differently."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = home / "hub" / "models--org--BarcodeMAE"
     shutil.copytree(folder, repository / "snapshots" / commit)
@@ -120,11 +120,11 @@ def as_cached_from_the_hub(folder, home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["folder", "hub"])
-def test_a_process_without_our_packages_loads_all_of_it(place, folder, tmp_path_factory):
-    """Imports of our packages are barred, so nothing but the checkpoint can serve."""
+@pytest.mark.parametrize("source", ["folder", "hub"])
+def test_process_without_our_packages_loads_all_of_it(source, folder, tmp_path_factory):
+    """Imports of our packages are barred, so that only the code in the checkpoint is used."""
     home = tmp_path_factory.mktemp("home")
-    name = as_cached_from_the_hub(folder, home) if place == "hub" else str(folder)
+    name = as_cached_from_the_hub(folder, home) if source == "hub" else str(folder)
     script = home / "load.py"
     script.write_text(BARRED + FRESH_PROCESS)
     done = subprocess.run(

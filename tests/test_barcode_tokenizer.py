@@ -1,4 +1,4 @@
-"""The tokenizer that places: by hand, equal to the encoder for whole blocks, and through what collators do with it."""
+"""The tokenizer that places barcodes: by hand, equal to the encoder, and with collators."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ MARKER = random_dna(60, 0)
 
 @pytest.fixture(scope="module")
 def frame():
-    """20 slots of three, of 40 copies of one sequence in which each nucleotide is now and then another."""
+    """20 slots of three, from 40 copies of one sequence with random substitutions."""
     rng = np.random.default_rng(1)
     copies = np.tile(np.array(list(MARKER)), (40, 1))
     changed = rng.random(copies.shape) < 0.05
@@ -61,8 +61,8 @@ def saved(tokenizer, tmp_path_factory):
     [
         (MARKER, range(20)),
         (MARKER[6:36], range(2, 12)),
-        (MARKER[7:37], range(3, 12)),  # begins within a slot, which it lacks
-        ("TTAGC" + MARKER[:40], range(13)),  # a primer
+        (MARKER[7:37], range(3, 12)),  # begins within a slot, which is left out
+        ("TTAGC" + MARKER[:40], range(13)),  # with a primer
         (MARKER + "GATTACA", range(20)),
         ("-" + MARKER[:33].lower() + " " + MARKER[33:45].replace("T", "U"), range(15)),
     ],
@@ -78,14 +78,14 @@ def test_by_hand(tokenizer, text, positions):
 
 
 @pytest.mark.parametrize("text", ["", "AC", "GGGGGGGGGGGGG", "[MASK]", "N" * 30, random_dna(60, 9)])
-def test_what_is_not_the_marker_is_read_as_it_is(tokenizer, text):
+def test_sequence_of_another_marker_is_read_as_given(tokenizer, text):
     plain = build_kmer_tokenizer(K)(text)
     found = tokenizer(text)
     assert found["input_ids"] == plain["input_ids"]
     assert found["position_ids"] == list(range(len(plain["input_ids"])))
 
 
-def test_masked_nucleotides_mask_the_slots_that_they_touch(tokenizer):
+def test_masked_nucleotides_mask_the_slots_that_they_overlap(tokenizer):
     text = MARKER[:13] + "[MASK]" + MARKER[16:]
     for given_text in (text, reverse_complement(MARKER[16:]) + "[MASK]" + reverse_complement(MARKER[:13])):
         found = tokenizer(given_text)
@@ -94,7 +94,7 @@ def test_masked_nucleotides_mask_the_slots_that_they_touch(tokenizer):
         assert len(tokens) == 20
 
 
-def test_offsets_point_into_the_given_text(tokenizer):
+def test_offsets_refer_to_the_given_text(tokenizer):
     text = "TT-" + MARKER[:10] + " " + MARKER[10:13] + "[MASK]" + MARKER[16:40].lower()
     other = reverse_complement(MARKER)
     for row, reads in ((text, str), (other, reverse_complement)):
@@ -113,7 +113,7 @@ def test_offsets_point_into_the_given_text(tokenizer):
     unknown=st.sets(st.integers(0, 60), max_size=6),
     is_reverse=st.booleans(),
 )
-def test_equal_to_the_encoder_for_whole_blocks(first, length, primer, unknown, is_reverse, frame, tokenizer):
+def test_equal_to_the_encoder(first, length, primer, unknown, is_reverse, frame, tokenizer):
     text = primer + "".join("N" if i in unknown else base for i, base in enumerate(MARKER))[first : first + length]
     text = reverse_complement(text) if is_reverse else text
     expected = encode_barcodes(KmerEncoder(K), place_barcodes([text], frame, K), None)
@@ -140,12 +140,12 @@ def test_collators_pad_positions(saved, side):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_windows_and_truncation_keep_positions(saved, side):
+def test_windows_and_truncation_preserve_positions(saved, side):
     tokenizer = BarcodeTokenizer.from_pretrained(saved, truncation_side=side)
     texts = [MARKER[15:45], MARKER[:27] + "[MASK]" + MARKER[30:]]
     for text in texts:
-        whole = tokenizer(text)
-        at = dict(zip(whole["position_ids"], whole["input_ids"], strict=True))
+        complete = tokenizer(text)
+        at = dict(zip(complete["position_ids"], complete["input_ids"], strict=True))
         cut = tokenizer(text, truncation=True, max_length=4)
         expected = sorted(at)[-4:] if side == "left" else sorted(at)[:4]
         assert cut["position_ids"] == expected
@@ -155,13 +155,13 @@ def test_windows_and_truncation_keep_positions(saved, side):
         assert {position for row in windows["position_ids"] for position in row} == set(at)
 
 
-def test_pairs_and_words_are_refused(tokenizer):
+def test_pairs_and_split_words_are_refused(tokenizer):
     for wrong in ({"text_pair": MARKER}, {"is_split_into_words": True}):
         with pytest.raises(ValueError, match="expected single sequences"):
             tokenizer([MARKER] if "is_split_into_words" in wrong else MARKER, **wrong)
 
 
-def test_without_a_frame_it_is_plain_and_saves_no_code(tokenizer, saved, tmp_path):
+def test_tokenizer_without_frame_is_saved_without_code(tokenizer, saved, tmp_path):
     loaded = BarcodeTokenizer.from_pretrained(saved)
     loaded.frame = None
     assert dict(loaded(MARKER[6:])) == dict(build_kmer_tokenizer(K)(MARKER[6:]))
@@ -176,7 +176,7 @@ def test_byte_pairs_have_no_slots(frame):
         tokenizer.frame = frame
 
 
-def test_saved_and_loaded_it_is_the_same(tokenizer, saved, tmp_path):
+def test_round_trip(tokenizer, saved, tmp_path):
     loaded = BarcodeTokenizer.from_pretrained(saved)
     loaded.save_pretrained(tmp_path)
     for file in saved.iterdir():
@@ -184,7 +184,7 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, saved, tmp_path):
     assert dict(loaded(MARKER[9:])) == dict(tokenizer(MARKER[9:]))
 
 
-def test_a_frame_that_was_lost_or_exchanged_is_told(saved, frame, tmp_path):
+def test_missing_or_exchanged_frame_is_refused(saved, frame, tmp_path):
     copy = shutil.copytree(saved, tmp_path / "copy")
     another = ReferenceFrame(frame.profile, frame.min_score + 1)
     another.save(copy / "reference_frame.safetensors")
@@ -197,7 +197,7 @@ def test_a_frame_that_was_lost_or_exchanged_is_told(saved, frame, tmp_path):
         BarcodeTokenizer.from_pretrained(copy)
 
 
-def test_saved_by_a_plain_tokenizer_it_goes_on_to_read_plainly(saved, tmp_path):
+def test_tokenizer_saved_without_remote_code_ignores_the_frame(saved, tmp_path):
     plain = AutoTokenizer.from_pretrained(saved, trust_remote_code=False)
     assert type(plain) is not BarcodeTokenizer
     copy = shutil.copytree(saved, tmp_path / "copy")

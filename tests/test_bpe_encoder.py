@@ -1,4 +1,4 @@
-"""Byte pairs in blocks: the tokenizer's own ids, and the road from barcodes to a model that reads them."""
+"""Byte-pair encoding of many barcodes: the ids of the tokenizer, and training models on them."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def encoder(tokenizer):
     return BpeEncoder(tokenizer)
 
 
-def test_ids_are_the_tokenizers(tokenizer, encoder, full_length_barcodes):
+def test_ids_equal_those_of_the_tokenizer(tokenizer, encoder, full_length_barcodes):
     texts = [full_length_barcodes[60], full_length_barcodes[61][:40], "ACGTNNACG", "acgu-acgt", ""]
     expected = tokenizer(texts, padding=True, return_tensors="np")
     for sequences in (texts, pa.array(texts), pa.array(texts, pa.large_string())):
@@ -39,22 +39,22 @@ def test_ids_are_the_tokenizers(tokenizer, encoder, full_length_barcodes):
         np.testing.assert_array_equal(found["position_ids"][0], np.arange(found["input_ids"].shape[1]))
 
 
-def test_offsets_cut_letters_and_a_limit_cuts_words(tokenizer, encoder, full_length_barcodes):
+def test_offsets_skip_bases_and_max_length_limits_tokens(tokenizer, encoder, full_length_barcodes):
     text = full_length_barcodes[60]
     found = encoder([text, text], offsets=np.array([0, 5]), max_length=7)["input_ids"]
     np.testing.assert_array_equal(found, [tokenizer(text)["input_ids"][:7], tokenizer(text[5:])["input_ids"][:7]])
 
 
-def test_nothing_at_all(encoder):
+def test_empty_input(encoder):
     assert encoder([])["input_ids"].shape == encoder([""])["input_ids"][:0].shape == (0, 0)
 
 
-def test_words_fit_no_slots(encoder):
+def test_starts_are_refused(encoder):
     with pytest.raises(ValueError, match="no slots"):
         encoder(["ACGT"], starts=np.array([0]))
 
 
-def test_the_encoder_goes_with_the_tokenizer(tokenizer, tmp_path):
+def test_encoder_for_a_saved_tokenizer(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     again = encoder_for(AutoTokenizer.from_pretrained(tmp_path))
     assert isinstance(again, BpeEncoder)
@@ -66,12 +66,12 @@ def test_other_byte_pairs_have_another_name(encoder, full_length_barcodes):
     assert BpeEncoder(train_bpe_tokenizer(full_length_barcodes[50:], 160)).name != encoder.name
 
 
-def test_a_folder_without_a_tokenizer_is_told(tmp_path):
+def test_folder_without_a_tokenizer_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="expected kmer, or the folder of a byte-pair encoding"):
         load_tokenizer(ModelArguments(tokenizer=str(tmp_path)))
 
 
-def test_a_k_mer_tokenizer_is_no_byte_pair_encoding(tmp_path):
+def test_kmer_tokenizer_is_refused(tmp_path):
     build_kmer_tokenizer(3).save_pretrained(tmp_path)
     with pytest.raises(ConfigurationError, match="expected a byte-pair encoding, got WordLevel"):
         load_tokenizer(ModelArguments(tokenizer=str(tmp_path)))

@@ -19,7 +19,7 @@ TOKENIZER = train_bpe_tokenizer(barcodes(), 256)
 
 
 @pytest.mark.parametrize("vocab_size", [128, 512])
-def test_the_size_counts_every_id_and_pad_is_last(vocab_size):
+def test_vocab_size_includes_all_ids_and_pad_is_last(vocab_size):
     tokenizer = train_bpe_tokenizer(barcodes(), vocab_size)
     vocabulary = tokenizer.get_vocab()
     assert sorted(vocabulary.values()) == list(range(vocab_size))
@@ -29,13 +29,13 @@ def test_the_size_counts_every_id_and_pad_is_last(vocab_size):
     assert set("".join(words)) == set("ACGT")
 
 
-def test_the_most_frequent_pair_is_the_first_word():
+def test_most_frequent_pair_is_the_first_token():
     by_id = {i: word for word, i in TOKENIZER.get_vocab().items()}
     assert [by_id[i] for i in range(2, 6)] == ["A", "C", "G", "T"]
     assert by_id[6] == "TT"
 
 
-def test_the_same_sequences_give_the_same_tokenizer():
+def test_equal_sequences_give_equal_tokenizers():
     again = train_bpe_tokenizer(iter(barcodes()), 256)
     assert again.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
 
@@ -45,7 +45,7 @@ def test_training_text_is_normalised():
     assert train_bpe_tokenizer(spelt_otherwise, 256).get_vocab() == TOKENIZER.get_vocab()
 
 
-def test_unknown_letters_are_one_token_each_and_nothing_reaches_across():
+def test_unknown_characters_are_one_token_each_and_separate_others():
     around = [TOKENIZER(part)["input_ids"] for part in ("ACGT", "TTTT")]
     assert TOKENIZER("acg-uNré.TTTT")["input_ids"] == [*around[0], 1, 1, 1, *around[1]]
     assert TOKENIZER("")["input_ids"] == []
@@ -54,11 +54,11 @@ def test_unknown_letters_are_one_token_each_and_nothing_reaches_across():
 
 
 @given(st.text("ACGT", max_size=80))
-def test_decoding_gives_the_dna_back(dna):
+def test_decoding_restores_the_dna(dna):
     assert TOKENIZER.decode(TOKENIZER(dna)["input_ids"], skip_special_tokens=True) == dna
 
 
-def test_offsets_point_into_the_text_as_given():
+def test_offsets_refer_to_the_given_text():
     text = "ac-guuACG nACGTT"
     for token, (begin, end) in zip(
         TOKENIZER(text)["input_ids"],
@@ -69,7 +69,7 @@ def test_offsets_point_into_the_text_as_given():
         assert spelt == ("N" if token == 1 else TOKENIZER.decode([token]))
 
 
-def test_a_saved_folder_loads_without_remote_code(tmp_path):
+def test_saved_folder_loads_without_remote_code(tmp_path):
     TOKENIZER.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=False)
     texts = [*barcodes(5), "", "NNacgu"]
@@ -83,6 +83,6 @@ def test_sizes_out_of_range_are_refused(vocab_size):
         train_bpe_tokenizer(barcodes(), vocab_size)
 
 
-def test_too_little_dna_is_refused():
+def test_vocab_size_too_large_for_the_dna_is_refused():
     with pytest.raises(ValueError, match="expected DNA for 128 tokens; these sequences give 10"):
         train_bpe_tokenizer(["ACGT"], 128)

@@ -1,4 +1,4 @@
-"""The recipes in `configs/`: each is understood, and the paper's is the paper's."""
+"""The recipes in `configs/`: all are valid, and one is that of the paper."""
 
 from pathlib import Path
 

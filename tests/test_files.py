@@ -203,7 +203,15 @@ class TestScratchFolders:
         (tmp_path / "mine" / "files").mkdir(parents=True)
         (tmp_path / ".saving-abcdefgh").symlink_to("mine")
         write(tmp_path)
-        others |= {"a", ".saving-abcdefgh", "mine", "mine/files", ".saving-notes", ".saving-holidays", "saving-abcdefgh"}
+        others |= {
+            "a",
+            ".saving-abcdefgh",
+            "mine",
+            "mine/files",
+            ".saving-notes",
+            ".saving-holidays",
+            "saving-abcdefgh",
+        }
         assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")} == others
 
     def test_link_as_lock_is_not_followed(self, tmp_path):

@@ -18,7 +18,7 @@ THREE = ENCODERS[3, False]
 PAD, UNK = THREE.pad_token_id, THREE.unk_token_id
 
 dna_like = st.text("ACGT" * 6 + "acgtuUnN-. \n\tRYéß😀", max_size=70)
-# Special tokens written out are the one thing that only the tokenizer reads.
+# Only the tokenizer recognises special tokens in a text.
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(
     lambda text: not any(token in text for token in ("[MASK]", "[UNK]", "[PAD]"))
 )
@@ -71,7 +71,7 @@ def test_equals_the_tokenizer_over_several_blocks(setting):
 
 
 @pytest.mark.parametrize("sequences", [[], pa.array([], pa.string()), pa.chunked_array([], pa.string())])
-def test_no_sequences_give_no_rows(sequences):
+def test_empty_list_gives_no_rows(sequences):
     assert {array.shape for array in ENCODERS[6, False](sequences).values()} == {(0, 0)}
 
 
@@ -87,13 +87,13 @@ def test_ids_by_hand():
     assert encoded["position_ids"].tolist() == [[0, 1], [0, 1]]
 
 
-def test_a_special_token_written_out_is_unknown_letters():
+def test_special_token_in_a_text_is_unknown_bases():
     assert THREE(["[MASK]"])["input_ids"].tolist() == [[UNK, UNK]]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(dna_like, st.integers(0, 9)), min_size=1, max_size=8))
-def test_offsets_cut_letters_of_the_normalised_sequence(rows):
+def test_offsets_skip_bases_of_the_normalised_sequence(rows):
     texts, offsets = zip(*rows, strict=True)
     normalise = str.maketrans("acgtnuU", "ACGTNTT", "-. \n\t")
     cut = [text.translate(normalise)[offset:] for text, offset in zip(texts, offsets, strict=True)]
@@ -103,17 +103,17 @@ def test_offsets_cut_letters_of_the_normalised_sequence(rows):
 
 def test_slots_by_hand():
     # Coordinates   0  1  2 |  3  4  5 |  6  7  8
-    # row 0         A  C  G |  T  T  T |  A             whole from coordinate 0, its last slot cut short
-    # row 1   A  A  A  C  G |  T  T  N                  two bases before the frame, an unknown one
+    # row 0         A  C  G |  T  T  T |  A             complete from coordinate 0, its last slot incomplete
+    # row 1   A  A  A  C  G |  T  T  N                  two bases before the frame, one unknown base
     # row 2            G    |  T  T  T |  A  C  G       begins inside slot 0
-    # row 3                                             beyond the frame's three slots
+    # row 3                                             after the frame's three slots
     encoded = THREE(["ACGTTTA", "aaacgt-tn", "GTTTACG", "ACG"], starts=[0, -2, 2, 9], max_length=3)
     assert encoded["input_ids"].tolist() == [[8, 65, PAD], [8, UNK, PAD], [PAD, 65, 8], [PAD, PAD, PAD]]
     assert encoded["attention_mask"].tolist() == [[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 0]]
     assert encoded["position_ids"].tolist() == [[0, 1, 2]] * 4
 
 
-def test_offsets_move_the_coordinate_on():
+def test_offsets_increase_the_coordinate():
     encoded = THREE(["ACGTTTACG", "ACGTTTACG"], offsets=[1, 3], starts=[0, -3])
     assert encoded["input_ids"].tolist() == [[PAD, 65, 8], [65, 8, PAD]]
 
@@ -145,7 +145,7 @@ def test_slots_equal_an_independent_count(rows, max_length):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text("ACGTacgu-", max_size=40), min_size=1, max_size=6), st.none() | st.integers(1, 9))
-def test_a_start_of_0_changes_nothing_where_all_letters_are_known(texts, max_length):
+def test_start_0_gives_the_same_if_all_bases_are_known(texts, max_length):
     plain = THREE(texts, max_length=max_length)
     placed = THREE(texts, starts=[0] * len(texts), max_length=max_length)
     assert all(np.array_equal(placed[name], plain[name]) for name in plain)
@@ -180,7 +180,7 @@ def test_from_another_tokenizer_is_refused():
         ({"sequences": ["ACG"], "max_length": -1}, "max_length must be 0 or more, not -1"),
     ],
 )
-def test_what_cannot_be_encoded_is_refused(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         THREE(**arguments)
 

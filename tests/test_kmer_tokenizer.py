@@ -14,7 +14,7 @@ SIX, THREE = build_kmer_tokenizer(), build_kmer_tokenizer(3)
 
 
 @pytest.mark.parametrize("k", range(1, 9))
-def test_ids_are_the_published_ones_and_pad_is_last(k):
+def test_ids_are_as_published_and_pad_is_last(k):
     vocabulary = build_kmer_tokenizer(k).get_vocab()
     assert vocabulary["[MASK]"] == 0
     assert vocabulary["[UNK]"] == 1
@@ -47,21 +47,21 @@ def test_sizes_out_of_range_are_refused(k, with_n):
 @pytest.mark.parametrize(
     "text", ["ACGTTT", "acgttt", "acguuu", "ACGUUU", "AC-G..TTT", " ACG\tT\nT\r\nT\x0b\x0c", "ACGTTTAC"]
 )
-def test_case_rna_gaps_white_space_and_a_short_tail_change_nothing(text):
+def test_case_rna_gaps_white_space_and_incomplete_kmers_are_normalised(text):
     assert THREE(text)["input_ids"] == [8, 65]
 
 
 @pytest.mark.parametrize("text", ["ACN", "ACR", "A\u2028C", "AéC", "😀AC", "A*C", "A\u00a0C", "A\x00C"])
-def test_any_other_letter_makes_its_kmer_unknown(text):
+def test_kmer_with_another_character_is_unknown(text):
     assert THREE(text + "ACG")["input_ids"] == [1, 8]
 
 
 @pytest.mark.parametrize("text", ["", "AC", " - . ", "\n"])
-def test_nothing_to_cut_gives_no_tokens(text):
+def test_text_shorter_than_a_kmer_gives_no_tokens(text):
     assert THREE(text)["input_ids"] == []
 
 
-def test_offsets_point_into_the_text_as_given():
+def test_offsets_refer_to_the_given_text():
     encoded = THREE("ac-gUUn .ACGT", return_offsets_mapping=True)
     assert encoded["input_ids"] == [8, 1, 8]
     texts = ["ac-gUUn .ACGT"[begin:end] for begin, end in encoded["offset_mapping"]]
@@ -80,7 +80,7 @@ def test_padding_truncation_and_special_tokens():
 
 
 @given(st.text("ACGT", max_size=60))
-def test_decoding_gives_the_dna_back(dna):
+def test_decoding_restores_the_dna(dna):
     ids = THREE(dna)["input_ids"]
     assert THREE.decode(ids, skip_special_tokens=True) == dna[: len(dna) // 3 * 3]
 
@@ -94,7 +94,7 @@ def test_ids_equal_an_independent_count(dna):
 
 
 @pytest.mark.parametrize("with_n", [False, True])
-def test_a_saved_folder_loads_without_remote_code(tmp_path, with_n):
+def test_saved_folder_loads_without_remote_code(tmp_path, with_n):
     tokenizer = build_kmer_tokenizer(4, with_n, model_max_length=100)
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=False)

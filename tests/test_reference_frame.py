@@ -1,4 +1,4 @@
-"""The reference frame: place and score by hand, against a brute-force search, and on real barcodes."""
+"""The reference frame: placement and score by hand, against a brute-force search, and on real barcodes."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ BARCODES = [
     text for text in pq.read_table(SAMPLE, columns=["nucleotides"])["nucleotides"].to_pylist() if len(text) == 658
 ][:200]
 
-# A region of 24 bases that is no repeat, its own reverse complement or shift.
+# A region of 24 bases that is not a repeat, its own reverse complement or a shift of itself.
 REGION = "ACGTTGCAAGGCTATTCGAACTGC"
 ONE_HOT = np.array([[base == expected for base in "ACGT"] for expected in REGION], np.float32)
 FRAME = ReferenceFrame(ONE_HOT, min_score=4, marker="toy")
@@ -50,21 +50,21 @@ def agreement(centred: np.ndarray, text: str, start: int) -> float:
         ("TTTT" + REGION[:14], -4, 1),
         (REGION[10:] + "AAAAAA", 10, 1),
         (reverse_complement(REGION), 0, -1),
-        # Read on the other strand: 3 bases, then the region from coordinate 6 on.
+        # On the other strand: 3 bases, then the region from coordinate 6 on.
         (reverse_complement("CAT" + REGION[6:]), 3, -1),
         (REGION.lower().replace("t", "u"), 0, 1),
         ("-" + REGION[4:10] + "-.- \n" + REGION[10:], 4, 1),
         (REGION[:8] + "NNRN" + REGION[12:], 0, 1),
     ],
 )
-def test_places_by_hand(sequence, start, strand):
+def test_placement_by_hand(sequence, start, strand):
     placement = FRAME.place([sequence])
     assert (placement.start[0], placement.strand[0]) == (start, strand)
     assert FRAME.accepts(placement).all()
 
 
 def test_score_by_hand():
-    # Centred one-hot: 3/4 for the right base, -1/4 for another. "AC" on A, C: sum 3/2. Random bases, half
+    # Centred one-hot: 3/4 for the base of the profile, -1/4 for another. "AC" on A, C: sum 3/2. Random bases, half
     # A and half C: mean 1/4 and variance 1/4 in each column, so (3/2 - 1/2) / sqrt(1/2).
     frame = ReferenceFrame(np.eye(4)[:2], min_score=0)
     placement = frame.place(["AC", "ACNNNN"])
@@ -86,7 +86,7 @@ def test_shapes_and_types():
 
 
 @pytest.mark.parametrize("sequence", ["", "N" * 30, "-- .\n", "*RY", "é"])
-def test_without_known_letters_nothing_is_placed(sequence):
+def test_sequence_without_known_bases_is_not_placed(sequence):
     placement = FRAME.place([sequence, REGION])
     assert [array[0] for array in placement] == [0, 1, 0]
     assert FRAME.accepts(placement).tolist() == [False, True]
@@ -105,7 +105,7 @@ def test_no_sequences():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text("ACGTN", max_size=60), min_size=1, max_size=5))
-def test_no_other_place_agrees_better(texts):
+def test_no_other_placement_agrees_better(texts):
     placement = FRAME.place(texts)
     centred = FRAME.profile.astype(np.float64) - 0.25
     for text, start, strand in zip(texts, placement.start, placement.strand, strict=True):
@@ -114,7 +114,7 @@ def test_no_other_place_agrees_better(texts):
 
 
 @pytest.mark.parametrize("row", [0, 50])
-def test_no_other_place_on_coi_agrees_better(row):
+def test_no_other_placement_on_coi_agrees_better(row):
     text = BARCODES[row][300:380]
     placement = COI.place([text])
     centred = COI.profile.astype(np.float64) - 0.25
@@ -122,7 +122,7 @@ def test_no_other_place_on_coi_agrees_better(row):
     assert agreement(centred, text, placement.start[0]) == pytest.approx(brute_force(COI, text), abs=0.2)
 
 
-def test_a_placement_is_the_same_in_any_batch_and_from_arrow():
+def test_placement_is_the_same_in_any_batch_and_from_arrow():
     texts = [
         *BARCODES[:70],
         *(text[i : 4 * i + 90] for i, text in enumerate(BARCODES[70:140])),
@@ -145,18 +145,18 @@ def test_canonical_barcodes_begin_at_0_on_either_strand():
         assert COI.accepts(placement).all()
 
 
-@pytest.mark.parametrize(("length", "at_least"), [(100, 0.97), (150, 0.99), (200, 0.99), (300, 0.99)])
-def test_cuts_of_real_barcodes_are_placed_and_told_from_shuffled_ones(length, at_least):
+@pytest.mark.parametrize(("length", "minimum"), [(100, 0.97), (150, 0.99), (200, 0.99), (300, 0.99)])
+def test_segments_of_real_barcodes_are_placed_and_shuffled_ones_are_not(length, minimum):
     rng = np.random.default_rng(0)
-    whole = COI.place(BARCODES)
+    complete = COI.place(BARCODES)
     offsets = rng.integers(0, 658 - length + 1, len(BARCODES))
     cuts = [text[offset : offset + length] for text, offset in zip(BARCODES, offsets, strict=True)]
     cuts[::2] = map(reverse_complement, cuts[::2])
     placement = COI.place(cuts)
     expected_strand = np.where(np.arange(len(cuts)) % 2 == 0, -1, 1)
-    right = (placement.start == whole.start + offsets) & (placement.strand == expected_strand)
-    assert right.mean() >= at_least
-    assert COI.accepts(placement).mean() >= at_least
+    is_correct = (placement.start == complete.start + offsets) & (placement.strand == expected_strand)
+    assert is_correct.mean() >= minimum
+    assert COI.accepts(placement).mean() >= minimum
     shuffled = ["".join(rng.permutation(list(text))) for text in cuts]
     assert not COI.accepts(COI.place(shuffled)).any()
 
@@ -167,17 +167,17 @@ def test_primers_are_placed_before_the_frame():
     assert np.array_equal(placement.start, COI.place(BARCODES).start - len(forward))
 
 
-def test_oriented_and_encoded_at_its_place_a_cut_has_the_ids_of_the_whole():
-    whole, encoder = BARCODES[0], KmerEncoder(6)
-    cut = reverse_complement("GATTACA" + whole[200:500])
-    placement = COI.place([whole, cut])
-    encoded = encoder(orient([whole, cut], placement.strand), starts=placement.start, max_length=COI.slots(6))
+def test_placed_segment_has_the_ids_of_the_complete_barcode():
+    complete, encoder = BARCODES[0], KmerEncoder(6)
+    cut = reverse_complement("GATTACA" + complete[200:500])
+    placement = COI.place([complete, cut])
+    encoded = encoder(orient([complete, cut], placement.strand), starts=placement.start, max_length=COI.slots(6))
     covered = np.arange(34, 83)  # slots of coordinates 204 to 497
     assert np.flatnonzero(encoded["attention_mask"][1])[-len(covered) :].tolist() == covered.tolist()
     assert np.array_equal(encoded["input_ids"][0, covered], encoded["input_ids"][1, covered])
 
 
-def test_the_profile_is_the_mean_one_hot_of_the_most_frequent_length():
+def test_profile_has_the_frequencies_of_the_most_frequent_length():
     frame = ReferenceFrame.from_sequences(["ACGT", "ac-gu", "TCNT", "TC", "ACGTACGT"], marker="toy")
     expected = [[2 / 3, 0, 0, 1 / 3], [0, 1, 0, 0], [0, 0, 2 / 3, 0], [0, 0, 0, 1]]
     assert frame.profile.dtype == np.float32
@@ -186,7 +186,7 @@ def test_the_profile_is_the_mean_one_hot_of_the_most_frequent_length():
     assert ReferenceFrame.from_sequences(["ACGT", "ACGT", "TC"], length=2).length == 2
 
 
-def test_a_frame_of_real_barcodes_is_calibrated_and_the_same_again():
+def test_frame_of_real_barcodes_is_calibrated_and_reproducible():
     frame, again = (ReferenceFrame.from_sequences(texts) for texts in (BARCODES, pa.array(BARCODES)))
     assert frame.length == 658
     assert np.array_equal(frame.profile, again.profile)
@@ -197,7 +197,7 @@ def test_a_frame_of_real_barcodes_is_calibrated_and_the_same_again():
 
 
 @pytest.mark.parametrize(("texts", "length"), [([], None), (["", ""], None), (["ACGT"], 5), (["ACGT"], 0)])
-def test_without_barcodes_of_the_length_there_is_no_frame(texts, length):
+def test_missing_length_is_refused(texts, length):
     with pytest.raises(ValueError, match="expected barcodes"):
         ReferenceFrame.from_sequences(texts, length)
 
@@ -211,7 +211,7 @@ def test_save_and_load(tmp_path):
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "frame.safetensors").read_bytes()
 
 
-def test_what_is_no_frame_cannot_be_loaded(tmp_path):
+def test_other_files_cannot_be_loaded(tmp_path):
     path = tmp_path / "frame.safetensors"
     with pytest.raises(FileNotFoundError):
         ReferenceFrame.load(path)
@@ -223,12 +223,12 @@ def test_what_is_no_frame_cannot_be_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("profile", [np.zeros((0, 4)), np.zeros((5, 3)), np.full((2, 4), -0.1), np.ones((2, 4))])
-def test_what_is_no_profile_is_refused(profile):
+def test_bad_profile_is_refused(profile):
     with pytest.raises(ValueError, match="expected a profile"):
         ReferenceFrame(profile, 1)
 
 
-def test_the_bundled_frame():
+def test_bundled_frame():
     assert (COI.length, COI.marker, COI.slots(6)) == (658, "COI-5P", 109)
     assert 5.5 < COI.min_score < 8
     assert COI.profile.sum(1) == pytest.approx(np.ones(658), abs=0.01)
@@ -241,7 +241,7 @@ def test_reverse_complement():
 
 
 @given(st.text("ACGTRYKMBVDHSWNacgtn-", max_size=40))
-def test_the_reverse_complement_of_it_is_the_sequence(text):
+def test_reverse_complement_is_its_own_inverse(text):
     assert reverse_complement(reverse_complement(text)) == text
 
 
@@ -252,8 +252,8 @@ def test_orient():
         orient(["AAC"], np.array([1, 1]))
 
 
-def test_a_long_sequence_lies_in_windows_where_it_lies_as_a_whole(full_length_barcodes, monkeypatch):
-    """Barcodes whole and cut, on both strands, before, between and after thousands of random bases."""
+def test_placement_in_windows_equals_placement_at_once(full_length_barcodes, monkeypatch):
+    """Complete and cut barcodes, on both strands, before, between and after thousands of random bases."""
     rng = np.random.default_rng(0)
 
     def noise(count):
@@ -266,10 +266,10 @@ def test_a_long_sequence_lies_in_windows_where_it_lies_as_a_whole(full_length_ba
         text = noise(length) + barcode + noise(rng.integers(4000))
         sequences.append(reverse_complement(text) if i % 2 else text)
     sequences += [noise(5000), "N" * 5000, "", full_length_barcodes[0][200:], full_length_barcodes[0][:200]]
-    whole = frame.place(sequences)
+    expected = frame.place(sequences)
     for width in (1400, 2000, 1 << 16):
         monkeypatch.setattr("tokenization_barcodemae.reference_frame._WINDOW_BASES", width)
         for row, sequence in enumerate(sequences):
             placed = frame.place([sequence])
-            assert (placed.start[0], placed.strand[0]) == (whole.start[row], whole.strand[row])
-            assert placed.score[0] == whole.score[row]
+            assert (placed.start[0], placed.strand[0]) == (expected.start[row], expected.strand[row])
+            assert placed.score[0] == expected.score[row]

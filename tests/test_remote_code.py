@@ -1,4 +1,4 @@
-"""The code that a repository brings, as transformers of other versions takes it."""
+"""The code in a repository works with other versions of transformers."""
 
 import importlib.util
 from pathlib import Path
@@ -11,15 +11,15 @@ from tokenization_barcodemae import barcode_tokenizer
 
 
 @pytest.mark.parametrize("module", [modeling_barcodemae, barcode_tokenizer])
-def test_an_entry_file_imports_itself_all_that_it_needs(module):
-    """From a folder, transformers before 5.17 copies what a file imports, and not what that imports in its turn."""
+def test_entry_file_imports_all_files_itself(module):
+    """From a folder, transformers before 5.17 copies the direct imports of an entry file, but not their imports."""
     needed = {Path(file).stem for file in get_relative_import_files(module.__file__)}
     assert set(get_relative_imports(module.__file__)) == needed - {Path(module.__file__).stem}
 
 
 @pytest.mark.parametrize("module", [configuration_barcodemae, barcode_tokenizer])
-def test_a_transformers_that_is_too_old_is_told_which_one_is_needed(module, monkeypatch):
-    """By the first of our files that is run, before it comes to what the old one lacks."""
+def test_too_old_transformers_is_refused_with_the_required_version(module, monkeypatch):
+    """By the first file that runs, before anything that the old version lacks is used."""
     monkeypatch.setattr("transformers.utils.versions.importlib.metadata.version", lambda name: "5.4.1")
     spec = importlib.util.spec_from_file_location(f"{module.__package__}.again", module.__file__)
     with pytest.raises(ImportError, match=r"transformers>=5\.5 is required .* found transformers==5\.4\.1"):

@@ -1,4 +1,4 @@
-"""TensorBoard by default, Weights & Biases where it is asked for."""
+"""TensorBoard by default, Weights & Biases on request."""
 
 import pytest
 from accelerate import Accelerator
@@ -8,17 +8,17 @@ from barcodemae.training import metrics
 from barcodemae.training.metrics import choose_tracker, start_tracker
 
 
-def test_none_is_none():
+def test_none_chooses_no_tracker():
     assert choose_tracker("none") is None
 
 
-def test_tensorboard_may_be_missing_and_this_is_told(monkeypatch, caplog):
+def test_missing_tensorboard_is_a_warning(monkeypatch, caplog):
     monkeypatch.setattr(metrics, "is_tensorboard_available", lambda: False)
     assert choose_tracker("tensorboard") is None
     assert "no TensorBoard curves" in caplog.text
 
 
-def test_weights_and_biases_may_not(monkeypatch):
+def test_missing_wandb_is_an_error(monkeypatch):
     monkeypatch.setattr(metrics, "is_wandb_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"--report_to wandb: .*pip install 'barcodemae\[wandb\]'"):
         choose_tracker("wandb")

@@ -1,4 +1,4 @@
-"""Sequences that are longer than the model reads are read in windows, each token once."""
+"""Sequences longer than the maximum of the model are read in windows, each token once."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def unplaced(tmp_path_factory):
 
 class TestCutWindows:
     def test_by_hand(self):
-        """A row of five tokens, of which the third is unknown and left out, one of two tokens and one of none."""
+        """Rows of five tokens (the third is unknown and left out), of two tokens and of none."""
         encoding = {
             "input_ids": np.array([[10, 11, 13, 14], [20, 21, 9, 9], [9, 9, 9, 9]]),
             "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]),
@@ -111,7 +111,7 @@ def test_mean_over_reading_offsets(unplaced):
 
 @pytest.mark.parametrize("strand", [1, -1])
 def test_barcode_within_a_mitogenome_is_found(strand, checkpoint, full_length_barcodes):
-    """The surrounding sequence does not matter, as primers do not."""
+    """The surrounding sequence does not matter, like primers."""
     barcode = full_length_barcodes[0]
     genome = random_dna(5000) + barcode + random_dna(11_000, seed=1)
     embedder = BarcodeEmbedder.from_pretrained(checkpoint)
