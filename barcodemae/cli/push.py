@@ -56,20 +56,19 @@ def push(arguments: list[str]) -> None:
     )
     from barcodemae.library.store.manifest import MANIFEST_FILE
 
-    is_library = (Path(args.folder) / MANIFEST_FILE).is_file()
-    if is_library and args.license is None:
-        raise ConfigurationError(
-            "expected --license, the licence of the library's records: ask their source (docs/identification.md)"
-        )
-    if not is_library and args.license is not None:
-        raise ConfigurationError(f"--license: expected a reference library, but {args.folder} is not one")
-    if is_library:
-        _push_library(args)
+    if (Path(args.folder) / MANIFEST_FILE).is_file():
+        if args.license is None:
+            raise ConfigurationError(
+                "expected --license, the licence of the library's records: ask their source (docs/identification.md)"
+            )
+        _push_library(args, args.license)
     else:
+        if args.license is not None:
+            raise ConfigurationError(f"--license: expected a reference library, but {args.folder} is not one")
         _push_checkpoint(args)
 
 
-def _push_library(args: PushArguments) -> None:
+def _push_library(args: PushArguments, license: str) -> None:
     from barcodemae.hub.push_library import assemble_library, push_library
     from barcodemae.repositories import check_name
 
@@ -77,9 +76,9 @@ def _push_library(args: PushArguments) -> None:
     if args.dry_run:
         check_name(args.repository)
         with tempfile.TemporaryDirectory() as scratch:
-            _print_files(assemble_library(library, args.repository, args.license, Path(scratch)))
+            _print_files(assemble_library(library, args.repository, license, Path(scratch)))
         return
-    print(push_library(library, args.repository, args.license, args.private, args.revision))
+    print(push_library(library, args.repository, license, args.private, args.revision))
     pinned = f"@{args.revision}" if args.revision else ""
     print(f"Use it: barcodemae identify QUERIES --library hub:{args.repository}{pinned} --output FILE")
 
