@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from fuzz_readers import TOKENS, outcome, read, real_files
 
     from barcodemae.data.sources import STANDARD_INPUT
-    from barcodemae.library.calibration.probability import LENGTHS, OWN, PREDICTED, Calibration, Probability
+    from barcodemae.library.calibration.probability import LENGTHS, OWN, TARGETS, Calibration, Probability
     from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.library.store.records import NAMES, write_part
     from barcodemae.library.store.stored import StoredLibrary
@@ -46,7 +46,7 @@ def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
     write_part(place / "part-00000.arrow", records, bases, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
     probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
-    calibration = Calibration(dict.fromkeys(PREDICTED, (probability,) * len(LENGTHS)), OWN)
+    calibration = Calibration(dict.fromkeys(TARGETS, (probability,) * len(LENGTHS)), OWN)
     segment = Segment(place.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
     manifest = Manifest(model, _DIMENSION, _BASES, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})

@@ -122,7 +122,7 @@ def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> 
             what: {
                 kind: probability_scores(
                     predicted[what].take(predicted[what].is_new == is_new),
-                    queries.species[queries.counts(what)][predicted[what].is_new == is_new],
+                    queries.species[queries.is_known(what)][predicted[what].is_new == is_new],
                     seed,
                 )
                 for kind, is_new in (("known", False), ("new", True))

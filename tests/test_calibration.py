@@ -11,8 +11,8 @@ from barcodemae.library.calibration.fitting import Predictions
 from barcodemae.library.calibration.probability import (
     LENGTHS,
     OWN,
-    PREDICTED,
     QUERIES,
+    TARGETS,
     Calibration,
     Probability,
     fit_probability,
@@ -75,11 +75,11 @@ PROBABILITY = fit_probability(*drawn(200))
 
 def test_calibration_round_trip():
     each = (PROBABILITY, *(fit_probability(*drawn(300, seed)) for seed in range(1, len(LENGTHS))))
-    written = Calibration(dict.fromkeys(PREDICTED, each), QUERIES)
+    written = Calibration(dict.fromkeys(TARGETS, each), QUERIES)
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
     evidence = drawn(50, seed=2)[0]
     num_bases = np.linspace(100, 658, 50).astype(int)
-    for what in PREDICTED:
+    for what in TARGETS:
         found = read(what, evidence, num_bases)
         np.testing.assert_array_equal(found, written(what, evidence, num_bases))
         np.testing.assert_array_equal(found[:3], each[0](evidence)[:3])

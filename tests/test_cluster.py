@@ -130,7 +130,7 @@ def test_copies_do_not_hide_relatives(sample, tmp_path):
 
 @pytest.fixture(scope="module")
 def several_species(sample):
-    """BINs of several barcodes each; the sample holds those that differ most, so that clusters agree less with BINs."""
+    """BINs of several barcodes each; the sample has those that differ most, so that clusters agree less with BINs."""
     counts = pc.value_counts(sample["bin"].filter(pc.not_equal(sample["bin"], "")))
     common = counts.field("values").filter(pc.greater_equal(counts.field("counts"), 5))
     return sample.filter(pc.is_in(sample["bin"], value_set=common)).slice(0, 3000)

@@ -79,7 +79,7 @@ def test_records_are_added_and_removed(named, references, tmp_path):
     assert len(library) == 700
     library.remove([named["id"][0].as_py()])
     assert len(library) == len(barcodemae.Library.open(tmp_path / "library")) == 699
-    with pytest.raises(LibraryError, match="it holds none of the id 'nobody'"):
+    with pytest.raises(LibraryError, match="expected ids of records in the library, got 'nobody'"):
         library.remove(["nobody"])
     with pytest.raises(TypeError, match="expected a list of ids, got one string"):
         library.remove("nobody")

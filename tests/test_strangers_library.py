@@ -13,7 +13,7 @@ import pytest
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library import segments
 from barcodemae.library.building import remove_records, save_calibration
-from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, PREDICTED, QUERIES, Calibration
+from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, QUERIES, TARGETS, Calibration
 from barcodemae.library.models import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
@@ -266,7 +266,7 @@ def test_query_vectors_that_are_not_finite_are_an_error(folder, sample):
 
 
 def test_readers_are_not_disturbed_by_writers(folder, sample):
-    never = [Calibration(dict.fromkeys(PREDICTED, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
+    never = [Calibration(dict.fromkeys(TARGETS, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
     save_calibration(StoredLibrary.open(folder), never[1])
     done, errors = threading.Event(), []
 

@@ -22,7 +22,7 @@ from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.models import Embedder, check_model
-from barcodemae.library.segments import Input, make_segment, next_segment_folder
+from barcodemae.library.segments import Inputs, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -100,15 +100,15 @@ def build_library(
         BarcodeMAEError: bad input; no library is left.
     """
     frame = _frame_of(embedder, model)
-    given = Input.from_names(sources, on_error, taxonomy, max_length)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
-            return _add(folder, Manifest(model, embedder.dimension, frame.length), given, embedder)
+            return _add(folder, Manifest(model, embedder.dimension, frame.length), inputs, embedder)
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         clear_leftovers(folder, manifest)
         is_same = manifest.model == model and not manifest.removed and len(manifest.segments) == 1
-        if is_same and manifest.segments[0].sources == given.sources and not given.without(manifest.segments).names:
+        if is_same and manifest.segments[0].sources == inputs.sources and not inputs.without(manifest.segments).names:
             return None
         raise LibraryError(
             f"{folder}: expected a folder without a library, got one of {manifest.num_records:,} records; add to it "
@@ -137,12 +137,12 @@ def append_records(
         LibraryError: there is no library, it was made with another model, or another process is writing to it.
         BarcodeMAEError: bad input; the library is unchanged.
     """
-    given = Input.from_names(sources, on_error, taxonomy, max_length)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length)
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         check_model(folder, library.manifest, model)
-        left = given.without(library.complete_segments())
-        for source in given.sources:
+        left = inputs.without(library.complete_segments())
+        for source in inputs.sources:
             if source not in left.sources:
                 logger.warning("%s: its records are in %s already, and are not added again", source.name, folder)
         if left.names:
@@ -207,9 +207,9 @@ def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
     return embedder.frame
 
 
-def _add(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> Added:
+def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -> Added:
     clear_leftovers(folder, manifest, in_progress=next_segment_folder(folder, manifest))
-    segment, report = make_segment(folder, manifest, given, embedder)
+    segment, report = make_segment(folder, manifest, inputs, embedder)
     grown = replace(manifest, segments=(*manifest.segments, segment))
     library = StoredLibrary(folder, grown)
     grown = _recalibrated(library, embedder)

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Input:
-    """The input of a segment.
+class Inputs:
+    """The sources of a segment, and how they are read.
 
     Attributes:
         names: of files or Hub data sets, as for `stream_records`.
@@ -48,8 +48,8 @@ class Input:
     max_length: int
 
     @classmethod
-    def from_names(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Input":
-        """The input with the present versions of files and data sets; of equal ones only the first.
+    def from_names(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Inputs":
+        """The inputs with the present versions of files and data sets; of equal ones only the first.
 
         Raises:
             UnreadableFileError: there is no such file or data set.
@@ -76,13 +76,13 @@ class Input:
             digest.update(batch.serialize())
         return digest.hexdigest()
 
-    def without(self, segments: Sequence[Segment]) -> "Input":
-        """The input without the sources of some segments, if made with the same taxonomy."""
+    def without(self, segments: Sequence[Segment]) -> "Inputs":
+        """The inputs without the sources of some segments, if made with the same taxonomy."""
         taxonomy = self.taxonomy_digest
         added = {source.version for segment in segments if segment.taxonomy == taxonomy for source in segment.sources}
         left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in added]
         names, sources = zip(*left, strict=True) if left else ((), ())
-        return Input(names, sources, self.on_error, self.taxonomy, self.max_length)
+        return Inputs(names, sources, self.on_error, self.taxonomy, self.max_length)
 
 
 def next_segment_folder(folder: Path, manifest: Manifest) -> Path:
@@ -90,7 +90,7 @@ def next_segment_folder(folder: Path, manifest: Manifest) -> Path:
     return folder / f"segment-{len(manifest.segments):05d}"
 
 
-def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embedder) -> tuple[Segment, Report]:
+def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -> tuple[Segment, Report]:
     """Make the next segment of a library, which is not yet in its manifest.
 
     An interrupted one of the same input is resumed after its last part. On bad input it is deleted.
@@ -98,7 +98,7 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
     Args:
         folder: of the library, locked for other writers.
         manifest: of the library.
-        given: at least one source.
+        inputs: at least one source.
         embedder: has a reference frame.
 
     Returns:
@@ -109,9 +109,9 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
         BarcodeMAEError: bad input.
     """
     segment_folder = next_segment_folder(folder, manifest)
-    _begin(segment_folder, manifest, given)
+    _begin(segment_folder, manifest, inputs)
     try:
-        report = _write_parts(segment_folder, given, embedder)
+        report = _write_parts(segment_folder, inputs, embedder)
         log_report(report)
         files = sorted(segment_folder.glob("*.arrow"))
         if not files:
@@ -128,7 +128,9 @@ def make_segment(folder: Path, manifest: Manifest, given: Input, embedder: Embed
             index = build_index(vectors, scratch / INDEX_FILE)
         files.append(segment_folder / INDEX_FILE)
     fingerprints = {file.name: fingerprint(file) for file in sorted(files)}
-    return Segment(segment_folder.name, len(vectors), fingerprints, index, given.sources, given.taxonomy_digest), report
+    return Segment(
+        segment_folder.name, len(vectors), fingerprints, index, inputs.sources, inputs.taxonomy_digest
+    ), report
 
 
 def _source(name: str) -> Source:
@@ -139,15 +141,15 @@ def _source(name: str) -> Source:
     return Source(file.name, sha256(file))
 
 
-def _begin(segment_folder: Path, manifest: Manifest, given: Input) -> None:
+def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
     """Prepare the folder: resume an interrupted build of the same input, or begin a new one."""
     check_segment_folder(segment_folder)
     key = {
         "segment": segment_folder.name,
-        "sources": [asdict(source) for source in given.sources],
-        "taxonomy": given.taxonomy_digest,
-        "on_error": given.on_error,
-        "max_length": given.max_length,
+        "sources": [asdict(source) for source in inputs.sources],
+        "taxonomy": inputs.taxonomy_digest,
+        "on_error": inputs.on_error,
+        "max_length": inputs.max_length,
         "model": manifest.model,
         "made_by": version("barcodemae"),
     }
@@ -162,15 +164,15 @@ def _begin(segment_folder: Path, manifest: Manifest, given: Input) -> None:
     segment_folder.mkdir(exist_ok=True)
 
 
-def _write_parts(segment_folder: Path, given: Input, embedder: Embedder) -> Report:
-    quality_filter = QualityFilter(drop_duplicates=False, on_error=given.on_error)
+def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Report:
+    quality_filter = QualityFilter(drop_duplicates=False, on_error=inputs.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
-        tables = stream_records(given.names, on_error=given.on_error, max_length=given.max_length)
+        tables = stream_records(inputs.names, on_error=inputs.on_error, max_length=inputs.max_length)
         for number, table in enumerate(tables):
             file = segment_folder / f"part-{number:05d}.arrow"
-            records = quality_filter(table if given.taxonomy is None else join_taxonomy(table, given.taxonomy))
+            records = quality_filter(table if inputs.taxonomy is None else join_taxonomy(table, inputs.taxonomy))
             if not file.exists():
-                records, read = _on_marker(records, embedder, given.on_error)
+                records, read = _on_marker(records, embedder, inputs.on_error)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
                     write_part(file, records, read.bases, vectors)

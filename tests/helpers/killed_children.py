@@ -1,4 +1,4 @@
-"""Steps taken in children, which are killed at a file operation of theirs or at any moment."""
+"""Steps in child processes, which are killed at a file operation or at any time."""
 
 import gc
 import os
@@ -14,14 +14,14 @@ Watch = Callable[[str], None]
 
 
 def start(step: Callable[[], None], folder: Path, watch: Watch | None = None) -> int:
-    """Take a step in a child: its process id.
+    """Start a step in a child process, and return its process id.
 
     Args:
         step: what the child does.
         folder: where it writes to.
-        watch: is told each file operation there that changes something, right before it happens.
+        watch: called with each file operation in the folder that changes something, immediately before it.
     """
-    gc.collect()  # a mapped index of FAISS has threads, without which a child can't end it
+    gc.collect()  # a mapped index of FAISS has threads, without which a child process cannot delete it
     child = os.fork()
     if child:
         return child

@@ -10,7 +10,7 @@ from barcodemae.library.calibration.probability import (
     LENGTHS,
     NEVER,
     OWN,
-    PREDICTED,
+    TARGETS,
     Calibration,
     Probability,
     fit_probability,
@@ -65,7 +65,7 @@ def calibrate(queries: NamedQueries, by: str) -> Calibration:
     num_queries = np.bincount(nearest_length(queries.num_bases)).max()  # each is searched complete, and cut
     if num_queries < MIN_QUERIES:
         raise ConfigurationError(f"expected at least {MIN_QUERIES} named queries to calibrate, got {num_queries}")
-    return Calibration({what: _fit(queries, what, everyone) for what in PREDICTED}, by)
+    return Calibration({target: _fit(queries, target, everyone) for target in TARGETS}, by)
 
 
 def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
@@ -93,41 +93,41 @@ def predict_others(queries: NamedQueries, seed: int = 0) -> dict[str, Prediction
     """
     _, number = np.unique(queries.species, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % _NUM_FOLDS
-    probabilities = {what: np.empty(len(fold), np.float32) for what in PREDICTED if queries.is_known(what).any()}
+    probabilities = {target: np.empty(len(fold), np.float32) for target in TARGETS if queries.is_known(target).any()}
     for held_out in range(_NUM_FOLDS):
         rows = np.flatnonzero(fold == held_out)
-        for what, values in probabilities.items():
-            fitted = Calibration({what: _fit(queries, what, fold != held_out)}, OWN)
-            values[rows] = fitted(what, queries.vote(what).take(rows), queries.num_bases[rows])
-    return {what: _predictions(queries, what, values) for what, values in probabilities.items()}
+        for target, values in probabilities.items():
+            fitted = Calibration({target: _fit(queries, target, fold != held_out)}, OWN)
+            values[rows] = fitted(target, queries.vote(target).take(rows), queries.num_bases[rows])
+    return {target: _predictions(queries, target, values) for target, values in probabilities.items()}
 
 
 def predict(queries: NamedQueries, calibration: Calibration) -> dict[str, Predictions]:
     """Predict queries by a calibration to others; returns the same as `predict_others`."""
     return {
-        what: _predictions(queries, what, calibration(what, queries.vote(what), queries.num_bases))
-        for what in PREDICTED
-        if queries.is_known(what).any()
+        target: _predictions(queries, target, calibration(target, queries.vote(target), queries.num_bases))
+        for target in TARGETS
+        if queries.is_known(target).any()
     }
 
 
-def _predictions(queries: NamedQueries, what: str, probabilities: np.ndarray) -> Predictions:
+def _predictions(queries: NamedQueries, target: str, probabilities: np.ndarray) -> Predictions:
     everyone = Predictions(
-        probabilities, queries.observed(what), queries.is_new, queries.weights, nearest_length(queries.num_bases)
+        probabilities, queries.observed(target), queries.is_new, queries.weights, nearest_length(queries.num_bases)
     )
-    return everyone.take(queries.is_known(what))
+    return everyone.take(queries.is_known(target))
 
 
-def _fit(queries: NamedQueries, what: str, is_used: np.ndarray) -> tuple[Probability, ...]:
+def _fit(queries: NamedQueries, target: str, is_used: np.ndarray) -> tuple[Probability, ...]:
     """A probability for each of `LENGTHS`, fitted to some of the queries."""
-    usable = queries.is_known(what) & is_used
+    usable = queries.is_known(target) & is_used
     nearest = nearest_length(queries.num_bases)
     counts = np.bincount(nearest[usable], minlength=len(LENGTHS))
     fitted = {}
     for number in np.flatnonzero(counts >= MIN_QUERIES * (_NUM_FOLDS - 1) // _NUM_FOLDS):
         rows = np.flatnonzero(usable & (nearest == number))
         fitted[int(number)] = fit_probability(
-            queries.vote(what).take(rows), queries.observed(what)[rows], queries.weights[rows]
+            queries.vote(target).take(rows), queries.observed(target)[rows], queries.weights[rows]
         )
     if not fitted:
         return (NEVER,) * len(LENGTHS)

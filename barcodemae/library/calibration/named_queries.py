@@ -52,17 +52,17 @@ class NamedQueries:
     is_new: np.ndarray
     weights: np.ndarray
 
-    def vote(self, what: str) -> Vote:
+    def vote(self, target: str) -> Vote:
         """The evidence on a rank's name, or on `NOVELTY`."""
-        return self.votes["species" if what == NOVELTY else what]
+        return self.votes["species" if target == NOVELTY else target]
 
-    def observed(self, what: str) -> np.ndarray:
+    def observed(self, target: str) -> np.ndarray:
         """Whether the rank's name is right, or for `NOVELTY` the species new, bool `[n]`."""
-        return self.is_new if what == NOVELTY else self.right[what]
+        return self.is_new if target == NOVELTY else self.right[target]
 
-    def is_known(self, what: str) -> np.ndarray:
+    def is_known(self, target: str) -> np.ndarray:
         """Whether that is known of a query, bool `[n]`."""
-        return self.named["species" if what == NOVELTY else what]
+        return self.named["species" if target == NOVELTY else target]
 
 
 def search_named(

@@ -19,7 +19,8 @@ OWN, QUERIES = "the library's own records", "named queries"
 NOVELTY = "novelty"
 """That the species of a query is not in the library: predicted like the correctness of a rank's name."""
 
-PREDICTED = (*RANKS, NOVELTY)
+TARGETS = (*RANKS, NOVELTY)
+"""What is predicted of a query: for a rank, that its name is right; or `NOVELTY`."""
 
 LENGTHS = (130, 200, 300, 600)
 """Numbers of known bases for which separate probabilities are learnt: mini-barcodes, and full-length ones."""
@@ -88,17 +89,17 @@ class Calibration:
     probabilities: Mapping[str, tuple[Probability, ...]]
     by: str
 
-    def __call__(self, what: str, vote: Vote, num_bases: np.ndarray) -> np.ndarray:
+    def __call__(self, target: str, vote: Vote, num_bases: np.ndarray) -> np.ndarray:
         """Probabilities, float32 `[n]`.
 
         Args:
-            what: a rank, or `NOVELTY`.
+            target: a rank, or `NOVELTY`.
             vote: on that rank, or on species for `NOVELTY`, of `n` queries.
             num_bases: `[n]`, known bases of the queries on the frame.
         """
         found = np.empty(len(num_bases), np.float32)
         nearest = nearest_length(num_bases)
-        for number, probability in enumerate(self.probabilities[what]):
+        for number, probability in enumerate(self.probabilities[target]):
             rows = np.flatnonzero(nearest == number)
             found[rows] = probability(vote.take(rows))
         return found
@@ -106,7 +107,8 @@ class Calibration:
     def as_json(self) -> dict[str, Any]:
         """Content for a JSON file."""
         probabilities = {
-            what: [probability.as_json() for probability in by_length] for what, by_length in self.probabilities.items()
+            target: [probability.as_json() for probability in by_length]
+            for target, by_length in self.probabilities.items()
         }
         return {"by": self.by, "lengths": list(LENGTHS), "probabilities": probabilities}
 
@@ -122,11 +124,11 @@ class Calibration:
         if data["lengths"] != list(LENGTHS):
             raise ValueError(f"expected the lengths {list(LENGTHS)}, got {data['lengths']!r}")
         probabilities = {}
-        for what in PREDICTED:
-            by_length = tuple(Probability.from_json(entry) for entry in data["probabilities"][what])
+        for target in TARGETS:
+            by_length = tuple(Probability.from_json(entry) for entry in data["probabilities"][target])
             if len(by_length) != len(LENGTHS):
-                raise ValueError(f"expected {len(LENGTHS)} probabilities of {what}, got {len(by_length)}")
-            probabilities[what] = by_length
+                raise ValueError(f"expected {len(LENGTHS)} probabilities of {target}, got {len(by_length)}")
+            probabilities[target] = by_length
         return cls(probabilities, data["by"])
 
 

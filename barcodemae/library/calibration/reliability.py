@@ -45,7 +45,7 @@ def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
     num_rows = -(-len(predictions) // _NUM_COLUMNS)
     figure = PlainFigure(figsize=(3 * _NUM_COLUMNS, 3.2 * num_rows), layout="constrained")
     panels = figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).ravel()
-    for axes, (what, found) in zip(panels, predictions.items(), strict=False):
+    for axes, (target, found) in zip(panels, predictions.items(), strict=False):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1)
         for name, rows, colour, marker in (
             ("all", np.ones(len(found.weights), bool), GREY, "_"),
@@ -67,7 +67,7 @@ def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
                 alpha=0.7,
                 label=f"{name}, error {error:.1%}",
             )
-        axes.set(title=what, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="observed")
+        axes.set(title=target, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="observed")
         axes.legend(fontsize=7, frameon=False, loc="center", markerscale=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(predictions) :]:

@@ -82,7 +82,7 @@ class Segment:
         num_records: so many.
         files: name -> fingerprint.
         index: how it is searched: `kind`, and of an approximate one `nprobe` and `recall`, measured when it was built.
-        sources: what its records came from.
+        sources: files and data sets that its records were read from.
         taxonomy: digest of the table that named them; empty where there was none.
     """
 
