@@ -110,7 +110,7 @@ def measure(file: str, cache: str, steps: int) -> dict:
     from barcodemae.training.arguments import DataArguments
     from barcodemae.training.dataset import load_frame, load_training_data
     from barcodemae.training.objectives import MaskedReconstruction
-    from barcodemae.training.sampling import epoch_steps
+    from barcodemae.training.steps import epoch_steps
     from tokenization_barcodemae import KmerEncoder
 
     objective, frame = MaskedReconstruction(0, 0.5), load_frame("coi")

@@ -29,8 +29,7 @@ from barcodemae.files import written_atomically
 from barcodemae.plotting import PlainFigure
 from barcodemae.provenance import describe_machine, describe_versions
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.precision import fastest_dtype
-from barcodemae.training.pretrain import choose_attention
+from barcodemae.training.precision import choose_attention, fastest_dtype
 from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from modeling_barcodemae.masking_barcodemae import count_kept
 

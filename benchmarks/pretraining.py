@@ -45,9 +45,8 @@ from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import build_optimizer
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.precision import fastest_dtype
-from barcodemae.training.pretrain import choose_attention
-from barcodemae.training.sampling import epoch_steps
+from barcodemae.training.precision import choose_attention, fastest_dtype
+from barcodemae.training.steps import epoch_steps
 from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from modeling_barcodemae.masking_barcodemae import count_kept
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame

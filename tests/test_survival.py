@@ -21,8 +21,8 @@ from barcodemae.training.arguments import DataArguments, LoopArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.objectives import MaskedReconstruction
-from barcodemae.training.sampling import epoch_steps
 from barcodemae.training.state import claimed, load_state, newest_step, save_state
+from barcodemae.training.steps import epoch_steps
 from barcodemae.training.stopping import shortage_explained, stop_signals
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining

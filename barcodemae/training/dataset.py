@@ -21,7 +21,7 @@ from barcodemae.data.readers import source_version
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.objectives import Objective
-from barcodemae.training.sampling import unaligned_rows_and_offsets
+from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.stored import BarcodeWriter, StoredBarcodes
 from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
@@ -94,6 +94,26 @@ class TrainingData:
         unaligned, offsets = unaligned_rows_and_offsets(self.seed, epoch, records, self.unaligned_share, self.encoder.k)
         encoding = encode_barcodes(self.encoder, self.barcodes.take(records), self.max_tokens, unaligned, offsets)
         return {**encoding, **objective.arrays(encoding, records, epoch)}
+
+
+def unaligned_rows_and_offsets(
+    seed: int, epoch: int, records: np.ndarray, unaligned_share: float, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which records an epoch reads unaligned, and how many nucleotides (0 to k - 1) it then skips at their begin.
+
+    Args:
+        seed: seed of the run.
+        epoch: from 0; -1 for validation.
+        records: `[n]`, indices of records.
+        unaligned_share: share of the records.
+        k: nucleotides in a k-mer.
+
+    Returns:
+        bool `[n]` and int64 `[n]`.
+    """
+    unaligned = uniform(seed, Stream.UNALIGNED, epoch, records, 1)[:, 0] < unaligned_share
+    offsets = (uniform(seed, Stream.OFFSET, epoch, records, 1)[:, 0] * k).astype(np.int64)
+    return unaligned, offsets
 
 
 def load_frame(name: str) -> ReferenceFrame | None:

@@ -23,9 +23,8 @@ from barcodemae.training.dataset import TrainingData
 from barcodemae.training.metrics import MetricsLog, Totals, add_sums, means
 from barcodemae.training.objectives import Objective
 from barcodemae.training.randomness import Stream, generator_seed
-from barcodemae.training.sampling import steps_in_epoch
 from barcodemae.training.state import full_state, load_state, restore, save_state
-from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, to_device
+from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, steps_in_epoch, to_device
 from barcodemae.training.stopping import stop_signals
 
 logger = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def train(
     bar = tqdm(total=num_steps, initial=num_done, unit="step", disable=not accelerator.is_main_process)
     seen, since = 0, time.perf_counter()
     with stop_signals() as signals, bar as progress:
-        planned_steps = remaining_steps(training, step_size, args.seed, num_done, num_steps)
+        planned_steps = remaining_steps(training.num_tokens, step_size, args.seed, num_done, num_steps)
         for step, records, arrays in map_ahead(encode, planned_steps):
             prepared.train()
             torch.manual_seed(generator_seed(args.seed, Stream.DROPOUT, step, rank))

@@ -22,8 +22,8 @@ from barcodemae.training.dataset import TrainingData
 from barcodemae.training.loop import evaluate, train
 from barcodemae.training.metrics import read_metrics
 from barcodemae.training.objectives import Objective
-from barcodemae.training.sampling import steps_in_epoch
 from barcodemae.training.state import STATE_FOLDER
+from barcodemae.training.steps import steps_in_epoch
 from barcodemae.training.summary import describe_records
 
 # The first steps include preparation and compilation; the median of the later ones is reported.

@@ -1,14 +1,14 @@
-"""The fastest precision of this processor, which training uses by default; it is measured."""
+"""The fastest precision and attention implementation on this device."""
 
 import functools
 import time
 
 import torch
 
-# A layer's matrix product on a batch of barcodes; small enough to take a few milliseconds.
+# The matrix product of a layer for a batch of barcodes; it takes a few milliseconds.
 _ROWS, _WIDTH, _REPEATS = 2048, 512, 5
 
-# bfloat16 costs three digits of precision, so it must be faster by this factor.
+# bfloat16 loses three digits of precision, so it must be faster by this factor.
 _WORTHWHILE = 1.2
 
 
@@ -25,6 +25,11 @@ def fastest_dtype(device: str) -> torch.dtype:
     seconds = {dtype: _matrix_product_seconds(torch.device(device), dtype) for dtype in (torch.float32, torch.bfloat16)}
     faster = seconds[torch.bfloat16] * _WORTHWHILE < seconds[torch.float32]
     return torch.bfloat16 if faster else torch.float32
+
+
+def choose_attention(device_type: str, mixed_precision: str) -> str:
+    """`sdpa`, or `eager` on a CPU in bf16, where the backward pass of fused attention is slow."""
+    return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"
 
 
 @torch.inference_mode()

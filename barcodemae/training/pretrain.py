@@ -23,7 +23,7 @@ from barcodemae.training.metrics import choose_tracker, start_tracker
 from barcodemae.training.model import Start, build_model, choose_start
 from barcodemae.training.objectives import Objective
 from barcodemae.training.plan import describe_plan, measure_costs
-from barcodemae.training.precision import fastest_dtype
+from barcodemae.training.precision import choose_attention, fastest_dtype
 from barcodemae.training.state import claimed, full_weights, refuse_another_run
 from barcodemae.training.stopping import shortage_explained
 from barcodemae.training.summary import TRAINING_FILE, describe_training, write_summary
@@ -161,8 +161,3 @@ def _choose_precision(args: LoopArguments) -> str:
         return yaml.safe_load(file.read_text())["mixed_precision"]
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     return "bf16" if fastest_dtype(str(device)) == torch.bfloat16 else "no"
-
-
-def choose_attention(device_type: str, mixed_precision: str) -> str:
-    """`sdpa`, or `eager` on a CPU in bf16, where the backward pass of fused attention is slow."""
-    return "eager" if (device_type, mixed_precision) == ("cpu", "bf16") else "sdpa"

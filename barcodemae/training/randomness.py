@@ -1,6 +1,6 @@
-"""Random numbers as a function of (seed, stream, epoch, record), never of the order of calls.
+"""Random numbers as a function of (seed, stream, epoch, record), independent of the order of calls.
 
-That is what makes a resumed run equal to one that was never stopped, and a run on several processes equal to one.
+Therefore a resumed run equals an uninterrupted one, and a run on several processes equals one on a single process.
 """
 
 from enum import IntEnum
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What the numbers are for: each use has its own."""
+    """The uses of random numbers; each has its own stream."""
 
     ORDER = 0
     MASK = 1
-    FREE = 2
+    UNALIGNED = 2
     OFFSET = 3
     DROPOUT = 4
     RELATIVE = 5
@@ -24,8 +24,8 @@ def uniform(seed: int, stream: Stream, epoch: int, records: np.ndarray, count: i
     """Uniform numbers for each record.
 
     Args:
-        seed: of the run.
-        stream: what they are for.
+        seed: seed of the run.
+        stream: use of the numbers.
         epoch: from 0; -1 for validation.
         records: `[n]`, indices of records.
         count: numbers per record.
@@ -39,7 +39,7 @@ def uniform(seed: int, stream: Stream, epoch: int, records: np.ndarray, count: i
 
 
 def generator_seed(seed: int, stream: Stream, *counters: int) -> int:
-    """A seed for a library's own generator, below 2^63."""
+    """A seed below 2^63 for the random generator of a library."""
     return int(_key(seed, stream, *counters)[0] >> np.uint64(1))
 
 

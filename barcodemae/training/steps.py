@@ -8,20 +8,50 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from barcodemae.training.dataset import TrainingData
-from barcodemae.training.sampling import epoch_steps, split_step, steps_in_epoch
+from barcodemae.training.randomness import Stream, generator_seed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Within this many steps, barcodes are sorted by length, so that those of a step have nearly equal lengths.
+_WINDOW_STEPS = 64
+
+
+def steps_in_epoch(num_records: int, step_size: int) -> int:
+    """Number of steps of `epoch_steps`."""
+    return -(-num_records // step_size)
+
+
+def epoch_steps(num_tokens: np.ndarray, step_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Divide one pass over the records into steps.
+
+    Args:
+        num_tokens: `[n]`, number of tokens of each record.
+        step_size: records in a step, over all processes and accumulated batches.
+        seed: seed of the run.
+        epoch: from 0.
+
+    Returns:
+        Indices of records, an array for each step. Every record is in exactly one step; one step may be shorter.
+    """
+    generator = np.random.default_rng(generator_seed(seed, Stream.ORDER, epoch))
+    order = generator.permutation(len(num_tokens))
+    window = step_size * _WINDOW_STEPS
+    steps: list[np.ndarray] = []
+    for begin in range(0, len(order), window):
+        rows = order[begin : begin + window]
+        rows = rows[np.argsort(num_tokens[rows], kind="stable")]
+        steps += [rows[i : i + step_size] for i in range(0, len(rows), step_size)]
+    return [steps[i] for i in generator.permutation(len(steps))]
+
 
 def remaining_steps(
-    training: TrainingData, step_size: int, seed: int, num_steps_done: int, num_steps: int
+    num_tokens: np.ndarray, step_size: int, seed: int, num_steps_done: int, num_steps: int
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Step (from 1), epoch (from 0) and records of all steps that remain to be made."""
-    per_epoch = steps_in_epoch(len(training), step_size)
+    """Step (from 1), epoch (from 0) and records of all steps after the first `num_steps_done`; see `epoch_steps`."""
+    per_epoch = steps_in_epoch(len(num_tokens), step_size)
     for epoch in range(num_steps_done // per_epoch, -(-num_steps // per_epoch)):
-        for i, records in enumerate(epoch_steps(training.num_tokens, step_size, seed, epoch)):
+        for i, records in enumerate(epoch_steps(num_tokens, step_size, seed, epoch)):
             step = epoch * per_epoch + i + 1
             if num_steps_done < step <= num_steps:
                 yield step, epoch, records
@@ -52,14 +82,15 @@ def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], depth: 
 
 
 def process_batches(num_rows: int, batch_size: int, rank: int, world_size: int) -> list[tuple[np.ndarray, float]]:
-    """The rows of each batch of one process in a step, with weight 1.
+    """The rows of each batch of one process in a step, with weight 1; processes take rows in turn.
 
     All processes get the same number of batches, because they wait for each other in every one of them. A process
     with fewer rows than another one ends with a batch of weight 0.
     """
-    batches = split_step(np.arange(num_rows), batch_size, rank, world_size)
-    max_batches = len(split_step(np.arange(num_rows), batch_size, 0, world_size))
-    return [(rows, 1.0) for rows in batches] + [(np.zeros(1, np.int64), 0.0)] * (max_batches - len(batches))
+    own = np.arange(rank, num_rows, world_size)
+    batches = [(own[i : i + batch_size], 1.0) for i in range(0, len(own), batch_size)]
+    max_batches = -(-num_rows // (world_size * batch_size))
+    return batches + [(np.zeros(1, np.int64), 0.0)] * (max_batches - len(batches))
 
 
 def to_device(arrays: dict[str, Any], rows: np.ndarray, device: torch.device) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Placed barcodes on disk, taken a few at a time: millions of them need not be in memory.
+"""Placed barcodes on disk, of which some are read at a time, so that millions need not be in memory.
 
-`NAME.bases` holds all sequences, one after another; `NAME.arrow` the length, start and number of tokens of each;
-`NAME.records.parquet` what else is known of it: the file, line and id that it came from, and its taxa.
+`NAME.bases` contains all sequences, concatenated; `NAME.arrow` their lengths, starts and numbers of tokens;
+`NAME.records.parquet` their files, lines, ids and taxa.
 """
 
 import os
@@ -22,15 +22,15 @@ _RECORDS = pa.schema([SCHEMA.field(column) for column in ("file", "line", "id", 
 
 
 class BarcodeWriter:
-    """Writes barcodes, table after table.
+    """Writes barcodes, one table after another.
 
     Args:
-        folder: of the three files.
-        name: of them.
-        num_slots: slots of the reference frame; 0 where there is none.
+        folder: folder of the three files.
+        name: stem of their names.
+        num_slots: slots of the reference frame; 0 without a frame.
 
     Attributes:
-        count: barcodes so far.
+        count: number of barcodes written.
     """
 
     def __init__(self, folder: Path, name: str, num_slots: int):
@@ -44,9 +44,9 @@ class BarcodeWriter:
         """Add barcodes.
 
         Args:
-            barcodes: `[n]` of them.
-            num_tokens: `[n]`, known tokens of each.
-            records: `[n]`, of `schema.SCHEMA`, that they are of.
+            barcodes: `[n]` barcodes.
+            num_tokens: `[n]`, number of known tokens of each.
+            records: `[n]`, their records, with `schema.SCHEMA`.
         """
         bases = [text.encode() for text in barcodes.nucleotides.to_pylist()]
         self._bases.writelines(bases)
@@ -68,20 +68,20 @@ class BarcodeWriter:
 
 
 class StoredBarcodes:
-    """What a `BarcodeWriter` wrote.
+    """Barcodes written by a `BarcodeWriter`.
 
-    Sequences are read from the file when they are taken. Memory-mapped, each page that was ever touched would count as
-    the process's own memory, which under random access soon is the whole file.
+    Sequences are read from the file on request. With a memory map, each page that was read would count as memory of the
+    process, which with random access would soon be the complete file.
 
     Args:
-        folder: of the three files.
-        name: of them.
+        folder: folder of the three files.
+        name: stem of their names.
 
     Attributes:
-        starts: int32 `[n]`, frame coordinate of the first nucleotide; 0 where a barcode is not placed.
+        starts: int32 `[n]`, frame coordinate of the first nucleotide; 0 for a barcode that is not placed.
         is_placed: bool `[n]`, whether the reference frame accepted the barcode.
-        num_tokens: int32 `[n]`, known tokens.
-        num_slots: slots of the frame; 0 where there is none.
+        num_tokens: int32 `[n]`, number of known tokens.
+        num_slots: slots of the frame; 0 without a frame.
     """
 
     def __init__(self, folder: Path, name: str):
@@ -102,18 +102,18 @@ class StoredBarcodes:
         return len(self._lengths)
 
     def take(self, rows: np.ndarray) -> PlacedBarcodes:
-        """Some of the barcodes.
+        """Read some of the barcodes.
 
         Args:
-            rows: `[n]`, which ones.
+            rows: `[n]`, their indices.
 
         Raises:
-            UnreadableFileError: the file was cut or can't be read any more.
+            UnreadableFileError: the file was truncated or can't be read any more.
         """
         lengths = self._lengths[rows]
-        places = zip(lengths.tolist(), self._begins[rows].tolist(), strict=True)
+        spans = zip(lengths.tolist(), self._begins[rows].tolist(), strict=True)
         try:
-            bases = b"".join([os.pread(self._file, length, begin) for length, begin in places])
+            bases = b"".join([os.pread(self._file, length, begin) for length, begin in spans])
         except OSError as error:
             raise UnreadableFileError(self._path, f"expected a readable file, got {error.strerror!r}") from error
         ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -123,13 +123,13 @@ class StoredBarcodes:
         return PlacedBarcodes(nucleotides, self.starts[rows], self.is_placed[rows], self.num_slots)
 
     def origins(self, rows: np.ndarray) -> list[str]:
-        """Where some of the barcodes come from, in words: file, line and id. It takes seconds where there are millions.
+        """File, line and id of some of the barcodes, for a message. It takes seconds for millions of barcodes.
 
         Args:
-            rows: `[n]`, which ones.
+            rows: `[n]`, their indices.
         """
-        found = pq.read_table(self._records, columns=["file", "line", "id"]).take(pa.array(rows)).to_pylist()
-        return [f"{row['file']}, line {row['line']}, record {row['id']!r}" for row in found]
+        records = pq.read_table(self._records, columns=["file", "line", "id"]).take(pa.array(rows)).to_pylist()
+        return [f"{row['file']}, line {row['line']}, record {row['id']!r}" for row in records]
 
     def taxa(self, column: str) -> tuple[list[str], np.ndarray]:
         """The taxon of every barcode.
@@ -138,10 +138,10 @@ class StoredBarcodes:
             column: a rank, or `bin`.
 
         Returns:
-            The names, sorted; and int64 `[n]`, the number of each barcode's name among them, -1 where it is unknown.
+            The names, sorted; and int64 `[n]`, the index of each barcode's name among them, -1 if it is unknown.
         """
         values = pq.read_table(self._records, columns=[column])[column].combine_chunks().dictionary_encode()
         names = np.array(values.dictionary.to_pylist(), dtype=object)
         known = sorted(set(names) - {""})
-        place = {name: i for i, name in enumerate(known)}
-        return known, np.array([place.get(name, -1) for name in names], np.int64)[values.indices.to_numpy()]
+        index = {name: i for i, name in enumerate(known)}
+        return known, np.array([index.get(name, -1) for name in names], np.int64)[values.indices.to_numpy()]

@@ -1,8 +1,8 @@
-"""Runs that are killed with SIGKILL and go on: `killed_runs.py DATA FOLDER moments COUNT` or `... writes`.
+"""Runs that are killed with SIGKILL and resumed: `killed_runs.py DATA FOLDER moments COUNT` or `... writes`.
 
-Each run is a child, forked from a process that has imported all it needs, and is `pretrain` as a whole. `moments` kills
-at random times, `writes` right before each file operation that Python makes in the run's folder (opening to write,
-renaming, removing, making a folder). Prints how many were killed, and which did not end as the run that never was.
+Each run calls `pretrain` in a child, forked from a process that has imported all modules. `moments` kills at random
+times, `writes` before each file operation of Python in the folder of the run (opening to write, renaming, removing,
+creating a folder). Prints how many were killed, and which ended differently from the run that was never killed.
 """
 
 import json
@@ -23,9 +23,9 @@ from barcodemae.training.pretrain import pretrain
 
 
 def start_run(data: Path, folder: Path, watch: Watch | None = None) -> int:
-    """Start a run, or go on with it, in a child: its process id."""
+    """Start or resume a run in a child process, and return its process id."""
     options = {"epochs": 0.8, "batch_size": 8, "log_every": 2, "eval_every": 4, "save_every": 3}
-    options["mixed_precision"] = "no"  # not what a busy machine measures
+    options["mixed_precision"] = "no"  # a measurement might differ between runs
 
     def run() -> None:
         pretrain(
@@ -38,28 +38,28 @@ def start_run(data: Path, folder: Path, watch: Watch | None = None) -> int:
 
 
 def outcome(folder: Path) -> tuple[bytes, list[dict]]:
-    """The weights as they stand on disk, and the metrics but for the speed."""
+    """The saved weights, and the metrics without the speed."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return (folder / "model.safetensors").read_bytes(), [line | {"barcodes_per_second": 0} for line in lines]
 
 
 def main() -> None:
     data, root, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    whole, folder = root / "whole", root / "killed"
-    finish(start_run(data, folder), folder)  # what is made once, such as caches, is made here
+    complete, folder = root / "complete", root / "killed"
+    finish(start_run(data, folder), folder)  # creates the caches
     shutil.rmtree(folder)
 
     begin = time.perf_counter()
-    finish(start_run(data, whole, append_to(root / "operations.txt")), whole)
+    finish(start_run(data, complete, append_to(root / "operations.txt")), complete)
     seconds = time.perf_counter() - begin
     operations = (root / "operations.txt").read_text().splitlines()
-    expected = outcome(whole)
+    expected = outcome(complete)
     killed, different = 0, []
 
-    def go_on(where: str) -> None:
+    def resume(description: str) -> None:
         finish(start_run(data, folder), folder)
         if outcome(folder) != expected:
-            different.append(where)
+            different.append(description)
         shutil.rmtree(folder)
 
     if how == "moments":
@@ -69,12 +69,12 @@ def main() -> None:
             child = start_run(data, folder)
             time.sleep(moment)
             os.kill(child, signal.SIGKILL)
-            killed += finish(child, folder)  # a run that was over by then does not count
-            go_on(f"after {moment:.2f} of {seconds:.2f} s")
+            killed += finish(child, folder)  # a run that had already ended does not count
+            resume(f"after {moment:.2f} of {seconds:.2f} s")
     else:
         for number, operation in enumerate(operations):
             killed += finish(start_run(data, folder, kill_at(number)), folder)
-            go_on(f"{number}: {operation}")
+            resume(f"{number}: {operation}")
     print(json.dumps({"operations": operations, "killed": killed, "different": different}))
 
 

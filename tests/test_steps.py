@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.training.sampling import epoch_steps, split_step, steps_in_epoch, unaligned_rows_and_offsets
+from barcodemae.training.dataset import unaligned_rows_and_offsets
+from barcodemae.training.steps import epoch_steps, process_batches, steps_in_epoch
 
 
 @given(
@@ -23,8 +24,9 @@ def test_every_record_is_in_exactly_one_batch(num_records, step_size, epoch, bat
         record
         for step in steps
         for rank in range(world_size)
-        for batch in split_step(step, batch_size, rank, world_size)
-        for record in batch
+        for rows, weight in process_batches(len(step), batch_size, rank, world_size)
+        for record in step[rows]
+        if weight
     ]
     assert sorted(dealt) == list(range(num_records))
 
@@ -43,8 +45,12 @@ def test_barcodes_of_similar_length_share_a_step():
 
 
 def test_processes_share_a_step_evenly():
-    shares = [np.concatenate(split_step(np.arange(10), 2, rank, 3)) for rank in range(3)]
-    assert [share.tolist() for share in shares] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    batches = [process_batches(10, 2, rank, 3) for rank in range(3)]
+    assert [[rows.tolist() for rows, _ in share] for share in batches] == [
+        [[0, 3], [6, 9]],
+        [[1, 4], [7]],
+        [[2, 5], [8]],
+    ]
 
 
 def test_share_of_unaligned_records_and_distribution_of_offsets():
