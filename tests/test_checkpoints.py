@@ -389,8 +389,8 @@ def installed(tmp_path_factory):
 def fresh(installed, tmp_path):
     """Run Python with the wheel as the installed package, an empty HF_HOME and an empty working directory."""
     (tmp_path / "work").mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    environment = kept | {"PYTHONPATH": str(installed), "HF_HOME": str(tmp_path / "home")}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    environment = others | {"PYTHONPATH": str(installed), "HF_HOME": str(tmp_path / "home")}
 
     def run_python(*arguments, **more):
         command = [sys.executable, *map(str, arguments)]

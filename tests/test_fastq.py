@@ -45,8 +45,8 @@ def test_reads_records_of_four_lines():
     ],
 )
 def test_reading_continues_after_a_damaged_record(damaged, problem):
-    whole = "@{}\nAC\n+\n@I\n"
-    assert rows(whole.format("a") + damaged + whole.format("c")) == [
+    undamaged = "@{}\nAC\n+\n@I\n"
+    assert rows(undamaged.format("a") + damaged + undamaged.format("c")) == [
         (1, "a", "AC", ""),
         (5, "b", "", problem),
         (5 + damaged.count("\n"), "c", "AC", ""),

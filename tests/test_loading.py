@@ -86,19 +86,19 @@ for key, (kind, name) in names.items():
     heads = (AutoModelForPreTraining, AutoModelForMaskedLM, AutoModelForSequenceClassification,
              AutoModelForTokenClassification)
     for head in heads:
-        whole = head.from_pretrained(name, **remote)
+        loaded = head.from_pretrained(name, **remote)
         batch = tokenizer(barcodes, padding=True, return_tensors="pt")
-        found[f"{key} {head.__name__}"] = embed(whole.base_model, batch)
+        found[f"{key} {head.__name__}"] = embed(loaded.base_model, batch)
     found[f"{key} sentences"] = SentenceTransformer(name, device="cpu", **remote).encode(barcodes)
     features = pipeline("feature-extraction", model=name, **remote)(barcodes, batch_size=3, return_tensors=True)
-    found[f"{key} features"] = torch.stack([of_one[0].mean(0) for of_one in features])
-    if "sentences" in name:  # sentence-transformers saves the encoder alone
+    found[f"{key} features"] = torch.stack([tokens[0].mean(0) for tokens in features])
+    if "sentences" in name:  # sentence-transformers saves the encoder only
         continue
     if kind == "classifier":
         for size in (1, 4):
             guesses = pipeline("text-classification", model=name, **remote)(barcodes, top_k=None, batch_size=size)
             found[f"{key} probabilities {size}"] = np.array(
-                [[one["score"] for one in sorted(of_one, key=lambda one: one["label"])] for of_one in guesses]
+                [[one["score"] for one in sorted(labels, key=lambda one: one["label"])] for labels in guesses]
             )
     if kind == "untuned":
         fill = pipeline("fill-mask", model=name, **remote)

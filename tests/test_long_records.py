@@ -160,8 +160,8 @@ def test_only_long_lines_are_cut(parts, limit, block):
             buffer[: len(got)] = got
             return len(got)
 
-    whole = [line.rstrip(b"\r\n") for line in content.splitlines(keepends=True)]
-    expected = [line[: limit + 1].decode("utf-8", "surrogateescape") for line in whole]
+    uncut = [line.rstrip(b"\r\n") for line in content.splitlines(keepends=True)]
+    expected = [line[: limit + 1].decode("utf-8", "surrogateescape") for line in uncut]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("barcodemae.data.text._OTHER_BYTES", 0)
         lines = list(decode(io.BufferedReader(Blocks(), block), limit))
@@ -170,7 +170,7 @@ def test_only_long_lines_are_cut(parts, limit, block):
     assert [line[len(line.rstrip("\r\n")) :] for line in lines] == [
         line[len(line.rstrip("\r\n")) :] for line in io.StringIO(text, newline="")
     ]
-    assert cut == [len(line) > limit for line in whole]
+    assert cut == [len(line) > limit for line in uncut]
 
 
 # Parquet
@@ -199,15 +199,15 @@ def test_long_rows_of_parquet_are_read_in_small_tables(kind, tmp_path, monkeypat
     monkeypatch.setattr("barcodemae.data.columnar.BATCH_BYTES", 10_000)
     sequences = ["ACGT" * 500 + "A" * (i % 3) for i in range(100)]
     path = parquet(tmp_path / "a.parquet", sequences, **KINDS[kind])
-    asked = []
+    requested = []
     monkeypatch.setattr(
         "pyarrow.parquet.ParquetFile.iter_batches",
         lambda file, size, *given, read=pq.ParquetFile.iter_batches, **more: (
-            asked.append(size) or read(file, size, *given, **more)
+            requested.append(size) or read(file, size, *given, **more)
         ),
     )
     tables = list(stream_records(path))
-    assert max(asked) <= 5
+    assert max(requested) <= 5
     assert max(len(table) for table in tables) <= 5
     assert pa.concat_tables(tables)["nucleotides"].to_pylist() == sequences
     assert list(itertools.chain(*(table["line"].to_pylist() for table in tables))) == list(range(1, 101))

@@ -88,12 +88,12 @@ def test_damaged_records_are_counted_and_listed_with_their_problem():
 
 def test_several_tables_equal_one():
     records = records_of("ACGT", "", "CCCC", "acgt", "NN", "GGGG", "cccc", "ACGT")
-    whole, report = filter_records(records, on_error="skip")
-    judge_part = QualityFilter(on_error="skip")
-    parts = [judge_part(records.slice(begin, 3)) for begin in (0, 3, 6)]
-    assert pa.concat_tables(parts).equals(whole)
-    assert (judge_part.report.num_read, judge_part.report.counts) == (report.num_read, report.counts)
-    assert judge_part.report.dropped.equals(report.dropped)
+    usable, report = filter_records(records, on_error="skip")
+    quality_filter = QualityFilter(on_error="skip")
+    parts = [quality_filter(records.slice(begin, 3)) for begin in (0, 3, 6)]
+    assert pa.concat_tables(parts).equals(usable)
+    assert (quality_filter.report.num_read, quality_filter.report.counts) == (report.num_read, report.counts)
+    assert quality_filter.report.dropped.equals(report.dropped)
     assert report.counts == {"all N": 1, "without DNA": 1, "duplicate": 3}
 
 
@@ -157,8 +157,8 @@ def test_dropped_records_have_no_duplicates():
 
 @given(st.lists(st.text("ACGNacgn-", max_size=4), max_size=30), st.integers(0, 30))
 def test_filter_equals_a_plain_loop(sequences, cut):
-    whole = records_of(*sequences)
-    records = pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])  # in more than one chunk
+    table = records_of(*sequences)
+    records = pa.concat_tables([table.slice(0, cut), table.slice(cut)])  # in more than one chunk
     usable, report = filter_records(records, min_length=2, max_ambiguous=0.5, on_error="skip")
 
     expected, seen = [], set()

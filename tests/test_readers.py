@@ -280,11 +280,11 @@ def test_streams_yield_tables_of_limited_size(write, name):
     tables = list(stream_records(path))
     assert [len(table) for table in tables] == [BATCH_ROWS, 2]
     assert {table.schema for table in tables} == {SCHEMA}
-    whole = read_records(path)
-    assert pa.concat_tables(tables).unify_dictionaries().equals(whole)
-    assert whole["id"].to_pylist() == ids
+    everything = read_records(path)
+    assert pa.concat_tables(tables).unify_dictionaries().equals(everything)
+    assert everything["id"].to_pylist() == ids
     first, step = {"parquet": (1, 1), "fa": (1, 2)}.get(name.split(".")[1], (2, 1))
-    assert whole["line"].to_pylist() == list(range(first, first + step * count, step))
+    assert everything["line"].to_pylist() == list(range(first, first + step * count, step))
 
 
 # Standard input
@@ -510,7 +510,7 @@ def skipped(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "whole", "damaged"),
+    ("name", "content", "undamaged", "damaged"),
     [
         (
             "a.tsv",
@@ -553,9 +553,9 @@ def skipped(path):
         ),
     ],
 )
-def test_damaged_rows_have_line_and_problem(write, name, content, whole, damaged):
+def test_damaged_rows_have_line_and_problem(write, name, content, undamaged, damaged):
     path = write(name, content)
-    assert skipped(path) == (whole, damaged)
+    assert skipped(path) == (undamaged, damaged)
     line, problem = damaged[0]
     with pytest.raises(UnreadableFileError) as caught:
         read_records(path)
@@ -569,8 +569,8 @@ def test_invalid_utf8_matters_only_in_columns_that_are_read(write):
 def test_damaged_row_deep_in_a_large_file(write):
     rows = [f"{i}\tACGT\n" for i in range(40_000)]
     rows[30_000] = "30000\n"
-    whole, damaged = skipped(write("a.tsv.gz", gzipped("".join(["id\tnuc\n", *rows]).encode(), 1)))
-    assert whole == [str(i) for i in range(40_000) if i != 30_000]
+    undamaged, damaged = skipped(write("a.tsv.gz", gzipped("".join(["id\tnuc\n", *rows]).encode(), 1)))
+    assert undamaged == [str(i) for i in range(40_000) if i != 30_000]
     assert damaged == [(30_002, "expected 2 columns, as in the header, got 1")]
 
 
@@ -645,7 +645,7 @@ def test_missing_file_and_directory(tmp_path):
         read_records(tmp_path / "folder.csv")
 
 
-WHOLE = {
+UNDAMAGED = {
     "a.csv": delimited(","),
     "a.tsv": delimited("\t"),
     "a.fa": b">x;tax=g:Apis\nACGT\n>y\nGGTT\n",
@@ -655,11 +655,11 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", UNDAMAGED)
 def test_damaged_bytes_give_records_or_an_error(write, name):
     rng = random.Random(0)
     for _ in range(200):
-        content = bytearray(WHOLE[name])
+        content = bytearray(UNDAMAGED[name])
         for _ in range(rng.choice([1, 3, 20])):
             content[rng.randrange(len(content))] = rng.randrange(256)
         with contextlib.suppress(UnreadableFileError):
@@ -677,9 +677,9 @@ def test_any_bytes_give_records_or_an_error(write, content, extension):
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])
 def test_truncated_files(write, name):
-    for length in range(1, len(WHOLE[name]), 7):
+    for length in range(1, len(UNDAMAGED[name]), 7):
         with pytest.raises(UnreadableFileError):
-            read_records(write(name, WHOLE[name][:length]))
+            read_records(write(name, UNDAMAGED[name][:length]))
 
 
 # The Hub; a local folder is read by the same code of `datasets`

@@ -103,7 +103,7 @@ _FORMATS = (
     ),
 )
 
-# Every header with a taxonomy contains one of these characters; most headers without one are recognised by this only.
+# Every header with a taxonomy contains one of these characters, which most headers do not.
 _SIGN = "[;|]"
 
 _WITH_TAXON_IDS = r"(?:###|\s)root_1;|(?:cellularOrganisms;|[kd]:|[kd]__)[^;,]*_[0-9]+"
