@@ -29,10 +29,10 @@ demo: $(INSTALLED)  ## name barcodes with what ships; pretrain, load, embed and 
 	$(BIN)/python evaluate_embeddings.py --model $(DEMO) --data barcodemae/data/sample/barcodes.parquet --output_dir $(DEMO)/evaluation
 
 test: $(INSTALLED)  ## run the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)  ## run the long roads, each in a fresh process
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2
 
 aligners:  ## install BLAST and VSEARCH, baselines in the evaluation, where the system allows it
 	tools/install_aligners.sh
@@ -55,7 +55,7 @@ floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 	$(PYTHON) -m venv build/floors
 	$(PYTHON) tools/floors.py > build/floors/constraints.txt
 	PIP_CONSTRAINT=build/floors/constraints.txt tools/install.sh build/floors/bin/python
-	OMP_NUM_THREADS=1 build/floors/bin/python -m pytest -m "not slow" -n 2
+	build/floors/bin/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 clean:  ## remove the environment, the demo's run and all that was built
 	rm -rf .venv build dist $(DEMO) $(LIBRARY) .pytest_cache .ruff_cache .mypy_cache .hypothesis

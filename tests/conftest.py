@@ -7,6 +7,11 @@ import tempfile
 _HOME = tempfile.TemporaryDirectory(prefix="barcodemae-tests-")
 os.environ["HF_HOME"] = _HOME.name
 
+# One thread a process, set before the libraries read it. Idle threads wait by spinning: beside other test processes,
+# small operations take up to a thousand times as long. Numba (in UMAP) raises PyTorch's threads to its own number.
+for _library in ("OMP", "OPENBLAS", "MKL", "RAYON", "NUMBA"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest

@@ -174,19 +174,19 @@ COMMON = """
 import os, sys
 from barcodemae.cli.arguments import parse_arguments
 parse_arguments((), sys.argv[1:])
-print(os.environ.get("OMP_NUM_THREADS"), "numpy" in sys.modules)
+print(os.environ.get("OMP_NUM_THREADS"), os.environ.get("NUMBA_NUM_THREADS"), "numpy" in sys.modules)
 """
 
 
 def run_common(*words):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     command = [sys.executable, "-c", COMMON, *words]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def test_threads_are_set_before_libraries_are_imported_and_quiet_prints_nothing():
-    assert run_common("-t", "3") == "3 False\n"
-    assert run_common() == "None False\n"
+    assert run_common("-t", "3") == "3 3 False\n"
+    assert run_common() == "None None False\n"
     assert run_common("--quiet") == ""
     with pytest.raises(ConfigurationError, match="--threads 0: expected 1 or more"):
         parse("a b --threads 0")

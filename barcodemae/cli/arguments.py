@@ -19,8 +19,8 @@ from barcodemae.errors import ConfigurationError
 _CONFIG = "config"
 _WORDS = "words"
 
-# NumPy, FAISS, PyTorch and Arrow; tokenizers.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+# NumPy, FAISS, PyTorch and Arrow; tokenizers; UMAP, which otherwise gives PyTorch all cores.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 # The same in every command.
 _SHORT = {"output": "-o", "output_dir": "-o", "threads": "-t", "quiet": "-q"}
