@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.cli.command import run_command
-from barcodemae.data import sample_path
+from barcodemae.data import RANKS, sample_path
 from barcodemae.files import written_atomically
 from barcodemae.library.models import open_with_model
 from barcodemae.library.settings import NUM_CANDIDATES
@@ -37,7 +37,7 @@ OF_SPECIES = 10
 ROWS = 20_000
 ASKED = 1000
 ROUNDING = 2e-4  # of vectors in half precision
-NAMES = ("phylum", "class", "order", "family", "genus")
+NAMES = RANKS[:-1]
 _BASES = np.frombuffer(b"ACGT", np.uint8)
 
 

@@ -13,6 +13,8 @@ from barcodemae.errors import CheckpointError
 DEFAULT = "nano_coi"
 """The model that embeds by default."""
 
+CHECKPOINT_HELP = "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package"
+
 MANIFEST_FILE = "manifest.json"
 """File next to the folders: name -> file -> `bytes` and `sha256`."""
 

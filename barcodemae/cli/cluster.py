@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.clustering import THRESHOLD
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,12 +27,7 @@ logger = logging.getLogger(__name__)
 class ClusterArguments:
     """Which barcodes to cluster, how, and where the results go."""
 
-    data: list[str] = field(
-        metadata={
-            "help": "Files (FASTA, FASTQ, Parquet, TSV, CSV, each also .gz), hub:ORG/NAME, sample, or - for "
-            "standard input."
-        }
-    )
+    data: list[str] = field(metadata={"help": f"{SOURCES_HELP}, or - for standard input."})
     output: str = field(
         metadata={
             "help": "A .tsv or .parquet file, or - for standard output (TSV): id, cluster, size, is_representative, "

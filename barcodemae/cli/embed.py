@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barcodemae.checkpoints import DEFAULT
+from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
 
@@ -22,12 +22,7 @@ _CHUNK = 4096
 class EmbedArguments:
     """The sequences, the model and the output."""
 
-    data: list[str] = field(
-        metadata={
-            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, - for standard input, or sample: "
-            "the barcodes that come with the package."
-        }
-    )
+    data: list[str] = field(metadata={"help": f"{SOURCES_HELP}, or - for standard input."})
     output: str = field(
         metadata={
             "help": "A .parquet file (columns id and embedding) or an .npy file (rows in the order of the data).",
@@ -35,10 +30,7 @@ class EmbedArguments:
     )
     model: str | None = field(
         default=None,
-        metadata={
-            "help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package; "
-            f"by default {DEFAULT}."
-        },
+        metadata={"help": f"{CHECKPOINT_HELP}; by default {DEFAULT}."},
     )
     engine: str = field(
         default=NETWORK,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from barcodemae.checkpoints import CHECKPOINT_HELP
 from barcodemae.cli.arguments import parse_arguments
 
 
@@ -10,9 +11,7 @@ from barcodemae.cli.arguments import parse_arguments
 class ExportArguments:
     """The checkpoint, the folder and the format."""
 
-    checkpoint: str = field(
-        metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."}
-    )
+    checkpoint: str = field(metadata={"help": f"{CHECKPOINT_HELP}."})
     output: str = field(
         metadata={
             "help": "Folder to write to: a new one; with --format onnx also that of the checkpoint itself.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS
 
@@ -24,12 +24,7 @@ _QUERIES = 4096
 class IdentifyArguments:
     """The queries, the library and the output."""
 
-    queries: list[str] = field(
-        metadata={
-            "help": "Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), hub:ORG/NAME, sample, or - for "
-            "standard input."
-        }
-    )
+    queries: list[str] = field(metadata={"help": f"{SOURCES_HELP}, or - for standard input."})
     library: str = field(
         metadata={
             "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (hub:ORG/NAME@REVISION)."

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barcodemae.checkpoints import DEFAULT
+from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
 from barcodemae.embedding.engines import ENGINES, FRAME
 
 
@@ -14,11 +14,7 @@ from barcodemae.embedding.engines import ENGINES, FRAME
 class IndexArguments:
     """The records, the library and the model."""
 
-    data: list[str] = field(
-        metadata={
-            "help": "Files (Parquet, TSV, CSV, FASTA, each also .gz), hub:ORG/NAME, or sample; with or without names."
-        }
-    )
+    data: list[str] = field(metadata={"help": f"{SOURCES_HELP}; with or without names."})
     output: str = field(
         metadata={
             "help": "Folder of the library: a new or empty one, or that of an interrupted build, which is resumed. "
@@ -31,7 +27,7 @@ class IndexArguments:
     )
     model: str = field(
         default=DEFAULT,
-        metadata={"help": "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package."},
+        metadata={"help": f"{CHECKPOINT_HELP}."},
     )
     engine: str = field(
         default=FRAME,

@@ -11,7 +11,7 @@ from barcodemae.errors import ConfigurationError
 class SplitArguments:
     """The records to split, and the output."""
 
-    data: str = field(metadata={"help": "Barcodes: a file (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    data: str = field(metadata={"help": "A file (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz) or hub:ORG/NAME."})
     output: str = field(metadata={"help": "A .parquet file: the same records with a new column split."})
     of: str = field(
         default="all",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import SOURCES_HELP
 from barcodemae.errors import ConfigurationError
 
 
@@ -11,7 +12,7 @@ from barcodemae.errors import ConfigurationError
 class TokenizerArguments:
     """The barcodes, the folder and the size of the vocabulary."""
 
-    data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, each also .gz) or hub:ORG/NAME."})
+    data: list[str] = field(metadata={"help": f"{SOURCES_HELP}."})
     output: str = field(metadata={"help": "Folder of the tokenizer, for `barcodemae train --tokenizer`."})
     vocab_size: int = field(default=512, metadata={"help": "Number of tokens, 128 to 4,096, with three special ones."})
     splits: list[str] = field(

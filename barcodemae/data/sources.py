@@ -4,13 +4,17 @@ from pathlib import Path
 
 from barcodemae.provenance import HUB
 
-__all__ = ["HUB", "MAX_LENGTH", "MAX_LENGTH_HELP", "SAMPLE", "STANDARD_INPUT", "sample_path"]
+__all__ = ["HUB", "MAX_LENGTH", "MAX_LENGTH_HELP", "SAMPLE", "SOURCES_HELP", "STANDARD_INPUT", "sample_path"]
 
 STANDARD_INPUT = "-"
 """Name of standard input."""
 
 SAMPLE = "sample"
 """Name of the bundled sample."""
+
+SOURCES_HELP = (
+    f"Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), {HUB}ORG/NAME, or {SAMPLE} (the bundled barcodes)"
+)
 
 MAX_LENGTH = 1_000_000
 """Default maximum of nucleotides of a record: more than a plastid has, less than a chromosome."""
