@@ -39,15 +39,15 @@ def changed(barcode, positions):
 
 
 @pytest.fixture
-def keys():
-    """Random DNA: nothing but a copy is like any of it."""
+def references():
+    """Random DNA: only a copy is similar to any of it."""
     rng = np.random.default_rng(0)
     return ["".join(rng.choice(list("ACGT"), 658)) for _ in range(6)]
 
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    """Where temporary files go; a path with a space, which BLAST can't stand in a database's name."""
+    """Where temporary files go; a path with a space, which BLAST does not allow in a database's name."""
     folder = tmp_path / "temporary files"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -56,7 +56,7 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fake_blast(tmp_path, monkeypatch):
-    """Takes the place of BLAST on the PATH: it runs the given line of shell."""
+    """Replaces BLAST on the PATH by the given line of shell."""
 
     def install(line):
         scripts = {"makeblastdb": "exit 0", "blastn": f'[ "$1" = -version ] && echo "blastn: 9.8.7+" && exit\n{line}'}
@@ -69,11 +69,11 @@ def fake_blast(tmp_path, monkeypatch):
 
 
 @each_program
-def test_the_best_hits_come_by_identity(name, keys, scratch):
-    # 16 of 658 bases differ, then 32: far from the ends, so that a local alignment takes in the whole.
-    near, far = changed(keys[2], range(25, 650, 40)), changed(keys[2], range(25, 650, 20))
+def test_hits_are_sorted_by_identity(name, references, scratch):
+    # 16 of 658 bases differ, then 32: far from the ends, so that a local alignment spans the barcode.
+    near, far = changed(references[2], range(25, 650, 40)), changed(references[2], range(25, 650, 20))
     hits = AlignmentSearcher("blastn_word_16" if name == "blastn" else name, num_threads=1).search(
-        [keys[0], far, keys[1], near, keys[2]], [keys[2], keys[1]], num_neighbours=3
+        [references[0], far, references[1], near, references[2]], [references[2], references[1]], num_neighbours=3
     )
     np.testing.assert_array_equal(hits.rows, [[4, 3, 1], [2, -1, -1]])
     identities = [[100, 100 * (1 - 16 / 658), 100 * (1 - 32 / 658)], [100, -np.inf, -np.inf]]
@@ -82,17 +82,23 @@ def test_the_best_hits_come_by_identity(name, keys, scratch):
 
 
 @each_program
-def test_case_gaps_and_other_characters_make_no_difference(name, keys, scratch):
+def test_case_gaps_and_other_characters_make_no_difference(name, references, scratch):
     searcher = AlignmentSearcher(name, num_threads=1)
-    written = [f"--{keys[3][:300].lower()}-.{keys[3][300:]}\n", keys[1].replace("T", "U"), keys[5][:-1] + "?"]
-    np.testing.assert_array_equal(searcher.search(keys, written).rows[:, 0], [3, 1, 5])
-    np.testing.assert_array_equal(searcher.search(written, [keys[5], keys[1], keys[3]]).rows[:, 0], [2, 1, 0])
+    written = [
+        f"--{references[3][:300].lower()}-.{references[3][300:]}\n",
+        references[1].replace("T", "U"),
+        references[5][:-1] + "?",
+    ]
+    np.testing.assert_array_equal(searcher.search(references, written).rows[:, 0], [3, 1, 5])
+    np.testing.assert_array_equal(
+        searcher.search(written, [references[5], references[1], references[3]]).rows[:, 0], [2, 1, 0]
+    )
 
 
 @each_program
-def test_what_is_like_no_key_finds_nothing(name, keys):
+def test_unrelated_queries_have_no_hits(name, references):
     hits = AlignmentSearcher(name, num_threads=1).search(
-        [*keys[:4], "--", "N" * 658], ["", keys[5], "N" * 658, keys[3]]
+        [*references[:4], "--", "N" * 658], ["", references[5], "N" * 658, references[3]]
     )
     np.testing.assert_array_equal(hits.rows[:, 0], [-1, -1, -1, 3])
     np.testing.assert_array_equal(hits.similarities[:, 0], [-np.inf, -np.inf, -np.inf, 100])
@@ -105,28 +111,28 @@ def test_what_is_like_no_key_finds_nothing(name, keys):
         pytest.param("vsearch", 100, marks=needs("vsearch")),
     ],
 )
-def test_an_unknown_letter_differs_for_blast_and_not_for_vsearch(name, identity, keys):
-    query = f"{keys[2][:320]}{'N' * 10}{keys[2][330:]}"
-    hits = AlignmentSearcher(name, num_threads=1).search(keys, [query])
+def test_unknown_base_is_a_mismatch_for_blast_but_not_for_vsearch(name, identity, references):
+    query = f"{references[2][:320]}{'N' * 10}{references[2][330:]}"
+    hits = AlignmentSearcher(name, num_threads=1).search(references, [query])
     assert hits.rows == 2
     np.testing.assert_allclose(hits.similarities, identity, atol=0.06)
 
 
 @each_program
-def test_no_queries(name, keys):
-    assert AlignmentSearcher(name, num_threads=1).search(keys, []).rows.shape == (0, 1)
+def test_no_queries_have_no_hits(name, references):
+    assert AlignmentSearcher(name, num_threads=1).search(references, []).rows.shape == (0, 1)
 
 
 @each_program
-def test_blocks_of_queries_find_what_one_run_finds(name, sample, monkeypatch):
+def test_hits_do_not_depend_on_blocks_of_queries(name, sample, monkeypatch):
     barcodes = sample["nucleotides"].to_pylist()
-    keys, queries = barcodes[::40], [*barcodes[1:150:30], "", *barcodes[2:150:30]]
+    references, queries = barcodes[::40], [*barcodes[1:150:30], "", *barcodes[2:150:30]]
     searcher = AlignmentSearcher(name, num_threads=1)
-    whole = searcher.search(keys, queries, 3)
+    at_once = searcher.search(references, queries, 3)
     monkeypatch.setitem(PROGRAMS, name, replace(PROGRAMS[name], num_queries=4))
-    blocks = AlignmentSearcher(name, num_threads=1).search(keys, queries, 3)
-    np.testing.assert_array_equal(blocks.rows, whole.rows)
-    np.testing.assert_array_equal(blocks.similarities, whole.similarities)
+    blocks = AlignmentSearcher(name, num_threads=1).search(references, queries, 3)
+    np.testing.assert_array_equal(blocks.rows, at_once.rows)
+    np.testing.assert_array_equal(blocks.similarities, at_once.similarities)
 
 
 BY_HAND = {
@@ -144,17 +150,17 @@ BY_HAND = {
 @each_program
 def test_hits_are_those_of_the_program_run_by_hand(name, sample, tmp_path):
     barcodes = sample["nucleotides"].to_pylist()
-    keys, queries = barcodes[::40], barcodes[5:200:20]
-    for file, sequences in (("k.fa", keys), ("q.fa", queries)):
+    references, queries = barcodes[::40], barcodes[5:200:20]
+    for file, sequences in (("k.fa", references), ("q.fa", queries)):
         (tmp_path / file).write_text("".join(f">{row}\n{text}\n" for row, text in enumerate(sequences)))
     for line in BY_HAND[name]:
         subprocess.run(shlex.split(line), cwd=tmp_path, check=True, capture_output=True)
     first = {}
     for line in (tmp_path / "found").read_text().splitlines():
-        query, key, identity, *_ = line.split("\t")
-        first.setdefault(int(query), (int(key), float(identity)))
+        query, reference, identity, *_ = line.split("\t")
+        first.setdefault(int(query), (int(reference), float(identity)))
     assert len(first) > len(queries) / 2
-    hits = AlignmentSearcher(name, num_threads=1).search(keys, queries)
+    hits = AlignmentSearcher(name, num_threads=1).search(references, queries)
     expected = [first.get(row, (-1, -np.inf)) for row in range(len(queries))]
     np.testing.assert_array_equal(hits.rows[:, 0], [row for row, _ in expected])
     # One of them prints a tenth of a percent, the other a thousandth.
@@ -162,14 +168,14 @@ def test_hits_are_those_of_the_program_run_by_hand(name, sample, tmp_path):
 
 
 @each_setting
-def test_every_setting_is_one_that_its_program_knows(setting, keys):
-    assert AlignmentSearcher(setting, num_threads=1).search(keys, [keys[4]]).rows == 4
+def test_every_setting_is_accepted_by_its_program(setting, references):
+    assert AlignmentSearcher(setting, num_threads=1).search(references, [references[4]]).rows == 4
 
 
 @each_program
-def test_a_line_of_shell_reruns_what_was_run(name, keys, tmp_path):
-    (tmp_path / "references.fasta").write_text("".join(f">{row}\n{text}\n" for row, text in enumerate(keys)))
-    (tmp_path / "queries.fasta").write_text(f">0\n{keys[2]}\n")
+def test_reported_commands_can_be_rerun(name, references, tmp_path):
+    (tmp_path / "references.fasta").write_text("".join(f">{row}\n{text}\n" for row, text in enumerate(references)))
+    (tmp_path / "queries.fasta").write_text(f">0\n{references[2]}\n")
     searcher = AlignmentSearcher(name, num_threads=1)
     for command in searcher.commands():
         subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
@@ -177,41 +183,41 @@ def test_a_line_of_shell_reruns_what_was_run(name, keys, tmp_path):
     assert searcher.version[0].isdigit()
 
 
-def test_bit_scores_rank_and_of_equal_ones_the_first(keys, fake_blast):
+def test_hits_of_equal_bit_score_keep_their_order(references, fake_blast):
     rows = ["1 5 300 98.5", "1 0 310 91.0", "1 2 310 99.0", "0 3 200 88.0", "1 4 290 97.0"]
     fake_blast(f"echo '{'/'.join(rows)}' | tr ' /' '\\t\\n' >hits.tsv")
     searcher = AlignmentSearcher("blastn")
-    hits = searcher.search(keys, keys[:3], num_neighbours=3)
+    hits = searcher.search(references, references[:3], num_neighbours=3)
     np.testing.assert_array_equal(hits.rows, [[3, -1, -1], [0, 2, 5], [-1, -1, -1]])
     np.testing.assert_allclose(hits.similarities[1], [91, 99, 98.5])
     assert searcher.version == "9.8.7+"
 
 
-def test_a_program_that_fails_is_quoted(keys, fake_blast, scratch):
+def test_error_of_a_program_is_quoted(references, fake_blast, scratch):
     fake_blast("echo first >&2; echo the last word >&2; exit 3")
     with pytest.raises(ConfigurationError, match="blastn ended with code 3: the last word"):
-        AlignmentSearcher("blastn").search(keys, keys)
+        AlignmentSearcher("blastn").search(references, references)
     assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize(("setting", "package"), [("blastn", "ncbi-blast"), ("vsearch", "vsearch .Debian")])
-def test_a_missing_program_names_its_packages(setting, package, tmp_path, monkeypatch):
+def test_error_of_a_missing_program_names_its_packages(setting, package, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match=f"is not on the PATH: install {package}"):
         AlignmentSearcher(setting)
 
 
-def test_bad_input_is_refused(keys, fake_blast):
+def test_bad_input_is_rejected(references, fake_blast):
     fake_blast("exit 0")
     with pytest.raises(ConfigurationError, match=r"expected one of blastn, .*, got 'blat'"):
         AlignmentSearcher("blat")
     searcher = AlignmentSearcher("blastn")
     with pytest.raises(ConfigurationError, match="expected 7 references or more, got 6"):
-        searcher.search(keys, keys, num_neighbours=7)
+        searcher.search(references, references, num_neighbours=7)
     with pytest.raises(ConfigurationError, match="expected 1 references or more, got 0"):
-        searcher.search([], keys)
+        searcher.search([], references)
     with pytest.raises(ConfigurationError, match="expected references with DNA bases, got none in 2"):
-        searcher.search(["", "--"], keys)
+        searcher.search(["", "--"], references)
 
 
 def test_by_default_all_cores_of_this_process_are_used(fake_blast, monkeypatch):
@@ -222,11 +228,11 @@ def test_by_default_all_cores_of_this_process_are_used(fake_blast, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_interrupted_search_leaves_no_files_and_no_process(tmp_path, fake_blast):
+def test_interrupted_search_leaves_no_files_and_no_process(tmp_path, fake_blast):
     fake_blast(f'echo $$ >"{tmp_path}/pid"; exec sleep 60')
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    # What runs in a shell's background ignores interrupts, and so would this process.
+    # A process in the background of a shell ignores interrupts, and so would this one.
     script = (
         "import signal\n"
         "from barcodemae.evaluation.baselines.aligners import AlignmentSearcher\n"

@@ -1,5 +1,6 @@
-"""BERT-style and causal pretraining: against `transformers`' own classes, and by what each place may see."""
+"""BERT-style and causal pretraining: against `transformers`' own classes, and by what each position may see."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForPreTraining, BertForTokenClassification, BertModel
@@ -13,7 +14,7 @@ from modeling_barcodemae import (
     BarcodeMAEForPreTraining,
 )
 from modeling_barcodemae.configuration_barcodemae import FIRST_KMER_ID, MASK_ID
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 CLASSES = {"mlm": BarcodeMAEForMaskedTokenPreTraining, "causal": BarcodeMAEForCausalPreTraining}
@@ -37,7 +38,7 @@ def batch_of(config, rows=4, tokens=12, seed=0):
 
 
 def test_masked_tokens_equal_bert_with_a_token_classifier():
-    """BarcodeBERT is `BertForTokenClassification` whose input has `[MASK]` at the places that count."""
+    """BarcodeBERT is `BertForTokenClassification` whose input has `[MASK]` at the positions that count."""
     model = build("mlm")
     batch = batch_of(model.config)
     found = model(**batch)
@@ -46,7 +47,7 @@ def test_masked_tokens_equal_bert_with_a_token_classifier():
         type(config).__base__(**(config.to_dict() | {"num_labels": config.num_targets}))
     ).eval()
     renamed = {name.replace("head.", "classifier."): value for name, value in model.state_dict().items()}
-    assert bert.load_state_dict(renamed)
+    bert.load_state_dict(renamed)  # raises unless all names agree
     masked = batch["input_ids"].masked_fill(found.mask, MASK_ID)
     labels = (batch["input_ids"] - FIRST_KMER_ID).masked_fill(~found.mask, -100)
     expected = bert(input_ids=masked, attention_mask=batch["attention_mask"], labels=labels)
@@ -54,14 +55,14 @@ def test_masked_tokens_equal_bert_with_a_token_classifier():
     torch.testing.assert_close(found.logits, expected.logits[found.mask])
 
 
-def test_the_same_noise_masks_the_same_places_as_in_barcodemae():
+def test_equal_noise_masks_the_same_positions_as_in_barcodemae():
     model = build("mlm")
     batch = batch_of(model.config)
     mae = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=3, **SIZE)).eval()
     assert torch.equal(model(**batch).mask, mae(**batch).mask)
 
 
-def test_a_masked_place_does_not_see_what_stood_there():
+def test_masked_tokens_are_hidden_from_the_model():
     model = build("mlm")
     batch = batch_of(model.config)
     found = model(**batch)
@@ -94,7 +95,7 @@ def test_causal_attention_looks_back_only(attention, changed):
     other[0, changed] = FIRST_KMER_ID + (ids[0, changed] - FIRST_KMER_ID + 1) % model.config.num_targets
     before, after = (model.bert(input_ids=one).last_hidden_state[0] for one in (ids, other))
     torch.testing.assert_close(before[:changed], after[:changed])
-    assert all(not torch.allclose(before[place], after[place]) for place in range(changed, len(before)))
+    assert all(not torch.allclose(before[i], after[i]) for i in range(changed, len(before)))
 
 
 @pytest.mark.parametrize("objective", ["mlm", "causal"])
@@ -109,7 +110,7 @@ def test_padding_changes_nothing(objective):
 
 
 @pytest.mark.parametrize("objective", ["mlm", "causal"])
-def test_a_checkpoint_loads_everywhere_with_equal_numbers(objective, tmp_path, full_length_barcodes):
+def test_checkpoint_loads_by_every_class_with_equal_outputs(objective, tmp_path, full_length_barcodes):
     model = build(objective)
     save_checkpoint(tmp_path, model, ReferenceFrame.coi())
     ids = batch_of(model.config)["input_ids"][:1]
@@ -123,16 +124,18 @@ def test_a_checkpoint_loads_everywhere_with_equal_numbers(objective, tmp_path, f
     assert type(again).__name__ == type(model).__name__
     torch.testing.assert_close(again.state_dict(), model.state_dict())
     embedder = BarcodeEmbedder.from_pretrained(tmp_path)
-    assert embedder.encode(full_length_barcodes[:3]).shape == (3, 32)
+    tokens = torch.from_numpy(KmerEncoder(3)(full_length_barcodes[:3])["input_ids"])
+    means = model.bert(input_ids=tokens).last_hidden_state.mean(1).detach()
+    np.testing.assert_allclose(embedder.encode(full_length_barcodes[:3]), means, atol=1e-5)
 
 
-def test_an_unknown_objective_is_refused():
+def test_unknown_objective_is_rejected():
     with pytest.raises(Exception, match="objective must be one of mae, mlm, causal; got gan"):
         BarcodeMAEConfig(objective="gan")
 
 
 @pytest.mark.parametrize("objective", ["mlm", "causal"])
-def test_a_batch_without_a_place_that_counts_has_loss_zero(objective):
+def test_batch_without_tokens_to_predict_has_loss_zero(objective):
     model = build(objective)
     ids = torch.full((2, 1), FIRST_KMER_ID)
     output = model(input_ids=ids, attention_mask=torch.zeros_like(ids))

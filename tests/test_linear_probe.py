@@ -38,7 +38,7 @@ def numpy_probe(train, classes, queries, num_classes, epochs, seed):
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 30])
-def test_the_published_recipe(epochs):
+def test_predictions_are_those_of_the_published_recipe(epochs):
     train, taxa = clouds()
     queries = np.random.default_rng(1).normal(scale=5, size=(200, 8)).astype(np.float32)
     names, classes = np.unique(taxa, return_inverse=True)
@@ -47,39 +47,40 @@ def test_the_published_recipe(epochs):
     assert np.mean(found == names[expected]) > 0.99
 
 
-def test_clouds_far_apart_are_told_apart():
+def test_distant_clouds_are_separated():
     train, taxa = clouds()
     np.testing.assert_array_equal(fit_predict(train, taxa, train, epochs=50), taxa)
 
 
-def test_more_rows_than_a_batch():
+def test_training_set_larger_than_a_batch():
     train, taxa = clouds(num_rows=300)
     assert np.mean(fit_predict(train, taxa, train, epochs=20) == taxa) > 0.99
 
 
-def test_the_same_seed_gives_the_same_answers():
+def test_predictions_depend_on_the_seed_alone():
     train, taxa = clouds(num_rows=300)
     queries = np.random.default_rng(1).normal(size=(100, 8)).astype(np.float32)
     torch.manual_seed(5)
     first = fit_predict(train, taxa, queries, epochs=3, seed=1)
     torch.manual_seed(6)
     np.testing.assert_array_equal(fit_predict(train, taxa, queries, epochs=3, seed=1), first)
+    assert (fit_predict(train, taxa, queries, epochs=3, seed=2) != first).any()
 
 
-def test_one_mean_and_one_deviation_undo_shift_and_scale():
+def test_shift_and_scale_of_all_vectors_change_nothing():
     train, taxa = clouds()
     queries = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     plain = fit_predict(train, taxa, queries, epochs=10)
     np.testing.assert_array_equal(fit_predict(8 * train + 4, taxa, 8 * queries + 4, epochs=10), plain)
 
 
-def test_vectors_that_are_all_the_same():
+def test_equal_vectors_are_assigned_to_the_most_frequent_taxon():
     ones = np.ones((4, 3), np.float32)
-    # Nothing but the frequency of the taxa is left to learn.
+    # Only the frequency of the taxa can be learned.
     assert fit_predict(ones, np.array(list("abbb")), ones, epochs=20).tolist() == ["b"] * 4
 
 
-def test_only_species_of_train_can_be_answered():
+def test_queries_of_species_without_training_data_are_not_scored():
     train, taxa = clouds(num_taxa=2)
     taxa = np.where(np.arange(40) == 39, "", taxa)
     queries = train[[0, 25, 1, 2]]
@@ -94,7 +95,7 @@ def test_only_species_of_train_can_be_answered():
     assert scores["species_accuracy"] == scores["species_accuracy_by_species"] == 1
 
 
-def test_no_answerable_query_is_refused():
+def test_queries_without_any_species_of_train_are_rejected():
     train, taxa = clouds()
     with pytest.raises(ConfigurationError, match="of a species of the train split"):
         linear_probe_scores(train, make_records(species=taxa.tolist()), train[:1], make_records(species=["other"]))
