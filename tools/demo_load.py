@@ -8,7 +8,7 @@ from transformers import AutoModel, AutoTokenizer
 from barcodemae.data import read_records, sample_path
 
 folder = sys.argv[1]
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
 
 barcodes = read_records(sample_path())["nucleotides"].slice(0, 8).to_pylist()
