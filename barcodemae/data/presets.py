@@ -19,7 +19,7 @@ PRESETS: dict[str, Preset] = {
             "country": "country",
             "split": "split",
         },
-        bases=660,
+        max_bases=660,
     ),
     # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split_column selects another one), each for a
     # part of the records; the other records can be used for pretraining.
@@ -32,13 +32,13 @@ PRESETS: dict[str, Preset] = {
             "split": "large_diptera_family",
         },
         splits={"validation": "val", "no_split": "pretrain"},
-        bases=660,
+        max_bases=660,
     ),
     # CanInv_metadata.csv
     "canadian-invertebrates": Preset(
         columns={"id": "processid", "nucleotides": "dna_barcode", **_RANKS, "bin": "dna_bin", "split": "split"},
         splits={"validation": "val"},
-        bases=660,
+        max_bases=660,
     ),
     # The older form: one CSV file per split.
     "canadian-invertebrates-files": Preset(
@@ -56,7 +56,7 @@ PRESETS: dict[str, Preset] = {
             "supervised_test": "test",
             "unseen": "test_unseen",
         },
-        bases=660,
+        max_bases=660,
     ),
     "bold-v3": Preset(
         columns={"id": "processid", "nucleotides": "nucleotides", **_RANK_NAMES, "bin": "bin_uri"},

@@ -62,14 +62,14 @@ class Preset:
         splits: name of a split in the collection -> name in the schema; other names are unchanged.
         file_splits: stem of a file name -> split, if each split has its own file.
         marker: a column, and its value in the rows to read; rows of other markers are left out.
-        bases: number of bases that are read of a sequence in the file; the rest is of low quality.
+        max_bases: number of bases that are read of a sequence in the file; the rest is of low quality.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     file_splits: Mapping[str, str] = field(default_factory=dict)
     marker: tuple[str, str] | None = None
-    bases: int | None = None
+    max_bases: int | None = None
 
 
 BY_NAMES = Preset()
@@ -156,8 +156,8 @@ def conform(
     """
     found = recognise(table.column_names, file, preset)
     texts = {column: _text(table, name, file) for column, name in found.items()}
-    if preset.bases is not None:
-        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.bases)
+    if preset.max_bases is not None:
+        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.max_bases)
     if preset.file_splits:
         texts["split"] = pa.repeat(pa.scalar(_file_split(file, preset), STRING), len(table))
     for theirs, ours in preset.splits.items():

@@ -258,6 +258,6 @@ def _check(names: list[str], sequences: list[str]) -> None:
         if not sequence.strip():
             raise ValueError(f"sequence {name}: expected DNA, got an empty sequence")
         if found := _NOT_DNA.search(sequence):
-            raise ValueError(f"sequence {name}: expected bases of DNA, got {found[0]!r}")
+            raise ValueError(f"sequence {name}: expected DNA, got {found[0]!r}")
     if (total := sum(map(len, sequences))) > MAX_TOTAL_LENGTH:
         raise ValueError(f"expected at most {MAX_TOTAL_LENGTH} bases in total, got {total}")
