@@ -5,8 +5,9 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -80,6 +81,24 @@ def check_output_folder(folder: str | Path, without: Iterable[str] = ()) -> None
     with _named(folder):
         str(folder).encode()  # libraries in other languages need names in UTF-8
         _check_folder(Path(folder).resolve())
+
+
+def check_plot(name: str | Path | None, suffixes: Sequence[str]) -> None:
+    """Check, before any work is done, that a plot can be drawn.
+
+    Args:
+        name: of its file, the value of `--plot`; None if the option is not given.
+        suffixes: of the formats that it can have.
+
+    Raises:
+        ConfigurationError: another suffix, or matplotlib is not installed.
+    """
+    if name is None:
+        return
+    if Path(name).suffix not in suffixes:
+        raise ConfigurationError(f"--plot {name}: expected a name that ends with {', '.join(suffixes)}")
+    if find_spec("matplotlib") is None:
+        raise ConfigurationError("to plot, install matplotlib: pip install 'barcodemae[identify]'")
 
 
 def is_stream(name: str | Path) -> bool:

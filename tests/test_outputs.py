@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import ConfigurationError
-from barcodemae.outputs import check_output, check_output_folder, check_outputs, is_stream, message_stream, open_output
+from barcodemae.outputs import (
+    check_output,
+    check_output_folder,
+    check_outputs,
+    check_plot,
+    is_stream,
+    message_stream,
+    open_output,
+)
 
 
 def write(name, text="new"):
@@ -237,3 +245,13 @@ class TestChecks:
 
     def test_device_may_be_used_twice(self):
         check_outputs({"--output": "/dev/null", "--plot": "/dev/null"}, ["/dev/null"])
+
+
+def test_plot_needs_a_known_suffix_and_matplotlib(monkeypatch):
+    check_plot(None, (".png",))
+    check_plot("gap.png", (".png", ".pdf"))
+    with pytest.raises(ConfigurationError, match=r"--plot gap\.svg: expected a name that ends with \.png, \.pdf"):
+        check_plot("gap.svg", (".png", ".pdf"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigurationError, match=r"to plot, install matplotlib: pip install 'barcodemae\[identify\]'"):
+        check_plot("gap.png", (".png",))

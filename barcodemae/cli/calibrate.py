@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from barcodemae.library.calibration.fitting import Predictions
-
-_PLOTS = (".png", ".svg", ".pdf")
 
 
 @dataclass
@@ -57,13 +54,12 @@ def calibrate(arguments: list[str]) -> None:
     from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
     from barcodemae.library.models import open_with_model
     from barcodemae.library.store.manifest import read_manifest
-    from barcodemae.outputs import check_output_folder, check_outputs, open_output
+    from barcodemae.outputs import check_output_folder, check_outputs, check_plot, open_output
 
     read_manifest(Path(args.library))  # a library on the Hub can be searched, but not changed
     check_output_folder(args.library)
     check_outputs({"--plot": args.plot}, [*args.queries, args.library, *filter(None, [args.model])])
-    if args.plot is not None and Path(args.plot).suffix not in _PLOTS:
-        raise ConfigurationError(f"--plot {args.plot}: expected a name that ends with {', '.join(_PLOTS)}")
+    check_plot(args.plot, (".png", ".svg", ".pdf"))
     library, embedder = open_with_model(args.library, args.model)
     if args.queries:
         records, report = filter_records(

@@ -2,7 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,11 +71,12 @@ def cluster(arguments: list[str]) -> None:
         example="barcodemae cluster unknown.fasta.gz -o clusters.tsv --representatives clusters.fasta",
     )
     from barcodemae.clustering.barcodes import read_barcodes
+    from barcodemae.clustering.gap import draw_gap
     from barcodemae.clustering.grouping import group
     from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
     from barcodemae.data import stream_records
     from barcodemae.embedding import BaseMapEmbedder
-    from barcodemae.outputs import check_outputs, message_stream, open_output
+    from barcodemae.outputs import check_outputs, check_plot, message_stream, open_output
 
     output = Path(args.output)
     check_table_name(output)
@@ -84,7 +84,7 @@ def cluster(arguments: list[str]) -> None:
     check_outputs(outputs, [*args.data, *filter(None, [args.model])])
     messages = message_stream(*outputs.values())
     threshold = _parse_threshold(args.threshold)
-    draw_gap = None if args.plot is None else _import_plot(Path(args.plot))
+    check_plot(args.plot, (".png",))
     embedder = BaseMapEmbedder.from_pretrained(args.model)
     records = stream_records(args.data, on_error="skip", max_length=args.max_length)
     barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True)
@@ -100,9 +100,9 @@ def cluster(arguments: list[str]) -> None:
         write_table(table, files.enter_context(open_output(output)), as_parquet=output.suffix == ".parquet")
         if args.representatives is not None:
             write_representatives(barcodes, grouping.clusters, files.enter_context(open_output(args.representatives)))
-        if draw_gap is not None:
-            picture = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
-            files.enter_context(open_output(args.plot)).write(picture)
+        if args.plot is not None:
+            figure = draw_gap(grouping.joins, grouping.num_left, grouping.threshold, grouping.gap)
+            files.enter_context(open_output(args.plot)).write(figure)
     with redirect_stdout(messages):
         _print_summary(barcodes, grouping)
         print(f"Results are in {', '.join(filter(None, outputs.values()))}.")
@@ -116,17 +116,6 @@ def _parse_threshold(text: str) -> float | None:
         return float(text)
     except ValueError as error:
         raise ConfigurationError(f"--threshold {text}: expected a share of bases such as 0.02, or {AUTO}") from error
-
-
-def _import_plot(path: Path) -> Callable[..., bytes]:
-    """The function that plots; errors are raised before any work is done."""
-    if path.suffix != ".png":
-        raise ConfigurationError(f"--plot {path}: expected a name that ends with .png")
-    try:
-        from barcodemae.clustering.gap_plot import draw_gap
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("to plot, install matplotlib: pip install 'barcodemae[identify]'") from error
-    return draw_gap
 
 
 def _left_out(barcodes: "Barcodes") -> str:

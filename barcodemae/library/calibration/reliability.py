@@ -40,7 +40,7 @@ def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
     Args:
         predictions: as from `predict_others`; there is a panel for each.
     """
-    from barcodemae.plotting import BLUE, GREY, ORANGE, PlainFigure  # imports matplotlib
+    from barcodemae.plotting import BLUE, GREY, ORANGE, PlainFigure  # slow to import: matplotlib
 
     num_rows = -(-len(predictions) // _NUM_COLUMNS)
     figure = PlainFigure(figsize=(3 * _NUM_COLUMNS, 3.2 * num_rows), layout="constrained")
