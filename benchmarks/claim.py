@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from barcodemae.checkpoints.loading import WEIGHTS_FILE
+from barcodemae.checkpoints.files import WEIGHTS_FILE
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.cli.command import run_command
 from barcodemae.errors import ConfigurationError

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from spread import whitened
 
-from barcodemae.checkpoints.loading import weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder

@@ -23,7 +23,8 @@ import pyarrow as pa
 from sklearn.cluster import AgglomerativeClustering
 from tqdm import tqdm
 
-from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.cli.command import run_command
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.embedding.nearest import nearest_by_cosine, unit_length

@@ -19,7 +19,8 @@ from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
 from barcodemae.checkpoints import DEFAULT, shipped_folder
-from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card

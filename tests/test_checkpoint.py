@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from barcodemae.checkpoints.loading import FRAME_FILE, load_checkpoint, save_checkpoint
+from barcodemae.checkpoints.files import FRAME_FILE
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.errors import CheckpointError
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import ReferenceFrame, build_kmer_tokenizer

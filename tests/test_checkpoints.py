@@ -20,7 +20,8 @@ from transformers import AutoModel
 
 from barcodemae import BarcodeEmbedder, checkpoints
 from barcodemae.checkpoints import DEFAULT, MANIFEST_FILE, shipped_checkpoints, shipped_folder
-from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, load_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.cli.embed import embed
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.card import render_card

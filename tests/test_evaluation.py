@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 import evaluate_embeddings
-from barcodemae.checkpoints.loading import WEIGHTS_FILE, save_checkpoint
+from barcodemae.checkpoints.files import WEIGHTS_FILE
+from barcodemae.checkpoints.loading import save_checkpoint
 from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.errors import BarcodeMAEError, ConfigurationError

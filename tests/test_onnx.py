@@ -13,12 +13,13 @@ import torch
 from transformers import AutoTokenizer
 
 from barcodemae import BarcodeEmbedder
-from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
+from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.cli.export import export
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub import onnx as onnx_export
 from barcodemae.hub.onnx import export_onnx
-from barcodemae.hub.onnx_parity import Parity, equal_neighbours, in_batches, onnx_encoder, torch_encoder
+from barcodemae.hub.onnx_parity import Parity, encode_in_batches, equal_neighbours, onnx_encoder, torch_encoder
 from modeling_barcodemae import BarcodeMAEForPreTraining
 from tokenization_barcodemae import place_barcodes, reverse_complement
 
@@ -129,7 +130,7 @@ def test_nearest_neighbours_stay_with_8_bit_weights(checkpoint, sample, ours, fl
     """Queries of one split among the barcodes of another, which holds the same species."""
     num_queries = 300
     encoding = on_frame(checkpoint, barcodes_of(sample, "test", num_queries) + barcodes_of(sample, "train", 1200))
-    exact, same, approximate = (in_batches(encode, encoding).pooled for encode in (ours, float32, quantized))
+    exact, same, approximate = (encode_in_batches(encode, encoding).pooled for encode in (ours, float32, quantized))
     assert same_neighbours(exact, same, num_queries) == 1
     assert same_neighbours(exact, approximate, num_queries) >= 0.99
     # An index of float32 vectors can be searched with 8-bit ones.

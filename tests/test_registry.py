@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, weights_sha256
+from barcodemae.checkpoints.files import FRAME_FILE, WEIGHTS_FILE, weights_sha256
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS

@@ -8,8 +8,8 @@ import pytest
 from transformers import AutoModel, AutoModelForPreTraining
 
 from barcodemae import BarcodeEmbedder, BaseMapEmbedder
-from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_files
-from barcodemae.checkpoints.loading import load_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_files, weights_sha256
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.errors import CheckpointError
 from barcodemae.hub.card import render_card
 from barcodemae.hub.onnx import export_onnx

@@ -18,8 +18,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
-from barcodemae.checkpoints.loading import WEIGHTS_FILE, load_checkpoint
+from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, weights_files
+from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically

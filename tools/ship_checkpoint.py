@@ -18,7 +18,7 @@ from safetensors import safe_open
 import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae import checkpoints
-from barcodemae.checkpoints.loading import WEIGHTS_FILE
+from barcodemae.checkpoints.files import WEIGHTS_FILE
 from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically

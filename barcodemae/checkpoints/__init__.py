@@ -22,7 +22,13 @@ _FOLDER = Path(__file__).parent
 
 
 def shipped_checkpoints() -> list[str]:
-    """Names of the shipped checkpoints, in alphabetical order."""
+    """Names of the shipped checkpoints, in alphabetical order.
+
+    Example:
+        >>> from barcodemae.checkpoints import shipped_checkpoints
+        >>> shipped_checkpoints()
+        ['nano_coi', 'nano_coi_label_free']
+    """
     return sorted(config.parent.name for config in _FOLDER.glob("*/config.json"))
 
 

@@ -21,25 +21,11 @@ from barcodemae.checkpoints.files import (
     optional_file,
     read_config,
     weights_files,
-    weights_sha256,
 )
 from barcodemae.errors import CheckpointError
 from barcodemae.files import written_atomically
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import BarcodeEncoder, BarcodeTokenizer, ReferenceFrame, build_kmer_tokenizer, encoder_for
-
-__all__ = [
-    "FRAME_FILE",
-    "WEIGHTS_FILE",
-    "Checkpoint",
-    "find_checkpoint",
-    "load_checkpoint",
-    "load_model",
-    "load_saved_tokenizer",
-    "save_checkpoint",
-    "weights_sha256",
-]
-
 
 _POOLING_FOLDER = "1_Pooling"
 
@@ -129,6 +115,12 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
     Raises:
         CheckpointError: the checkpoint is missing, incomplete, broken, or not of BarcodeMAE; or the reference frame
             that it was trained with is missing and `use_frame` is true.
+
+    Example:
+        >>> from barcodemae.checkpoints.loading import load_checkpoint
+        >>> checkpoint = load_checkpoint("nano_coi")
+        >>> checkpoint.encoder.k, checkpoint.frame.length
+        (6, 658)
     """
     source = find_checkpoint(name)
     if "/" not in str(source) and not Path(source).is_dir():

@@ -84,7 +84,7 @@ def _push_library(args: PushArguments, license: str) -> None:
 
 
 def _push_checkpoint(args: PushArguments) -> None:
-    from barcodemae.checkpoints.loading import find_checkpoint
+    from barcodemae.checkpoints.files import find_checkpoint
     from barcodemae.hub.publication import assemble
     from barcodemae.hub.push_checkpoint import push_checkpoint
     from barcodemae.repositories import check_name

@@ -40,7 +40,7 @@ def cached_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None
         ConfigurationError: the folder can't be written, or it or a file in it is a link.
         BarcodeMAEError: raised by `make`; nothing is left behind then.
     """
-    refuse_links(folder, _scratch_of(folder))
+    refuse_links_in(folder, _scratch_of(folder))
     try:
         return _checked(folder, key)
     except _UnusableError:
@@ -56,7 +56,7 @@ def cached_folder(folder: Path, key: dict[str, Any], make: Callable[[Path], None
             return _make(folder, key, make)
 
 
-def refuse_links(*folders: Path) -> None:
+def refuse_links_in(*folders: Path) -> None:
     """Refuse folders of a cache that are links or contain links.
 
     Raises:

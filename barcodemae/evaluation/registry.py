@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import PretrainedConfig
 
-from barcodemae.checkpoints.loading import find_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import find_checkpoint, weights_sha256
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from barcodemae.data.cache import explaining_unwritable, refuse_links
+from barcodemae.data.cache import explaining_unwritable, refuse_links_in
 from barcodemae.errors import ConfigurationError
 from barcodemae.locks import locked
 
@@ -65,7 +65,7 @@ def cached_vectors(
     with explaining_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / f"{entry.name}.lock"):
-        refuse_links(entry, _partial(entry))
+        refuse_links_in(entry, _partial(entry))
         return _complete(entry, description, sequences, embed)
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE
-from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, weights_sha256
+from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically
 from barcodemae.hub.onnx_parity import Parity, measure_parity

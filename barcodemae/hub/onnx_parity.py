@@ -70,7 +70,7 @@ def measure_parity(checkpoint: Checkpoint, float32_file: Path, quantized_file: P
     encoders = torch_encoder(checkpoint.model), onnx_encoder(float32_file), onnx_encoder(quantized_file)
     differences, shares = [], []
     for encoding in _readings(checkpoint, barcodes):
-        exact, float32, quantized = (in_batches(encode, encoding) for encode in encoders)
+        exact, float32, quantized = (encode_in_batches(encode, encoding) for encode in encoders)
         attended = encoding["attention_mask"] == 1
         differences.append(np.abs(exact.hidden - float32.hidden)[attended].max())
         differences.append(np.abs(exact.pooled - float32.pooled).max())
@@ -98,7 +98,7 @@ def onnx_encoder(file: Path) -> Encoder:
     return lambda encoding: Encoded(*session.run(["last_hidden_state", "pooler_output"], encoding))
 
 
-def in_batches(encode: Encoder, encoding: Encoding) -> Encoded:
+def encode_in_batches(encode: Encoder, encoding: Encoding) -> Encoded:
     """Encode barcodes in small batches, which need little memory."""
     n = len(encoding["input_ids"])
     batches = [

@@ -9,8 +9,15 @@ from typing import Any
 from transformers.dynamic_module_utils import get_relative_import_files
 
 import tokenization_barcodemae
-from barcodemae.checkpoints.files import WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS, find_checkpoint, weights_files
-from barcodemae.checkpoints.loading import FRAME_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint
+from barcodemae.checkpoints.files import (
+    FRAME_FILE,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    WEIGHTS_SHARDS,
+    find_checkpoint,
+    weights_files,
+)
+from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically
 from barcodemae.hub import handler

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from barcodemae.checkpoints.loading import weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.hub.commit import Kind, check_address, prepare, publish
 from barcodemae.hub.publication import PUBLISHED, assemble
 

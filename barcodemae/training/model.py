@@ -9,8 +9,8 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
-from barcodemae.checkpoints.files import weights_files
-from barcodemae.checkpoints.loading import find_checkpoint, load_checkpoint, load_saved_tokenizer
+from barcodemae.checkpoints.files import find_checkpoint, weights_files
+from barcodemae.checkpoints.loading import load_checkpoint, load_saved_tokenizer
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame

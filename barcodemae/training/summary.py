@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
-from barcodemae.checkpoints.loading import weights_sha256
+from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.data import Report
 from barcodemae.files import written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder

@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from barcodemae.checkpoints.loading import (
-    Checkpoint,
-    find_checkpoint,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    weights_sha256,
-)
+from barcodemae.checkpoints.files import find_checkpoint, weights_sha256
+from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
