@@ -1,1 +1,1 @@
-"""Reference libraries: named barcodes, and what names others by them."""
+"""Reference libraries: named barcodes, by which other barcodes are identified."""

@@ -1,1 +1,1 @@
-"""What of a sequence is on the marker, which references are near, and how they vote."""
+"""Search: barcodes on the marker, their nearest references, and the evidence for a name."""

@@ -198,7 +198,7 @@ def _read_removed(file: Path, num_records: int) -> np.ndarray:
         raise LibraryError(f"{file}: expected numbers of removed records, got: {error}") from error
     if removed.dtype != np.int64 or removed.ndim != 1 or ((removed < 0) | (removed >= num_records)).any():
         expected = f"integers from 0 to {num_records - 1}"
-        raise LibraryError(f"{file}: expected {expected}, got others, or {removed.dtype} {removed.shape}")
+        raise LibraryError(f"{file}: expected {expected}, got others ({removed.dtype}, shape {removed.shape})")
     return np.array(removed)
 
 

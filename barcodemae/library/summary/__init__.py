@@ -1,1 +1,1 @@
-"""The HTML page that sums up an identification."""
+"""The HTML summary of an identification."""
