@@ -206,6 +206,14 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     Args:
         config: configuration of the model.
         add_pooling_layer: ignored; accepted for compatibility with `BertModel`.
+
+    Example:
+        >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEModel
+        >>> from tokenization_barcodemae import build_kmer_tokenizer
+        >>> model = BarcodeMAEModel(BarcodeMAEConfig(**SIZES["nano"]))
+        >>> batch = build_kmer_tokenizer()(["ACGTAC" * 20, "TTGACA" * 20], return_tensors="pt")
+        >>> model(**batch).pooler_output.shape
+        torch.Size([2, 128])
     """
 
     def __init__(self, config: BarcodeMAEConfig, add_pooling_layer: bool = False):
@@ -359,6 +367,15 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
     masked ones. With `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs all bases from the
     pooled vector alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of
     a masked token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight.
+
+    Example:
+        >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
+        >>> from tokenization_barcodemae import build_kmer_tokenizer
+        >>> model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**SIZES["nano"]))
+        >>> batch = build_kmer_tokenizer()(["ACGTAC" * 20, "TTGACA" * 20], return_tensors="pt")
+        >>> output = model(**batch)
+        >>> output.mask.sum(1), output.logits.shape
+        (tensor([10, 10]), torch.Size([2, 10, 4096]))
     """
 
     def __init__(self, config: BarcodeMAEConfig):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import barcodemae
+import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae.data.inputs import stream_input
 from barcodemae.errors import LibraryError, UnreadableFileError
@@ -125,7 +126,7 @@ def test_public_names_have_examples():
 # The examples of metrics load them from the Hub.
 MODULES = [
     f"{package.__name__}.{'.'.join(path.relative_to(root).with_suffix('').parts)}"
-    for package in (barcodemae, tokenization_barcodemae)
+    for package in (barcodemae, modeling_barcodemae, tokenization_barcodemae)
     for root in [Path(package.__file__).parent]
     for path in sorted(root.rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8") and "metrics" not in path.parts

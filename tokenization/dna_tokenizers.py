@@ -89,6 +89,13 @@ def train_bpe_tokenizer(sequences: Iterable[str], vocab_size: int, model_max_len
 
     Raises:
         ValueError: `vocab_size` is out of range, or too large for the sequences.
+
+    Example:
+        >>> from barcodemae.data import read_records
+        >>> from tokenization_barcodemae import train_bpe_tokenizer
+        >>> barcodes = read_records("sample")["nucleotides"][:200].to_pylist()
+        >>> len(train_bpe_tokenizer(barcodes, vocab_size=128))
+        128
     """
     from .barcode_tokenizer import BarcodeTokenizer  # imports transformers, which is slow and rarely needed
 
