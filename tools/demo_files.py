@@ -1,7 +1,7 @@
-"""Write the bundled barcodes as files that a biologist has: python tools/demo_files.py FOLDER
+"""Write the bundled barcodes as typical files of a biologist: `python tools/demo_files.py FOLDER`.
 
-`references.fasta` holds named barcodes, their taxonomy in the headers as in SINTAX. `queries.fasta` holds others, of
-species that are among them and of species that are not.
+`references.fasta` contains named barcodes, with their taxonomy in the headers as for SINTAX. `queries.fasta` contains
+other barcodes, both of species that are among the references and of species that are not.
 """
 
 import sys
@@ -16,11 +16,11 @@ from barcodemae.data import RANKS, read_records
 
 def main(folder: Path) -> None:
     records = read_records("sample")
-    write(folder / "references.fasta", of_splits(records, "train"), with_names=True)
-    write(folder / "queries.fasta", of_splits(records, "test", "test_unseen"), with_names=False)
+    write(folder / "references.fasta", select_splits(records, "train"), with_names=True)
+    write(folder / "queries.fasta", select_splits(records, "test", "test_unseen"), with_names=False)
 
 
-def of_splits(records: pa.Table, *splits: str) -> list[dict[str, Any]]:
+def select_splits(records: pa.Table, *splits: str) -> list[dict[str, Any]]:
     return records.filter(pc.is_in(records["split"], pa.array(splits))).to_pylist()
 
 

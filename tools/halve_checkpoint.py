@@ -1,14 +1,14 @@
 """Round the weights of a checkpoint to half precision: `python tools/halve_checkpoint.py runs/tuned runs/halved`.
 
-Results are tied to the weights that they were measured on, and rounded weights are other weights. So a checkpoint that
-is to be shipped is halved first, and then evaluated:
+Results belong to the weights that they were measured on, and rounded weights are other weights. So a checkpoint is
+first halved, then evaluated and then shipped:
 
     python tools/halve_checkpoint.py runs/tuned runs/halved
     python evaluate_embeddings.py --model runs/halved --data FILE --output_dir runs/halved/evaluation
     python tools/ship_checkpoint.py runs/halved nano_coi
 
-config.json keeps its `dtype`, float32: it is what a model computes in that `transformers` loads, and all who load the
-halved weights are to get the same numbers.
+The `dtype` in config.json stays float32: `transformers` computes in this precision, so that all users of the halved
+weights get the same embeddings.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from barcodemae.cli.command import run_command
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically
 
-# What was made from the weights as they were, and what a run needs to go on.
+# Files made from the full weights, and files to resume a run.
 _WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
-_OF_FULL_WEIGHTS = (*_WEIGHTS, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
+_NOT_COPIED = (*_WEIGHTS, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
 
 
 def halve(run: Path, folder: Path) -> None:
@@ -34,11 +34,11 @@ def halve(run: Path, folder: Path) -> None:
 
     Args:
         run: folder of a checkpoint.
-        folder: is made; an empty one will do.
+        folder: a new or empty folder.
 
     Raises:
-        CheckpointError: there is no checkpoint, or a weight is too large for half precision.
-        ConfigurationError: there is something in `folder`, or it lies within `run`.
+        CheckpointError: the checkpoint is missing, or a weight is too large for half precision.
+        ConfigurationError: `folder` is not empty, or is inside of `run`.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigurationError(f"{folder}: expected an empty folder, or none")
@@ -50,7 +50,7 @@ def halve(run: Path, folder: Path) -> None:
     parts = [load_file(file) for file in weights_files(run)]
     weights = {name: _half(name, weight) for part in parts for name, weight in part.items()}
     with written_atomically(folder) as scratch:
-        shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_OF_FULL_WEIGHTS), dirs_exist_ok=True)
+        shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)
         save_file(weights, scratch / WEIGHTS_FILE, metadata={"format": "pt"})
 
 

@@ -34,10 +34,9 @@ def shuffled(names) -> list[str]:
 def choose_unseen(rows: pd.DataFrame) -> dict[str, str]:
     """Choose the species that training must not see: species -> split.
 
-    One species of every genus that has another to be recognised by; every third to `val_unseen`, so that
-    tuning and reporting share no genus. Of the genera with a single species every tenth joins `test_unseen`:
-    as in the field, a few queries have no right answer. A species of one row is never chosen, as it makes no
-    cluster.
+    One species of every genus that has other species; every third goes to `val_unseen`, so that tuning and reporting
+    share no genus. Of the genera with a single species every tenth goes to `test_unseen`: as in practice, a few queries
+    have no reference of their genus. A species of one row is never chosen, as it makes no cluster.
     """
     row_count = rows.groupby("species").size()
     species_of = rows.groupby("genus")["species"].unique()
@@ -98,7 +97,7 @@ def make_sample(arthropods: Path, canadian: Path) -> pd.DataFrame:
     pretrain = pretrain[~known_kin & ~pretrain["species"].isin(labelled.loc[unseen, "species"])]
 
     sample = pd.concat([pretrain, labelled], ignore_index=True)
-    # Relatives stand side by side, so that the file compresses well.
+    # Relatives are adjacent, so that the file compresses well.
     sample["split"] = pd.Categorical(sample["split"], SPLITS)
     sample = sample.sort_values(["split", *RANKS, "nucleotides"], kind="stable").astype({"split": str})
     return sample[list(COLUMNS)]
@@ -124,7 +123,7 @@ def main() -> None:
 
     sample = make_sample(arguments.arthropods, arguments.canadian)
     table = pa.Table.from_pandas(sample, preserve_index=False).replace_schema_metadata()
-    # One page a column: zstd then finds relatives a whole split apart.
+    # One page per column: zstd then finds relatives in other splits.
     pq.write_table(
         table,
         arguments.output,

@@ -1,9 +1,8 @@
 """Put a checkpoint into the package: `python tools/ship_checkpoint.py runs/halved nano_coi`.
 
-The checkpoint has weights in half precision (`tools/halve_checkpoint.py`), and was evaluated with them: nothing is
-changed on the way, so that its results still belong to its weights. What a Hub repository would receive of it is
-copied, but for the code, which the package has already, and all plots but the one that the card shows. The card is
-rendered from the copy, and the manifest tells size and SHA-256 of every file.
+The checkpoint must have weights in half precision (`tools/halve_checkpoint.py`), and must be evaluated with them, as
+they are not changed. The files of a Hub repository are copied, except for the code, which is in the package, and all
+plots but the one in the card. The card is rendered from the copy, and the manifest has size and SHA-256 of every file.
 """
 
 import argparse
@@ -27,13 +26,12 @@ from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
 
 MAX_BYTES = 24 * 2**20
-"""Of all shipped weights together."""
+"""Maximum size of all shipped weights together."""
 
-# Code that the package has already, and what is large beside the weights. The reports go with their plots, of which the
-# card shows one.
+# Code, which is in the package, and large files. Reports are left out with their plots, of which the card shows one.
 _LEFT_OUT = shutil.ignore_patterns("*.py", "tokenization_barcodemae", "requirements.txt", "onnx", "report.md", "*.png")
 
-# What stands in the place of a code file: the Auto classes look for one in the folder.
+# Content of a code file in the folder, which the Auto classes need.
 _REFERENCE = '''"""The code of this checkpoint is that of the package it comes with."""
 
 import {module}
@@ -50,32 +48,32 @@ Manifest: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 
 
 def ship(run: Path, name: str, repository: str) -> None:
-    """Copy a checkpoint to its place in the package, where it takes the place of one of the same name.
+    """Copy a checkpoint into the package, where it replaces one of the same name.
 
     Args:
         run: folder of a checkpoint in half precision, with the results of its evaluation.
-        name: by which it is loaded.
-        repository: id on the Hub, which the card tells how to load.
+        name: name by which it is loaded.
+        repository: id on the Hub, for the snippets of the card.
 
     Raises:
         CheckpointError: the checkpoint is missing, incomplete or broken, its weights are not in half precision, or its
             results are of other weights.
-        ConfigurationError: the name won't do, a file must not be published, or all weights together get too large.
+        ConfigurationError: the name is not valid, a file must not be published, or all weights together are too large.
     """
     if not name.isidentifier():
         raise ConfigurationError(f"{name}: expected a name of letters, digits and underscores")
-    room = checkpoints._FOLDER
-    with tempfile.TemporaryDirectory() as assembled, written_atomically(room) as scratch:
+    shipped_root = checkpoints._FOLDER
+    with tempfile.TemporaryDirectory() as assembled, written_atomically(shipped_root) as scratch:
         assemble(run, repository, Path(assembled))
         folder = scratch / name
         shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
         _check_precision(folder / WEIGHTS_FILE, run)
         _write_references(folder)
         (folder / "README.md").write_text(render_card(folder, repository), encoding="utf-8")
-        manifest = _read_manifest(room) | {name: _describe(folder)}
+        manifest = _read_manifest(shipped_root) | {name: _describe(folder)}
         _check_size(manifest)
         (scratch / checkpoints.MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        shutil.rmtree(room / name, ignore_errors=True)  # a file that the new one lacks must not stay
+        shutil.rmtree(shipped_root / name, ignore_errors=True)  # a file that the new one lacks must not stay
 
 
 def _write_references(folder: Path) -> None:
@@ -91,8 +89,8 @@ def _write_references(folder: Path) -> None:
         (folder / f"{name}.py").write_text(reference, encoding="utf-8")
 
 
-def _read_manifest(room: Path) -> Manifest:
-    file = room / checkpoints.MANIFEST_FILE
+def _read_manifest(shipped_root: Path) -> Manifest:
+    file = shipped_root / checkpoints.MANIFEST_FILE
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 

@@ -93,7 +93,7 @@ def embed(arguments: list[str]) -> None:
     options: dict[str, Any] = {"normalize_embeddings": args.normalize}
     if args.engine == NETWORK:
         options["batch_size"] = args.batch_size
-    num_vectors = num_judged = 0
+    num_vectors = num_usable = 0
     with (
         open_vectors(output, embedder.dimension) as file,
         tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
@@ -106,10 +106,10 @@ def embed(arguments: list[str]) -> None:
                 file.write(ids, vectors)
                 num_vectors += len(vectors)
                 progress.update(len(chunk))
-            num_judged += len(records)
+            num_usable += len(records)
     log_report(quality_filter.report)
-    if num_vectors < num_judged:
-        print(f"Records left out, as they have nothing to embed: {num_judged - num_vectors:,}.")
+    if num_vectors < num_usable:
+        print(f"Records left out, as they have nothing to embed: {num_usable - num_vectors:,}.")
     print(f"{num_vectors:,} embeddings of dimension {embedder.dimension} are in {output}.")
 
 
