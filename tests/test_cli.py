@@ -162,3 +162,34 @@ def test_tokenizer_that_cannot_be_learnt(options, message, sample, tmp_path):
     with pytest.raises(ConfigurationError, match=message):
         tokenizer(["--data", str(data), "--output", str(tmp_path / "bpe"), *options])
     assert not (tmp_path / "bpe").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("push", "nowhere", "org/x"),
+        ("identify", "nowhere.fasta", "--library", "library", "-o", "names.tsv"),
+        ("index", "nowhere.fasta", "-o", "library"),
+        ("cluster", "nowhere.fasta", "-o", "clusters.tsv"),
+        ("embed", "nowhere.fasta", "-o", "vectors.npy"),
+        ("embed", "sample", "-o", "vectors.npy", "--model", "nowhere"),
+        ("tune", "nowhere", "-o", "tuned", "--data", "sample"),
+        ("export", "nowhere", "-o", "exported"),
+        ("evaluate", "no/where/at/all", "-o", "evaluation"),
+        ("train", "--data", "nowhere.fasta"),
+        ("train", "--init-from", "nowhere"),
+        ("split", "nowhere.tsv", "-o", "split.parquet"),
+        ("tokenizer", "nowhere.tsv", "-o", "words"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_path_is_reported_before_torch_is_imported(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "barcodemae", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (message,) = (line for line in done.stderr.splitlines() if not line.startswith("import time:"))
+    assert message.startswith("error: no")
+    assert not re.search(r"\| +(torch|transformers)$", done.stderr, re.MULTILINE)
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ export NAME FOLDER --format hub` writes a folder that loads anywhere. README.md 
 writes all files.
 """
 
+import re
 from pathlib import Path
 
 from barcodemae.errors import CheckpointError
@@ -19,6 +20,8 @@ MANIFEST_FILE = "manifest.json"
 """File next to the folders: name -> file -> `bytes` and `sha256`."""
 
 _FOLDER = Path(__file__).parent
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def shipped_checkpoints() -> list[str]:
@@ -44,6 +47,19 @@ def shipped_folder(name: str) -> Path:
             f"{name}: expected a checkpoint that comes with the package ({', '.join(names) or 'there is none'})"
         )
     return _FOLDER / name
+
+
+def check_checkpoint(name: str | Path) -> None:
+    """Check that a name can be that of a checkpoint, before anything slow is imported.
+
+    Raises:
+        CheckpointError: it is neither a folder nor a shipped checkpoint, and cannot be an id on the Hub.
+    """
+    if not Path(name).is_dir() and str(name) not in shipped_checkpoints() and not _HUB_ID.fullmatch(str(name)):
+        raise CheckpointError(
+            f"{name}: expected a folder, ORG/NAME on the Hub, or a checkpoint that comes with the package "
+            f"({', '.join(shipped_checkpoints())})"
+        )
 
 
 def is_shipped(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from barcodemae.checkpoints import shipped_checkpoints
+from barcodemae.checkpoints import check_checkpoint
 from barcodemae.checkpoints.files import (
     CONFIG_FILE,
     FRAME_FILE,
@@ -122,12 +122,8 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         >>> checkpoint.encoder.k, checkpoint.frame.length
         (6, 658)
     """
+    check_checkpoint(name)
     source = find_checkpoint(name)
-    if "/" not in str(source) and not Path(source).is_dir():
-        shipped = ", ".join(shipped_checkpoints())
-        raise CheckpointError(
-            f"{name}: expected a folder, ORG/NAME on the Hub, or a checkpoint that comes with the package ({shipped})"
-        )
     try:
         model, loading = load_model(BarcodeMAEModel, source, revision)
         frame_file = optional_file(source, FRAME_FILE, revision) if use_frame else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import check_sources
 
 if TYPE_CHECKING:
     from barcodemae.library.calibration.fitting import Predictions
@@ -44,6 +45,7 @@ def calibrate(arguments: list[str]) -> None:
         about="Fit the confidence of a library's names, with queries whose names are known.",
         example="barcodemae calibrate library --queries named.fasta --plot reliability.png",
     )
+    check_sources(args.queries)
     import numpy as np
 
     from barcodemae.data import filter_records, log_report, read_records

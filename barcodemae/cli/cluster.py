@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.clustering import THRESHOLD
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def cluster(arguments: list[str]) -> None:
         about="Group barcodes without labels into clusters that correspond to species.",
         example="barcodemae cluster unknown.fasta.gz -o clusters.tsv --representatives clusters.fasta",
     )
+    check_sources(args.data)
     from barcodemae.clustering.barcodes import read_barcodes
     from barcodemae.clustering.gap import draw_gap
     from barcodemae.clustering.grouping import group

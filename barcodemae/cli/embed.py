@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT
+from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
 
@@ -78,6 +78,8 @@ def embed(arguments: list[str]) -> None:
         about="Compute embeddings of barcodes.",
         example="barcodemae embed barcodes.fasta -o vectors.parquet",
     )
+    check_sources(args.data)
+    check_checkpoint(args.model)
     from tqdm import tqdm
 
     from barcodemae.data import QualityFilter, log_report, stream_records

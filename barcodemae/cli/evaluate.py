@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from barcodemae.checkpoints import check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import check_sources
 from barcodemae.evaluation.options import EvaluationArguments
 
 
@@ -20,6 +22,9 @@ def evaluate(arguments: list[str]) -> None:
         example="barcodemae evaluate nano_coi --output-dir runs/evaluation",
         takes_config=True,
     )
+    check_sources([args.data])
+    if "/" in args.model:  # other names are those of published encoders
+        check_checkpoint(args.model)
     from barcodemae.evaluation.report.pages import results_table
     from barcodemae.evaluation.run import run_evaluation
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barcodemae.checkpoints import CHECKPOINT_HELP
+from barcodemae.checkpoints import CHECKPOINT_HELP, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
 
 
@@ -40,6 +40,7 @@ def export(arguments: list[str]) -> None:
         about="Write a checkpoint for other programs.",
         example="barcodemae export nano_coi -o nano_coi --format hub",
     )
+    check_checkpoint(args.checkpoint)
     from barcodemae.hub.onnx import EXPORT_FILE, ONNX_FOLDER, export_onnx
     from barcodemae.hub.publication import write_hub_folder
     from barcodemae.outputs import check_output_folder

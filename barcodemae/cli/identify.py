@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS
 
@@ -76,6 +76,7 @@ def identify(arguments: list[str]) -> None:
         about="Identify barcodes by a reference library, with a confidence for each name.",
         example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
     )
+    check_sources(args.queries)
     if not 0 <= args.min_confidence <= 1:
         raise ConfigurationError(f"--min-confidence {args.min_confidence}: expected 0 to 1")
     num_aligned = (NUM_VOTERS if args.format == BLAST6 else 0) if args.align is None else args.align

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT
+from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FRAME
 
 
@@ -63,6 +63,8 @@ def index(arguments: list[str]) -> None:
         about="Build a reference library of named barcodes, or add to one.",
         example="barcodemae index references.fasta -o library",
     )
+    check_sources(args.data)
+    check_checkpoint(args.model)
     from barcodemae.data.taxonomy import read_taxonomy
     from barcodemae.embedding.engines import load_engine
     from barcodemae.library.building import append_records, build_library

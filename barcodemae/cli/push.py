@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from barcodemae.checkpoints import shipped_checkpoints
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.errors import ConfigurationError
 
@@ -54,6 +55,8 @@ def push(arguments: list[str]) -> None:
         about="Publish a checkpoint or a reference library on the Hub, with its card.",
         example="barcodemae push runs/first ORG/NAME --dry-run",
     )
+    if not Path(args.folder).is_dir() and args.folder not in shipped_checkpoints():
+        raise ConfigurationError(f"{args.folder}: expected the folder of a checkpoint or of a library, found none")
     from barcodemae.library.store.manifest import MANIFEST_FILE
 
     if (Path(args.folder) / MANIFEST_FILE).is_file():

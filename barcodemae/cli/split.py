@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import check_sources
 from barcodemae.errors import ConfigurationError
 
 
@@ -38,6 +39,7 @@ def split(arguments: list[str]) -> None:
         about="Hold species out for validation and test.",
         example="barcodemae split barcodes.tsv -o split.parquet",
     )
+    check_sources([args.data])
     import pyarrow.parquet as pq
 
     from barcodemae.data import read_records

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import SOURCES_HELP
+from barcodemae.data.sources import SOURCES_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 
 
@@ -34,6 +34,7 @@ def tokenizer(arguments: list[str]) -> None:
         about="Learn a byte-pair encoding from barcodes.",
         example="barcodemae tokenizer barcodes.parquet -o bpe --vocab-size 512",
     )
+    check_sources(args.data)
     from barcodemae.data import filter_records, log_report, read_records
     from barcodemae.files import written_atomically
     from barcodemae.outputs import check_output_folder

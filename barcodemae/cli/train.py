@@ -1,6 +1,8 @@
 """`barcodemae train`: pretrains or fine-tunes a model."""
 
+from barcodemae.checkpoints import check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import check_sources
 from barcodemae.training.arguments import DataArguments, HubArguments, LoopArguments, ModelArguments
 
 
@@ -17,6 +19,9 @@ def train(arguments: list[str]) -> None:
         example="accelerate launch -m barcodemae train --config configs/tiny.yaml --data barcodes.parquet",
         takes_config=True,
     )
+    check_sources(data.data)
+    if model.init_from is not None:
+        check_checkpoint(model.init_from)
     from barcodemae.cli.command import is_main_process
     from barcodemae.hub.push_checkpoint import prepare_repository, push_checkpoint
     from barcodemae.training.pretrain import plan, pretrain

@@ -1,6 +1,8 @@
 """`barcodemae tune`: fits a projection head that ranks relatives."""
 
+from barcodemae.checkpoints import check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.data.sources import check_sources
 from barcodemae.training.tuning.settings import TuneArguments
 
 
@@ -18,6 +20,8 @@ def tune(arguments: list[str]) -> None:
         example="barcodemae tune runs/first -o runs/tuned --data barcodes.parquet",
         takes_config=True,
     )
+    check_checkpoint(args.checkpoint)
+    check_sources(args.data)
     from barcodemae.outputs import check_output_folder
     from barcodemae.training.tuning.tune import tune as tune_checkpoint
 

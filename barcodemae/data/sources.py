@@ -1,10 +1,21 @@
 """Names of sources of records, and the maximum length of a record. Imports nothing that is slow."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from barcodemae.errors import UnreadableFileError
 from barcodemae.provenance import HUB
 
-__all__ = ["HUB", "MAX_LENGTH", "MAX_LENGTH_HELP", "SAMPLE", "SOURCES_HELP", "STANDARD_INPUT", "sample_path"]
+__all__ = [
+    "HUB",
+    "MAX_LENGTH",
+    "MAX_LENGTH_HELP",
+    "SAMPLE",
+    "SOURCES_HELP",
+    "STANDARD_INPUT",
+    "check_sources",
+    "sample_path",
+]
 
 STANDARD_INPUT = "-"
 """Name of standard input."""
@@ -25,3 +36,18 @@ MAX_LENGTH_HELP = "Maximum number of nucleotides; a longer record, such as a chr
 def sample_path() -> Path:
     """The bundled sample, a Parquet file with splits, described in `sample/README.md`; also in an installed wheel."""
     return Path(__file__).parent / "sample" / "barcodes.parquet"
+
+
+def check_sources(sources: Iterable[str]) -> None:
+    """Check that the files among the sources exist, before anything slow is imported.
+
+    Raises:
+        UnreadableFileError: one does not exist, or is a folder.
+    """
+    for source in sources:
+        if source in (STANDARD_INPUT, SAMPLE) or source.startswith(HUB):
+            continue
+        if not Path(source).exists():
+            raise UnreadableFileError(source, f"expected a file (or {HUB}ORG/NAME), got nothing of that name")
+        if Path(source).is_dir():
+            raise UnreadableFileError(source, "expected a file, got a directory")
