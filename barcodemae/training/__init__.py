@@ -1,1 +1,1 @@
-"""Pretraining: one loop, many objectives."""
+"""Pretraining and fine-tuning: one training loop for all objectives."""

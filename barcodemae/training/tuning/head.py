@@ -50,7 +50,7 @@ class FittedHead:
         """Set the weights of a model's head."""
         head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
         head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
-        # Centred at each coordinate, so that an absent base contributes as much as the mean base: nothing.
+        # Centred at each coordinate: a base contributes its difference from the mean base, and an absent base nothing.
         by_coordinate = self.bases.matrix.reshape(-1, 4, self.bases.matrix.shape[1])
         means = self.bases.mean.reshape(-1, 4, 1)
         table = by_coordinate - (means * by_coordinate).sum(axis=1, keepdims=True)

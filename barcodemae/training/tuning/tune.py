@@ -51,7 +51,7 @@ def tune(args: TuneArguments) -> FittedHead:
     folder = Path(args.output)
     clear_abandoned(folder.parent)
     if folder.exists():
-        found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "one"
+        found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "a file or folder with this name"
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, found {found}")
     checkpoint = load_checkpoint(args.checkpoint)
     _check_model(args.checkpoint, checkpoint)
