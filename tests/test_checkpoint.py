@@ -60,7 +60,7 @@ def edit_config(folder, **values):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: shutil.rmtree(folder), "no checkpoint could be loaded"),
+        (lambda folder: shutil.rmtree(folder), "expected a folder, ORG/NAME"),
         (lambda folder: (folder / "config.json").unlink(), "no checkpoint could be loaded"),
         (lambda folder: (folder / "config.json").write_text("{"), "no checkpoint could be loaded"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no checkpoint could be loaded"),

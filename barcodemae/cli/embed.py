@@ -79,7 +79,8 @@ def embed(arguments: list[str]) -> None:
         example="barcodemae embed barcodes.fasta -o vectors.parquet",
     )
     check_sources(args.data)
-    check_checkpoint(args.model)
+    if args.model is not None:
+        check_checkpoint(args.model)
     from tqdm import tqdm
 
     from barcodemae.data import QualityFilter, log_report, stream_records
