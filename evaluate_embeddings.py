@@ -1,4 +1,4 @@
-"""Evaluate a model: `python evaluate_embeddings.py --model FOLDER_OR_HUB_ID --data FILE --output_dir FOLDER`."""
+"""Evaluate a model: `python evaluate_embeddings.py --model FOLDER_OR_HUB_ID --data FILE --output-dir FOLDER`."""
 
 import sys
 

@@ -18,4 +18,4 @@ export MAIN_NODE
 srun bash -c 'exec accelerate launch --config_file accelerate_configs/multi_node.yaml \
     --num_machines "$SLURM_NNODES" --num_processes $((SLURM_NNODES * SLURM_GPUS_ON_NODE)) \
     --machine_rank "$SLURM_NODEID" --main_process_ip "$MAIN_NODE" --main_process_port 29500 \
-    train.py --config configs/base.yaml --output_dir runs/base --resume'
+    train.py --config configs/base.yaml --output-dir runs/base --resume'

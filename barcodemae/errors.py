@@ -120,3 +120,8 @@ _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}\u2028\u2029]")
 
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
+
+
+def option_name(name: str) -> str:
+    """The option that sets a field, as it is typed: `--num-hits` for `num_hits`."""
+    return f"--{name.replace('_', '-')}"

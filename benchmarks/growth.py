@@ -140,7 +140,7 @@ def main() -> None:
     devices = torch.cuda.device_count() or os.cpu_count() or 1
     parser.add_argument("--processes", type=int, nargs="+", default=sorted({1, devices // 2 or 1, devices}))
     parser.add_argument("--seconds", type=float, default=5, help="How long each point is measured.")
-    parser.add_argument("--output_dir", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--output-dir", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--point", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:

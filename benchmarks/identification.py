@@ -1,6 +1,6 @@
 """Identification: `barcodemae identify` compared with BLAST and VSEARCH, in one run on the same cores.
 
-`python benchmarks/identification.py --data coi_arthropods.parquet --output_dir FOLDER` makes a library of `train` for
+`python benchmarks/identification.py --data coi_arthropods.parquet --output-dir FOLDER` makes a library of `train` for
 each engine, for BLAST and for VSEARCH (each also at a fast setting), and runs all of them on the same queries: all of
 `test_unseen`, and a sample of `test`. Calibration is fitted to `val` and `val_unseen`, which hold other species than
 the queries. Accuracy, coverage and novelty are those of the timed results; calibration is that of all of `test` and
@@ -135,9 +135,9 @@ def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
-    parser.add_argument("--known_queries", type=int, default=1600, help="Sample of `test`; 0 for all.")
+    parser.add_argument("--known-queries", type=int, default=1600, help="Sample of `test`; 0 for all.")
     parser.add_argument("--seed", type=int, default=0, help="Random seed of the sample and the bootstrap.")
-    parser.add_argument("--output_dir", type=Path, default=Path(__file__).parent / "results" / "identification")
+    parser.add_argument("--output-dir", type=Path, default=Path(__file__).parent / "results" / "identification")
     args = parser.parse_args()
     programs = {name: program_version(name) for name in ("blastn", "vsearch")}
     tables = dict(zip(SPLITS, select_splits(read_usable_records(args.data, "skip"), SPLITS), strict=True))

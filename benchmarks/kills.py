@@ -89,21 +89,21 @@ COMMANDS = {
         "cluster inputs/built.fasta --output out/clusters.tsv --representatives out/one.fasta --plot out/gap.png"
     ),
     "split": Command("split --data inputs/some.parquet --output out/split.parquet"),
-    "tokenizer": Command("tokenizer --data inputs/some.parquet --output out/words --vocab_size 256"),
-    "tune": Command(f"tune {MODEL} out/tuned --data inputs/some.parquet --embedding_size 16"),
+    "tokenizer": Command("tokenizer --data inputs/some.parquet --output out/words --vocab-size 256"),
+    "tune": Command(f"tune {MODEL} out/tuned --data inputs/some.parquet --embedding-size 16"),
     "convert": Command("convert inputs/published.pt out/converted"),
     "export": Command(f"export {MODEL} out/exported"),
     "leaderboard": Command("leaderboard --results inputs/results.json --output out/leaderboard.md"),
     "evaluate": Command(
-        f"evaluate --model {MODEL} --data inputs/some.parquet --output_dir out/evaluation --cache_dir out/cache "
+        f"evaluate --model {MODEL} --data inputs/some.parquet --output-dir out/evaluation --cache-dir out/cache "
         "--tasks knn --baselines none"
     ),
     "train": Command(
-        "train --size micro --k 4 --data inputs/few.parquet --cache_dir out/cache --output_dir out/run --epochs 0.8 "
-        "--batch_size 8 --log_every 2 --eval_every 4 --save_every 3 --mixed_precision no --report_to none",
+        "train --size micro --k 4 --data inputs/few.parquet --cache-dir out/cache --output-dir out/run --epochs 0.8 "
+        "--batch-size 8 --log-every 2 --eval-every 4 --save-every 3 --mixed_precision no --report-to none",
         again="--resume true",
     ),
-    "push --dry_run": Command("push library ORG/NAME --license cc0-1.0 --dry_run", (_INDEX,)),
+    "push --dry-run": Command("push library ORG/NAME --license cc0-1.0 --dry-run", (_INDEX,)),
 }
 
 

@@ -1,6 +1,6 @@
 """What each ingredient of the tuning gives, on species held out of `train` and on `val_unseen`; never on test splits.
 
-`python benchmarks/tuning_ablation.py --checkpoint CHECKPOINT --data FILE --output_dir FOLDER` prints a table and writes
+`python benchmarks/tuning_ablation.py --checkpoint CHECKPOINT --data FILE --output-dir FOLDER` prints a table and writes
 it as `tuning_ablation.md` and `.json`. Every row is a head that was fitted as `barcodemae tune` does it, with one
 setting changed, or on fewer barcodes.
 
@@ -210,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What each ingredient of the tuning gives.")
     parser.add_argument("--checkpoint", required=True, help="a pretrained checkpoint")
     parser.add_argument("--data", required=True, help="barcodes with the splits pretrain, train, val and val_unseen")
-    parser.add_argument("--output_dir", type=Path, default=Path("benchmarks/results/tuning"))
+    parser.add_argument("--output-dir", type=Path, default=Path("benchmarks/results/tuning"))
     parser.add_argument("--folds", type=int, default=3, help="of train, each with other species held out")
     arguments = parser.parse_args()
     run(arguments.checkpoint, arguments.data, arguments.output_dir, arguments.folds)

@@ -214,7 +214,7 @@ def test_command_does_not_import_torch(sample, tmp_path):
     fasta.write_text("".join(f">{i}\n{barcode}\n" for i, barcode in enumerate(barcodes)) + ">random\n" + "ACGT" * 100)
     script = (
         "import sys; from barcodemae.cli import main;"
-        "sys.argv[1:] = ['embed', '--engine', 'frame', '--on_error', 'skip', '--data', *sys.argv[1:]]; main();"
+        "sys.argv[1:] = ['embed', '--engine', 'frame', '--on-error', 'skip', '--data', *sys.argv[1:]]; main();"
         "assert 'torch' not in sys.modules"
     )
     output_text = python(script, fasta, "--output", output)

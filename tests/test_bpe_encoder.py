@@ -88,14 +88,14 @@ def test_from_barcodes_to_tokens_to_a_model_of_each_objective(sample, tmp_path, 
         data,
         "--output",
         tmp_path / "words",
-        "--vocab_size",
+        "--vocab-size",
         "160",
     ]
     run(*command)
     for objective in ("mae", "mlm", "causal"):
-        options = ["--tokenizer", tmp_path / "words", "--data", data, "--epochs", "1", "--report_to", "none"]
+        options = ["--tokenizer", tmp_path / "words", "--data", data, "--epochs", "1", "--report-to", "none"]
         folder = tmp_path / objective
-        size = ["--size", "micro", "--objective", objective, "--output_dir", folder]
+        size = ["--size", "micro", "--objective", objective, "--output-dir", folder]
         assert "expected --frame none" in run("tests/helpers/micro_train.py", *size, *options, code=2)
         run("tests/helpers/micro_train.py", *size, *options, "--frame", "none")
         embedder = BarcodeEmbedder.from_pretrained(folder)

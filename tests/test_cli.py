@@ -129,7 +129,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(checkpoint, fasta, tmp_pat
         assert message in done.stderr
         assert done.stderr.count("error: ") == 1
         assert not output.exists()
-    assert barcodemae("embed", *cases["record 'bad': expected DNA"], "--on_error", "skip").returncode == 0
+    assert barcodemae("embed", *cases["record 'bad': expected DNA"], "--on-error", "skip").returncode == 0
     assert np.load(output).shape == (5, 32)
 
 
@@ -142,18 +142,18 @@ def test_unknown_verb():
 def test_tokenizer_learns_from_the_training_splits(sample, tmp_path, capsys):
     data = write_first_rows(sample, tmp_path / "barcodes.tsv", train=30, pretrain=10, test=20)
     output = tmp_path / "bpe"
-    tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128"])
+    tokenizer(["--data", str(data), "--output", str(output), "--vocab-size", "128"])
     assert f"A tokenizer of 128 tokens, learnt from 40 barcodes, is in {output}." in capsys.readouterr().out
     assert len(AutoTokenizer.from_pretrained(output)) == 128
-    tokenizer(["--data", str(data), "--output", str(output), "--vocab_size", "128", "--splits", "test"])
+    tokenizer(["--data", str(data), "--output", str(output), "--vocab-size", "128", "--splits", "test"])
     assert "learnt from 20 barcodes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--vocab_size", "100"], "--vocab_size 100: vocab_size must be 128 to 4096"),
-        (["--vocab_size", "4096"], "--vocab_size 4096: expected DNA for 4096 tokens"),
+        (["--vocab-size", "100"], "--vocab-size 100: vocab_size must be 128 to 4096"),
+        (["--vocab-size", "4096"], "--vocab-size 4096: expected DNA for 4096 tokens"),
         (["--splits", "validation"], "--splits validation: expected barcodes of these splits, got none"),
     ],
 )
@@ -186,7 +186,10 @@ def test_tokenizer_that_cannot_be_learnt(options, message, sample, tmp_path):
 def test_a_wrong_path_is_reported_before_torch_is_imported(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "barcodemae", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-X", "importtime", "-m", "barcodemae", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     (message,) = (line for line in done.stderr.splitlines() if not line.startswith("import time:"))

@@ -228,9 +228,9 @@ def test_extra_queries_of_unknown_genera_are_rejected():
     ("options", "message"),
     [
         (["--tasks", "knn", "blast"], "robustness, fine_tuning, got blast"),
-        (["--batch_size", "0"], "--batch_size 0: expected 1 or more"),
+        (["--batch-size", "0"], "--batch-size 0: expected 1 or more"),
         (["--data", "missing.parquet"], "missing.parquet"),
-        (["--query_split", "nothing"], "expected rows of the split 'nothing'"),
+        (["--query-split", "nothing"], "expected rows of the split 'nothing'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path, counting, monkeypatch, capsys):
@@ -239,9 +239,9 @@ def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path, count
         "evaluate_embeddings.py",
         "--model",
         "organisation/model",
-        "--output_dir",
+        "--output-dir",
         str(out),
-        "--cache_dir",
+        "--cache-dir",
         "none",
         *options,
     ]
@@ -271,8 +271,8 @@ def test_error_of_several_lines_is_printed_as_one(capsys):
 
 def test_the_command_prints_the_table(tmp_path, small_file, counting, monkeypatch, capsys):
     out = tmp_path / "out"
-    words = ["evaluate_embeddings.py", "--model", "model", "--output_dir", str(out)]
-    words += ["--data", str(small_file), "--cache_dir", "none"]
+    words = ["evaluate_embeddings.py", "--model", "model", "--output-dir", str(out)]
+    words += ["--data", str(small_file), "--cache-dir", "none"]
     monkeypatch.setattr(sys, "argv", [*words, "--tasks", "knn", "--baselines", "none"])
     run_command(evaluate_embeddings.main)
     printed = capsys.readouterr().out
@@ -291,7 +291,7 @@ def test_equal_runs_have_equal_results(tmp_path, small_file):
     script = Path(evaluate_embeddings.__file__)
 
     def evaluate(name):
-        words = [sys.executable, script, "--model", tmp_path / "model", "--output_dir", tmp_path / name]
+        words = [sys.executable, script, "--model", tmp_path / "model", "--output-dir", tmp_path / name]
         done = subprocess.run([*words, "--data", small_file], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert "| frame SVD + LDA |" in done.stdout
@@ -358,8 +358,8 @@ def rejected(tmp_path, tiny_records, checkpoint, monkeypatch, capsys):
     def reject(*options, records=tiny_records, model=checkpoint):
         data, out = tmp_path / "records.parquet", tmp_path / "out"
         pq.write_table(records, data)
-        given = {"--model": model, "--data": data, "--query_split": "val_unseen", "--output_dir": out}
-        given |= {"--cache_dir": "none", "--baselines": "none"}
+        given = {"--model": model, "--data": data, "--query-split": "val_unseen", "--output-dir": out}
+        given |= {"--cache-dir": "none", "--baselines": "none"}
         words = [word for pair in given.items() if pair[0] not in options for word in map(str, pair)]
         monkeypatch.setattr(sys, "argv", ["evaluate_embeddings.py", *words, *map(str, options)])
         with pytest.raises(SystemExit) as stopped:
@@ -436,7 +436,7 @@ def test_bad_options_are_rejected_before_any_work(rejected, stranger, checkpoint
     line = rejected("--tasks", "knn", "fine_tuning", model=stranger)
     assert "--tasks fine_tuning: expected a checkpoint of BarcodeMAE, got another encoder" in line
     assert "--seed -1: expected 0 or more" in rejected("--seed", "-1")
-    assert "--fine_tuning_epochs 0.0: expected more than 0" in rejected("--fine_tuning_epochs", "0")
+    assert "--fine-tuning-epochs 0.0: expected more than 0" in rejected("--fine-tuning-epochs", "0")
     assert "needs code of its own to run" in rejected("--baselines", "kmer_4", "caduceus")
     for name in ("kmer_4", "genus"):
         shutil.copytree(checkpoint, tmp_path / name)
@@ -457,8 +457,8 @@ def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_reco
 
     def evaluate(model, *options):
         out = tmp_path / "results" / model.name
-        words = [sys.executable, Path(evaluate_embeddings.__file__), "--model", model, "--output_dir", out]
-        words += ["--data", data, "--query_split", "val_unseen", "--cache_dir", tmp_path / "cache", *options]
+        words = [sys.executable, Path(evaluate_embeddings.__file__), "--model", model, "--output-dir", out]
+        words += ["--data", data, "--query-split", "val_unseen", "--cache-dir", tmp_path / "cache", *options]
         done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
         assert {file.name for file in out.iterdir()} >= FILES
@@ -468,7 +468,7 @@ def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_reco
 
     programs = [name for name in ("vsearch", "blastn") if shutil.which(name)]
     named = ["untrained", "kmer_4", "frame_lda", *programs]
-    results, assignments = evaluate(checkpoint, "--tasks", "all", "--baselines", *named, "--fine_tuning_epochs", "0.5")
+    results, assignments = evaluate(checkpoint, "--tasks", "all", "--baselines", *named, "--fine-tuning-epochs", "0.5")
     baselines = results["baselines"]
     assert list(baselines) == named
     assert set(results) >= {*protocol._RUN, "fine_tuning"}

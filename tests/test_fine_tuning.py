@@ -89,7 +89,7 @@ def test_missing_checkpoint(tmp_path):
     "others", [{"size": "small"}, {"k": 4}, {"tokenizer": "folder"}, {"backbone": "mamba2", "objective": "causal"}]
 )
 def test_options_that_the_checkpoint_determines_are_refused(others, checkpoint):
-    with pytest.raises(ConfigurationError, match="not allowed with --init_from"):
+    with pytest.raises(ConfigurationError, match="not allowed with --init-from"):
         choose_start(ModelArguments(init_from=str(checkpoint), **others), DataArguments())
 
 

@@ -128,7 +128,7 @@ def test_mitogenome_is_read_and_chromosome_is_not(write):
 
 
 def test_length_of_zero_is_refused(write):
-    with pytest.raises(ConfigurationError, match="--max_length 0: expected 1 nucleotide or more"):
+    with pytest.raises(ConfigurationError, match="--max-length 0: expected 1 nucleotide or more"):
         read_records(write("a.fasta", ">a\nAC\n"), max_length=0)
 
 

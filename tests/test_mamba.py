@@ -55,7 +55,7 @@ def test_it_requires_a_causal_objective_without_frame():
 def test_trained_model_loads_with_plain_transformers(sample, tmp_path):
     data = write_first_rows(sample, tmp_path / "few.tsv", pretrain=20, val=5)
     words = ["--size", "micro", "--k", "3", "--objective", "causal", "--backbone", "mamba2", "--frame", "none"]
-    words += ["--data", data, "--epochs", "0.1", "--batch_size", "4", "--report_to", "none", "--output_dir", tmp_path]
+    words += ["--data", data, "--epochs", "0.1", "--batch-size", "4", "--report-to", "none", "--output-dir", tmp_path]
     done = subprocess.run(
         [sys.executable, "tests/helpers/micro_train.py", *map(str, words)], cwd=ROOT, capture_output=True
     )

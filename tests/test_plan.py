@@ -1,4 +1,4 @@
-"""`--dry_run` measures real steps and leaves no files."""
+"""`--dry-run` measures real steps and leaves no files."""
 
 import pytest
 import torch

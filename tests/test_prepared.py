@@ -183,7 +183,7 @@ def test_preset_from_the_command_line_to_training_data(rows, tmp_path):
     path = tmp_path / "pre_training.csv"
     lines = [f"P{i},None,,,{row[1]}" for i, row in enumerate(rows[:9])]
     path.write_text("processid,bin_uri,species_name,genus_name,nucleotides\n" + "\n".join(lines))
-    options = ["--data", str(path), "--cache_dir", str(tmp_path / "cache"), "--preset", "canadian-invertebrates-files"]
+    options = ["--data", str(path), "--cache-dir", str(tmp_path / "cache"), "--preset", "canadian-invertebrates-files"]
     (args,) = parse_arguments((DataArguments,), options)
     assert [len(data) for data in load_training_data(args, FRAME, KmerEncoder(6), seed=0)] == [9, 0]
     args.train_splits = ["train"]

@@ -76,15 +76,15 @@ def run(*arguments, launcher=()):
 
 def micro(small_file, folder, *others):
     """Command line of a run without dropout in single precision."""
-    data = ("--data", small_file, "--cache_dir", small_file.parent / "cache")
+    data = ("--data", small_file, "--cache-dir", small_file.parent / "cache")
     model = ("--size", "micro", "--k", "4", "--dropout", "0", "--mixed_precision", "no")
     return (
         ROOT / "tests" / "helpers" / "micro_train.py",
         *data,
         *model,
-        "--log_every",
+        "--log-every",
         "1",
-        "--output_dir",
+        "--output-dir",
         folder,
         *others,
     )
@@ -99,14 +99,14 @@ def losses(folder, name="loss"):
 def one(small_file, tmp_path_factory):
     """The run of one process with which those of several are compared."""
     folder = tmp_path_factory.mktemp("one") / "run"
-    run(*micro(small_file, folder, "--epochs", "2", "--batch_size", "12"))
+    run(*micro(small_file, folder, "--epochs", "2", "--batch-size", "12"))
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "batch_size", "accumulation"), [(2, 6, 1), (2, 3, 2), (3, 4, 1)])
 def test_several_processes_train_the_model_of_one(processes, batch_size, accumulation, one, small_file, tmp_path):
-    options = ("--epochs", "2", "--batch_size", batch_size, "--accumulation", accumulation)
+    options = ("--epochs", "2", "--batch-size", batch_size, "--accumulation", accumulation)
     run(*micro(small_file, tmp_path, *options), launcher=torchrun(processes))
     assert len(losses(one)) == 14
     assert losses(tmp_path) == pytest.approx(losses(one), abs=1e-5)
@@ -116,7 +116,7 @@ def test_several_processes_train_the_model_of_one(processes, batch_size, accumul
 @pytest.mark.slow
 class TestSignal:
     def test_one_process(self, small_file, tmp_path):
-        command = micro(small_file, tmp_path, "--epochs", "500", "--save_every", "10")
+        command = micro(small_file, tmp_path, "--epochs", "500", "--save-every", "10")
         running = start(*command)
         _wait_for_steps(tmp_path, running)
         second = start(*command, "--resume")
@@ -131,7 +131,7 @@ class TestSignal:
         assert max((tmp_path / "state").iterdir()).name.startswith(f"step-{step:08d}-")
 
     def test_signal_to_one_of_two_stops_both_and_they_resume(self, small_file, tmp_path):
-        options = ("--epochs", "12", "--batch_size", "6")
+        options = ("--epochs", "12", "--batch-size", "6")
         complete, stopped = tmp_path / "complete", tmp_path / "stopped"
         running = start(*micro(small_file, stopped, *options), launcher=torchrun(2))
         _wait_for_steps(stopped, running)

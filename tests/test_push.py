@@ -325,7 +325,7 @@ def command(server, home, *arguments, token=TOKEN, **variables):
 
 @pytest.mark.slow
 def test_dry_run_needs_neither_token_nor_network(server, checkpoint, tmp_path):
-    done = command(server, tmp_path, checkpoint, REPOSITORY, "--dry_run", token=None, HF_HUB_OFFLINE="1")
+    done = command(server, tmp_path, checkpoint, REPOSITORY, "--dry-run", token=None, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     size = (checkpoint / "model.safetensors").stat().st_size
     assert f"{size:,}  model.safetensors\n" in done.stdout
@@ -379,7 +379,7 @@ def test_no_uploaded_file_reveals_user_token_or_folders(server, sample, tmp_path
     data.write_text("\n".join(["id\tnucleotides\tsplit", *lines]))
     person = {"HOME": str(home), "USER": "zebediah", "LOGNAME": "zebediah"}
     run = home / "runs" / "first"
-    options = ("--data", data, "--output_dir", run, "--epochs", "1", "--batch_size", "16", "--decoder_layers", "1")
+    options = ("--data", data, "--output-dir", run, "--epochs", "1", "--batch-size", "16", "--decoder-layers", "1")
     training = subprocess.run(
         [sys.executable, ROOT / "train.py", *map(str, options)],
         cwd=home,

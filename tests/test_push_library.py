@@ -216,7 +216,7 @@ def test_datasets_reads_the_records(library, tmp_path):
 
 def test_dry_run_prints_files_and_card_and_sends_nothing(hub, library, capsys, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    push([str(library), NAME, "--license", LICENSE, "--dry_run"])
+    push([str(library), NAME, "--license", LICENSE, "--dry-run"])
     shown = capsys.readouterr().out
     size = (library / "library.json").stat().st_size
     assert f"{size:,}  library.json\n" in shown

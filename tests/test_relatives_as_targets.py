@@ -121,12 +121,12 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"genus_share": 0.5}, "--genus_share 0.5: expected --pooled_decoder_weight above 0 with it"),
-            ({"cut_share": 0.5}, "--cut_share 0.5: expected --pooled_decoder_weight above 0 with it"),
-            ({"near_cluster_share": 1.5, **POOLED}, "--near_cluster_share 1.5: expected 0 to 1"),
-            ({"same_cluster_share": -0.1, **POOLED}, "--same_cluster_share -0.1: expected 0 to 1"),
+            ({"genus_share": 0.5}, "--genus-share 0.5: expected --pooled-decoder-weight above 0 with it"),
+            ({"cut_share": 0.5}, "--cut-share 0.5: expected --pooled-decoder-weight above 0 with it"),
+            ({"near_cluster_share": 1.5, **POOLED}, "--near-cluster-share 1.5: expected 0 to 1"),
+            ({"same_cluster_share": -0.1, **POOLED}, "--same-cluster-share -0.1: expected 0 to 1"),
             ({"near_cluster_share": 0.7, "genus_share": 0.5, **POOLED}, "expected a sum of at most 1, got 1.2"),
-            ({"objective": "mlm", **POOLED}, "--pooled_decoder_weight 1.0: expected --objective mae, got mlm"),
+            ({"objective": "mlm", **POOLED}, "--pooled-decoder-weight 1.0: expected --objective mae, got mlm"),
             ({"objective": "causal", **POOLED}, "expected --objective mae, got causal"),
             ({"objective": "classification", **POOLED}, "expected --objective mae, got classification"),
         ],
@@ -138,7 +138,7 @@ class TestOptions:
     def test_missing_labels(self, file):
         args = ModelArguments(genus_share=0.5, **POOLED)
         start = choose_start(args, DataArguments(data=[file]))
-        with pytest.raises(ConfigurationError, match=r"--genus_share 0.5: expected relatives .*, got none"):
+        with pytest.raises(ConfigurationError, match=r"--genus-share 0.5: expected relatives .*, got none"):
             build_model(start, args, *load(file), seed=0)
 
     def test_clusters_without_a_frame(self, file):

@@ -258,7 +258,7 @@ def test_provenance_holds_no_path_of_this_machine(tmp_path):
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", FIPS 180-2
     assert run["data"][0]["sha256"] == expected
     assert str(tmp_path) not in json.dumps(run)
-    assert "--model my-model --output_dir out --data barcodes.tsv" in run["command"]
+    assert "--model my-model --output-dir out --data barcodes.tsv" in run["command"]
 
 
 def test_an_id_on_the_hub_stays_whole():

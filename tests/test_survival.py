@@ -252,7 +252,7 @@ class TestMemory:
     )
     def test_message_says_which_option_to_lower(self, exhaust, tmp_path):
         with (
-            pytest.raises(ConfigurationError, match=r"out of memory: lower --batch_size \(now 16\) "),
+            pytest.raises(ConfigurationError, match=r"out of memory: lower --batch-size \(now 16\) "),
             shortage_explained(tmp_path, 16),
         ):
             exhaust()

@@ -20,7 +20,7 @@ def test_missing_tensorboard_is_a_warning(monkeypatch, caplog):
 
 def test_missing_wandb_is_an_error(monkeypatch):
     monkeypatch.setattr(metrics, "is_wandb_available", lambda: False)
-    with pytest.raises(ConfigurationError, match=r"--report_to wandb: .*pip install 'barcodemae\[wandb\]'"):
+    with pytest.raises(ConfigurationError, match=r"--report-to wandb: .*pip install 'barcodemae\[wandb\]'"):
         choose_tracker("wandb")
 
 

@@ -304,12 +304,12 @@ def launch(*arguments, python=()):
 
 @pytest.mark.slow
 class TestCommand:
-    OPTIONS = ("--size", "tiny", "--epochs", "0.05", "--batch_size", "4", "--decoder_layers", "1", "--dropout", "0")
+    OPTIONS = ("--size", "tiny", "--epochs", "0.05", "--batch-size", "4", "--decoder-layers", "1", "--dropout", "0")
 
     def test_trains_loads_and_resumes(self, small_file, tmp_path):
         from barcodemae import BarcodeEmbedder
 
-        done = launch("--data", small_file, "--output_dir", tmp_path, *self.OPTIONS)
+        done = launch("--data", small_file, "--output-dir", tmp_path, *self.OPTIONS)
         assert done.returncode == 0, done.stderr
         assert f"In {tmp_path}:" in done.stdout
         assert "read 120 records" in done.stderr
@@ -318,9 +318,9 @@ class TestCommand:
         }
         assert "val_loss" in lines(tmp_path)[-1]
         assert BarcodeEmbedder.from_pretrained(tmp_path).encode(["ACGTTT" * 50]).shape == (1, 256)
-        again = launch("--data", small_file, "--output_dir", tmp_path, *self.OPTIONS)
+        again = launch("--data", small_file, "--output-dir", tmp_path, *self.OPTIONS)
         assert (again.returncode, again.stderr.count("already holds a run")) == (2, 1)
-        finished = launch("--data", small_file, "--output_dir", tmp_path, "--resume", *self.OPTIONS)
+        finished = launch("--data", small_file, "--output-dir", tmp_path, "--resume", *self.OPTIONS)
         assert finished.returncode == 0, finished.stderr
 
     @pytest.mark.parametrize(
@@ -328,12 +328,12 @@ class TestCommand:
         [
             (("--data", "nowhere.parquet"), "nowhere.parquet"),
             (("--config", "nowhere.yaml"), "nowhere.yaml"),
-            (("--decoder_heads", "7"), "must be a multiple"),
+            (("--decoder-heads", "7"), "must be a multiple"),
             (("--frame", "nowhere.safetensors"), "--frame nowhere.safetensors"),
         ],
     )
     def test_bad_input_gives_one_line_and_exit_code_2(self, arguments, message, tmp_path):
-        done = launch("--output_dir", tmp_path / "run", *arguments)
+        done = launch("--output-dir", tmp_path / "run", *arguments)
         assert done.returncode == 2
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1

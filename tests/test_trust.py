@@ -145,10 +145,10 @@ def test_standard_input_replies_to_no_prompt(verb, tuned_checkpoint, sample, tmp
         "embed": [*COMMAND, "embed", "--data", "-", "--output", "v.npy", "--model", "good"],
         "tune": [*COMMAND, "tune", "good", "--data", "sample", "--output", "tuned"],
         "export": [*COMMAND, "export", "good", "out"],
-        "push": [*COMMAND, "push", "good", "org/x", "--dry_run"],
-        "evaluate": [str(ROOT / "evaluate_embeddings.py"), "--model", "good", "--data", "sample", "--output_dir", "e"],
-        "train": [str(ROOT / "train.py"), "--init_from", "good", "--data", "sample", "--output_dir", "t"],
-        "tokenizer": [str(ROOT / "train.py"), "--tokenizer", "good", "--data", "sample", "--output_dir", "t"],
+        "push": [*COMMAND, "push", "good", "org/x", "--dry-run"],
+        "evaluate": [str(ROOT / "evaluate_embeddings.py"), "--model", "good", "--data", "sample", "--output-dir", "e"],
+        "train": [str(ROOT / "train.py"), "--init-from", "good", "--data", "sample", "--output-dir", "t"],
+        "tokenizer": [str(ROOT / "train.py"), "--tokenizer", "good", "--data", "sample", "--output-dir", "t"],
     }[verb]
     run = subprocess.run(
         [sys.executable, *arguments],

@@ -357,7 +357,7 @@ class TestTune:
         assert not (tmp_path / "c").exists()
 
     def test_command_prints_the_folder_of_the_checkpoint(self, checkpoint, barcodes_file, tmp_path, capsys):
-        options = ["--data", str(barcodes_file), "--embedding_size", "16", "--splits", "train", "test"]
+        options = ["--data", str(barcodes_file), "--embedding-size", "16", "--splits", "train", "test"]
         tune_command([str(checkpoint), str(tmp_path / "new"), *options])
         assert f"The tuned checkpoint is in {tmp_path / 'new'}: fitted on " in capsys.readouterr().out
         assert load_checkpoint(tmp_path / "new").model.config.embedding_size == 16
@@ -365,9 +365,9 @@ class TestTune:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"label_share": 1.5}, "--label_share 1.5: expected 0 to 1"),
-            ({"network_share": -1}, "--network_share -1: expected 0 or more"),
-            ({"encoder_stride": 0}, "--encoder_stride 0: expected 1 or more"),
+            ({"label_share": 1.5}, "--label-share 1.5: expected 0 to 1"),
+            ({"network_share": -1}, "--network-share -1: expected 0 or more"),
+            ({"encoder_stride": 0}, "--encoder-stride 0: expected 1 or more"),
         ],
     )
     def test_options_out_of_range(self, options, message, checkpoint, tmp_path):

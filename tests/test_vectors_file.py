@@ -96,21 +96,21 @@ def test_record_without_embedding_is_an_error_with_file_and_line(off_the_frame, 
     ):
         embed(options)
     assert not (tmp_path / "vectors.npy").exists()
-    embed([*options, "--on_error", "skip"])
+    embed([*options, "--on-error", "skip"])
     assert np.load(tmp_path / "vectors.npy").shape == (1, BaseMapEmbedder.from_pretrained().dimension)
 
 
 @pytest.mark.parametrize("name", ["vectors.npy", "vectors.parquet"])
 def test_input_without_embeddings_gives_an_empty_file(name, tmp_path):
     (tmp_path / "its.fasta").write_text(f">yeast\n{'ACGGT' * 100}\n")
-    options = ["--engine", "frame", "--on_error", "skip"]
+    options = ["--engine", "frame", "--on-error", "skip"]
     embed([*options, "--data", str(tmp_path / "its.fasta"), "--output", str(tmp_path / name)])
     assert read(tmp_path / name).shape == (0, BaseMapEmbedder.from_pretrained().dimension)
 
 
 @pytest.mark.slow
 def test_standard_input_is_embedded(off_the_frame, tmp_path):
-    command = [sys.executable, "-m", "barcodemae", "embed", "--engine", "frame", "--on_error", "skip"]
+    command = [sys.executable, "-m", "barcodemae", "embed", "--engine", "frame", "--on-error", "skip"]
     command += ["--data", "-", "--output", str(tmp_path / "vectors.npy")]
     done = subprocess.run(command, input=off_the_frame.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

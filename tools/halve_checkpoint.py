@@ -4,7 +4,7 @@ Results belong to the weights that they were measured on, and rounded weights ar
 first halved, then evaluated and then shipped:
 
     python tools/halve_checkpoint.py runs/tuned runs/halved
-    python evaluate_embeddings.py --model runs/halved --data FILE --output_dir runs/halved/evaluation
+    python evaluate_embeddings.py --model runs/halved --data FILE --output-dir runs/halved/evaluation
     python tools/ship_checkpoint.py runs/halved nano_coi
 
 The `dtype` in config.json stays float32: `transformers` computes in this precision, so that all users of the halved

@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 
 _CONFIG = "config"
 _WORDS = "words"
@@ -81,7 +81,7 @@ def parse_arguments(
     _assign(words, positionals, given, by_name, hints)
     for name, spec in by_name.items():
         if name not in given and _is_required(spec):
-            raise ConfigurationError(f"expected {_option(name)} {_metavar(name)}: {spec.metadata['help']}")
+            raise ConfigurationError(f"expected {option_name(name)} {_metavar(name)}: {spec.metadata['help']}")
     *parsed, common = (
         kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
         for kind in (*kinds, CommonArguments)
@@ -144,10 +144,6 @@ def _dashed(argument: str) -> str:
     return name.replace("_", "-") + equals + value if argument.startswith("--") else argument
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _metavar(name: str) -> str:
     return name.upper()
 
@@ -173,13 +169,13 @@ def _value_type(hint: Any) -> tuple[Any, Sequence[Any] | None]:
 
 
 def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, is_positional: bool) -> None:
-    names = [_option(field.name)]
+    names = [option_name(field.name)]
     if field.name in _SHORT:
         names.insert(0, _SHORT[field.name])
     value_type, choices = _value_type(hint)
     text = field.metadata["help"].replace("%", "%%")
     if value_type is bool:
-        off = _option(f"no_{field.name}")
+        off = option_name(f"no_{field.name}")
         visible, hidden = ([off], names) if field.default is True else (names, [off])
         for flags, help_text in ((visible, text), (hidden, argparse.SUPPRESS)):
             action = "store_false" if off in flags else "store_true"
@@ -218,7 +214,7 @@ def _usage(positionals: Sequence[str], by_name: Mapping[str, Field[Any]], hints:
             " ".join([*filter(None, [_SHORT.get(name)]), _metavar(name), *(["..."] if _is_list(hints[name]) else [])])
         )
     needed = (name for name, field in by_name.items() if name not in positionals and _is_required(field))
-    options = (f"{_option(name)} {_metavar(name)}" for name in needed)
+    options = (f"{option_name(name)} {_metavar(name)}" for name in needed)
     return " ".join(["%(prog)s", *words, *options, "[options]"])
 
 
@@ -274,7 +270,7 @@ def _read_config(path: Path, by_name: Mapping[str, Field[Any]], hints: Mapping[s
         if _value_type(hints[name])[0] is bool:
             if not isinstance(value, bool):
                 raise ConfigurationError(f"{path}: {name}: expected true or false, got {value!r}")
-            arguments.append(_option(name if value else f"no_{name}"))
+            arguments.append(option_name(name if value else f"no_{name}"))
         elif value is not None:
-            arguments += [_option(name), *map(str, value if isinstance(value, list) else [value])]
+            arguments += [option_name(name), *map(str, value if isinstance(value, list) else [value])]
     return arguments

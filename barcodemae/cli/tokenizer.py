@@ -50,7 +50,7 @@ def tokenizer(arguments: list[str]) -> None:
     try:
         learnt = train_bpe_tokenizer(sequences, args.vocab_size)
     except ValueError as error:
-        raise ConfigurationError(f"--vocab_size {args.vocab_size}: {error}") from error
+        raise ConfigurationError(f"--vocab-size {args.vocab_size}: {error}") from error
     with written_atomically(Path(args.output)) as scratch:
         learnt.save_pretrained(scratch)
     print(f"A tokenizer of {len(learnt):,} tokens, learnt from {len(sequences):,} barcodes, is in {args.output}.")

@@ -21,7 +21,7 @@ PRESETS: dict[str, Preset] = {
         },
         max_bases=660,
     ),
-    # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split_column selects another one), each for a
+    # BIOSCAN_Insect_Dataset_metadata.tsv. It has six columns of splits (--split-column selects another one), each for a
     # part of the records; the other records can be used for pretraining.
     "bioscan-1m": Preset(
         columns={

@@ -88,7 +88,7 @@ def stream_records(
     if not sources:
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
     if max_length < 1:
-        raise ConfigurationError(f"--max_length {max_length}: expected 1 nucleotide or more")
+        raise ConfigurationError(f"--max-length {max_length}: expected 1 nucleotide or more")
     for name in map(_resolved, sources):
         is_standard_input = name == STANDARD_INPUT
         pieces = _standard_input(preset, max_length) if is_standard_input else _pieces(name, preset, max_length)

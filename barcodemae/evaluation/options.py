@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from barcodemae.data import sample_path
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 from barcodemae.evaluation.catalogue import BASELINES, DEFAULT_BASELINES, DEFAULT_TASKS, TASKS
 
 _EVERYTHING, _NOTHING = "all", "none"
@@ -87,16 +87,18 @@ class EvaluationArguments:
             self.tasks = list(TASKS)
         if self.baselines == [_NOTHING]:
             self.baselines = []
-        for option, given, known in (("tasks", self.tasks, TASKS), ("baselines", self.baselines, BASELINES)):
+        for name, given, known in (("tasks", self.tasks, TASKS), ("baselines", self.baselines, BASELINES)):
             if unknown := sorted(set(given) - set(known)):
-                raise ConfigurationError(f"--{option}: expected any of {', '.join(known)}, got {', '.join(unknown)}")
+                raise ConfigurationError(
+                    f"{option_name(name)}: expected any of {', '.join(known)}, got {', '.join(unknown)}"
+                )
         if not self.tasks:
             raise ConfigurationError(f"--tasks: expected any of {', '.join(TASKS)}, got none")
-        for option, minimum in (("batch_size", 1), ("neighbours", 1), ("seed", 0)):
-            if getattr(self, option) < minimum:
-                raise ConfigurationError(f"--{option} {getattr(self, option)}: expected {minimum} or more")
+        for name, minimum in (("batch_size", 1), ("neighbours", 1), ("seed", 0)):
+            if getattr(self, name) < minimum:
+                raise ConfigurationError(f"{option_name(name)} {getattr(self, name)}: expected {minimum} or more")
         if self.fine_tuning_epochs <= 0:
-            raise ConfigurationError(f"--fine_tuning_epochs {self.fine_tuning_epochs}: expected more than 0")
+            raise ConfigurationError(f"--fine-tuning-epochs {self.fine_tuning_epochs}: expected more than 0")
 
     def reading(self) -> dict[str, Any]:
         """The options of an encoder that were given."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 from barcodemae.evaluation.assignments import ASSIGNMENTS_FILE, BARCODE_COLUMNS, assignments_table, compare_assignments
 from barcodemae.evaluation.baselines.aligners import AlignmentSearcher
 from barcodemae.evaluation.baselines.compressor import CompressionDistance
@@ -70,7 +70,7 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         BarcodeMAEError: bad input.
     """
     folder = Path(arguments.output_dir)
-    outputs = {f"--output_dir ({name})": folder / name for name in ("results.json", ASSIGNMENTS_FILE, *REPORTS)}
+    outputs = {f"--output-dir ({name})": folder / name for name in ("results.json", ASSIGNMENTS_FILE, *REPORTS)}
     check_outputs(outputs, filter(None, [arguments.data, arguments.queries]))
     name = _column_of(arguments.model)
     for baseline_name in arguments.baselines:
@@ -252,5 +252,5 @@ def _command(arguments: EvaluationArguments) -> str:
             value = Path(value).name
         if value != _default(field):
             values = (value or ["none"]) if isinstance(value, list) else [value]
-            parts += [f"--{field.name}", *(without_folder(str(one)) for one in values)]
+            parts += [option_name(field.name), *(without_folder(str(one)) for one in values)]
     return shlex.join(parts)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from barcodemae.data import PRESETS
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 
 _POSITIVE = (
     "batch_size",
@@ -118,14 +118,18 @@ class ModelArguments:
         shares = {name: getattr(self, name) for name in (*_RELATIVE_SHARES, "cut_share")}
         for name, share in shares.items():
             if not 0 <= share <= 1:
-                raise ConfigurationError(f"--{name} {share}: expected 0 to 1")
+                raise ConfigurationError(f"{option_name(name)} {share}: expected 0 to 1")
             if share and not self.pooled_decoder_weight:
-                raise ConfigurationError(f"--{name} {share}: expected --pooled_decoder_weight above 0 with it")
+                raise ConfigurationError(
+                    f"{option_name(name)} {share}: expected --pooled-decoder-weight above 0 with it"
+                )
         if (total := sum(shares[name] for name in _RELATIVE_SHARES)) > 1:
-            raise ConfigurationError(f"--{', --'.join(_RELATIVE_SHARES)}: expected a sum of at most 1, got {total}")
+            raise ConfigurationError(
+                f"{', '.join(map(option_name, _RELATIVE_SHARES))}: expected a sum of at most 1, got {total}"
+            )
         if self.pooled_decoder_weight and self.objective != "mae":
             raise ConfigurationError(
-                f"--pooled_decoder_weight {self.pooled_decoder_weight}: expected --objective mae, got {self.objective}"
+                f"--pooled-decoder-weight {self.pooled_decoder_weight}: expected --objective mae, got {self.objective}"
             )
 
 
@@ -191,7 +195,7 @@ class LoopArguments:
     """Options of the training loop."""
 
     output_dir: str = field(default="runs/pretrain", metadata={"help": "Folder of the run and its model."})
-    resume: bool = field(default=False, metadata={"help": "Continue from the latest saved state in --output_dir."})
+    resume: bool = field(default=False, metadata={"help": "Continue from the latest saved state in --output-dir."})
     seed: int = field(default=0, metadata={"help": "Random seed."})
     epochs: float = field(default=20, metadata={"help": "Passes over the training records; may be a fraction."})
     batch_size: int = field(default=16, metadata={"help": "Records per batch and process."})
@@ -246,7 +250,7 @@ class LoopArguments:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
-                raise ConfigurationError(f"--{name} {getattr(self, name)}: expected 1 or more")
+                raise ConfigurationError(f"{option_name(name)} {getattr(self, name)}: expected 1 or more")
 
 
 @dataclass
@@ -259,4 +263,4 @@ class HubArguments:
 
     def __post_init__(self) -> None:
         if self.push_to_hub and self.hub_model_id is None:
-            raise ConfigurationError("--push_to_hub: expected --hub_model_id ORG/NAME with it")
+            raise ConfigurationError("--push-to-hub: expected --hub-model-id ORG/NAME with it")

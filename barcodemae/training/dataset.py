@@ -146,7 +146,7 @@ def load_training_data(
         Training and validation data.
 
     Raises:
-        BarcodeMAEError: a file can't be read, a record is bad with `--on_error raise`, no training record is left, or
+        BarcodeMAEError: a file can't be read, a record is bad with `--on-error raise`, no training record is left, or
             `args.cache_dir` can't be written.
     """
     key = _cache_key(args, frame, encoder)

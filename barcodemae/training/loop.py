@@ -223,7 +223,7 @@ def _describe_failure(step: int, num_steps: int, origins: list[str], folder: Pat
     listed, rest = ", ".join(origins[:_MAX_LISTED_RECORDS]), len(origins) - _MAX_LISTED_RECORDS
     return (
         f"loss or gradient was not finite in {num_steps} steps in a row, up to step {step}. The state in {folder} has "
-        "the weights after the last good step. Try a lower --learning_rate, or check the records of this step: "
+        "the weights after the last good step. Try a lower --learning-rate, or check the records of this step: "
         f"{listed}{f' and {rest} more' if rest > 0 else ''}"
     )
 

@@ -119,7 +119,7 @@ def choose_tracker(report_to: str) -> str | None:
         logger.warning("no TensorBoard curves: it is not installed (pip install 'barcodemae[train]')")
         return None
     if report_to == "wandb" and not is_wandb_available():
-        raise ConfigurationError("--report_to wandb: it is not installed (pip install 'barcodemae[wandb]')")
+        raise ConfigurationError("--report-to wandb: it is not installed (pip install 'barcodemae[wandb]')")
     return report_to
 
 

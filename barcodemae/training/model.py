@@ -11,7 +11,7 @@ from transformers import Mamba2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.checkpoints.files import find_checkpoint, weights_files
 from barcodemae.checkpoints.loading import load_checkpoint, load_saved_tokenizer
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.dataset import TrainingData, load_frame
 from barcodemae.training.mamba import CausalMamba2, mamba2_config
@@ -75,7 +75,7 @@ class Start:
 
 
 def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
-    """A new model, or the encoder of the checkpoint `--init_from` with its tokenizer and frame.
+    """A new model, or the encoder of the checkpoint `--init-from` with its tokenizer and frame.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
@@ -207,12 +207,14 @@ def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, Rel
     if args.genus_share:
         genera, species = (own.training.taxa(rank)[1] for rank in ("genus", "species"))
         kinds.append(("genus_share", args.genus_share, SameGenusSampler(genera, species)))
-    for option, share, sampler in kinds:
+    for name, share, sampler in kinds:
         has_any = sampler.has_any
         if share and not has_any.any():
-            raise ConfigurationError(f"--{option} {share}: expected relatives of that kind among the records, got none")
+            raise ConfigurationError(
+                f"{option_name(name)} {share}: expected relatives of that kind among the records, got none"
+            )
         if share:
-            logger.info("%s: %d of %d barcodes have such relatives", option, has_any.sum(), len(has_any))
+            logger.info("%s: %d of %d barcodes have such relatives", option_name(name), has_any.sum(), len(has_any))
     return [(share, sampler) for _, share, sampler in kinds if share]
 
 
@@ -251,7 +253,7 @@ def _refuse_checkpoint_options(args: ModelArguments) -> None:
     for name in ("backbone", "size", "k", "tokenizer"):
         if getattr(args, name) != getattr(default, name):
             raise ConfigurationError(
-                f"--{name} {getattr(args, name)}: not allowed with --init_from, whose checkpoint determines it"
+                f"{option_name(name)} {getattr(args, name)}: not allowed with --init-from, whose checkpoint determines it"
             )
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run for `--dry_run`: options, data, and measured time and memory."""
+"""The plan of a run for `--dry-run`: options, data, and measured time and memory."""
 
 import dataclasses
 import statistics

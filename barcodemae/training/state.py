@@ -38,7 +38,7 @@ def refuse_another_run(folder: Path, resume: bool) -> None:
     """
     if not resume and (folder / METRICS_FILE).exists():
         raise ConfigurationError(
-            f"{folder} already holds a run: continue it with --resume, or choose another --output_dir"
+            f"{folder} already holds a run: continue it with --resume, or choose another --output-dir"
         )
 
 
@@ -64,7 +64,7 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
             yield
     except BusyError as error:
         raise ConfigurationError(
-            f"{folder}: another process is writing to it; wait until it ends, or choose another --output_dir"
+            f"{folder}: another process is writing to it; wait until it ends, or choose another --output-dir"
         ) from error
 
 

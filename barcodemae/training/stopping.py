@@ -47,8 +47,8 @@ def shortage_explained(folder: Path, batch_size: int) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise ConfigurationError(
-                f"out of memory: lower --batch_size (now {batch_size}) and raise --accumulation by the same factor, "
-                "which trains the same model, or choose a smaller --size or --max_nucleotides"
+                f"out of memory: lower --batch-size (now {batch_size}) and raise --accumulation by the same factor, "
+                "which trains the same model, or choose a smaller --size or --max-nucleotides"
             ) from error
         if (code := why_not_written(error)) is not None:
             step = newest_step(folder)

@@ -64,10 +64,10 @@ class TuneArguments:
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_share <= 1:
-            raise ConfigurationError(f"--label_share {self.label_share}: expected 0 to 1")
+            raise ConfigurationError(f"--label-share {self.label_share}: expected 0 to 1")
         if self.network_share < 0:
-            raise ConfigurationError(f"--network_share {self.network_share}: expected 0 or more")
+            raise ConfigurationError(f"--network-share {self.network_share}: expected 0 or more")
         if self.encoder_stride < 1:
-            raise ConfigurationError(f"--encoder_stride {self.encoder_stride}: expected 1 or more")
+            raise ConfigurationError(f"--encoder-stride {self.encoder_stride}: expected 1 or more")
         if self.embedding_size < 1:
-            raise ConfigurationError(f"--embedding_size {self.embedding_size}: expected 1 or more")
+            raise ConfigurationError(f"--embedding-size {self.embedding_size}: expected 1 or more")
