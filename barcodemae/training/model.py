@@ -253,7 +253,8 @@ def _refuse_checkpoint_options(args: ModelArguments) -> None:
     for name in ("backbone", "size", "k", "tokenizer"):
         if getattr(args, name) != getattr(default, name):
             raise ConfigurationError(
-                f"{option_name(name)} {getattr(args, name)}: not allowed with --init-from, whose checkpoint determines it"
+                f"{option_name(name)} {getattr(args, name)}: not allowed with --init-from, "
+                "whose checkpoint determines it"
             )
 
 
