@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.errors import CheckpointError, ConfigurationError, option_name
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.loop import build_optimizer, evaluate, train
@@ -274,7 +274,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("name", ["batch_size", "save_total_limit", "max_bad_steps"])
     def test_numbers_that_must_be_1_or_more(self, name):
-        with pytest.raises(ConfigurationError, match=f"--{name} 0: expected 1 or more"):
+        with pytest.raises(ConfigurationError, match=f"{option_name(name)} 0: expected 1 or more"):
             LoopArguments(**{name: 0})
 
     def test_folder_of_another_run(self, tmp_path):
