@@ -1,12 +1,12 @@
-"""The data road at scale: first start, later start, memory, and barcodes per second that reach the training step.
+"""The data pipeline at scale: first start, later start, memory, and barcodes per second that reach the training step.
 
 `python benchmarks/data_scale.py --barcodes FILE.parquet [--records 5000000] [--format tsv] [--folder SCRATCH]`
 
-Rows of a real file, over and over, one base in a hundred replaced, become a file of so many records; each tenth row
-stays as it is, and so is a duplicate from its second time on. Then fresh processes read, judge, de-duplicate and place
-them (first start), start again from what was kept (later start), and make the arrays of training steps in the order of
-training, from all over the file. Memory is the peak of the whole process, libraries included (`VmHWM` of Linux). The
-file takes about 1 kB a record as TSV, what is kept another 0.7 kB; both are deleted.
+A file of that many records is made by repeating the rows of a real file with one base in a hundred replaced; every
+tenth row is not changed, and so becomes a duplicate when it is repeated. Then fresh processes read, filter, deduplicate
+and place the records (first start), start again from the cache (later start), and make the arrays of training steps in
+the order of training. Memory is the peak of the process, libraries included (`VmHWM` of Linux). The file takes about
+1 kB a record as TSV, the cache another 0.7 kB; both are deleted.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
         print(f"{args.records:,} records, {size / 1e9:.2f} GB of {args.format}, made in {seconds:.0f} s", flush=True)
         first = in_fresh_process(args, file, Path(scratch) / "cache", steps=0)
         later = in_fresh_process(args, file, Path(scratch) / "cache", args.steps)
-    print(f"{first['kept']:,} kept; {first['report']}")
+    print(f"{first['records']:,} records are used; {first['report']}")
     print(f"{'':24}{'seconds':>10}{'CPU s':>10}{'records/s':>12}{'peak MB':>10}")
     for name, row in (("first start", first), ("later start", later)):
         rate = args.records / row["seconds"]
@@ -72,11 +72,11 @@ def write_mutated(source: Path, file: Path, records: int) -> None:
     with file.open("wb") as handle, open_writer(handle, file.suffix, schema) as writer:
         for begin in range(0, records, CHUNK):
             rows = np.arange(begin, min(begin + CHUNK, records))
-            of_source = rows % len(table)
-            chunk = table.take(pa.array(of_source)).combine_chunks()
+            source_rows = rows % len(table)
+            chunk = table.take(pa.array(source_rows)).combine_chunks()
             columns = {column: chunk[column].cast(pa.string()) for column in COLUMNS}
             columns["id"] = pc.binary_join_element_wise(columns["id"], pa.array(rows).cast(pa.string()), "-")
-            columns["nucleotides"] = mutate(chunk["nucleotides"].to_pylist(), of_source % 10 != 0, rng)
+            columns["nucleotides"] = mutate(chunk["nucleotides"].to_pylist(), source_rows % 10 != 0, rng)
             writer.write_table(pa.table(columns, schema=schema))
 
 
@@ -117,7 +117,7 @@ def measure(file: str, cache: str, steps: int) -> dict:
     wall, cpu = time.perf_counter(), time.process_time()
     training, _ = load_training_data(DataArguments(data=[file], cache_dir=cache), frame, KmerEncoder(K), seed=0)
     found = {
-        "kept": len(training),
+        "records": len(training),
         "report": str(training.report),
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,

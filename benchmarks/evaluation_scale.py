@@ -2,12 +2,12 @@
 
 `python benchmarks/evaluation_scale.py [--rows 10000 100000] [--references 1000000] [--epochs 200 10] [--folder DIR]`
 
-Vectors are drawn: species with a centre each in 256 dimensions, and noise about it. They lie in a file that is mapped,
-as kept vectors are. Each row of the table is a fresh process on threads as the environment gives them. Memory is the
-peak of the process, libraries and the pages of the file that it touched included (`VmHWM` of Linux), and beside it how
-much of that the task added. A probe may be given fewer epochs, or iterations, than it takes: the table says so, and by
-how much its time was multiplied; for iterations, which may end early, that is an upper bound. A key of `--keys` takes
-1 kB on disk.
+Vectors are random: each species has a centre in 256 dimensions, with noise around it. They are in a memory-mapped file,
+as cached vectors are. Each row of the table is a fresh process, with the threads that the environment allows. Memory is
+the peak of the process, libraries and the used pages of the file included (`VmHWM` of Linux), and how much of it the
+task added. A probe may get fewer epochs, or iterations, than it needs: the table says so, and by how much its time was
+multiplied; for iterations, which may end early, that is an upper bound. Each reference takes 1 kB
+on disk.
 """
 
 import argparse
@@ -27,7 +27,7 @@ NUM_DIMENSIONS = 256
 NOISE = 2.0
 BLOCK = 50_000
 
-HEADER = ("task", "train rows", "queries", "seconds", "measured", "peak MB", "added MB", "right")
+HEADER = ("task", "train rows", "queries", "seconds", "measured", "peak MB", "added MB", "accuracy")
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="rows of the train split")
     parser.add_argument("--queries", type=int, default=5_000, help="queries of each task")
     parser.add_argument("--species", type=int, default=900, help="species that are drawn")
-    parser.add_argument("--keys", type=int, default=1_000_000, help="references of the largest search; 0 for none")
+    parser.add_argument("--references", type=int, default=1_000_000, help="of the largest search; 0 for none")
     parser.add_argument("--epochs", type=int, nargs="+", help="of the linear probe, for each number of rows")
     parser.add_argument("--iterations", type=int, nargs="+", help="of the logistic probe at most, likewise")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
@@ -53,10 +53,10 @@ def main() -> None:
     print(line(HEADER), line(["---"] * len(HEADER)), sep="\n", flush=True)
     steps = {"linear_probe": args.epochs, "logistic_probe": args.iterations}
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
-        write_vectors(Path(scratch), "train", max(*args.rows, args.keys), args.species)
+        write_vectors(Path(scratch), "train", max(*args.rows, args.references), args.species)
         write_vectors(Path(scratch), "queries", args.queries, args.species)
         for task in args.tasks:
-            sizes = [*args.rows, args.keys] if task == "knn" and args.keys else args.rows
+            sizes = [*args.rows, args.references] if task == "knn" and args.references else args.rows
             for position, rows in enumerate(sizes):
                 given = steps.get(task)
                 print(
@@ -124,26 +124,28 @@ def measure(task: str, folder: Path, rows: int, steps: int) -> dict[str, float]:
     }
 
 
-def knn(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.ndarray, steps: int) -> Measured:
-    """Share of right answers, and that the one step there is was done."""
+def knn(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, expected: np.ndarray, steps: int) -> Measured:
+    """Accuracy, and that its one step was done."""
     from barcodemae.embedding.nearest import nearest_by_cosine
 
     neighbours = nearest_by_cosine(train, queries).rows[:, 0]
-    return float((taxa[neighbours] == answers).mean()), 1, 1
+    return float((taxa[neighbours] == expected).mean()), 1, 1
 
 
-def linear_probe(train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.ndarray, steps: int) -> Measured:
-    """Share of right answers, epochs that were done, epochs of the recipe."""
+def linear_probe(
+    train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, expected: np.ndarray, steps: int
+) -> Measured:
+    """Accuracy, epochs that were done, epochs of the recipe."""
     from barcodemae.evaluation.tasks.probes import EPOCHS, fit_predict
 
     given = fit_predict(train, taxa, queries, epochs=steps or EPOCHS)
-    return float((given == answers).mean()), steps or EPOCHS, EPOCHS
+    return float((given == expected).mean()), steps or EPOCHS, EPOCHS
 
 
 def logistic_probe(
-    train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, answers: np.ndarray, steps: int
+    train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, expected: np.ndarray, steps: int
 ) -> Measured:
-    """Share of right answers, iterations that were allowed, iterations that the recipe allows."""
+    """Accuracy, iterations that were allowed, iterations that the recipe allows."""
     from barcodemae.data.schema import conform
     from barcodemae.evaluation.tasks import probes
 
@@ -152,7 +154,7 @@ def logistic_probe(
         return conform(pa.table(columns), "drawn", np.arange(1, len(species) + 1))
 
     allowed, probes.MAX_ITERATIONS = probes.MAX_ITERATIONS, steps or probes.MAX_ITERATIONS
-    scores = probes.logistic_probe_scores(train, records(taxa), queries, records(answers))
+    scores = probes.logistic_probe_scores(train, records(taxa), queries, records(expected))
     done, probes.MAX_ITERATIONS = probes.MAX_ITERATIONS, allowed
     return scores["species_accuracy"], done, allowed
 

@@ -1,10 +1,10 @@
-"""Parsers under a fuzzer that sees which branches an input takes: each input ends in records or in one of our errors.
+"""Parsers under a fuzzer that sees which branches an input takes: each input gives records or an error of the package.
 
-`python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` begins with real barcodes, as `fuzz_readers.py`
-writes them, and goes on from whatever reaches a new branch. `library.json`, `calibration-00000.json` and
-`removed-00000.npy` of a reference library have parsers too. It needs libFuzzer for Python, `pip install atheris`, which
-tells how many inputs there were in a second, and ends at an exception that is none of ours, or an input that takes over
-five seconds: it then names the file that it has written the input to, and does not exit with 0.
+`python benchmarks/fuzz_parsers.py a.fasta runs/fuzz --runs 100000` starts from real barcodes, as `fuzz_readers.py`
+writes them, and continues from each input that reaches a new branch. `library.json`, `calibration-00000.json` and
+`removed-00000.npy` of a reference library have parsers too. It needs libFuzzer for Python (`pip install atheris`),
+which prints the number of inputs per second, and ends at an exception of another class, or an input that takes over
+five seconds: it then names the file to which the input was written, and its exit code is not 0.
 """
 
 import argparse
@@ -37,17 +37,17 @@ _UNSEEN = Fingerprint(0, "")
 
 
 def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
-    """A small library, and what its files hold that can be damaged."""
-    place = folder / "segment-00000"
-    place.mkdir(exist_ok=True)
+    """A small library, and the contents of those of its files that are to be damaged."""
+    segment_folder = folder / "segment-00000"
+    segment_folder.mkdir(exist_ok=True)
     text = pa.array([str(row) for row in range(_RECORDS)], pa.large_string())
     records = pa.table(dict.fromkeys((*NAMES, "nucleotides"), text))
     bases, vectors = np.zeros((_RECORDS, _BASES), np.int8), np.full((_RECORDS, _DIMENSION), 0.5)
-    write_part(place / "part-00000.arrow", records, bases, vectors)
+    write_part(segment_folder / "part-00000.arrow", records, bases, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
     probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
     calibration = Calibration(dict.fromkeys(TARGETS, (probability,) * len(LENGTHS)), OWN)
-    segment = Segment(place.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
+    segment = Segment(segment_folder.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
     manifest = Manifest(model, _DIMENSION, _BASES, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})
     contents = {
@@ -78,18 +78,18 @@ def main() -> None:
     args = parser.parse_args()
 
     logging.disable()
-    place, corpus = args.folder / "files", args.folder / f"corpus {args.file}"
-    for folder in (place, corpus):
+    files, corpus = args.folder / "files", args.folder / f"corpus {args.file}"
+    for folder in (files, corpus):
         folder.mkdir(parents=True, exist_ok=True)
-    library, contents = library_files(place)
+    library, contents = library_files(files)
     (corpus / "real").write_bytes((files | contents)[args.file])
     words = args.folder / "words"
     escaped = ("".join(f"\\x{byte:02x}" for byte in token) for token in TOKENS)
     words.write_text("".join(f'"{token}"\n' for token in escaped))
-    reading = reading_of(args.file, place, library)
+    reading = reading_of(args.file, files, library)
 
     def try_input(content: bytes) -> None:
-        (place / args.file).write_bytes(content)
+        (files / args.file).write_bytes(content)
         outcome(reading)
 
     options = {"runs": args.runs, "seed": args.seed, "timeout": HANG_SECONDS, "max_len": LONGEST_INPUT, "dict": words}

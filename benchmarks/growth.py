@@ -3,8 +3,8 @@
 `python benchmarks/growth.py` writes `growth.json` and `growth.png` to `benchmarks/results/`. Barcodes are random
 k-mers, for what a step costs depends on their number alone. Training is forward, backward and optimizer, without
 dropout and with a decoder as deep as the encoder, in the precision that the device is measured to be faster in;
-embedding is the encoder on whole barcodes. On a CPU every process has one thread. Each point is measured in processes
-of its own.
+embedding is the encoder on complete barcodes. On a CPU every process has one thread. Each point is measured in
+processes of its own.
 """
 
 import argparse
@@ -118,12 +118,12 @@ def draw(points: list[dict[str, Any]], title: str) -> Figure:
         for size in dict.fromkeys(point["size"] for point in along):
             chosen = sorted((point for point in along if point["size"] == size), key=lambda point: point[axis])
             for work, style in (("training", "-o"), ("embedding", "--s")):
-                places, rates = [point[axis] for point in chosen], [point[work] for point in chosen]
-                panel.plot(places, rates, style, color=COLOURS[size], markersize=4, label=f"{size}, {work}")
+                sizes, rates = [point[axis] for point in chosen], [point[work] for point in chosen]
+                panel.plot(sizes, rates, style, color=COLOURS[size], markersize=4, label=f"{size}, {work}")
         panel.set(xscale="log", yscale="log", xlabel=label)
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        for place in (panel.xaxis, panel.yaxis):
-            place.set_minor_locator(NullLocator())
+        for axis_of_panel in (panel.xaxis, panel.yaxis):
+            axis_of_panel.set_minor_locator(NullLocator())
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)

@@ -1,7 +1,7 @@
-"""How long each road from a published checkpoint to a first embedding takes, and how large what is published is.
+"""How long each workflow from a published checkpoint to a first embedding takes, and how large the published files are.
 
 `python benchmarks/hub_loading.py CHECKPOINT`, with ONNX files in it (`barcodemae export CHECKPOINT CHECKPOINT`). Each
-road is a fresh process that begins to count before its first import; roads take turns, and the median of each counts.
+workflow is a fresh process, timed from before its first import; workflows take turns, and the median of each counts.
 Ratios are to the model with remote code. Linux alone: memory is read from /proc.
 """
 
@@ -72,19 +72,19 @@ print(json.dumps({"seconds": seconds, "megabytes": megabytes, "embedding": embed
 
 
 def canonical_barcode() -> str:
-    """A barcode that starts and ends with the reference frame, so that all roads read the same k-mers."""
+    """A barcode that starts and ends with the reference frame, so that all workflows read the same k-mers."""
     frame = ReferenceFrame.coi()
     barcodes = pq.read_table(sample_path())["nucleotides"].to_pylist()
-    whole = [barcode for barcode in barcodes if len(barcode) == frame.length and set(barcode) == set("ACGT")]
-    return whole[int(np.flatnonzero(frame.place(whole).start == 0)[0])]
+    complete = [barcode for barcode in barcodes if len(barcode) == frame.length and set(barcode) == set("ACGT")]
+    return complete[int(np.flatnonzero(frame.place(complete).start == 0)[0])]
 
 
-def walk(road: str, folder: Path, barcode: str, home: Path) -> dict:
+def run_workflow(workflow: str, folder: Path, barcode: str, home: Path) -> dict:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home)}
-    command = [sys.executable, "-c", BEGIN + WORKFLOWS[road] + END, str(folder), barcode]
+    command = [sys.executable, "-c", BEGIN + WORKFLOWS[workflow] + END, str(folder), barcode]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{road}: {done.stderr}")
+        raise SystemExit(f"{workflow}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -109,20 +109,20 @@ def main() -> None:
             print(f"{megabytes(file):10.2f} MiB  {file.relative_to(folder)}")
 
         runs: dict[str, list[dict]] = {
-            road: [walk(road, folder, barcode, home)] for road in WORKFLOWS
+            workflow: [run_workflow(workflow, folder, barcode, home)] for workflow in WORKFLOWS
         }  # warms the caches
         for _ in tqdm(range(args.repeats), desc="repeat"):
-            for road in WORKFLOWS:
-                runs[road].append(walk(road, folder, barcode, home))
+            for workflow in WORKFLOWS:
+                runs[workflow].append(run_workflow(workflow, folder, barcode, home))
 
     first = np.array(runs["AutoModel, remote code"][0]["embedding"])
-    print(f"\n{'road':<26}{'seconds':>9}{'ratio':>8}{'peak MiB':>10}{'cosine to the first':>21}")
-    seconds = {road: statistics.median(run["seconds"] for run in walks[1:]) for road, walks in runs.items()}
-    for road, walks in runs.items():
-        embedding = np.array(walks[0]["embedding"])
+    print(f"\n{'workflow':<26}{'seconds':>9}{'ratio':>8}{'peak MiB':>10}{'cosine to the first':>21}")
+    seconds = {workflow: statistics.median(run["seconds"] for run in repeats[1:]) for workflow, repeats in runs.items()}
+    for workflow, repeats in runs.items():
+        embedding = np.array(repeats[0]["embedding"])
         cosine = embedding @ first / np.linalg.norm(embedding) / np.linalg.norm(first)
-        ratio = seconds[road] / seconds["AutoModel, remote code"]
-        print(f"{road:<26}{seconds[road]:9.2f}{ratio:8.2f}{walks[0]['megabytes']:10.0f}{cosine:21.4f}")
+        ratio = seconds[workflow] / seconds["AutoModel, remote code"]
+        print(f"{workflow:<26}{seconds[workflow]:9.2f}{ratio:8.2f}{repeats[0]['megabytes']:10.0f}{cosine:21.4f}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 from identification_methods import AlignmentProgram, Assigned, BarcodeMAE, Method
 from identification_report import draw_frontier, write_report
-from identification_scores import balanced_weights, coverage, probability_scores
 from sklearn.metrics import roc_auc_score
 
 from barcodemae.cli.command import run_command
@@ -28,12 +27,12 @@ from barcodemae.data import sample_path
 from barcodemae.embedding.engines import ENGINES, FRAME
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_version
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
-from barcodemae.evaluation.scores import accuracy_scores, paired_comparison
+from barcodemae.evaluation.scores import accuracy_scores, draw_species, paired_comparison, percentile_interval
 from barcodemae.files import written_atomically
-from barcodemae.library.calibration.fitting import CUT_LENGTHS, calibrate, predict
+from barcodemae.library.calibration.fitting import CUT_LENGTHS, Predictions, calibrate, predict
 from barcodemae.library.calibration.named_queries import NamedQueries, search_named, search_own
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
-from barcodemae.library.calibration.reliability import draw_reliability
+from barcodemae.library.calibration.reliability import brier_score, draw_reliability, expected_calibration_error
 from barcodemae.library.models import open_with_model
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 
@@ -46,7 +45,9 @@ PROGRAMS = {
 }
 ROUNDS = 3
 SPLITS = ("train", "val", "val_unseen", "test", "test_unseen")
-JUDGED = ("genus", "species", NOVELTY)
+TARGETS = ("genus", "species", NOVELTY)
+PRECISION = 0.95
+_NUM_RESAMPLES = 500
 
 
 def seconds(method: Method, queries: list[str], rounds: int) -> list[float]:
@@ -54,10 +55,56 @@ def seconds(method: Method, queries: list[str], rounds: int) -> list[float]:
 
 
 def rates(method: Method, queries: list[str], rounds: int) -> dict[str, float]:
-    """Queries a second by medians: of the whole command, and without the time for a single query."""
+    """Queries a second by medians: of the complete command, and without the time for a single query."""
     start = statistics.median(seconds(method, queries[:1], ROUNDS))
-    whole = statistics.median(seconds(method, queries, rounds))
-    return {"per_second": len(queries) / whole, "start": start, "net": (len(queries) - 1) / (whole - start)}
+    total = statistics.median(seconds(method, queries, rounds))
+    return {"per_second": len(queries) / total, "start": start, "net": (len(queries) - 1) / (total - start)}
+
+
+def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> float:
+    """The largest share of queries that can be assigned, most confident first, with an accuracy of 95 %.
+
+    Args:
+        confidence: `[n]`; queries of the same confidence are assigned together or not at all.
+        correct: bool `[n]`.
+        weights: `[n]`, how much each query counts.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    assigned = np.cumsum(weights[order])
+    precision = np.cumsum((weights * correct)[order]) / assigned
+    ends = np.append(confidence[order][1:] != confidence[order][:-1], True)
+    good = np.flatnonzero(ends & (precision >= PRECISION))
+    return float(assigned[good[-1]] / assigned[-1]) if len(good) else 0.0
+
+
+def balanced_weights(is_new: np.ndarray) -> np.ndarray:
+    """Weights that give the queries of known and of new species equal sums, `[n]`."""
+    counts = np.bincount(is_new.astype(int), minlength=2)
+    return 1 / counts[is_new.astype(int)]
+
+
+def probability_scores(found: Predictions, species: np.ndarray, seed: int) -> dict[str, Any]:
+    """For queries of one kind: mean prediction, observed share, both errors, and the interval of the first.
+
+    Args:
+        found: `[n]`; each row has equal weight.
+        species: `[n]`, resampled by the bootstrap.
+        seed: random seed of the bootstrap.
+
+    Returns:
+        `predicted, observed, calibration_error, calibration_error_interval, brier, num_rows`.
+    """
+    _, group = np.unique(species, return_inverse=True)
+    drawn = draw_species(np.random.default_rng(seed), group.max() + 1, _NUM_RESAMPLES)
+    errors = [expected_calibration_error(found.probabilities, found.observed, times[group]) for times in drawn]
+    return {
+        "predicted": float(found.probabilities.mean()),
+        "observed": float(found.observed.mean()),
+        "calibration_error": expected_calibration_error(found.probabilities, found.observed),
+        "calibration_error_interval": list(percentile_interval(np.array(errors))),
+        "brier": brier_score(found.probabilities, found.observed),
+        "n_rows": len(species),
+    }
 
 
 def accuracies(assigned: Assigned, queries: pa.Table, references: pa.Table, seed: int) -> dict[str, Any]:
@@ -103,31 +150,31 @@ def differences(assigned_by: dict[str, Assigned], queries: pa.Table, references:
     return found
 
 
-def calibrations(library: Path, named: pa.Table, asked: pa.Table, seed: int) -> tuple[dict[str, Any], Any]:
-    """How well probabilities hold for `asked`, learnt from the library's own records and from `named`.
+def calibrations(library: Path, named: pa.Table, queries: pa.Table, seed: int) -> tuple[dict[str, Any], Any]:
+    """Calibration error on `queries`, fitted to the library's own records and to `named`.
 
     Returns:
         by -> what -> kind -> scores; and what the second predicts.
     """
     opened, embedder = open_with_model(library)
-    queries = search_named(opened, embedder, asked)
+    searched = search_named(opened, embedder, queries)
     sources: dict[str, NamedQueries] = {
         OWN: search_own(opened, embedder, CUT_LENGTHS),
         QUERIES: search_named(opened, embedder, named, CUT_LENGTHS),
     }
     scores: dict[str, Any] = {}
     for by, source in sources.items():
-        predicted = predict(queries, calibrate(source, by))
+        predicted = predict(searched, calibrate(source, by))
         scores[by] = {
             what: {
                 kind: probability_scores(
                     predicted[what].take(predicted[what].is_new == is_new),
-                    queries.species[queries.is_known(what)][predicted[what].is_new == is_new],
+                    searched.species[searched.is_known(what)][predicted[what].is_new == is_new],
                     seed,
                 )
                 for kind, is_new in (("known", False), ("new", True))
             }
-            for what in JUDGED
+            for what in TARGETS
         }
     return scores, predicted
 
@@ -166,10 +213,10 @@ def main() -> None:
                 "trust": confidence(assigned_by[name], queries),
             }
             print(f"{name}: done", file=sys.stderr)
-        asked = pa.concat_tables([test, tables["test_unseen"]])
+        judged = pa.concat_tables([test, tables["test_unseen"]])
         calibration, plots = {}, {}
         for engine in ENGINES:
-            calibration[engine], plots[engine] = calibrations(folder / engine / "library", named, asked, args.seed)
+            calibration[engine], plots[engine] = calibrations(folder / engine / "library", named, judged, args.seed)
     results = {
         "title": "Identification: accuracy, speed and confidence",
         "data": describe_data([args.data]),
@@ -177,7 +224,7 @@ def main() -> None:
         "n_new": len(tables["test_unseen"]),
         "n_known": num_known,
         "n_named": len(named),
-        "n_judged": len(asked),
+        "n_judged": len(judged),
         "settings": {name: SETTINGS[setting].options for name, setting in PROGRAMS.items()},
         "methods": found,
         "differences": differences(assigned_by, queries, references, args.seed),

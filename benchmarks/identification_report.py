@@ -27,7 +27,7 @@ def write_report(results: Mapping[str, Any]) -> str:
         "library.",
         "## Speed",
         as_markdown(speed_table(results)),
-        "Queries/s: of the whole command, from loading the library to writing the results. Start: the time for a "
+        "Queries/s: of the complete command, from loading the library to writing the results. Start: the time for a "
         "single query. Net: queries/s without the start.",
         "## Differences from BLAST, percentage points",
         as_markdown(differences_table(results)),
@@ -67,8 +67,8 @@ def speed_table(results: Mapping[str, Any]) -> Table:
             for rate in ("per_second", "net")
             for baseline in (BLAST, VSEARCH)
         ]
-        whole, net = f"{speed['per_second']:,.0f}", f"{speed['net']:,.0f}"
-        rows.append([name, f"{speed['start']:.1f}", whole, *ratios[:2], net, *ratios[2:]])
+        total, net = f"{speed['per_second']:,.0f}", f"{speed['net']:,.0f}"
+        rows.append([name, f"{speed['start']:.1f}", total, *ratios[:2], net, *ratios[2:]])
     columns = ["start, s", "queries/s", "times BLAST", "times VSEARCH", "net", "times BLAST", "times VSEARCH"]
     return Table(["", *columns], rows)
 
@@ -117,9 +117,9 @@ def draw_frontier(results: Mapping[str, Any]) -> Figure:
     ):
         for colour, (name, found) in zip(_COLOURS, results["methods"].items(), strict=True):
             share = 100 * found["accuracy"][rank][f"{rank}_accuracy"]
-            whole, net = found["speed"]["per_second"], found["speed"]["net"]
-            axes.plot([whole, net], [share, share], color=colour, lw=1)
-            axes.plot([whole], [share], "o", color=colour, markerfacecolor="white")
+            total, net = found["speed"]["per_second"], found["speed"]["net"]
+            axes.plot([total, net], [share, share], color=colour, lw=1)
+            axes.plot([total], [share], "o", color=colour, markerfacecolor="white")
             axes.plot([net], [share], "o", color=colour, label=name)
         axes.set(xscale="log", xlabel="queries a second (hollow: start counted)", ylabel="accuracy, %", title=title)
         finish(axes)

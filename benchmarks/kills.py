@@ -1,13 +1,13 @@
-"""Every command that writes, killed with SIGKILL and repeated: does it end as one that was never killed?
+"""Every command that writes, killed with SIGKILL and repeated: is the result that of a command that was never killed?
 
 `python benchmarks/kills.py [--commands embed tune ...] [--at writes] [--kills 100] [--seconds 600] [--output FILE]`
 
 A command runs in a child, forked from a process that has imported what it needs, in a folder of its own.
-`moments` kills it at random times, drawn evenly over the run as a whole; `writes` right before each file operation that
-Python makes in that folder (opening to write, renaming, removing, making a folder). The same command is then given once
-more (`train` with `--resume true`). Each file must have the bytes that it has where nothing was killed, but for dates
-and rates, and no file may lie beside them. A command that refuses to do again what is done (`refused`) must have left
-it whole. `--seconds` bounds the time of each command. Inputs are small, of the bundled sample. For systems that fork.
+`moments` kills it at random times, drawn evenly over the complete run; `writes` right before each file operation that
+Python makes in that folder (opening to write, renaming, removing, making a folder). The command is then run once more
+(`train` with `--resume true`). Each file must have the bytes that it has without a kill, except for dates and rates;
+there may be no other files. A command that rejects an output that exists (`refused`) must have left it complete.
+`--seconds` bounds the time of each command. The inputs are small parts of the bundled sample. For systems that fork.
 """
 
 import argparse
@@ -51,12 +51,12 @@ from barcodemae.provenance import describe_machine, describe_versions
 
 MODEL = "nano_coi"
 
-# What a file of text says of the hour, of how quick the machine was, and of being repeated.
+# What differs from run to run in text files: dates, rates, and whether the run was resumed.
 _PASSING = re.compile(
     rb'\d{4}-\d\d-\d\dT[\d:]+(\+00:00|Z)?|"barcodes_per_second": [\d.e+]+|time of the steps: .*|resume: \w+'
 )
 _TEXTS = (".json", ".jsonl", ".md", ".html", ".yaml")
-# The state of a run is named by its bytes, in which equal things may stand once or twice.
+# The name of a state holds a digest of its bytes, in which equal objects may be pickled once or twice.
 _STATE = re.compile(r"(step-\d+)-[0-9a-f]+\.pt")
 
 
@@ -65,9 +65,9 @@ class Command:
     """One command line.
 
     Attributes:
-        words: what is said, in the folder that it works in; `inputs/` lies there.
-        before: what is said before, and not killed.
-        again: what is said besides when it is repeated.
+        words: its arguments; it runs in a folder that holds `inputs/`.
+        before: commands that run first, and are not killed.
+        again: more arguments when it is repeated.
     """
 
     words: str
@@ -75,10 +75,10 @@ class Command:
     again: str = ""
 
 
-_INDEX = f"index inputs/built.fasta library --model {MODEL}"
+_INDEX = f"index inputs/built.fasta -o library --model {MODEL}"
 COMMANDS = {
     "index": Command(_INDEX),
-    "index --append": Command("index inputs/appended.fasta library --append", (_INDEX,)),
+    "index --append": Command("index inputs/appended.fasta -o library --append", (_INDEX,)),
     "remove": Command("remove library --ids inputs/ids.txt", (_INDEX,)),
     "calibrate": Command("calibrate library --queries inputs/appended.fasta --plot plots/calibration.png", (_INDEX,)),
     "identify": Command(
@@ -90,9 +90,9 @@ COMMANDS = {
     ),
     "split": Command("split --data inputs/some.parquet --output out/split.parquet"),
     "tokenizer": Command("tokenizer --data inputs/some.parquet --output out/words --vocab-size 256"),
-    "tune": Command(f"tune {MODEL} out/tuned --data inputs/some.parquet --embedding-size 16"),
-    "convert": Command("convert inputs/published.pt out/converted"),
-    "export": Command(f"export {MODEL} out/exported"),
+    "tune": Command(f"tune {MODEL} -o out/tuned --data inputs/some.parquet --embedding-size 16"),
+    "convert": Command("convert inputs/published.pt -o out/converted"),
+    "export": Command(f"export {MODEL} -o out/exported"),
     "leaderboard": Command("leaderboard --results inputs/results.json --output out/leaderboard.md"),
     "evaluate": Command(
         f"evaluate --model {MODEL} --data inputs/some.parquet --output-dir out/evaluation --cache-dir out/cache "
@@ -100,7 +100,7 @@ COMMANDS = {
     ),
     "train": Command(
         "train --size micro --k 4 --data inputs/few.parquet --cache-dir out/cache --output-dir out/run --epochs 0.8 "
-        "--batch-size 8 --log-every 2 --eval-every 4 --save-every 3 --mixed_precision no --report-to none",
+        "--batch-size 8 --log-every 2 --eval-every 4 --save-every 3 --mixed-precision no --report-to none",
         again="--resume true",
     ),
     "push --dry-run": Command("push library ORG/NAME --license cc0-1.0 --dry-run", (_INDEX,)),
@@ -108,16 +108,16 @@ COMMANDS = {
 
 
 def run(words: str, folder: Path) -> None:
-    """Give a command in this process, in a folder."""
+    """Run a command in this process, in a folder."""
     os.chdir(folder)
-    huggingface_hub.constants.HF_HOME = str(folder / "home")  # where what takes long to make is kept
+    huggingface_hub.constants.HF_HOME = str(folder / "home")  # where caches are
     tempfile.tempdir = str(folder.with_suffix(".tmp"))
     sys.argv = ["barcodemae", *words.split()]
     cli.main()
 
 
 def run_and_list(words: str, folder: Path) -> None:
-    """Give a command, and write down which modules it imported."""
+    """Run a command, and list the modules that it imported."""
     run(words, folder)
     folder.with_suffix(".modules").write_text("\n".join(sys.modules))
 
@@ -125,9 +125,9 @@ def run_and_list(words: str, folder: Path) -> None:
 def import_listed(folder: Path) -> None:
     """Import what a child imported, so that the next ones need not."""
     for name in folder.with_suffix(".modules").read_text().splitlines():
-        with suppress(Exception):  # some are no modules that can be imported by name
+        with suppress(Exception):  # some modules can't be imported by name
             importlib.import_module(name)
-    gc.freeze()  # what is there by now need not be looked at before each child
+    gc.freeze()  # children need not collect what exists by now
 
 
 def write_inputs(folder: Path) -> None:
@@ -156,7 +156,7 @@ def write_inputs(folder: Path) -> None:
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Digest of each file by its path, without what passes; a folder is there too, so that an empty one is seen."""
+    """Digest of each file by its path, without what differs from run to run; and of each folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name, content = path.relative_to(folder).as_posix(), b"folder"
@@ -180,21 +180,21 @@ def _plain(value: Any) -> Any:
 
 
 class Trial:
-    """A command with what it leads to where nothing is killed.
+    """A command with its result where nothing is killed.
 
     Args:
         command: the command.
-        root: for folders of this trial; the inputs lie in `inputs` there.
+        root: folder of this trial; the inputs are in its `inputs`.
     """
 
     def __init__(self, command: Command, root: Path):
         self._command = command
         self._before, self._folder = root / "before", root / "here"
-        for place in (self._before, self._folder):
-            shutil.rmtree(place, ignore_errors=True)
+        for folder in (self._before, self._folder):
+            shutil.rmtree(folder, ignore_errors=True)
         self._before.mkdir()
-        for place in (self._before, self._folder):
-            place.with_suffix(".tmp").mkdir(exist_ok=True)
+        for folder in (self._before, self._folder):
+            folder.with_suffix(".tmp").mkdir(exist_ok=True)
         (self._before / "inputs").symlink_to(root / "inputs")
         for words in command.before:
             finish(self._start(words, self._before), self._before)
@@ -205,7 +205,7 @@ class Trial:
         self.operations: list[str] = []
 
     def _measured(self) -> tuple[dict[str, str], float]:
-        """What comes out, each time the same, and how long it takes."""
+        """The result, which must be the same each time, and how long the command takes."""
         self._begin()
         finish(start(lambda: run_and_list(self._command.words, self._folder), self._folder), self._folder)
         import_listed(self._folder)
@@ -217,11 +217,11 @@ class Trial:
             seconds.append(time.perf_counter() - begin)
             outcomes.append(files_in(self._folder))
         if changing := different(outcomes[0], outcomes[1]) + different(outcomes[1], outcomes[2]):
-            raise AssertionError(f"{self._command.words}: not the same each time: {changing}")
+            raise AssertionError(f"{self._command.words}: results differ between runs: {changing}")
         return outcomes[0], min(seconds)
 
     def kill_at_moments(self, moments: Iterator[float], num_kills: int, seconds: float) -> None:
-        """Kill at random times, until it was killed so often, or the time is over."""
+        """Kill at random times, until `num_kills` or `seconds` is reached."""
         end = time.perf_counter() + seconds
         while self.num_killed < num_kills and time.perf_counter() < end:
             moment = next(moments) * self.seconds
@@ -233,7 +233,7 @@ class Trial:
             if finish(child, self._folder):
                 self.num_killed += 1
                 self._repeat(f"after {moment:.2f} of {self.seconds:.2f} s")
-            else:  # over by then: a run takes less than it took
+            else:  # it had ended: this run was faster than the measured one
                 self.seconds = (self.seconds + moment) / 2
 
     def kill_at_writes(self, seconds: float) -> None:
@@ -253,8 +253,8 @@ class Trial:
                 self._repeat(f"before {number}: {operation}")
 
     def _begin(self) -> None:
-        for place in (self._folder, *self._folder.with_suffix(".tmp").iterdir()):
-            shutil.rmtree(place, ignore_errors=True)
+        for path in (self._folder, *self._folder.with_suffix(".tmp").iterdir()):
+            shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self._before, self._folder, symlinks=True)
 
     def _start(self, words: str, folder: Path, watch: Watch | None = None) -> int:
@@ -262,21 +262,21 @@ class Trial:
 
     def _repeat(self, where: str) -> None:
         words = f"{self._command.words} {self._command.again}"
-        outcome, said = "repeated", ""
+        outcome, message = "repeated", ""
         try:
             finish(self._start(words, self._folder), self._folder)
         except RuntimeError as error:
             lines = str(error).strip().splitlines()
-            outcome, said = "refused", next((line for line in lines if "error: " in line), lines[-1])
+            outcome, message = "refused", next((line for line in lines if "error: " in line), lines[-1])
         changed = different(files_in(self._folder), self.expected)
-        if changed or (said and "error: " not in said):
+        if changed or (message and "error: " not in message):
             outcome = "wrong"
-            self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed) or 'none'}. {said}")
+            self.wrong.append(f"{where}: other files than without a kill: {', '.join(changed) or 'none'}. {message}")
         self.outcomes[outcome] += 1
 
 
 def different(found: dict[str, str], expected: dict[str, str]) -> list[str]:
-    """The files that are not the same."""
+    """The files that differ."""
     return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
 
 
@@ -284,17 +284,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=list(COMMANDS))
     parser.add_argument("--at", choices=("moments", "writes"), default="moments")
-    parser.add_argument("--kills", type=int, default=100, help="Of each command, at random moments.")
-    parser.add_argument("--seconds", type=float, default=600, help="For each command.")
+    parser.add_argument("--kills", type=int, default=100, help="Number of kills of each command, at random moments.")
+    parser.add_argument("--seconds", type=float, default=600, help="Time limit of each command.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="A .json file; of other commands it keeps what it holds.")
+    parser.add_argument("--output", type=Path, help="A .json file; the results of other commands in it stay.")
     args = parser.parse_args()
     generator = random.Random(args.seed)
     moments = iter(lambda: generator.uniform(0, 1), None)
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         root = Path(scratch).resolve()
-        # In a child: threads that torch has begun do not outlive a fork.
+        # In a child: threads of torch do not survive a fork.
         finish(start(lambda: write_inputs(root / "inputs"), root / "inputs"), root / "inputs")
         for name in args.commands:
             trial = Trial(COMMANDS[name], root)

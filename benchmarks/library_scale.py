@@ -2,11 +2,11 @@
 
 `python benchmarks/library_scale.py --data coi_arthropods.parquet [--references 1000000] [--queries 1000000]`
 
-References are rows of a real file over and over, each time as another species: 3 to 12 % of its bases are replaced;
-barcodes of that species differ from each other by up to 1 %. Queries are references of which up to 5 % of the bases
-are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is that of the process
-(`VmHWM` of Linux's accounting). Recall is the share of a thousand queries for which the library finds a
-reference as near as the nearest one by exact search. The library takes about 2 kB a record; everything is deleted.
+References are rows of a real file, drawn at random, each as the ancestor of another species: 3 to 12 % of its bases
+are replaced, and barcodes of the species differ from the ancestor by up to 1 %. Queries are references of which up to
+5 % of the bases are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is reported.
+Recall is the share of a thousand queries for which the library finds a reference as near as the nearest one by exact
+search. The library takes about 2 kB a record; everything is deleted.
 """
 
 import argparse
@@ -33,9 +33,9 @@ from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import describe_machine, describe_versions
 
-OF_SPECIES = 10
+PER_SPECIES = 10
 ROWS = 20_000
-ASKED = 1000
+NUM_SEARCHED = 1000
 ROUNDING = 2e-4  # of vectors in half precision
 NAMES = RANKS[:-1]
 _BASES = np.frombuffer(b"ACGT", np.uint8)
@@ -44,8 +44,8 @@ _BASES = np.frombuffer(b"ACGT", np.uint8)
 def replaced(text: str, share: float, rng: np.random.Generator) -> str:
     """A sequence in which a share of the bases is drawn anew."""
     bases = np.frombuffer(text.encode(), np.uint8).copy()
-    places = rng.random(len(bases)) < share
-    bases[places] = _BASES[rng.integers(0, 4, places.sum())]
+    is_replaced = rng.random(len(bases)) < share
+    bases[is_replaced] = _BASES[rng.integers(0, 4, is_replaced.sum())]
     return bases.tobytes().decode()
 
 
@@ -58,10 +58,10 @@ def write_references(source: pa.Table, file: Path, num_references: int, rng: np.
     with pq.ParquetWriter(file, schema) as writer:
         for begin in range(0, num_references, ROWS):
             chunk: dict[str, list[str]] = {field: [] for field in fields}
-            for species in range(begin // OF_SPECIES, min(begin + ROWS, num_references) // OF_SPECIES):
+            for species in range(begin // PER_SPECIES, min(begin + ROWS, num_references) // PER_SPECIES):
                 row = int(rng.integers(len(texts)))
                 ancestor = replaced(texts[row], rng.uniform(0.03, 0.12), rng)
-                for number in range(OF_SPECIES):
+                for number in range(PER_SPECIES):
                     chunk["id"].append(f"r{species}-{number}")
                     chunk["nucleotides"].append(replaced(ancestor, rng.uniform(0, 0.01), rng))
                     chunk["species"].append(f"{columns['genus'][row] or 'Genus'} number{species}")
@@ -73,15 +73,17 @@ def write_references(source: pa.Table, file: Path, num_references: int, rng: np.
 def write_queries(references: Path, file: Path, num_queries: int, rng: np.random.Generator) -> list[str]:
     """Write queries as FASTA, drawn from all references in turn; returns some of them."""
     table = pq.ParquetFile(references)
-    of_group = -(-num_queries // table.num_row_groups)
-    kept: list[str] = []
+    per_group = -(-num_queries // table.num_row_groups)
+    some: list[str] = []
     with file.open("w") as fasta:
         for group in range(table.num_row_groups):
             texts = table.read_row_group(group, columns=["nucleotides"])["nucleotides"].to_pylist()
-            drawn = [replaced(texts[row], rng.uniform(0, 0.05), rng) for row in rng.integers(len(texts), size=of_group)]
+            drawn = [
+                replaced(texts[row], rng.uniform(0, 0.05), rng) for row in rng.integers(len(texts), size=per_group)
+            ]
             fasta.writelines(f">q{group}-{number}\n{text}\n" for number, text in enumerate(drawn))
-            kept += drawn[: -(-ASKED // table.num_row_groups)]
-    return kept[:ASKED]
+            some += drawn[: -(-NUM_SEARCHED // table.num_row_groups)]
+    return some[:NUM_SEARCHED]
 
 
 def command(folder: Path, *arguments: str) -> dict[str, float]:
@@ -117,27 +119,27 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=1_000_000)
     parser.add_argument("--engine", default="frame")
-    parser.add_argument("--folder", type=Path, help="Of scratch files; by default the system's.")
+    parser.add_argument("--folder", type=Path, help="Folder of scratch files; by default the system's.")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "library_scale.json")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="library-", dir=args.folder) as scratch:
         folder = Path(scratch)
         write_references(pq.read_table(args.data), folder / "references.parquet", args.references, rng)
-        asked = write_queries(folder / "references.parquet", folder / "queries.fasta", args.queries, rng)
+        searched = write_queries(folder / "references.parquet", folder / "queries.fasta", args.queries, rng)
         print("made the references and the queries", file=sys.stderr)
         index = command(folder, "index", "references.parquet", "--output", "library", "--engine", args.engine)
         size = sum(file.stat().st_size for file in (folder / "library").rglob("*") if file.is_file())
         manifest = StoredLibrary.open(folder / "library").manifest
-        identify = command(folder, "identify", "queries.fasta", "--library", "library", "--output", "answers.parquet")
-        num_results = pq.ParquetFile(folder / "answers.parquet").metadata.num_rows
+        identify = command(folder, "identify", "queries.fasta", "--library", "library", "--output", "results.parquet")
+        num_results = pq.ParquetFile(folder / "results.parquet").metadata.num_rows
         results: dict[str, Any] = {
             "references": args.references,
             "queries": num_results,
             "engine": args.engine,
             "index": index | {"gb": size / 1e9, "kind": [segment.index for segment in manifest.segments]},
             "identify": identify | {"per_second": num_results / identify["seconds"]},
-            "search": recall(folder / "library", asked),
+            "search": recall(folder / "library", searched),
             "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
             "machine": describe_machine(),
             "date": datetime.now(timezone.utc).date().isoformat(),

@@ -1,7 +1,7 @@
-"""Names for short reads: what is left of accuracy and trust when a barcode is cut to 130, 200 or 300 bases.
+"""Identification of short reads: accuracy and calibration when barcodes are cut to 130, 200 or 300 bases.
 
 `python benchmarks/mini_barcodes.py --data coi_arthropods.parquet` makes a library of `train`, which calibrates itself,
-and asks it for the rows of `test` and `test_unseen`, whole and cut at random positions. Printed as Markdown.
+and identifies the rows of `test` and `test_unseen`, complete and cut at random positions. Printed as Markdown.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import describe_machine
 
 LENGTHS = (130, 200, 300)
-WHOLE = "whole"
+COMPLETE = "complete"
 
 
 def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
-    """Each barcode's bases from a random place on."""
+    """Bases of each barcode from a random position on."""
     texts = queries["nucleotides"].to_pylist()
     begins = [int(rng.integers(max(len(text) - length, 0) + 1)) for text in texts]
     parts = [text[begin : begin + length] for text, begin in zip(texts, begins, strict=True)]
@@ -40,7 +40,7 @@ def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
     return queries.set_column(position, "nucleotides", pa.array(parts, pa.large_string()))
 
 
-def right_and_error(found: Predictions, is_new: bool) -> str:
+def accuracy_and_error(found: Predictions, is_new: bool) -> str:
     kind = found.take(found.is_new == is_new)
     error = expected_calibration_error(kind.probabilities, kind.observed)
     return f"{100 * kind.observed.mean():.1f}, {100 * error:.1f}"
@@ -65,20 +65,20 @@ def main() -> None:
         calibration = library.calibration()
         assert calibration is not None
         rows = []
-        for length in (*LENGTHS, WHOLE):
-            asked = queries if length == WHOLE else cut(queries, int(length), rng)
-            named = search_named(library, embedder, asked)
+        for length in (*LENGTHS, COMPLETE):
+            shortened = queries if length == COMPLETE else cut(queries, int(length), rng)
+            named = search_named(library, embedder, shortened)
             found = predict(named, calibration)
-            answered = f"{100 * len(named.species) / len(asked):.1f}"
-            of_new = right_and_error(found["genus"], is_new=True)
-            of_known = right_and_error(found["species"], is_new=False)
+            identified = f"{100 * len(named.species) / len(shortened):.1f}"
+            new_species = accuracy_and_error(found["genus"], is_new=True)
+            known_species = accuracy_and_error(found["species"], is_new=False)
             novelty = [f"{found[NOVELTY].probabilities[named.is_new == is_new].mean():.2f}" for is_new in (False, True)]
-            rows.append([str(length), answered, of_new, of_known, *novelty])
+            rows.append([str(length), identified, new_species, known_species, *novelty])
     columns = [
         "bases",
-        "answered, %",
-        "genus of new species: right, error",
-        "species of known ones: right, error",
+        "identified, %",
+        "genus of new species: accuracy, error",
+        "species of known ones: accuracy, error",
         "mean novelty of known species",
         "of new ones",
     ]

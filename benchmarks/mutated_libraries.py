@@ -1,17 +1,16 @@
-"""Libraries of an author who wishes ill: each is refused in one line or asked as any other, and nothing crashes.
+"""Maliciously changed libraries: each is rejected in one line or searched as any other, and nothing crashes.
 
 `python benchmarks/mutated_libraries.py --inputs 400` makes a small library of barcodes that come with the package, with
-two segments, one of them with lists, and some records removed. One file at a time is then changed, its fingerprint is
-written anew, as an author would, and a child process opens the library and identifies barcodes with it, of which two
-hits are aligned. Counted is how that ends, by the kind of the file:
+two segments, one of them with an inverted file, and some records removed. One file at a time is then changed and its
+fingerprint updated, as a malicious author would; a child process opens the library, identifies barcodes with it, and
+aligns two hits of each. The outcomes are counted by the kind of the file:
 
-- refused: an error of ours, which the command line tells in one line;
+- refused: an error of the package, which the command line prints as one line;
 - same: the same names, probabilities, hits and alignments as before;
-- other: what was changed is a name or a number that a library may hold;
-- traceback, signal, memory, hang: what must not be. Memory is 2 GiB beyond what the process has, time a minute.
+- other: the change made a name or a number that a library may hold;
+- traceback, signal, memory, hang: failures. The limits are 2 GiB beyond what the process has, and one minute.
 
-It exits with 1 where one of the last four was seen, and prints its seed: `--seed N --inputs 1 --kind part` makes that
-input again.
+The exit code is 1 after a failure, whose seed is printed: `--seed N --inputs 1 --kind part` repeats that input.
 """
 
 import argparse
@@ -27,6 +26,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # threads of OpenMP do not survive a fork: a child would wait for them forever
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +72,7 @@ def make_library(folder: Path) -> Path:
     queries = table.slice(RECORDS - QUERIES // 2, QUERIES).to_pylist()
     (folder / "q.fasta").write_text("".join(f">{row['id']}\n{row['nucleotides']}\n" for row in queries))
     embedder, model = BaseMapEmbedder.from_pretrained(), describe_model("nano_coi", "frame")
-    segments.MAX_EXACT_RECORDS = 100  # so that the first segment has lists
+    segments.MAX_EXACT_RECORDS = 100  # so that the first segment has an inverted file
     library = folder / "library"
     build_library(library, [str(folder / "references.parquet")], embedder, model)
     append_records(library, [str(folder / "more.parquet")], embedder, model)
@@ -85,33 +86,33 @@ def mutated(content: bytes, is_text: bool, chance: random.Random) -> bytes:
         return mutated_text(content.decode(), chance).encode()
     changed = bytearray(content)
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
-        # What describes the rest stands at the beginning.
-        place = chance.randrange(min(len(changed), chance.choice([400, 4000, len(content), len(content)])))
+        # Headers, which describe the rest, are at the beginning.
+        offset = chance.randrange(min(len(changed), chance.choice([400, 4000, len(content), len(content)])))
         (what,) = chance.choices(range(6), [4, 4, 1, 2, 0.3, 0.3])
         if what == 0:
-            changed[place : place + 1] = bytes([changed[place] ^ (1 << chance.randrange(8))])
+            changed[offset : offset + 1] = bytes([changed[offset] ^ (1 << chance.randrange(8))])
         elif what == 1:
             width = chance.choice([1, 4, 8])
-            place -= place % width
+            offset -= offset % width
             number = chance.choice([*NUMBERS, chance.getrandbits(64)]) % 2 ** (8 * width)
-            changed[place : place + width] = number.to_bytes(width, "little")
+            changed[offset : offset + width] = number.to_bytes(width, "little")
         elif what == 2:
-            changed[place : place + chance.choice([1, 8, 100])] = chance.randbytes(chance.choice([1, 8, 100]))
+            changed[offset : offset + chance.choice([1, 8, 100])] = chance.randbytes(chance.choice([1, 8, 100]))
         elif what == 3:
             other = chance.randrange(len(changed))
             size = chance.choice([4, 8, 64, 1024])
-            changed[place : place + size] = changed[other : other + size]
+            changed[offset : offset + size] = changed[other : other + size]
         elif what == 4:
-            del changed[place : place + chance.choice([1, 8, 4096])]
+            del changed[offset : offset + chance.choice([1, 8, 4096])]
         else:
-            changed[place:place] = bytes(chance.choice([1, 8, 4096]))
+            changed[offset:offset] = bytes(chance.choice([1, 8, 4096]))
     return bytes(changed)
 
 
 def mutated_text(text: str, chance: random.Random) -> str:
-    """JSON with another value in the place of one."""
-    told = json.loads(text)
-    spot = told
+    """JSON in which one value is replaced."""
+    parsed = json.loads(text)
+    spot = parsed
     while True:
         keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
         key = chance.choice(keys)
@@ -125,11 +126,11 @@ def mutated_text(text: str, chance: random.Random) -> str:
         spot[key] = type(below)(below * chance.choice([-1, 0, 0.5, 1.01, 2, 1000]))
     else:
         spot[key] = "@"
-    return json.dumps(told).replace('"@"', chance.choice(WORDS), 1)
+    return json.dumps(parsed).replace('"@"', chance.choice(WORDS), 1)
 
 
 def forge(library: Path) -> None:
-    """Write the fingerprints anew."""
+    """Update the fingerprints."""
     manifest = json.loads((library / MANIFEST_FILE).read_text())
     for segment in manifest["segments"]:
         for name in segment["files"]:
@@ -139,8 +140,8 @@ def forge(library: Path) -> None:
     (library / MANIFEST_FILE).write_text(json.dumps(manifest))
 
 
-def names_by(library: Path) -> bytes:
-    """All that the library says of the queries."""
+def identified(library: Path) -> bytes:
+    """The results of the queries, as bytes."""
     opened, embedder = open_with_model(library)
     calibration = opened.calibration()
     assert calibration is not None
@@ -153,8 +154,8 @@ def names_by(library: Path) -> bytes:
     return buffer.getvalue().to_pybytes() + repr(held.num_rows).encode()
 
 
-def outcome_of(asking: Callable[[], bytes], expected: bytes) -> tuple[str, str]:
-    """How a child process ends, and what it says of that."""
+def outcome_of(search: Callable[[], bytes], expected: bytes) -> tuple[str, str]:
+    """How a search in a child process ends, and its error message."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -164,39 +165,39 @@ def outcome_of(asking: Callable[[], bytes], expected: bytes) -> tuple[str, str]:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.alarm(SECONDS)
         try:
-            told = "same" if asking() == expected else "other"
+            outcome = "same" if search() == expected else "other"
         except BarcodeMAEError as error:
-            told = f"refused\n{error}"
+            outcome = f"refused\n{error}"
         except MemoryError:
-            told = "memory\n" + traceback.format_exc()
+            outcome = "memory\n" + traceback.format_exc()
         except BaseException:
-            told = "traceback\n" + traceback.format_exc()
-        os.write(writing, told.encode("utf-8", "replace")[:60_000])
+            outcome = "traceback\n" + traceback.format_exc()
+        os.write(writing, outcome.encode("utf-8", "replace")[:60_000])
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode()
+        outcome = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         return ("hang" if number == signal.SIGALRM else "signal"), signal.Signals(number).name
-    kind, _, more = told.partition("\n")
-    return kind, more
+    kind, _, message = outcome.partition("\n")
+    return kind, message
 
 
 def main() -> int:
     """Try the inputs of every kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=400, help="of each kind")
-    parser.add_argument("--kind", choices=list(KINDS), help="of these alone")
-    parser.add_argument("--seed", type=int, default=0, help="of the first input; each has the next")
+    parser.add_argument("--inputs", type=int, default=400, help="number of changed files of each kind")
+    parser.add_argument("--kind", choices=list(KINDS), help="only files of this kind")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first input; each further one adds 1")
     parser.add_argument("--output", type=Path, help="JSON file of the counts")
     args = parser.parse_args()
     counts: dict[str, Counter[str]] = {}
     np.seterr(all="ignore")
     with tempfile.TemporaryDirectory() as scratch:
         library = make_library(Path(scratch))
-        expected = names_by(library)
+        expected = identified(library)
         for kind in [args.kind] if args.kind else KINDS:
             counts[kind] = Counter()
             (file,) = library.glob(KINDS[kind])
@@ -205,10 +206,10 @@ def main() -> int:
                 file.write_bytes(mutated(content, file.suffix == ".json", random.Random(f"{kind} {seed}")))
                 if kind != "manifest":
                     forge(library)
-                how, more = outcome_of(lambda: names_by(library), expected)
+                how, message = outcome_of(lambda: identified(library), expected)
                 counts[kind][how] += 1
                 if how in BAD:
-                    print(f"{kind}, seed {seed}: {how}\n{more}", file=sys.stderr)
+                    print(f"{kind}, seed {seed}: {how}\n{message}", file=sys.stderr)
                 file.write_bytes(content)
                 (library / MANIFEST_FILE).write_bytes(manifest)
             print(f"{kind:12}", dict(counts[kind]), flush=True)

@@ -1,11 +1,11 @@
-"""What pretraining alone is worth: nearest neighbours of unseen species by a model's own vectors, without a head.
+"""The effect of pretraining alone: nearest neighbours of unseen species by a model's own vectors, without a head.
 
 `python benchmarks/pooled_decoder.py --models runs/a runs/b --data coi_arthropods.parquet --output RESULTS.json`
 
-Beside each model stand the same network untrained, and the frame SVD of the same width: both also centred and whitened
-by `train`, which uses no label. Keys: all of `train` that have a genus. Queries: those of the split of unseen species
-whose genus stands among the keys. Differences are paired, and their intervals drawn by species. Cuts: the queries, cut
-to so many nucleotides at a place that is drawn by seed 0; keys stay whole.
+Each model is compared with the same network untrained, and with the frame SVD of the same width. Vectors are also
+centred and whitened by `train`, which uses no label. References: all of `train` that have a genus. Queries: those of
+the split of unseen species whose genus has references. Differences are paired, and their intervals resampled by
+species. Cuts: the queries, cut to that many nucleotides at a random position (seed 0); references are not cut.
 """
 
 import json
@@ -48,68 +48,70 @@ class PooledDecoderArguments:
     output: str | None = field(default=None, metadata={"help": "A .json file for the numbers."})
 
 
-class Questions:
-    """The genus of each query that can be answered, from the nearest key."""
+class NearestGenus:
+    """The genus of each query that has references, by the nearest one."""
 
     def __init__(self, benchmark: Benchmark):
-        genera, asked = labels(benchmark.train, "genus"), labels(benchmark.unseen, "genus")
-        is_answerable = answerable(asked, genera)
-        self.genera, self.asked = genera, asked[is_answerable]
-        self.keys = benchmark.train["nucleotides"].to_pylist()
+        genera, expected = labels(benchmark.train, "genus"), labels(benchmark.unseen, "genus")
+        is_answerable = answerable(expected, genera)
+        self.genera, self.expected = genera, expected[is_answerable]
+        self.references = benchmark.train["nucleotides"].to_pylist()
         sequences = benchmark.unseen["nucleotides"].to_pylist()
         self.queries = [sequences[row] for row in np.flatnonzero(is_answerable)]
         self.species = species_of_rows(benchmark.unseen)[is_answerable]
 
-    def right(self, keys: np.ndarray, queries: np.ndarray) -> np.ndarray:
-        """Which queries the nearest key names rightly, 0 or 1."""
-        return (self.genera[nearest_by_cosine(keys, queries).rows[:, 0]] == self.asked).astype(float)
+    def correct(self, references: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        """Whether the nearest reference of each query has its genus, 0 or 1."""
+        return (self.genera[nearest_by_cosine(references, queries).rows[:, 0]] == self.expected).astype(float)
 
     def cut(self, length: int) -> list[str]:
-        places = np.random.default_rng(0).random(len(self.queries))
-        begins = [int(place * max(len(one) - length + 1, 1)) for place, one in zip(places, self.queries, strict=True)]
+        shares = np.random.default_rng(0).random(len(self.queries))
+        begins = [int(share * max(len(one) - length + 1, 1)) for share, one in zip(shares, self.queries, strict=True)]
         return [one[begin : begin + length] for one, begin in zip(self.queries, begins, strict=True)]
 
 
-def scores(right: np.ndarray, species: np.ndarray) -> dict[str, Any]:
-    low, high = species_bootstrap(right, species).plain
-    return {"genus": 100 * right.mean(), "interval": [100 * low, 100 * high]}
+def scores(correct: np.ndarray, species: np.ndarray) -> dict[str, Any]:
+    low, high = species_bootstrap(correct, species).plain
+    return {"genus": 100 * correct.mean(), "interval": [100 * low, 100 * high]}
 
 
 def main() -> None:
     (args,) = parse_arguments((PooledDecoderArguments,))
-    questions = Questions(build_benchmark(read_usable_records(args.data, "skip"), args.query_split))
-    right: dict[str, np.ndarray] = {}
-    of_model: dict[str, dict[str, str]] = {}
+    task = NearestGenus(build_benchmark(read_usable_records(args.data, "skip"), args.query_split))
+    correct: dict[str, np.ndarray] = {}
+    baselines: dict[str, dict[str, str]] = {}
     for path in args.models:
         name = without_folder(path)
         trained = BarcodeEmbedder.from_pretrained(path)
         for title, embedder in ((name, trained), (f"{name}, untrained", BarcodeEmbedder.untrained_like(trained))):
-            keys, queries = (embedder.encode(some) for some in (questions.keys, questions.queries))
-            right[title] = questions.right(keys, queries)
-            right[f"{title}, centred"] = questions.right(keys - keys.mean(axis=0), queries - keys.mean(axis=0))
-            right[f"{title}, whitened"] = questions.right(*whitened(keys, queries))
+            references, queries = (embedder.encode(some) for some in (task.references, task.queries))
+            correct[title] = task.correct(references, queries)
+            correct[f"{title}, centred"] = task.correct(
+                references - references.mean(axis=0), queries - references.mean(axis=0)
+            )
+            correct[f"{title}, whitened"] = task.correct(*whitened(references, queries))
             for length in args.cuts:
-                right[f"{title}, queries of {length}"] = questions.right(keys, embedder.encode(questions.cut(length)))
+                correct[f"{title}, queries of {length}"] = task.correct(references, embedder.encode(task.cut(length)))
         width = trained.dimension
         linear = f"frame SVD {width}"
-        of_model[name] = {"untrained": f"{name}, untrained", "frame SVD": linear}
-        if linear not in right:
+        baselines[name] = {"untrained": f"{name}, untrained", "frame SVD": linear}
+        if linear not in correct:
             svd = FrameSVD(trained.frame or ReferenceFrame.coi(), width)
-            svd.fit(questions.keys, questions.genera)
-            keys = svd.embed(questions.keys)
-            right[linear] = questions.right(keys, svd.embed(questions.queries))
+            svd.fit(task.references, task.genera)
+            references = svd.embed(task.references)
+            correct[linear] = task.correct(references, svd.embed(task.queries))
             for length in args.cuts:
-                right[f"{linear}, queries of {length}"] = questions.right(keys, svd.embed(questions.cut(length)))
-    rows = {name: scores(one, questions.species) for name, one in right.items()}
+                correct[f"{linear}, queries of {length}"] = task.correct(references, svd.embed(task.cut(length)))
+    rows = {name: scores(one, task.species) for name, one in correct.items()}
     differences = {
-        f"{name} less {kind}": scores(right[name] - right[other], questions.species)
-        for name, others in of_model.items()
+        f"{name} less {kind}": scores(correct[name] - correct[other], task.species)
+        for name, others in baselines.items()
         for kind, other in others.items()
     }
     described = {
         "query_split": args.query_split,
-        "n_queries": len(questions.queries),
-        "n_keys": len(questions.keys),
+        "n_queries": len(task.queries),
+        "n_keys": len(task.references),
         "models": {without_folder(path): weights_sha256(path) for path in args.models},
         "data": describe_data([args.data]),
         "genus_accuracy": rows,
@@ -123,7 +125,7 @@ def main() -> None:
             [name, f"{one['genus']:.1f}", "{:.1f} to {:.1f}".format(*one["interval"])] for name, one in some.items()
         ]
         print(as_markdown(Table(["", title, "95 %, by species"], cells)), end="\n\n")
-    print(f"{len(questions.queries):,} queries of {args.query_split}, {len(questions.keys):,} keys")
+    print(f"{len(task.queries):,} queries of {args.query_split}, {len(task.references):,} references")
     if args.output is not None:
         Path(args.output).write_text(json.dumps(described, indent=2) + "\n")
 

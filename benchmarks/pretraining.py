@@ -14,7 +14,7 @@ Three kinds of step, each at several batch sizes:
 Each measurement is a process of its own; they take turns, and the best round of each counts. FLOPs are those of matrix
 products, attention's among them, forward and backward, as `torch.utils.flop_counter` counts them on the very step; an
 addition and a multiplication are two. The matrix rate is that of the best square product in the same precision. Memory
-per sequence is what the peak grows by from the smallest batch to the largest. The input road is timed on one core.
+per sequence is what the peak grows by from the smallest batch to the largest. The input pipeline is timed on one core.
 On a CPU, memory is read from /proc: Linux alone.
 """
 
@@ -74,10 +74,10 @@ class Row:
 
 
 def barcodes(batch_size: int) -> Tensor:
-    """`[batch, 109]` token ids of real barcodes that are whole and without unknown bases, repeated where need be."""
+    """`[batch, 109]` token ids of real barcodes of full length and without unknown bases, repeated where need be."""
     sequences = pq.read_table(sample_path())["nucleotides"].to_pylist()
-    whole = [text for text in sequences if len(text) >= NUM_TOKENS * K and set(text) <= set("ACGT")]
-    encoded = KmerEncoder(K)(whole[:batch_size], max_length=NUM_TOKENS)["input_ids"]
+    complete = [text for text in sequences if len(text) >= NUM_TOKENS * K and set(text) <= set("ACGT")]
+    encoded = KmerEncoder(K)(complete[:batch_size], max_length=NUM_TOKENS)["input_ids"]
     return torch.from_numpy(np.resize(encoded, (batch_size, NUM_TOKENS)))
 
 
@@ -263,7 +263,7 @@ def renamed(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[st
         ours_name = name if old is None else names[old] + name.removeprefix(old)
         if ours_name in ours:
             state[ours_name] = value.clone()
-    encoder, decoder = (f"{room}embeddings.word_embeddings.weight" for room in ("bert.", "decoder.bert."))
+    encoder, decoder = (f"{prefix}embeddings.word_embeddings.weight" for prefix in ("bert.", "decoder.bert."))
     return state | {encoder: functional.pad(state[encoder], (0, 0, 0, 1)), decoder: state[decoder][:1]}
 
 
@@ -344,7 +344,7 @@ def show(found: Mapping[Row, Mapping[str, float]], batches: list[int], input_bar
     for kind, size in each.items():
         print(f"memory per added sequence, {kind}: {size / 2**20:.1f} MiB")
     ratio = input_barcodes / max(rates.values())
-    print(f"input road, one core: {input_barcodes:,.0f} barcodes/s, {ratio:.1f} times the fastest step")
+    print(f"input pipeline, one core: {input_barcodes:,.0f} barcodes/s, {ratio:.1f} times the fastest step")
 
 
 def memory_per_sequence(found: Mapping[Row, Mapping[str, float]], kind: str) -> float:

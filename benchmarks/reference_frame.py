@@ -1,9 +1,9 @@
-"""How well and how fast the COI reference frame places barcodes, whole and cut short.
+"""Accuracy and speed of placing barcodes on the COI reference frame, complete and cut.
 
 `python benchmarks/reference_frame.py --coi FILE [FILE ...] --its FILE`, Parquet files with a column
-`nucleotides`. COI barcodes should be accepted, fungal ITS and COI with its bases shuffled refused. A cut
-is placed right if start and strand agree with those of the whole barcode; counted are cuts that lie on the
-frame, of whole barcodes that are accepted. Every other cut is turned round.
+`nucleotides`. COI barcodes should be accepted, fungal ITS and COI with its bases shuffled rejected. A cut
+is placed correctly if start and strand agree with those of the complete barcode; counted are cuts that lie on the
+frame, of complete barcodes that are accepted. Every other cut is reverse-complemented.
 """
 
 import argparse
@@ -42,29 +42,29 @@ def cut(sequences: list[str], length: int, begins: np.ndarray) -> list[str]:
 
 def report(name: str, coi: list[str], its: list[str], frame: ReferenceFrame) -> None:
     rng = np.random.default_rng(0)
-    whole = frame.place(coi)
+    complete = frame.place(coi)
     lengths = np.array([len(text) for text in coi])
-    is_canonical = (lengths == frame.length) & frame.accepts(whole)
-    print(f"\n{name}: {len(coi):,} rows, {(~frame.accepts(whole)).sum()} of them refused")
-    print(f"canonical barcodes placed at 0 {(whole.start[is_canonical] == 0).mean():.2%}")
-    print(f"{'length':>8}{'COI':>12}{'shuffled':>12}{'ITS':>12}{'placed right':>14}")
-    print(f"{'whole':>8}{accepted(frame, coi)}{accepted(frame, shuffle(coi, rng))}{accepted(frame, its)}")
+    is_canonical = (lengths == frame.length) & frame.accepts(complete)
+    print(f"\n{name}: {len(coi):,} rows, {(~frame.accepts(complete)).sum()} of them rejected")
+    print(f"canonical barcodes placed at 0 {(complete.start[is_canonical] == 0).mean():.2%}")
+    print(f"{'length':>8}{'COI':>12}{'shuffled':>12}{'ITS':>12}{'correct':>14}")
+    print(f"{'complete':>8}{accepted(frame, coi)}{accepted(frame, shuffle(coi, rng))}{accepted(frame, its)}")
     for length in CUT_LENGTHS:
         begins = rng.integers(0, np.maximum(lengths - length, 0) + 1)
         cuts = cut(coi, length, begins)
         placement = frame.place(cuts)
         # On the reverse strand, what the cut leaves out at its end comes first.
-        skipped = np.where(whole.strand > 0, begins, lengths - length - begins)
-        start = whole.start + skipped
-        strand = whole.strand * np.where(np.arange(len(coi)) % 2, -1, 1)
-        counted = frame.accepts(whole) & (lengths >= length) & (start >= 0) & (start + length <= frame.length)
-        is_right = (placement.start == start) & (placement.strand == strand)
+        skipped = np.where(complete.strand > 0, begins, lengths - length - begins)
+        start = complete.start + skipped
+        strand = complete.strand * np.where(np.arange(len(coi)) % 2, -1, 1)
+        counted = frame.accepts(complete) & (lengths >= length) & (start >= 0) & (start + length <= frame.length)
+        is_correct = (placement.start == start) & (placement.strand == strand)
         coi_accepted = frame.accepts(placement)[counted].mean()
         shuffled = shuffle([text for text, is_counted in zip(cuts, counted, strict=True) if is_counted], rng)
         its_cuts = cut(its, length, rng.integers(0, np.array([max(len(text) - length, 0) + 1 for text in its])))
         print(
             f"{length:8}{coi_accepted:12.3%}{accepted(frame, shuffled)}{accepted(frame, its_cuts)}"
-            f"{is_right[counted].mean():14.3%}"
+            f"{is_correct[counted].mean():14.3%}"
         )
 
 

@@ -2,11 +2,11 @@
 
 `python benchmarks/spread.py --models runs/claim/mae runs/claim/mlm --data coi_arthropods.parquet`
 
-Cosine looks at all directions alike. Where nearly all variance of the mean-pooled vectors lies along a few directions,
-neighbours are chosen by these alone, whatever the others know. So beside the accuracy of the vectors as they are stands
-that of whitened ones, in which each direction of `train` counts the same: what whitening gives back was there and was
-not heard. Participation ratio: (sum of variances)^2 / sum of their squares, over principal directions: about how many
-of them carry the variance. No label is used for whitening. Tried on `val_unseen`, with a sample of the references.
+Cosine weights all directions equally. Where nearly all variance of the mean-pooled vectors lies along a few
+directions, these alone determine the neighbours. So the accuracy of the vectors is printed beside that of whitened
+ones, in which each direction of `train` has equal weight: what whitening gains was in the vectors, but had no
+influence. Participation ratio: (sum of variances)^2 / sum of their squares, over principal directions: about how many
+of them carry the variance. No label is used for whitening. Measured on `val_unseen`, with a sample of the references.
 """
 
 import json
@@ -41,7 +41,7 @@ class SpreadArguments:
     models: list[str] = field(metadata={"help": "Checkpoints of BarcodeMAE."})
     data: str = field(metadata={"help": "Barcodes with splits."})
     query_split: str = field(default="val_unseen", metadata={"help": "Split of unseen species."})
-    keys: int = field(default=9_000, metadata={"help": "Rows of train, drawn by seed 0."})
+    references: int = field(default=9_000, metadata={"help": "Rows of train, drawn by seed 0."})
     output: str | None = field(default=None, metadata={"help": "A .json file for the numbers."})
 
 
@@ -59,12 +59,12 @@ def pooled_layers(embedder: BarcodeEmbedder, barcodes: list[str]) -> list[np.nda
     return layers
 
 
-def whitened(keys: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitened(references: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both, so that each principal direction of the references has the same deviation."""
-    mean = keys.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(keys - mean, full_matrices=False)
+    mean = references.mean(axis=0)
+    _, deviations, directions = np.linalg.svd(references - mean, full_matrices=False)
     scale = directions.T / (deviations + _FLOOR * deviations[0])
-    return (keys - mean) @ scale, (queries - mean) @ scale
+    return (references - mean) @ scale, (queries - mean) @ scale
 
 
 def participation(vectors: np.ndarray) -> float:
@@ -76,30 +76,30 @@ def participation(vectors: np.ndarray) -> float:
 def main() -> None:
     (args,) = parse_arguments((SpreadArguments,))
     benchmark = build_benchmark(read_usable_records(args.data, "skip"), args.query_split)
-    rows = np.random.default_rng(0).permutation(len(benchmark.train))[: args.keys]
+    rows = np.random.default_rng(0).permutation(len(benchmark.train))[: args.references]
     train = benchmark.train.take(pa.array(np.sort(rows)))
-    genera, asked = labels(train, "genus"), labels(benchmark.unseen, "genus")
-    is_answerable = answerable(asked, genera)
+    genera, expected = labels(train, "genus"), labels(benchmark.unseen, "genus")
+    is_answerable = answerable(expected, genera)
 
-    def accuracy(keys: np.ndarray, queries: np.ndarray) -> float:
-        given = genera[nearest_by_cosine(keys, queries).rows[:, 0]]
-        return float(np.mean((given == asked)[is_answerable]))
+    def accuracy(references: np.ndarray, queries: np.ndarray) -> float:
+        assigned = genera[nearest_by_cosine(references, queries).rows[:, 0]]
+        return float(np.mean((assigned == expected)[is_answerable]))
 
     found = []
     for name in args.models:
         trained = BarcodeEmbedder.from_pretrained(name, dtype=torch.float32)
         for shown, embedder in (("", trained), (", untrained", BarcodeEmbedder.untrained_like(trained))):
-            of_train, of_queries = (
+            train_layers, query_layers = (
                 pooled_layers(embedder, records["nucleotides"].to_pylist()) for records in (train, benchmark.unseen)
             )
-            for layer, (keys, queries) in enumerate(zip(of_train, of_queries, strict=True)):
+            for layer, (references, queries) in enumerate(zip(train_layers, query_layers, strict=True)):
                 found.append(
                     {
                         "model": without_folder(name) + shown,
                         "layer": layer,
-                        "genus_accuracy": accuracy(keys, queries),
-                        "genus_accuracy_whitened": accuracy(*whitened(keys, queries)),
-                        "participation_ratio": participation(keys),
+                        "genus_accuracy": accuracy(references, queries),
+                        "genus_accuracy_whitened": accuracy(*whitened(references, queries)),
+                        "participation_ratio": participation(references),
                     }
                 )
     cells = [
@@ -112,7 +112,7 @@ def main() -> None:
         for one in found
     ]
     print(as_markdown(Table(["", "genus, unseen", "whitened", "participation ratio"], cells)))
-    print(f"\n{is_answerable.sum():,} queries of {args.query_split}, {len(train):,} keys; {describe_machine()}")
+    print(f"\n{is_answerable.sum():,} queries of {args.query_split}, {len(train):,} references; {describe_machine()}")
     if args.output is not None:
         Path(args.output).write_text(json.dumps({"machine": describe_machine(), "layers": found}, indent=2) + "\n")
 

@@ -93,7 +93,7 @@ def main() -> None:
         "KmerEncoder, list of strings": rate(lambda: encoder(sequences), N_BARCODES),
         "Python loop, k-mers by dictionary": rate(lambda: python(few), N_SLOW),
         "tokenizers, FixedLength, encode_batch_fast": rate(lambda: rust(few), N_SLOW),
-        "build_kmer_tokenizer, whole batch": rate(lambda: tokenizer(few, return_tensors="np"), N_SLOW),
+        "build_kmer_tokenizer, one batch": rate(lambda: tokenizer(few, return_tensors="np"), N_SLOW),
         "build_kmer_tokenizer, one barcode at a time": rate(lambda: [tokenizer(text) for text in few], N_SLOW),
     }
     arrow_rate, list_rate, *_ = rates.values()
