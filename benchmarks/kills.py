@@ -53,7 +53,7 @@ MODEL = "nano_coi"
 
 # What differs from run to run in text files: dates, rates, and whether the run was resumed.
 _PASSING = re.compile(
-    rb'\d{4}-\d\d-\d\dT[\d:]+(\+00:00|Z)?|"barcodes_per_second": [\d.e+]+|time of the steps: .*|resume: \w+'
+    rb'\d{4}-\d\d-\d\dT[\d:]+(\+00:00|Z)?|"barcodes_per_second": [\d.e+]+|duration of the steps: .*|resume: \w+'
 )
 _TEXTS = (".json", ".jsonl", ".md", ".html", ".yaml")
 # The name of a state holds a digest of its bytes, in which equal objects may be pickled once or twice.
