@@ -31,7 +31,7 @@ demo: $(INSTALLED)  ## name barcodes with what ships; pretrain, load, embed and 
 test: $(INSTALLED)  ## run the fast tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-slow: $(INSTALLED)  ## run the long roads, each in a fresh process
+test-slow: $(INSTALLED)  ## run the slow tests: complete workflows in fresh processes
 	$(BIN)/python -m pytest -m slow -n 2
 
 aligners:  ## install BLAST and VSEARCH, baselines in the evaluation, where the system allows it

@@ -171,7 +171,7 @@ def make_baseline(
         The baseline; None where the model itself already is what the name says.
 
     Raises:
-        ConfigurationError: there is no such baseline, or a program that it needs is missing.
+        ConfigurationError: the baseline does not exist, or a program that it needs is not installed.
         CheckpointError: an encoder cannot be loaded.
     """
     if name == UNTRAINED:

@@ -1,4 +1,4 @@
-"""The whole evaluation: from a model and a file of barcodes to results, reports and plots."""
+"""The complete evaluation: from a model and a file of barcodes to results, reports and plots."""
 
 import contextlib
 import json

@@ -39,7 +39,7 @@ class AlignmentSearcher:
         version: of the program.
 
     Raises:
-        ConfigurationError: there is no such setting, or the program is not installed.
+        ConfigurationError: the setting does not exist, or the program is not installed.
     """
 
     def __init__(self, setting: str, num_threads: int | None = None):

@@ -78,7 +78,7 @@ def find_results(sources: Iterable[str | Path]) -> list[Path]:
     """All files of results: those that are given, and every `results.json` in a folder that is given; each once.
 
     Raises:
-        ConfigurationError: there is no such file or folder, or no results are in it.
+        ConfigurationError: a file or folder does not exist, or holds no results.
     """
     found: dict[Path, Path] = {}
     for source in map(Path, sources):

@@ -47,7 +47,7 @@ def fine_tune(checkpoint: str, source: str, folder: Path, seed: int = 0, epochs:
     Raises:
         BarcodeMAEError: as from `pretrain`.
     """
-    if (folder / TRAINING_FILE).exists():  # it is written when the checkpoint is whole
+    if (folder / TRAINING_FILE).exists():  # written when the checkpoint is complete
         return folder
     model = ModelArguments(objective="classification", init_from=checkpoint, ranks=list(FINE_TUNED_RANKS), dropout=0.1)
     data = DataArguments(data=[source], train_splits=["train"], unaligned_share=0.1)

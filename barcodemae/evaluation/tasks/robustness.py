@@ -146,7 +146,7 @@ def perturb(
         `[n]` sequences.
 
     Raises:
-        ConfigurationError: there is no such change.
+        ConfigurationError: the change does not exist.
     """
     if change not in CHANGES:
         raise ConfigurationError(f"expected one of the changes {', '.join(CHANGES)}, got {change!r}")

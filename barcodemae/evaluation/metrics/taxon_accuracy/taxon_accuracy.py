@@ -1,22 +1,22 @@
-"""Share of right answers, over rows and averaged over taxa: a module for the `evaluate` library."""
+"""Accuracy over rows and averaged over taxa: a module for the `evaluate` library."""
 
 import datasets
 import evaluate
 import numpy as np
 
 _DESCRIPTION = """\
-Accuracy of taxonomic identification. Barcode data are uneven: a few species have most of the rows. So the
-share of right rows stands beside the mean over taxa, in which each taxon counts once.
+Accuracy of taxonomic identification. A few species often have most of the barcodes. So accuracy over rows
+is given together with the mean over taxa, in which each taxon has equal weight.
 """
 
 _INPUTS = """
 Args:
-    predictions: names that were given, one per barcode.
-    references: names that are right, one per barcode.
-    taxa: the taxon that each barcode is counted under in the mean over taxa (its species, as a rule).
+    predictions: predicted names, one per barcode.
+    references: true names, one per barcode.
+    taxa: taxon of each barcode in the mean over taxa (usually its species).
 Returns:
-    accuracy: share of right rows, 0 to 1.
-    accuracy_by_taxon: mean over taxa of each taxon's share of right rows, 0 to 1.
+    accuracy: share of correct rows, 0 to 1.
+    accuracy_by_taxon: mean over taxa of each taxon's accuracy, 0 to 1.
 Examples:
     >>> metric = evaluate.load("taxon_accuracy")
     >>> metric.compute(predictions=["Aus", "Bus"], references=["Aus", "Aus"], taxa=["Aus a", "Aus b"])
@@ -37,7 +37,7 @@ class TaxonAccuracy(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, taxa):
-        right = np.asarray(predictions, dtype=object) == np.asarray(references, dtype=object)
+        correct = np.asarray(predictions, dtype=object) == np.asarray(references, dtype=object)
         _, taxon = np.unique(np.asarray(taxa, dtype=str), return_inverse=True)
-        by_taxon = np.bincount(taxon, weights=right) / np.bincount(taxon)
-        return {"accuracy": float(right.mean()), "accuracy_by_taxon": float(by_taxon.mean())}
+        by_taxon = np.bincount(taxon, weights=correct) / np.bincount(taxon)
+        return {"accuracy": float(correct.mean()), "accuracy_by_taxon": float(by_taxon.mean())}
