@@ -9,8 +9,8 @@ from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.baselines.encoder_tokens import write_barcodes
 
-# One of the levels 1 to 9 of DEFLATE. Genus accuracy is not higher at level 9, and far lower at 1, which takes the first match
-# instead of the longest.
+# One of the levels 1 to 9 of DEFLATE. Genus accuracy is not higher at level 9, and far lower at 1, which takes the
+# first match instead of the longest.
 _LEVEL = 6
 _RAW = -zlib.MAX_WBITS
 
