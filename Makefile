@@ -48,7 +48,7 @@ types: $(INSTALLED)  ## check types
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p barcodemae -p modeling_barcodemae -p tokenization_barcodemae
 
 docs: $(INSTALLED)  ## build the documentation's site in build/site
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 floors:  ## run the fast tests with the oldest versions that setup.cfg allows
 	rm -rf build/floors

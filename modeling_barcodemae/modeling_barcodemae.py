@@ -207,7 +207,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         config: configuration of the model.
         add_pooling_layer: ignored; accepted for compatibility with `BertModel`.
 
-    Example:
+    Examples:
         >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEModel
         >>> from tokenization_barcodemae import build_kmer_tokenizer
         >>> model = BarcodeMAEModel(BarcodeMAEConfig(**SIZES["nano"]))
@@ -368,7 +368,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
     pooled vector alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of
     a masked token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight.
 
-    Example:
+    Examples:
         >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
         >>> from tokenization_barcodemae import build_kmer_tokenizer
         >>> model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**SIZES["nano"]))

@@ -59,7 +59,7 @@ def build_kmer_tokenizer(k: int = 6, with_n: bool = False, model_max_length: int
     Raises:
         ValueError: k is out of range.
 
-    Example:
+    Examples:
         >>> from tokenization_barcodemae import build_kmer_tokenizer
         >>> tokenizer = build_kmer_tokenizer(k=4)
         >>> tokenizer.tokenize("ACGTacguANGTAC")
@@ -90,7 +90,7 @@ def train_bpe_tokenizer(sequences: Iterable[str], vocab_size: int, model_max_len
     Raises:
         ValueError: `vocab_size` is out of range, or too large for the sequences.
 
-    Example:
+    Examples:
         >>> from barcodemae.data import read_records
         >>> from tokenization_barcodemae import train_bpe_tokenizer
         >>> barcodes = read_records("sample")["nucleotides"][:200].to_pylist()

@@ -39,7 +39,7 @@ class KmerEncoder:
     Raises:
         ValueError: k is out of range.
 
-    Example:
+    Examples:
         >>> from tokenization_barcodemae import KmerEncoder
         >>> encoder = KmerEncoder(k=4)
         >>> encoder(["ACGTACGT", "ACGT"])["input_ids"]

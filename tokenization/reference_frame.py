@@ -80,7 +80,7 @@ class ReferenceFrame:
     Raises:
         ValueError: the profile has another shape, or values that are not frequencies.
 
-    Example:
+    Examples:
         >>> from tokenization_barcodemae import ReferenceFrame, reverse_complement
         >>> from barcodemae.data import read_records
         >>> barcode = read_records("sample")["nucleotides"][0].as_py()

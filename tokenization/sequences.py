@@ -34,7 +34,7 @@ _COMPLEMENT = str.maketrans(_BASES + _BASES.lower(), _COMPLEMENTS + _COMPLEMENTS
 def reverse_complement(sequence: str) -> str:
     """The other strand, 5' to 3', as DNA. IUPAC codes have their complements; other characters stay.
 
-    Example:
+    Examples:
         >>> from tokenization_barcodemae import reverse_complement
         >>> reverse_complement("AACGR")
         'YCGTT'

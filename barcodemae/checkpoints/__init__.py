@@ -27,7 +27,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def shipped_checkpoints() -> list[str]:
     """Names of the shipped checkpoints, in alphabetical order.
 
-    Example:
+    Examples:
         >>> from barcodemae.checkpoints import shipped_checkpoints
         >>> shipped_checkpoints()
         ['nano_coi', 'nano_coi_label_free']

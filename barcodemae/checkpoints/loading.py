@@ -116,7 +116,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
         CheckpointError: the checkpoint is missing, incomplete, broken, or not of BarcodeMAE; or the reference frame
             that it was trained with is missing and `use_frame` is true.
 
-    Example:
+    Examples:
         >>> from barcodemae.checkpoints.loading import load_checkpoint
         >>> checkpoint = load_checkpoint("nano_coi")
         >>> checkpoint.encoder.k, checkpoint.frame.length

@@ -57,7 +57,7 @@ def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Pa
         UnreadableFileError: a file can't be read.
         TypeError: the source is none of these.
 
-    Example:
+    Examples:
         >>> import barcodemae
         >>> barcodemae.cluster("sample").num_rows
         18104

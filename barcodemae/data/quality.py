@@ -192,7 +192,7 @@ def filter_records(records: pa.Table, **options: Any) -> tuple[pa.Table, Report]
         BadRecordError: a record is unusable, and `on_error` is "raise", the default.
         ConfigurationError: `on_error` is neither "raise" nor "skip".
 
-    Example:
+    Examples:
         >>> from barcodemae.data import filter_records, read_records
         >>> records, report = filter_records(read_records("sample"), min_length=600, on_error="skip")
         >>> print(report)

@@ -42,7 +42,7 @@ def read_records(
 ) -> pa.Table:
     """Read all records of some sources into memory; see `stream_records` for arguments and errors.
 
-    Example:
+    Examples:
         >>> from barcodemae.data import read_records
         >>> records = read_records("sample")
         >>> len(records)

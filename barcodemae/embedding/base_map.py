@@ -49,7 +49,7 @@ class BaseMapEmbedder:
         dimension: dimension of an embedding.
         unreadable: error message for a sequence without an embedding.
 
-    Example:
+    Examples:
         >>> from barcodemae import BaseMapEmbedder
         >>> embedder = BaseMapEmbedder.from_pretrained()
         >>> from barcodemae.data import read_records

@@ -49,7 +49,7 @@ class BarcodeEmbedder:
         dimension: dimension of an embedding.
         unreadable: error message for a sequence without an embedding.
 
-    Example:
+    Examples:
         >>> from barcodemae import BarcodeEmbedder
         >>> embedder = BarcodeEmbedder.from_pretrained()
         >>> from barcodemae.data import read_records

@@ -34,7 +34,7 @@ def nearest_by_cosine(references: np.ndarray, queries: np.ndarray, num_neighbour
     Raises:
         ValueError: there are fewer references than neighbours, or a value is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from barcodemae.embedding.nearest import nearest_by_cosine
         >>> nearest_by_cosine(np.eye(3), np.array([[0.0, 2.0, 1.0]]), num_neighbours=2).rows

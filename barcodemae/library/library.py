@@ -24,7 +24,7 @@ _QUERIES = 4096
 class Library:
     """A reference library: named barcodes, by which other barcodes are identified. See `build` and `open`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from barcodemae import Library
         >>> library = Library.build("sample", tempfile.mkdtemp())
