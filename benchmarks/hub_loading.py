@@ -1,6 +1,6 @@
 """How long each workflow from a published checkpoint to a first embedding takes, and how large the published files are.
 
-`python benchmarks/hub_loading.py CHECKPOINT`, with ONNX files in it (`barcodemae export CHECKPOINT -o CHECKPOINT`). Each
+`python benchmarks/hub_loading.py CHECKPOINT`, with ONNX files (`barcodemae export CHECKPOINT -o CHECKPOINT`). Each
 workflow is a fresh process, timed from before its first import; workflows take turns, and the median of each counts.
 Ratios are to the model with remote code. Linux alone: memory is read from /proc.
 """

@@ -120,7 +120,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(checkpoint, fasta, tmp_pat
     fasta.write_text(fasta.read_text() + ">bad\nNNNNNN\n")
     cases = {
         "record 'bad': expected DNA": ("--model", checkpoint, "--data", fasta, "--output", output),
-        "no checkpoint could be loaded": ("--model", tmp_path / "gone", "--data", fasta, "--output", output),
+        "expected a folder, ORG/NAME on the Hub": ("--model", tmp_path / "gone", "--data", fasta, "--output", output),
         "expected a name that ends with": ("--model", checkpoint, "--data", fasta, "--output", "vectors.txt"),
     }
     for message, arguments in cases.items():

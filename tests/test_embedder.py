@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from barcodemae import BarcodeEmbedder
+from barcodemae import BarcodeEmbedder, BaseMapEmbedder
 from barcodemae.embedding.engines import load_engine
 from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError
 from tokenization_barcodemae import build_kmer_tokenizer, reverse_complement
@@ -124,5 +124,17 @@ def test_untrained_like_has_other_weights(embedder, sequences):
 
 
 def test_missing_checkpoint(tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):
+    with pytest.raises(CheckpointError, match="expected a folder, ORG/NAME"):
         BarcodeEmbedder.from_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("sequences", [5, None, b"ACGT", ["ACGT", None], ["ACGT", 7], {"ACGT"}])
+@pytest.mark.parametrize("engine", [BarcodeEmbedder, BaseMapEmbedder])
+def test_other_types_than_strings_are_named(engine, sequences):
+    with pytest.raises(TypeError, match=r"expected (a sequence as a string|sequences as strings).*, got"):
+        engine.from_pretrained().encode(sequences)
+
+
+def test_embedders_say_what_they_are():
+    assert repr(BarcodeEmbedder.from_pretrained()) == "<BarcodeEmbedder: COI-5P, 6-mers to 200 numbers, cpu>"
+    assert repr(BaseMapEmbedder.from_pretrained()) == "<BaseMapEmbedder: COI-5P, bases to 200 numbers>"

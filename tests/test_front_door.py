@@ -98,7 +98,7 @@ def test_clusters(references, named):
         (3, TypeError, "expected a file, sequences or a table of records, got int"),
         (b"ACGT", TypeError, "expected a file, sequences or a table of records, got bytes"),
         (["ACGT", 3], TypeError, "expected sequences as strings, or files as paths, got one of int"),
-        ("ACGTACGT", UnreadableFileError, "ACGTACGT: expected an extension"),
+        ("ACGTACGT", UnreadableFileError, "ACGTACGT: expected a file"),
         (pa.table({"id": ["a"]}), UnreadableFileError, "input: expected a column of nucleotides"),
     ],
 )

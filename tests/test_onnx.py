@@ -249,6 +249,6 @@ def test_folder_of_another_checkpoint_is_refused(checkpoint, tmp_path, monkeypat
 
 def test_missing_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: name)
-    with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):
+    with pytest.raises(CheckpointError, match="expected a folder, ORG/NAME"):
         export_onnx(tmp_path / "gone", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -186,15 +186,15 @@ def test_results_of_an_evaluation_do_not_overwrite_its_data(folder_of_links):
 
 @pytest.mark.parametrize("verb", ["index", "tokenizer", "export", "tune", "convert", "train", "evaluate"])
 def test_file_as_output_folder_is_refused_first(verb, folder_of_links):
-    """Before other errors, as the work may take hours."""
+    """Before the work, which may take hours."""
     (folder_of_links / "file").touch()
     reads = {
         "index": ["q.fasta"],
         "tokenizer": ["q.fasta"],
-        "export": ["nowhere"],
-        "tune": ["nowhere", "--data", "nowhere.fasta"],
+        "export": ["nano_coi"],
+        "tune": ["nano_coi", "--data", "q.fasta"],
         "convert": ["nowhere.pt"],
-        "train": ["--data", "nowhere.fasta"],
+        "train": ["--data", "q.fasta"],
         "evaluate": ["nowhere"],
     }
     option = "--output-dir" if verb in ("train", "evaluate") else "--output"

@@ -51,5 +51,20 @@ def stream_input(source: Source, max_length: int = MAX_LENGTH) -> Iterator[pa.Ta
         raise TypeError(f"expected sequences as strings, or files as paths, got one of {other}")
 
 
+def check_sequences(sequences: str | Sequence[str]) -> None:
+    """Check that what is to be embedded is a string or strings.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if isinstance(sequences, str):
+        return
+    if isinstance(sequences, bytes) or not hasattr(sequences, "__len__") or not hasattr(sequences, "__getitem__"):
+        raise TypeError(f"expected a sequence as a string, or a list of them, got {type(sequences).__name__}")
+    for one in sequences:
+        if not isinstance(one, str):
+            raise TypeError(f"expected sequences as strings, got one of {type(one).__name__}")
+
+
 def _lines(n: int) -> np.ndarray:
     return np.arange(1, n + 1)

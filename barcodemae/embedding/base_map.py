@@ -18,6 +18,7 @@ from barcodemae.checkpoints.files import (
     read_config,
     weights_files,
 )
+from barcodemae.data.inputs import check_sequences
 from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
@@ -99,6 +100,9 @@ class BaseMapEmbedder:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(f"{name}: expected a tuned checkpoint: {shorten(str(error), 300)}") from error
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.frame.marker}, bases to {self.dimension} numbers>"
+
     def encode(
         self,
         sequences: str | Sequence[str],
@@ -123,7 +127,9 @@ class BaseMapEmbedder:
 
         Raises:
             BadRecordError: a sequence has no embedding, and `on_error` is "raise".
+            TypeError: they are not strings.
         """
+        check_sequences(sequences)
         if isinstance(sequences, str):
             return self.encode([sequences], False, normalize_embeddings, on_error, placement)[0]
         embeddings = np.full((len(sequences), self.dimension), np.nan, np.float32)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.checkpoints.loading import load_checkpoint
+from barcodemae.data.inputs import check_sequences
 from barcodemae.embedding.batches import batches_by_length, cut_windows, group_by_length
 from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.errors import BadRecordError
@@ -115,6 +116,10 @@ class BarcodeEmbedder:
             model = BarcodeMAEModel(other.model.config)
         return cls(model, other.encoder, other.frame, other.device, other.dtype)
 
+    def __repr__(self) -> str:
+        marker = "no reference frame" if self.frame is None else self.frame.marker
+        return f"<{type(self).__name__}: {marker}, {self.k}-mers to {self.dimension} numbers, {self.device}>"
+
     def encode(
         self,
         sequences: str | Sequence[str],
@@ -147,7 +152,9 @@ class BarcodeEmbedder:
 
         Raises:
             BadRecordError: a sequence has no known k-mer, and `on_error` is "raise".
+            TypeError: they are not strings.
         """
+        check_sequences(sequences)
         if isinstance(sequences, str):
             return self.encode(
                 [sequences], batch_size, False, normalize_embeddings, average_offsets, on_error, placement
