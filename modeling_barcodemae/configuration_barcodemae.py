@@ -42,6 +42,11 @@ PRETRAINING_CLASSES = {
 }
 """The class that `AutoModelForPreTraining` gives for each objective."""
 
+AUXILIARY_OBJECTIVES = ("none", "cross-entropy", "same-taxon", "triplet")
+
+MAX_SOFT_TARGET_K = 6
+"""The table of distances has 16 million entries for this k, and 16 times as many for the next."""
+
 _ENCODERS = {"BarcodeMAEModel", "BarcodeMAEForMaskedLM"} | {
     reference.partition(".")[2] for reference in PRETRAINING_CLASSES.values()
 }
@@ -66,8 +71,9 @@ class BarcodeMAEConfig(BertConfig):
 
     In memory the model type is `barcodemae`, under which the Auto classes know it. The saved `config.json` contains the
     complete `auto_map`, and the model type `bert` if plain `BertModel` gives the same `last_hidden_state`: such a
-    folder loads as BarcodeMAE with `trust_remote_code=True` and as `BertModel` without. Tuned models and classifiers,
-    for which `transformers` has no class, have the model type `barcodemae` and load only with `trust_remote_code=True`.
+    folder loads as BarcodeMAE with `trust_remote_code=True` and as `BertModel` without. Tuned models, classifiers and
+    models with `[CLS]`, for which `transformers` has no class, have the model type `barcodemae` and load only with
+    `trust_remote_code=True`.
 
     Args:
         k: nucleotides in a token.
@@ -87,6 +93,13 @@ class BarcodeMAEConfig(BertConfig):
             with the same weight as the complete vector (Matryoshka, arXiv 2402.14776), so that it can be truncated.
         label_ranks: for a classifier of taxa, rank -> number of its labels, in the order of the logits. In the file it
             is a list of pairs, because keys of an object are sorted.
+        pooling: what the embedding is: `mean`, as published, the mean of the encoder's output over the known tokens,
+            or `cls`, its output at a learned `[CLS]` token that precedes them, as in BarcodeMAE+.
+        soft_target_temperature: temperature of a soft-max over the negative edit distances of all k-mers from the
+            masked one, which is the target of the token decoder; with 0, as published, the target is the masked k-mer.
+        auxiliary_objective: objective on the taxa of barcodes beside the reconstruction, used only in pretraining:
+            `cross-entropy`, `same-taxon`, `triplet`, or `none`.
+        num_auxiliary_taxa: number of taxa of the auxiliary objective `cross-entropy`.
         attends_unknown: whether `[UNK]` is attended to, as in published checkpoints; other models leave unknown k-mers
             out.
         reference_frame: SHA-256 of the reference frame, saved beside the weights, on which barcodes are placed; None
@@ -123,6 +136,10 @@ class BarcodeMAEConfig(BertConfig):
     pooled_decoder_coordinates: int = 660
     pooled_decoder_prefixes: list[int] | None = None
     label_ranks: dict[str, int] | list[list[Any]] | None = None
+    pooling: str = "mean"
+    soft_target_temperature: float = 0.0
+    auxiliary_objective: str = "none"
+    num_auxiliary_taxa: int = 0
     attends_unknown: bool = False
     reference_frame: str | None = None
     embedding_size: int = 0
@@ -153,6 +170,25 @@ class BarcodeMAEConfig(BertConfig):
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, exclusive; got {self.mask_ratio}")
         self._validate_decoders()
+        self._validate_soft_targets()
+        if self.pooling not in ("mean", "cls"):
+            raise ValueError(f"pooling must be mean or cls; got {self.pooling}")
+        if self.pooling == "cls" and (self.objective != "mae" or self.type_vocab_size < 2):
+            raise ValueError(
+                "pooling cls expects objective mae and type_vocab_size of 2 or more; "
+                f"got {self.objective} and {self.type_vocab_size}"
+            )
+        if self.auxiliary_objective not in AUXILIARY_OBJECTIVES:
+            raise ValueError(
+                f"auxiliary_objective must be one of {', '.join(AUXILIARY_OBJECTIVES)}; got {self.auxiliary_objective}"
+            )
+        if self.auxiliary_objective != "none" and self.objective != "mae":
+            raise ValueError(f"auxiliary_objective expects objective mae; got {self.objective}")
+        if self.auxiliary_objective == "cross-entropy" and self.num_auxiliary_taxa < 2:
+            raise ValueError(
+                "auxiliary_objective cross-entropy expects num_auxiliary_taxa of 2 or more; "
+                f"got {self.num_auxiliary_taxa}"
+            )
         if self.embedding_size and not (self.objective == "mae" and self.frame_slots > 0):
             raise ValueError(
                 f"embedding_size expects objective mae and frame_slots; got {self.objective} and {self.frame_slots}"
@@ -185,6 +221,22 @@ class BarcodeMAEConfig(BertConfig):
         if self.pooled_decoder_coordinates < 1:
             raise ValueError(f"pooled_decoder_coordinates must be 1 or more; got {self.pooled_decoder_coordinates}")
 
+    def _validate_soft_targets(self) -> None:
+        if self.soft_target_temperature < 0:
+            raise ValueError(f"soft_target_temperature must be 0 or more; got {self.soft_target_temperature}")
+        if not self.soft_target_temperature:
+            return
+        if self.objective != "mae" or not self.token_decoder_weight:
+            raise ValueError(
+                "soft_target_temperature expects objective mae and token_decoder_weight above 0; "
+                f"got {self.objective} and {self.token_decoder_weight}"
+            )
+        if self.num_targets != 4**self.k or self.k > MAX_SOFT_TARGET_K:
+            raise ValueError(
+                f"soft_target_temperature expects tokens that are k-mers, with k of at most {MAX_SOFT_TARGET_K}; "
+                f"got {self.num_targets} tokens with k = {self.k}"
+            )
+
     @property
     def num_targets(self) -> int:
         """Number of tokens that can be reconstructed: all but the special ones."""
@@ -211,8 +263,8 @@ class BarcodeMAEConfig(BertConfig):
         return super().to_dict() | {"model_type": model_type, "auto_map": auto_map, "label_ranks": ranks}
 
     def _is_plain_bert(self) -> bool:
-        has_head = bool(self.embedding_size or self.label_ranks)
-        return not has_head and _ENCODERS.issuperset(self.architectures or ())
+        has_more = bool(self.embedding_size or self.label_ranks or self.pooling != "mean")
+        return not has_more and _ENCODERS.issuperset(self.architectures or ())
 
     @classmethod
     def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,6 +21,7 @@ from transformers.modeling_outputs import (
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
+from .auxiliary_barcodemae import AUXILIARY_HEADS
 from .companions_barcodemae import read_companions
 from .configuration_barcodemae import FIRST_KMER_ID, MASK_ID, UNKNOWN_ID, BarcodeMAEConfig
 from .losses_barcodemae import log_odds, rank_cross_entropy, summed_cross_entropy
@@ -32,7 +33,9 @@ from .masking_barcodemae import (
     take_columns,
 )
 from .pooled_decoder_barcodemae import BarcodeMAEPooledDecoder, BarcodeMAEZeroLinear
+from .soft_targets_barcodemae import soft_cross_entropy
 from .tokens_barcodemae import (
+    after_cls,
     base_columns,
     counted_positions,
     every_nth_slot,
@@ -42,6 +45,8 @@ from .tokens_barcodemae import (
     padding_on_the_left,
 )
 
+_CLS_WEIGHT = "cls_embedding.weight"
+
 
 @dataclass
 class BarcodeMAEForPreTrainingOutput(ModelOutput):
@@ -49,12 +54,13 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
 
     Attributes:
         loss: mean cross-entropy over the masked tokens of the batch; see `BarcodeMAEForPreTraining` for the loss of a
-            model with a pooled decoder.
+            model with a pooled decoder or an auxiliary objective.
         logits: `[batch, masked, targets]`, logits of the k-mers (id minus 2) at the masked tokens, each row's first.
         labels: `[batch, masked]`, the masked k-mers (id minus 2); -100 where a row has fewer masked tokens.
         mask: `[batch, tokens]`, true for masked tokens.
         base_logits: `[batch, coordinates, 4]`, the pooled decoder's logits of A, C, G and T, if the model has one.
         base_labels: `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T; -100 where no base is known.
+        auxiliary_loss: mean loss of the auxiliary objective, without its weight, if taxa are given.
         hidden_states: with `output_hidden_states`, the encoder's, each `[batch, kept, hidden]`.
         attentions: with `output_attentions`, the encoder's, each `[batch, heads, kept, kept]`.
     """
@@ -65,6 +71,7 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     mask: Tensor | None = None
     base_logits: Tensor | None = None
     base_labels: Tensor | None = None
+    auxiliary_loss: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
 
@@ -74,6 +81,7 @@ class BarcodeMAEDecoder(nn.Module):
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
+        self.has_cls = config.pooling == "cls"
         decoder_config = config.decoder_config()
         self.projection = nn.Linear(config.hidden_size, decoder_config.hidden_size)
         self.bert = BertModel(decoder_config, add_pooling_layer=False)
@@ -84,7 +92,8 @@ class BarcodeMAEDecoder(nn.Module):
         """Logits of the k-mers from column `partition.first_masked` on.
 
         Args:
-            encoded: `[batch, num_kept, hidden]`, the encoder's last hidden state.
+            encoded: `[batch, num_kept, hidden]`, the encoder's last hidden state; that of `[CLS]` precedes it, if the
+                model has one.
             position_ids: `[batch, tokens]`, in the order of `partition`.
             partition: the kept and the masked tokens.
 
@@ -93,17 +102,20 @@ class BarcodeMAEDecoder(nn.Module):
         """
         # Taken from the weight directly, because `padding_idx` would block its gradient.
         mask_token = self.bert.embeddings.word_embeddings.weight[0]
-        kept = self.projection(encoded)
+        num_cls = int(self.has_cls)
+        cls, kept = self.projection(encoded).tensor_split([num_cls], dim=1)
         if partition.first_masked < partition.num_kept:
             kept = torch.where(partition.kept()[:, : partition.num_kept, None], kept, mask_token.to(kept.dtype))
         num_masked = partition.order.shape[1] - partition.num_kept
         masked = mask_token.to(kept.dtype).expand(len(kept), num_masked, -1)
-        decoded = self.bert(
-            inputs_embeds=torch.cat([kept, masked], dim=1),
-            attention_mask=partition.present(),
-            position_ids=position_ids,
-        ).last_hidden_state
-        return self.head(self.dropout(decoded[:, partition.first_masked :]))
+        arguments: dict[str, Tensor | None] = {
+            "position_ids": position_ids,
+            "attention_mask": partition.present(),
+        }
+        if self.has_cls:
+            arguments = after_cls(position_ids, partition.present())
+        decoded = self.bert(inputs_embeds=torch.cat([cls, kept, masked], dim=1), **arguments).last_hidden_state
+        return self.head(self.dropout(decoded[:, num_cls + partition.first_masked :]))
 
 
 class BarcodeMAEProjectionHead(nn.Module):
@@ -125,7 +137,7 @@ class BarcodeMAEProjectionHead(nn.Module):
         """Embed each token, so that the mean over the tokens is the embedding of the barcode.
 
         Args:
-            pooled: `[batch, hidden]`, mean output of the encoder, which contributes equally to all tokens.
+            pooled: `[batch, hidden]`, pooled output of the encoder, which contributes equally to all tokens.
             input_ids: `[batch, tokens]`.
             position_ids: `[batch, tokens]`, slots on the reference frame.
 
@@ -147,8 +159,13 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
     """Common base class of the model family."""
 
     config: BarcodeMAEConfig
-    # No warning about decoder and head if only the encoder of a pretraining checkpoint is loaded.
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^pooled_decoder\.", r"^head\."]  # noqa: RUF012
+    # No warning about decoders and heads if only the encoder of a pretraining checkpoint is loaded.
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"^decoder\.",
+        r"^pooled_decoder\.",
+        r"^auxiliary_head\.",
+        r"^head\.",
+    ]
     _companions: dict[str, bytes] = {}  # noqa: RUF012
     # Losses are means over a batch, so Trainer must divide them by the number of accumulated batches.
     accepts_loss_kwargs = False
@@ -161,12 +178,23 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As for any model; reference frame and tokenizer code are retained for `save_pretrained`."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        """As for any model; reference frame and tokenizer code are retained for `save_pretrained`.
+
+        Raises:
+            ValueError: configuration and weights do not agree on whether there is a `[CLS]` token.
+        """
+        returns_info = kwargs.pop("output_loading_info", False)
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        model, info = loaded
+        for keys, found in (("unexpected_keys", "weights with"), ("missing_keys", "weights without")):
+            if any(str(key).endswith(_CLS_WEIGHT) for key in info[keys]):
+                raise ValueError(
+                    f"expected weights that agree with the configuration's pooling {model.config.pooling}, "
+                    f"got {found} a [CLS] token"
+                )
         if pretrained_model_name_or_path is not None:
             model._companions = read_companions(pretrained_model_name_or_path, kwargs)
-        return loaded
+        return (model, info) if returns_info else model
 
     def save_pretrained(self, save_directory: Any, *args: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
         """As for any model, with the reference frame and the code of the tokenizer.
@@ -200,7 +228,10 @@ class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     """The encoder: `BertModel` with a mean over the known tokens instead of BERT's pooler.
 
-    In a tuned model (`config.embedding_size`), `projection_head` maps that mean and the bases to an embedding. The
+    With `config.pooling` "cls", the output at a `[CLS]` token is used instead of that mean. The token is not part of
+    `input_ids`: its embedding, a parameter, precedes those of the k-mers.
+
+    In a tuned model (`config.embedding_size`), `projection_head` maps that vector and the bases to an embedding. The
     encoder then reads only every `config.encoder_stride`-th slot, as it also saw only a part of them in pretraining.
 
     Args:
@@ -218,9 +249,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
 
     def __init__(self, config: BarcodeMAEConfig, add_pooling_layer: bool = False):
         super().__init__(config, add_pooling_layer=False)
-        self.projection_head = None
+        self.cls_embedding = self.projection_head = None
+        if config.pooling == "cls":
+            self.cls_embedding = nn.Embedding(1, config.hidden_size)
         if config.embedding_size:
             self.projection_head = BarcodeMAEProjectionHead(config)
+        if self.cls_embedding is not None or self.projection_head is not None:
             self.post_init()
 
     @can_return_tuple
@@ -247,15 +281,17 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             token_type_ids: `[batch, tokens]`; 0 by default, and in all BarcodeMAE models.
             inputs_embeds: `[batch, tokens, hidden]`, instead of `input_ids`, for instance for attribution methods. All
                 are treated as known k-mers.
-            for_decoder: return the encoder's plain output at all tokens, as the decoder needs it, also for a tuned
-                model. All attended tokens are treated as known k-mers.
+            for_decoder: return the encoder's plain output at all tokens, `[CLS]` first, as the decoder needs it, also
+                for a tuned model. All attended tokens are treated as known k-mers.
             **kwargs: passed to `BertModel`.
 
         Returns:
             `last_hidden_state` `[batch, tokens, hidden]`, for a tuned model `[batch, tokens, embedding_size]`, and its
             mean over the known tokens (zero without any) as `pooler_output`. Left-out tokens have that mean in
             `last_hidden_state`, so that a mean over all tokens, or over those of the tokenizer's attention mask, gives
-            the same. For a tuned model, `hidden_states` and `attentions` are those of the tokens that the encoder read.
+            the same. With `[CLS]`, `pooler_output` is the output at that token (zero without known tokens), and
+            `last_hidden_state` is shifted so that its mean is the same. For a tuned model, `hidden_states` and
+            `attentions` are those of the tokens that the encoder read.
 
         Raises:
             ValueError: a tuned model got no `input_ids`; it needs the bases.
@@ -270,8 +306,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
         }
         kwargs |= {"return_dict": True}
         if for_decoder:
-            outputs = super().forward(**read, **kwargs)
-            pooled = masked_mean(outputs.last_hidden_state, attention_mask)
+            outputs, pooled = self._encode_and_pool(read, **kwargs)
             return BaseModelOutputWithPooling(
                 outputs.last_hidden_state, pooled, outputs.hidden_states, outputs.attentions
             )
@@ -296,24 +331,43 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             known = known & attention_mask.bool()
         read["attention_mask"] = known
         if self.projection_head is None:
-            outputs = super().forward(**read, **kwargs)
+            outputs, pooled = self._encode_and_pool(read, **kwargs)
             hidden = outputs.last_hidden_state
+            if self.cls_embedding is not None:
+                hidden = hidden[:, 1:]
+                hidden = hidden + (pooled - masked_mean(hidden, known))[:, None]
         else:
             if input_ids is None:
                 raise ValueError("expected input_ids, got none: a tuned model needs the bases")
             positions = read["position_ids"]
             num_padding = padding_on_the_left(input_ids, self.config.pad_token_id)
             read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, num_padding)
-            outputs = super().forward(**read, **kwargs)
-            encoded = masked_mean(outputs.last_hidden_state, read["attention_mask"])
+            outputs, encoded = self._encode_and_pool(read, **kwargs)
             hidden = self.projection_head(encoded, input_ids, positions)
-        pooled = masked_mean(hidden, known)
+            pooled = masked_mean(hidden, known)
         return BaseModelOutputWithPooling(
             last_hidden_state=torch.where(known[..., None], hidden, pooled[:, None]),
             pooler_output=pooled,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _encode_and_pool(self, read: dict[str, Tensor | None], **kwargs: Any) -> tuple[Any, Tensor]:
+        """The output of BERT, at `[CLS]` first if there is one, and the pooled vector `[batch, hidden]`."""
+        mask = read["attention_mask"]
+        if self.cls_embedding is None:
+            outputs = super().forward(**read, **kwargs)  # type: ignore[arg-type]
+            return outputs, masked_mean(outputs.last_hidden_state, mask)
+        embeds, positions = read["inputs_embeds"], read["position_ids"]
+        if embeds is None:
+            embeds = self.embeddings.word_embeddings(read["input_ids"])
+        if positions is None:
+            positions = torch.arange(embeds.shape[1], device=embeds.device)
+        arguments = after_cls(positions.expand(embeds.shape[:2]), mask, read["token_type_ids"])
+        cls = self.cls_embedding.weight.to(embeds.dtype).expand(len(embeds), 1, -1)
+        outputs = super().forward(inputs_embeds=torch.cat([cls, embeds], dim=1), **arguments, **kwargs)  # type: ignore[arg-type]
+        pooled = outputs.last_hidden_state[:, 0]
+        return outputs, pooled if mask is None else pooled * mask.bool().any(dim=1, keepdim=True)
 
     def _readable(self, input_ids: Tensor) -> Tensor:
         """`[batch, tokens]`, true for tokens that the encoder was trained to read."""
@@ -364,9 +418,12 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
     """Masks a part of each barcode and reconstructs it from the rest.
 
     As published (arXiv 2502.18405, section 3), a decoder that attends to all tokens of the encoder reconstructs the
-    masked ones. With `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs all bases from the
-    pooled vector alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of
-    a masked token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight.
+    masked ones; with `config.soft_target_temperature`, similar k-mers are part of its targets. With
+    `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs all bases from the pooled vector
+    alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of a masked
+    token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight. If taxa are
+    given to a model with `config.auxiliary_objective`, the weighted loss of that objective on the pooled vector is
+    added.
 
     Examples:
         >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
@@ -380,9 +437,12 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config, has_decoder=config.token_decoder_weight > 0)
-        self.pooled_decoder = None
+        self.pooled_decoder = self.auxiliary_head = None
         if config.pooled_decoder_weight:
             self.pooled_decoder = BarcodeMAEPooledDecoder(config)
+        if config.auxiliary_objective != "none":
+            self.auxiliary_head = AUXILIARY_HEADS[config.auxiliary_objective](config)
+        if self.pooled_decoder is not None or self.auxiliary_head is not None:
             self.post_init()
 
     @can_return_tuple
@@ -394,6 +454,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         noise: Tensor | None = None,
         num_kept: int | None = None,
         bases: Tensor | None = None,
+        taxa: Tensor | None = None,
+        auxiliary_weight: float = 0.1,
         num_items_in_batch: Tensor | int | None = None,
         return_loss: bool = True,
         **kwargs: Any,
@@ -411,6 +473,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
                 `partition_equally`. Not used with `mask_by_chance`.
             bases: `[batch, coordinates]`, targets of the pooled decoder: 0 to 3 for A, C, G and T, another number where
                 there is no target. By default the bases of the known k-mers.
+            taxa: `[batch]`, the index of each barcode's taxon for the auxiliary objective, negative if it is unknown.
+            auxiliary_weight: weight of the auxiliary objective.
             num_items_in_batch: divisor of the summed loss; by default the number of masked tokens of this batch, or of
                 bases if the model has only the pooled decoder.
             return_loss: ignored; by its name and default, Trainer knows that the model has a loss without labels.
@@ -427,7 +491,12 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             logits = self.decoder(encoded.last_hidden_state, positions, partition)
             labels = take_columns(input_ids, partition.order[:, partition.first_masked :]) - FIRST_KMER_ID
             labels = labels.masked_fill(~masked[:, partition.first_masked :], -100)
-            loss = config.token_decoder_weight * summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
+            token_loss = (
+                soft_cross_entropy(logits.flatten(0, 1), labels.flatten(), config.k, config.soft_target_temperature)
+                if config.soft_target_temperature
+                else summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
+            )
+            loss = config.token_decoder_weight * token_loss
         if self.pooled_decoder is not None:
             base_logits = self.pooled_decoder(encoded.pooler_output)
             if bases is None:
@@ -444,6 +513,11 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             for prefix_logits in all_logits:
                 base_loss = summed_cross_entropy(prefix_logits.flatten(0, 1), base_labels.flatten())
                 loss = loss + weight / len(all_logits) * base_loss
+        auxiliary_loss = None
+        if self.auxiliary_head is not None and taxa is not None:
+            auxiliary_loss = self.auxiliary_head(encoded.pooler_output, taxa)
+            # As the other losses are sums over counted tokens, this mean counts once for each of them.
+            loss = loss + auxiliary_weight * counted.sum() * auxiliary_loss
         if num_items_in_batch is None:
             num_items_in_batch = counted.sum().clamp(min=1)
         return BarcodeMAEForPreTrainingOutput(
@@ -453,6 +527,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             mask=put_columns(masked, partition.order, torch.zeros_like(known)),
             base_logits=base_logits,
             base_labels=base_labels,
+            auxiliary_loss=auxiliary_loss,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )

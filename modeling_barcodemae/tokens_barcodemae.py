@@ -1,7 +1,7 @@
 """Ids and positions of tokens: pure functions on tensors."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .configuration_barcodemae import FIRST_KMER_ID, BarcodeMAEConfig
 
@@ -12,6 +12,31 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         return hidden.mean(1)
     weights = attention_mask.to(hidden.dtype)[..., None]
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def after_cls(
+    position_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
+) -> dict[str, Tensor | None]:
+    """Arguments of BERT for tokens that follow a `[CLS]` token.
+
+    `[CLS]` lies on no slot of the reference frame. It gets position 0, so that the slots of k-mers do not shift, and
+    is distinguished from the k-mer there by token type 1, which no other token has.
+
+    Args:
+        position_ids: `[batch, tokens]`.
+        attention_mask: `[batch, tokens]`, or None.
+        token_type_ids: `[batch, tokens]`; by default 0.
+
+    Returns:
+        The three arguments, each `[batch, 1 + tokens]` or None.
+    """
+    if token_type_ids is None:
+        token_type_ids = torch.zeros_like(position_ids)
+    return {
+        "position_ids": nn.functional.pad(position_ids, (1, 0), value=0),
+        "attention_mask": None if attention_mask is None else nn.functional.pad(attention_mask, (1, 0), value=1),
+        "token_type_ids": nn.functional.pad(token_type_ids, (1, 0), value=1),
+    }
 
 
 def known_positions(input_ids: Tensor, attention_mask: Tensor | None, pad_token_id: int | None) -> Tensor:

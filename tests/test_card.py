@@ -29,7 +29,7 @@ from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
 from helpers.barred_imports import BARRED
 from helpers.hub_server import HubServer, User
-from modeling_barcodemae import BarcodeMAEModel
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "org/BarcodeMAE"
@@ -323,6 +323,15 @@ def test_card_without_records_has_no_numbers(encoder):
 def test_encoder_is_described_by_its_files(encoder):
     weights = sum(weight.numel() for weight in load_checkpoint(encoder).model.parameters())
     assert f"| encoder | 2 layers of 32, 2 heads, {weights:,} weights |" in render_card(encoder, REPOSITORY)
+
+
+def test_cls_token_is_described(tmp_path):
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    save_checkpoint(tmp_path, BarcodeMAEModel(BarcodeMAEConfig(k=4, pooling="cls", **size)), None)
+    card = render_card(tmp_path, REPOSITORY)
+    assert "and the output at a token `[CLS]` before them is the embedding" in card
+    assert "the mean over its" not in card
+    assert "trust_remote_code=False" not in card
 
 
 def test_results_of_other_weights_are_refused(folder, encoder):

@@ -51,10 +51,10 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
     except Exception as error:  # a missing and a broken file have no common class
         raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
     has_decoder = any(name.startswith("decoder.") for name in sizes)
-    decoders = ("decoder.", "pooled_decoder.")
+    pretraining_only = ("decoder.", "pooled_decoder.", "auxiliary_head.")
     return {
         "config": config,
-        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(decoders)),
+        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(pretraining_only)),
         "has_decoder": has_decoder,
     }
 
