@@ -68,3 +68,16 @@ def test_published_recipe_is_one_adamw_under_one_cycle():
     assert rates[peak] == pytest.approx([2.5e-5, 2.5e-5], rel=1e-4)
     assert momenta[peak] == pytest.approx(0.85, abs=1e-4)
     assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-5}
+
+
+def test_recipe_of_barcodemae_plus():
+    model_args, data_args, args = parse("barcodemae_plus")
+    config = build_config(model_args, KmerEncoder(model_args.k), 660)
+    assert (config.num_hidden_layers, config.hidden_size, config.decoder_num_hidden_layers) == (6, 768, 6)
+    assert (config.pooling, config.mask_ratio, config.token_decoder_weight) == ("cls", 0.5, 1.0)
+    assert (model_args.auxiliary, model_args.auxiliary_rank) == ("cross-entropy", "genus")
+    assert (model_args.auxiliary_weight, model_args.auxiliary_warmup_epochs) == (0.1, 5)
+    assert (args.batch_size, args.taxa_per_batch, args.barcodes_per_taxon) == (128, 16, 4)
+    assert args.learning_rate * args.batch_size / 64 == pytest.approx(7e-5)
+    assert (args.epochs, args.max_grad_norm, args.weight_decay, args.warmup_share) == (35, 0.5, 1e-5, 0.3)
+    assert (data_args.frame, data_args.unaligned_share) == ("none", 1.0)

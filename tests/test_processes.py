@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.training.steps import process_batches
-from helpers.small_files import write_first_rows
+from helpers.small_files import write_first_rows, write_named_rows
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
@@ -111,6 +111,20 @@ def test_several_processes_train_the_model_of_one(processes, batch_size, accumul
     assert len(losses(one)) == 14
     assert losses(tmp_path) == pytest.approx(losses(one), abs=1e-5)
     assert losses(tmp_path, "val_loss") == pytest.approx(losses(one, "val_loss"), abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("auxiliary", ["cross-entropy", "same-taxon", "triplet"])
+def test_balanced_batches_are_those_of_one_process(auxiliary, sample, tmp_path):
+    file = write_named_rows(sample, tmp_path / "named.tsv", train=80)
+    options = ("--pooling", "cls", "--auxiliary", auxiliary, "--auxiliary-rank", "family")
+    options += ("--auxiliary-warmup-epochs", "1", "--taxa-per-batch", "2", "--barcodes-per-taxon", "3")
+    options += ("--epochs", "2", "--batch-size", "12")
+    run(*micro(file, tmp_path / "one", *options, "--accumulation", "2"))
+    run(*micro(file, tmp_path / "two", *options), launcher=torchrun(2))
+    for name in ("loss", "auxiliary_loss"):
+        assert len(losses(tmp_path / "one", name)) == 14
+        assert losses(tmp_path / "two", name) == pytest.approx(losses(tmp_path / "one", name), abs=1e-5)
 
 
 @pytest.mark.slow

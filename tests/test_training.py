@@ -219,7 +219,10 @@ class _Interrupted:
     """Training data that raise an error at one step."""
 
     def __init__(self, data, arrays):
-        self.arrays, self.num_tokens, self._data = arrays, data.num_tokens, data
+        self.arrays, self._data = arrays, data
+
+    def __getattr__(self, name):
+        return getattr(self._data, name)
 
     def __len__(self):
         return len(self._data)

@@ -77,6 +77,38 @@ class ModelArguments:
             "--objective mae; 0 for none."
         },
     )
+    soft_target_temperature: float = field(
+        default=0.0,
+        metadata={
+            "help": "Temperature of soft targets of the published decoder: a soft-max over the negative edit distances "
+            "of all k-mers from the masked one; 0 for the masked k-mer alone, as published."
+        },
+    )
+    pooling: str = field(
+        default="mean",
+        metadata={
+            "help": "The pooled vector, which is the embedding: mean (over all tokens of the encoder) or cls (the "
+            "encoder's output at an additional token, for --objective mae).",
+            "choices": ["mean", "cls"],
+        },
+    )
+    auxiliary: str = field(
+        default="none",
+        metadata={
+            "help": "Objective on the pooled vector and the taxa at --auxiliary-rank, beside --objective mae: "
+            "cross-entropy (the taxon), same-taxon (whether two barcodes have the same) or triplet (a barcode of the "
+            "same taxon is nearer than one of another); none for no labels.",
+            "choices": ["none", "cross-entropy", "same-taxon", "triplet"],
+        },
+    )
+    auxiliary_rank: str = field(
+        default="genus",
+        metadata={"help": "Rank of the auxiliary objective and of --taxa-per-batch; records may lack a name at it."},
+    )
+    auxiliary_weight: float = field(default=0.1, metadata={"help": "Weight of the auxiliary objective."})
+    auxiliary_warmup_epochs: int = field(
+        default=5, metadata={"help": "Number of first epochs without the auxiliary objective."}
+    )
     matryoshka: list[int] = field(
         default_factory=list,
         metadata={
@@ -130,6 +162,20 @@ class ModelArguments:
         if self.pooled_decoder_weight and self.objective != "mae":
             raise ConfigurationError(
                 f"--pooled-decoder-weight {self.pooled_decoder_weight}: expected --objective mae, got {self.objective}"
+            )
+        if self.auxiliary != "none" and self.objective != "mae":
+            raise ConfigurationError(f"--auxiliary {self.auxiliary}: expected --objective mae, got {self.objective}")
+        if self.auxiliary_weight <= 0 or self.auxiliary_warmup_epochs < 0:
+            raise ConfigurationError(
+                "--auxiliary-weight and --auxiliary-warmup-epochs: expected above 0, and 0 or more, got "
+                f"{self.auxiliary_weight} and {self.auxiliary_warmup_epochs}"
+            )
+        if self.pooling == "cls" and self.objective in ("mlm", "causal"):
+            raise ConfigurationError(f"--pooling cls: expected --objective mae, got {self.objective}")
+        if self.soft_target_temperature and (self.objective != "mae" or not self.token_decoder_weight):
+            raise ConfigurationError(
+                f"--soft-target-temperature {self.soft_target_temperature}: expected --objective mae and "
+                f"--token-decoder-weight above 0, got {self.objective} and {self.token_decoder_weight}"
             )
 
 
@@ -199,6 +245,14 @@ class LoopArguments:
     seed: int = field(default=0, metadata={"help": "Random seed."})
     epochs: float = field(default=20, metadata={"help": "Passes over the training records; may be a fraction."})
     batch_size: int = field(default=16, metadata={"help": "Records per batch and process."})
+    taxa_per_batch: int = field(
+        default=0,
+        metadata={
+            "help": "With --auxiliary, the number of taxa at its rank of which each batch has --barcodes-per-taxon "
+            "barcodes; its other records are all records in turn. 0 for batches of similar length."
+        },
+    )
+    barcodes_per_taxon: int = field(default=4, metadata={"help": "Barcodes of each of the --taxa-per-batch."})
     accumulation: int = field(default=1, metadata={"help": "Accumulated batches per step and process."})
     learning_rate: float = field(
         default=1e-3,
@@ -251,6 +305,16 @@ class LoopArguments:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{option_name(name)} {getattr(self, name)}: expected 1 or more")
+        if self.taxa_per_batch and (self.taxa_per_batch < 2 or self.barcodes_per_taxon < 2):
+            raise ConfigurationError(
+                "--taxa-per-batch and --barcodes-per-taxon: expected 2 or more, got "
+                f"{self.taxa_per_batch} and {self.barcodes_per_taxon}"
+            )
+        if (balanced := self.taxa_per_batch * self.barcodes_per_taxon) > self.batch_size:
+            raise ConfigurationError(
+                f"--batch-size {self.batch_size}: expected --taxa-per-batch times --barcodes-per-taxon, {balanced}, "
+                "or more"
+            )
 
 
 @dataclass

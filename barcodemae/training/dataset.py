@@ -20,8 +20,10 @@ from barcodemae.data.quality import TOO_FEW_KMERS, USABLE
 from barcodemae.data.readers import source_version
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.arguments import DataArguments
+from barcodemae.training.balanced import BalancedBatches
 from barcodemae.training.objectives import Objective
 from barcodemae.training.randomness import Stream, uniform
+from barcodemae.training.steps import epoch_steps, steps_in_epoch
 from barcodemae.training.stored import BarcodeWriter, StoredBarcodes
 from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barcodes, place_barcodes
 
@@ -55,6 +57,7 @@ class TrainingData:
         unaligned_share: share of the records that an epoch reads unaligned.
         seed: seed of the run.
         report: records read and dropped for training and validation data.
+        balance: plans batches balanced by taxon; by default batches are those of `epoch_steps`.
     """
 
     barcodes: StoredBarcodes
@@ -64,6 +67,7 @@ class TrainingData:
     unaligned_share: float
     seed: int
     report: Report
+    balance: BalancedBatches | None = None
 
     def __len__(self) -> int:
         return len(self.barcodes)
@@ -76,6 +80,25 @@ class TrainingData:
     def fingerprint(self) -> str:
         """Identifies these records in this order."""
         return f"{len(self)} records, sha256 {self.sha256[:16]}"
+
+    def steps_in_epoch(self, batch_size: int, batches_per_step: int) -> int:
+        """Number of steps of `epoch_steps`."""
+        if self.balance is not None:
+            return self.balance.steps_in_epoch(batch_size, batches_per_step)
+        return steps_in_epoch(len(self), batch_size * batches_per_step)
+
+    def epoch_steps(self, batch_size: int, accumulation: int, processes: int, epoch: int) -> list[np.ndarray]:
+        """The records of each step of an epoch: a function of the seed and of these values only.
+
+        Args:
+            batch_size: records per batch and process.
+            accumulation: accumulated batches per step and process.
+            processes: number of processes.
+            epoch: from 0.
+        """
+        if self.balance is not None:
+            return self.balance.epoch_steps(batch_size, accumulation, processes, self.seed, epoch)
+        return epoch_steps(self.num_tokens, batch_size * accumulation * processes, self.seed, epoch)
 
     def arrays(self, records: np.ndarray, epoch: int, objective: Objective) -> dict[str, Any]:
         """The inputs of the model for some records: a function of seed, epoch and records only.

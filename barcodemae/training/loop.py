@@ -5,6 +5,7 @@ import logging
 import math
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from barcodemae.training.metrics import MetricsLog, Totals, add_sums, means
 from barcodemae.training.objectives import Objective
 from barcodemae.training.randomness import Stream, generator_seed
 from barcodemae.training.state import full_state, load_state, restore, save_state
-from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, steps_in_epoch, to_device
+from barcodemae.training.steps import map_ahead, process_batches, remaining_steps, to_device
 from barcodemae.training.stopping import stop_signals
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def train(
     folder = Path(args.output_dir)
     processes, rank = accelerator.num_processes, accelerator.process_index
     step_size = args.batch_size * args.accumulation * processes
-    per_epoch = steps_in_epoch(len(training), step_size)
+    per_epoch = training.steps_in_epoch(args.batch_size, args.accumulation * processes)
     num_steps = max(1, round(args.epochs * per_epoch))
     if args.compile:
         model.compile(dynamic=True)
@@ -97,7 +98,8 @@ def train(
     bar = tqdm(total=num_steps, initial=num_done, unit="step", disable=not accelerator.is_main_process)
     seen, since = 0, time.perf_counter()
     with stop_signals() as signals, bar as progress:
-        planned_steps = remaining_steps(training.num_tokens, step_size, args.seed, num_done, num_steps)
+        plan_epoch = partial(training.epoch_steps, args.batch_size, args.accumulation, processes)
+        planned_steps = remaining_steps(plan_epoch, per_epoch, num_done, num_steps)
         for step, records, arrays in map_ahead(encode, planned_steps):
             prepared.train()
             torch.manual_seed(generator_seed(args.seed, Stream.DROPOUT, step, rank))

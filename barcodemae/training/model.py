@@ -23,6 +23,7 @@ from barcodemae.training.relative_sampling import (
     SameGenusSampler,
 )
 from barcodemae.training.targets import OwnBases, RelativeBases, cluster_by_bases, count_bases
+from barcodemae.training.taxa import AuxiliaryTaxa, read_taxa
 from modeling_barcodemae import (
     SIZES,
     BarcodeMAEConfig,
@@ -143,6 +144,7 @@ def build_config(
             **_size(args),
             "k": encoder.k,
             "vocab_size": encoder.vocab_size,
+            "pooling": args.pooling,
             "max_position_embeddings": max(_MIN_POSITIONS, max_nucleotides // encoder.k),
             "pooled_decoder_coordinates": max(max_nucleotides, frame_length),
             **_training_settings(args),
@@ -174,13 +176,18 @@ def build_model(
     elif args.objective == "causal":
         objective = NextTokenPrediction()
     else:
-        bases = None
+        bases = auxiliary = None
+        if args.auxiliary != "none":
+            names, taxa = read_taxa("--auxiliary-rank", args.auxiliary_rank, training.barcodes)
+            start.config.num_auxiliary_taxa = len(names)  # type: ignore[union-attr]
+            start.config.auxiliary_objective = args.auxiliary  # type: ignore[union-attr]
+            auxiliary = AuxiliaryTaxa(taxa, args.auxiliary_weight, args.auxiliary_warmup_epochs)
         if args.pooled_decoder_weight:
             coordinates = start.config.pooled_decoder_coordinates  # type: ignore[union-attr]
             own = OwnBases(training.barcodes, validation.barcodes, coordinates)
             bases = RelativeBases(own, seed, find_relatives(args, own))
         min_cut_tokens = max(1, _MIN_CUT_NUCLEOTIDES // start.encoder.k)
-        objective = MaskedReconstruction(seed, args.mask_ratio, bases, args.cut_share, min_cut_tokens)
+        objective = MaskedReconstruction(seed, args.mask_ratio, bases, args.cut_share, min_cut_tokens, auxiliary)
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
     if args.pooled_decoder_weight:
         decoder: Any = model.pooled_decoder
@@ -250,7 +257,7 @@ def _size(args: ModelArguments) -> dict[str, int]:
 
 def _refuse_checkpoint_options(args: ModelArguments) -> None:
     default = ModelArguments()
-    for name in ("backbone", "size", "k", "tokenizer"):
+    for name in ("backbone", "size", "k", "tokenizer", "pooling"):
         if getattr(args, name) != getattr(default, name):
             raise ConfigurationError(
                 f"{option_name(name)} {getattr(args, name)}: not allowed with --init-from, "
@@ -267,6 +274,8 @@ def _training_settings(args: ModelArguments) -> dict[str, Any]:
         "mask_by_chance": args.mask_by_chance,
         "token_decoder_weight": args.token_decoder_weight,
         "pooled_decoder_weight": args.pooled_decoder_weight,
+        "soft_target_temperature": args.soft_target_temperature,
+        "auxiliary_objective": "none",  # set with the number of taxa, once the records are known
         "pooled_decoder_prefixes": args.matryoshka or None,
         "hidden_dropout_prob": args.dropout,
         "attention_probs_dropout_prob": args.dropout,

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from barcodemae.data.schema import RANKS
-from barcodemae.errors import ConfigurationError
 from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.stored import StoredBarcodes
+from barcodemae.training.taxa import read_taxa
 from modeling_barcodemae.masking_barcodemae import count_kept
 
 
@@ -48,7 +47,7 @@ class MaskedReconstruction:
 
     Depending on the model, masked k-mers are removed (BarcodeMAE, arXiv 2502.18405, section 3) or replaced by `[MASK]`
     (BarcodeBERT, arXiv 2311.02401); the masked positions are the same. A model with a pooled decoder also reconstructs
-    bases, those of the same or of other barcodes.
+    bases, those of the same or of other barcodes. A model with an auxiliary objective also compares taxa.
 
     Attributes:
         seed: seed of the run.
@@ -56,6 +55,7 @@ class MaskedReconstruction:
         bases: gives the target bases of the pooled decoder for (records, epoch); None without such a decoder.
         cut_share: share of the barcodes, drawn in each epoch, of which the encoder sees only a segment.
         min_cut_tokens: minimum length of that segment in tokens.
+        auxiliary: gives the inputs of the model's auxiliary objective for (records, epoch); None without one.
     """
 
     seed: int
@@ -63,6 +63,7 @@ class MaskedReconstruction:
     bases: Callable[[np.ndarray, int], np.ndarray] | None = None
     cut_share: float = 0.0
     min_cut_tokens: int = 1
+    auxiliary: Callable[[np.ndarray, int], dict[str, Any]] | None = None
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
         known = encoding["attention_mask"]
@@ -76,6 +77,7 @@ class MaskedReconstruction:
             # Computed here, it need not be read back from the device. With an empty row, the model has to compute it.
             "num_kept": count_kept(min_known, self.mask_ratio) if min_known and not has_cuts else None,
             **({} if self.bases is None else {"bases": self.bases(records, epoch)}),
+            **({} if self.auxiliary is None else self.auxiliary(records, epoch)),
         }
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -125,13 +127,7 @@ class Classification:
         """
         names, indices = {}, []
         for rank in ranks:
-            if rank not in RANKS:
-                raise ConfigurationError(f"--ranks: expected any of {', '.join(RANKS)}, got {rank}")
-            names[rank], training_taxa = training.taxa(rank)
-            if len(names[rank]) < 2:
-                raise ConfigurationError(
-                    f"--ranks {rank}: expected training records of two taxa or more, got {names[rank] or 'no names'}"
-                )
+            names[rank], training_taxa = read_taxa("--ranks", rank, training)
             index = {name: i for i, name in enumerate(names[rank])}
             validation_names, validation_taxa = validation.taxa(rank)
             in_training = np.array([*(index.get(name, -1) for name in validation_names), -1])
@@ -164,4 +160,7 @@ def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     with torch.no_grad():
         is_counted = labels >= 0
         is_correct = (logits.argmax(-1) == labels) & is_counted
-    return {"count": is_counted.sum(), "loss": output.loss, "accuracy": is_correct.sum()}
+        sums = {"count": is_counted.sum(), "accuracy": is_correct.sum()}
+        if (auxiliary_loss := output.get("auxiliary_loss")) is not None:
+            sums["auxiliary_loss"] = auxiliary_loss * sums["count"]
+    return {**sums, "loss": output.loss}

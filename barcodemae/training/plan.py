@@ -23,7 +23,6 @@ from barcodemae.training.loop import evaluate, train
 from barcodemae.training.metrics import read_metrics
 from barcodemae.training.objectives import Objective
 from barcodemae.training.state import STATE_FOLDER
-from barcodemae.training.steps import steps_in_epoch
 from barcodemae.training.summary import describe_records
 
 # The first steps include preparation and compilation; the median of the later ones is reported.
@@ -71,14 +70,15 @@ def measure_costs(
     Returns:
         The costs in the main process, None in others.
     """
-    step_size = args.batch_size * args.accumulation * accelerator.num_processes
+    batches_per_step = args.accumulation * accelerator.num_processes
+    step_size = args.batch_size * batches_per_step
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         trial = dataclasses.replace(
             args,
             output_dir=scratch,
             resume=False,
-            epochs=(_WARMUP_STEPS + _MEASURED_STEPS) / steps_in_epoch(len(training), step_size),
+            epochs=(_WARMUP_STEPS + _MEASURED_STEPS) / training.steps_in_epoch(args.batch_size, batches_per_step),
             learning_rate=0.0,
             schedule="cosine",
             log_every=1,
@@ -122,8 +122,9 @@ def describe_plan(
         validation: records to validate on.
         costs: result of `measure_costs`.
     """
-    step_size = args.batch_size * args.accumulation * accelerator.num_processes
-    per_epoch = steps_in_epoch(len(training), step_size)
+    batches_per_step = args.accumulation * accelerator.num_processes
+    step_size = args.batch_size * batches_per_step
+    per_epoch = training.steps_in_epoch(args.batch_size, batches_per_step)
     num_steps = max(1, round(args.epochs * per_epoch))
     num_validations = -(-num_steps // args.eval_every) if len(validation) else 0
     seconds = num_steps * costs.step_seconds + num_validations * costs.validation_seconds

@@ -14,9 +14,11 @@ from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel
 
 from barcodemae.checkpoints.loading import save_checkpoint
+from barcodemae.errors import ConfigurationError
 from barcodemae.files import written_atomically
 from barcodemae.outputs import check_output_folder
 from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.balanced import BalancedBatches
 from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.loop import train
 from barcodemae.training.metrics import choose_tracker, start_tracker
@@ -27,6 +29,7 @@ from barcodemae.training.precision import choose_attention, fastest_dtype
 from barcodemae.training.state import claimed, full_weights, refuse_another_run
 from barcodemae.training.stopping import shortage_explained
 from barcodemae.training.summary import TRAINING_FILE, describe_training, write_summary
+from barcodemae.training.taxa import read_taxa
 
 RUN_FILE = "run.yaml"
 
@@ -135,6 +138,8 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
 def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
     start = choose_start(model_args, data_args)
     training, validation = load_training_data(data_args, start.frame, start.encoder, args.seed)
+    if args.taxa_per_batch:
+        training = dataclasses.replace(training, balance=_balance_batches(model_args, args, training))
     on_cpu = not torch.accelerator.is_available()  # explicit, so that several processes on CPUs find each other
     PartialState(cpu=on_cpu)
     accelerator = Accelerator(
@@ -150,6 +155,13 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
     settings["mixed_precision"] = accelerator.mixed_precision
     return _Run(accelerator, model, objective, training, validation, start, settings)
+
+
+def _balance_batches(model_args: ModelArguments, args: LoopArguments, training: TrainingData) -> BalancedBatches:
+    if model_args.auxiliary == "none":
+        raise ConfigurationError(f"--taxa-per-batch {args.taxa_per_batch}: expected --auxiliary with it, got none")
+    _, taxa = read_taxa("--auxiliary-rank", model_args.auxiliary_rank, training.barcodes)
+    return BalancedBatches(taxa, args.taxa_per_batch, args.barcodes_per_taxon)
 
 
 def _choose_precision(args: LoopArguments) -> str:

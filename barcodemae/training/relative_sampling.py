@@ -45,14 +45,18 @@ class GroupSampler:
         self._index_in_group = np.full(len(groups), -1)
         self._index_in_group[self._members] = np.arange(len(self._members)) - np.repeat(self._begins, self.sizes)
 
+    def members(self, groups: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """The members of `groups` at `indices`, 0 to the group's size - 1: int64 of their common shape."""
+        return self._members[self._begins[groups] + indices]
+
     def draw(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """A member of each group `[n]`, none of them empty, by random numbers `[n]` in [0, 1): int64 `[n]`."""
-        return self._members[self._begins[groups] + (numbers * self.sizes[groups]).astype(np.int64)]
+        return self.members(groups, (numbers * self.sizes[groups]).astype(np.int64))
 
     def draw_other(self, groups: np.ndarray, members: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """As `draw`, but never the given `members [n]` of the groups; each group has two members or more."""
         index = (numbers * (self.sizes[groups] - 1)).astype(np.int64)
-        return self._members[self._begins[groups] + index + (index >= self._index_in_group[members])]
+        return self.members(groups, index + (index >= self._index_in_group[members]))
 
 
 class SameClusterSampler:

@@ -46,12 +46,18 @@ def epoch_steps(num_tokens: np.ndarray, step_size: int, seed: int, epoch: int) -
 
 
 def remaining_steps(
-    num_tokens: np.ndarray, step_size: int, seed: int, num_steps_done: int, num_steps: int
+    plan_epoch: Callable[[int], list[np.ndarray]], per_epoch: int, num_steps_done: int, num_steps: int
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Step (from 1), epoch (from 0) and records of all steps after the first `num_steps_done`; see `epoch_steps`."""
-    per_epoch = steps_in_epoch(len(num_tokens), step_size)
+    """Step (from 1), epoch (from 0) and records of all steps after the first `num_steps_done`.
+
+    Args:
+        plan_epoch: gives the records of each step of an epoch, as `epoch_steps` does.
+        per_epoch: number of steps in an epoch.
+        num_steps_done: steps to leave out.
+        num_steps: number of the last step.
+    """
     for epoch in range(num_steps_done // per_epoch, -(-num_steps // per_epoch)):
-        for i, records in enumerate(epoch_steps(num_tokens, step_size, seed, epoch)):
+        for i, records in enumerate(plan_epoch(epoch)):
             step = epoch * per_epoch + i + 1
             if num_steps_done < step <= num_steps:
                 yield step, epoch, records
