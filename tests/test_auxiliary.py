@@ -1,6 +1,7 @@
 """Auxiliary objectives on taxa: losses by hand, gradients, warm-up, and what is refused."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +222,17 @@ class TestTraining:
         start = choose_start(args, DataArguments(data=[file]))
         with pytest.raises(ConfigurationError, match=message):
             build_model(start, args, *load(file), seed=0)
+
+    @pytest.mark.parametrize("name", ["same-taxon", "triplet"])
+    def test_no_two_records_of_a_taxon(self, name, file, tmp_path):
+        header, *lines = Path(file).read_text().splitlines()
+        lines = [line.rsplit("\t", 1)[0] + f"\tGenus{i}" for i, line in enumerate(lines)]
+        (tmp_path / "alone.tsv").write_text("\n".join([header, *lines]))
+        args = ModelArguments(size="nano", auxiliary=name)
+        start = choose_start(args, DataArguments(data=[str(tmp_path / "alone.tsv")]))
+        message = f"--auxiliary {name}: expected a genus with two training records or more, got none"
+        with pytest.raises(ConfigurationError, match=message):
+            build_model(start, args, *load(str(tmp_path / "alone.tsv")), seed=0)
 
     @pytest.mark.parametrize(
         ("options", "message"),

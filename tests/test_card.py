@@ -241,6 +241,14 @@ def test_training_on_the_sample_names_it(folder):
     assert ModelCard(card).data.datasets is None
 
 
+def test_auxiliary_objective_is_described(folder):
+    write_training(folder)
+    assert "auxiliary" not in render_card(folder, REPOSITORY)
+    write_training(folder, settings=TRAINING["settings"] | {"auxiliary": "triplet", "auxiliary_rank": "genus"})
+    training = section(render_card(folder, REPOSITORY), "Training")
+    assert "An auxiliary objective, triplet, read names at the rank genus." in training
+
+
 class TestIntendedUse:
     def first(self, folder):
         return render_card(folder, REPOSITORY).partition("\n# BarcodeMAE\n")[2].strip().partition("\n\n")[0]

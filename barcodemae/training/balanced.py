@@ -13,7 +13,8 @@ class BalancedBatches:
 
     A batch begins with different barcodes of different taxa, each taxon equally probable. Its other records are the
     next of a permutation of all records, so that an epoch reads each record at least once, also those of rare taxa and
-    those without a name. The batches of BarcodeMAE+ (github.com/bioscan-ml/BarcodeMAE-plus) are composed in this way.
+    those without a name; it can be in both parts of a batch. The batches of BarcodeMAE+
+    (github.com/bioscan-ml/BarcodeMAE-plus) are composed in this way.
 
     Args:
         taxa: int64 `[n]`, the taxon of each record, -1 if it is unknown.

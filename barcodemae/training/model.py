@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -165,7 +166,8 @@ def build_model(
         seed: seed of the run.
 
     Raises:
-        ConfigurationError: the records have too few names for a classification, or no relatives of a requested kind.
+        ConfigurationError: the records have too few names for a classification or an auxiliary objective, or no
+            relatives of a requested kind.
     """
     objective: Objective
     if args.objective == "classification":
@@ -179,6 +181,11 @@ def build_model(
         bases = auxiliary = None
         if args.auxiliary != "none":
             names, taxa = read_taxa("--auxiliary-rank", args.auxiliary_rank, training.barcodes)
+            if args.auxiliary != "cross-entropy" and np.bincount(taxa[taxa >= 0]).max() < 2:
+                raise ConfigurationError(
+                    f"--auxiliary {args.auxiliary}: expected a {args.auxiliary_rank} with two training records or "
+                    "more, got none"
+                )
             start.config.num_auxiliary_taxa = len(names)  # type: ignore[union-attr]
             start.config.auxiliary_objective = args.auxiliary  # type: ignore[union-attr]
             auxiliary = AuxiliaryTaxa(taxa, args.auxiliary_weight, args.auxiliary_warmup_epochs)

@@ -136,10 +136,14 @@ def plan(model_args: ModelArguments, data_args: DataArguments, args: LoopArgumen
 
 
 def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArguments, tracker: str | None) -> _Run:
+    if args.taxa_per_batch and model_args.auxiliary == "none":
+        raise ConfigurationError(f"--taxa-per-batch {args.taxa_per_batch}: expected --auxiliary with it, got none")
     start = choose_start(model_args, data_args)
     training, validation = load_training_data(data_args, start.frame, start.encoder, args.seed)
     if args.taxa_per_batch:
-        training = dataclasses.replace(training, balance=_balance_batches(model_args, args, training))
+        _, taxa = read_taxa("--auxiliary-rank", model_args.auxiliary_rank, training.barcodes)
+        balance = BalancedBatches(taxa, args.taxa_per_batch, args.barcodes_per_taxon)
+        training = dataclasses.replace(training, balance=balance)
     on_cpu = not torch.accelerator.is_available()  # explicit, so that several processes on CPUs find each other
     PartialState(cpu=on_cpu)
     accelerator = Accelerator(
@@ -155,13 +159,6 @@ def _prepare(model_args: ModelArguments, data_args: DataArguments, args: LoopArg
     settings = dataclasses.asdict(model_args) | dataclasses.asdict(data_args) | dataclasses.asdict(args)
     settings["mixed_precision"] = accelerator.mixed_precision
     return _Run(accelerator, model, objective, training, validation, start, settings)
-
-
-def _balance_batches(model_args: ModelArguments, args: LoopArguments, training: TrainingData) -> BalancedBatches:
-    if model_args.auxiliary == "none":
-        raise ConfigurationError(f"--taxa-per-batch {args.taxa_per_batch}: expected --auxiliary with it, got none")
-    _, taxa = read_taxa("--auxiliary-rank", model_args.auxiliary_rank, training.barcodes)
-    return BalancedBatches(taxa, args.taxa_per_batch, args.barcodes_per_taxon)
 
 
 def _choose_precision(args: LoopArguments) -> str:
