@@ -108,12 +108,9 @@ class BarcodeMAEDecoder(nn.Module):
             kept = torch.where(partition.kept()[:, : partition.num_kept, None], kept, mask_token.to(kept.dtype))
         num_masked = partition.order.shape[1] - partition.num_kept
         masked = mask_token.to(kept.dtype).expand(len(kept), num_masked, -1)
-        arguments: dict[str, Tensor | None] = {
-            "position_ids": position_ids,
-            "attention_mask": partition.present(),
-        }
+        arguments: dict[str, Tensor | None] = {"position_ids": position_ids, "attention_mask": partition.present()}
         if self.has_cls:
-            arguments = after_cls(position_ids, partition.present())
+            arguments = after_cls(**arguments)  # type: ignore[arg-type]
         decoded = self.bert(inputs_embeds=torch.cat([cls, kept, masked], dim=1), **arguments).last_hidden_state
         return self.head(self.dropout(decoded[:, num_cls + partition.first_masked :]))
 
@@ -290,8 +287,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             mean over the known tokens (zero without any) as `pooler_output`. Left-out tokens have that mean in
             `last_hidden_state`, so that a mean over all tokens, or over those of the tokenizer's attention mask, gives
             the same. With `[CLS]`, `pooler_output` is the output at that token (zero without known tokens), and
-            `last_hidden_state` is shifted so that its mean is the same. For a tuned model, `hidden_states` and
-            `attentions` are those of the tokens that the encoder read.
+            `last_hidden_state` is shifted so that its mean is the same; `hidden_states` and `attentions` begin with
+            that token. For a tuned model, they are those of the tokens that the encoder read.
 
         Raises:
             ValueError: a tuned model got no `input_ids`; it needs the bases.
