@@ -175,6 +175,21 @@ def test_one_task_of_a_model_without_baselines(tmp_path, small_file, counting):
     assert list(results["splits"]) == ["train", "val", "val_unseen"]
 
 
+def test_weighted_vote_is_reported_beside_one_neighbour(tmp_path, small_file, counting):
+    out = tmp_path / "out"
+    options = {"data": str(small_file), "tasks": ["knn"], "baselines": ["kmer_6"], "weighted_neighbours": 5}
+    results = run_evaluation(arguments("model", out, **options))
+    for scores in (results, results["baselines"]["kmer_6"]):
+        vote = scores["weighted_knn"]
+        assert (scores["knn"]["n_neighbours"], vote["n_neighbours"], vote["temperature"]) == (1, 5, 0.02)
+        assert scores["knn"]["n_answerable"] == vote["n_answerable"]
+        assert vote["genus_accuracy"] > 0.5 * scores["knn"]["genus_accuracy"]
+    page = (out / "report.md").read_text()
+    assert "genus, weighted vote" in page
+    assert "Closed world, vote of 5 neighbours, weighted with temperature 0.02" in page
+    assert "--weighted-neighbours 5" in results["provenance"]["command"]
+
+
 def test_training_curve_of_an_unfinished_run_is_drawn(tmp_path, small_file, counting, monkeypatch):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "lo')
     out = tmp_path / "out"
@@ -408,6 +423,23 @@ def test_single_taxon_is_rejected(rejected, tiny_records):
 def test_more_neighbours_than_references_are_rejected(rejected):
     line = rejected("--tasks", "knn", "--neighbours", "50")
     assert "expected at most 49 neighbours, the rows of train, got 50" in line
+    line = rejected("--tasks", "knn", "--weighted-neighbours", "51")
+    assert "expected at most 49 neighbours, the rows of train, got 51" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weighted_neighbours": -1}, "--weighted-neighbours -1: expected 0 or more"),
+        ({"weighted_neighbours": 5, "temperature": 0.0}, "--temperature 0.0: expected a number above 0"),
+        ({"weighted_neighbours": 5, "temperature": float("nan")}, "--temperature nan: expected a number above 0"),
+        ({"temperature": 0.1}, "--temperature 0.1: expected --weighted-neighbours with it"),
+        ({"weighted_neighbours": 5, "tasks": ["novelty"]}, "expected knn among the --tasks, got novelty"),
+    ],
+)
+def test_options_of_the_weighted_vote_are_checked(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        EvaluationArguments("model", "out", **options)
 
 
 def test_vectors_that_are_not_finite_are_rejected(rejected, checkpoint, tmp_path):

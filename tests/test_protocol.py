@@ -5,7 +5,7 @@ import pytest
 
 from barcodemae.evaluation import protocol
 from barcodemae.evaluation.benchmark import Benchmark
-from barcodemae.evaluation.catalogue import FINE_TUNING, TASKS
+from barcodemae.evaluation.catalogue import FINE_TUNING, TASKS, WeightedVote
 from barcodemae.evaluation.methods import MethodOutput, Vectors, run_searcher
 from barcodemae.evaluation.protocol import score
 from helpers.evaluation_hits import make_hits
@@ -122,3 +122,25 @@ def test_a_searcher_is_asked_fewer_damaged_queries(monkeypatch):
     with_vectors = MethodOutput(found.search, found.seen, found.unseen, None, Vectors(*np.zeros((3, 1, 1), np.float32)))
     for one, expected in ((found, 100), (with_vectors, n)):
         assert {entry["n_answerable"] for entry in score(one, benchmark, ["robustness"])["robustness"]} == {expected}
+
+
+def test_weighted_vote_searches_its_own_neighbours():
+    # Cosines of the first query: 0.96, 0.8 and 0.6; of the second: 0.6, 0.8 and 0.96; the last reference is far away.
+    train = np.array([[0.96, 0.28], [0.8, 0.6], [0.6, 0.8], [-1, 0]], np.float32)
+    queries = np.array([[1, 0], [0.352, 0.936]], np.float32)
+    vectors = Vectors(train, queries[[0, 1, 1]], queries)
+    scores = score(output(vectors=vectors), BENCHMARK, ["knn"], weighted_vote=WeightedVote(3, temperature=0.5))
+    weighted = scores["weighted_knn"]
+    # Genera of the references: Aus, Aus, Bus, Bus. For both queries Aus has two of three votes, and more weight.
+    assert (weighted["n_neighbours"], weighted["temperature"], weighted["genus_accuracy"]) == (3, 0.5, 0.5)
+    # With a small temperature, the nearest decides: Aus and Bus.
+    near = score(output(vectors=vectors), BENCHMARK, ["knn"], weighted_vote=WeightedVote(3, temperature=0.02))
+    assert near["weighted_knn"]["genus_accuracy"] == 1
+    assert near["weighted_knn"]["seen_species"]["species_accuracy"] == 1  # Aus a and Bus a
+    assert near["knn"] == scores["knn"] == score(output(), BENCHMARK, ["knn"])["knn"]
+
+
+def test_weighted_vote_needs_vectors_and_the_task():
+    assert "weighted_knn" not in score(output(), BENCHMARK, ["knn"], weighted_vote=WeightedVote(3))
+    vectors = Vectors(*np.ones((3, 4, 2), np.float32))
+    assert "weighted_knn" not in score(output(vectors=vectors), BENCHMARK, ["novelty"], weighted_vote=WeightedVote(3))

@@ -10,7 +10,7 @@ from barcodemae.evaluation.options import EvaluationArguments
 from barcodemae.evaluation.report.pages import render_html, render_report, report_sections, results_table
 from barcodemae.evaluation.report.plots import draw_all
 from barcodemae.evaluation.run import describe_run
-from helpers.report_records import full_results
+from helpers.report_records import accuracies, full_results
 
 SIZES = [
     {"n_references": [1, 1], "n_answerable": 3, "genus_accuracy": 1 / 3, "genus_accuracy_interval": [0.0, 1.0]},
@@ -152,6 +152,17 @@ def test_comparisons_by_hand():
     rows = section_rows(full_results(), "Model against baselines")
     assert rows["4-mer counts"] == ["7.0 (-1.0 to 15.0)", "0.060", "40", "100"]
     assert rows["VSEARCH"] == ["-23.0 (-30.0 to -10.0)", "< 0.001", "40", "100"]
+
+
+def test_weighted_vote_by_hand():
+    results = full_results()
+    results["weighted_knn"] |= accuracies("genus", share=0.65)
+    header, *_ = cells(results_table(results))
+    assert cells(results_table(results))[2][header.index("genus, weighted vote")] == "65.0 (57.0-71.0)"
+    open_world, closed_world = (section_rows(results, "Ranks", table) for table in (2, 3))
+    assert open_world["tiny"][-1] == "65.0 (57.0-71.0)"
+    assert closed_world["tiny"][-1] == "99.0 (91.0-100.0)"
+    assert "VSEARCH" not in open_world  # its scores are not cosines
 
 
 def test_fine_tuning_by_hand():

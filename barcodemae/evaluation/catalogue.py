@@ -1,4 +1,4 @@
-"""The tasks and baselines that a command can name, and what reports call them. Imports nothing heavy."""
+"""The tasks, votes and baselines that a command can name, and what reports call them. Imports nothing heavy."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,19 @@ TASKS = (*DEFAULT_TASKS, "logistic_probe", "clustering_grid", "robustness", FINE
 
 SEARCH_TASKS = ("knn", "novelty", "robustness")
 """Tasks that need nearest references alone; all others need vectors."""
+
+
+@dataclass(frozen=True)
+class WeightedVote:
+    """A vote of the nearest references, each with the weight exp(cosine similarity / temperature).
+
+    Attributes:
+        num_neighbours: nearest references of each query.
+        temperature: the smaller, the more the nearest ones decide.
+    """
+
+    num_neighbours: int
+    temperature: float = 0.02
 
 
 @dataclass(frozen=True)

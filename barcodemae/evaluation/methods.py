@@ -83,7 +83,7 @@ def run_representation(
     Raises:
         ConfigurationError: a vector is not finite, or there are fewer references than neighbours.
     """
-    _check_neighbours(benchmark, num_neighbours)
+    check_neighbours(benchmark, num_neighbours)
     representation.fit(_barcodes(benchmark.train), labels(benchmark.train, "genus"))
 
     def embed(records: pa.Table) -> np.ndarray:
@@ -133,7 +133,7 @@ def run_searcher(searcher: Searcher, benchmark: Benchmark, num_neighbours: int =
     Raises:
         ConfigurationError: there are fewer references than neighbours, or the searcher fails.
     """
-    _check_neighbours(benchmark, num_neighbours)
+    check_neighbours(benchmark, num_neighbours)
     references = _barcodes(benchmark.train)
 
     def search(queries: list[str]) -> Hits:
@@ -148,7 +148,12 @@ def run_searcher(searcher: Searcher, benchmark: Benchmark, num_neighbours: int =
     )
 
 
-def _check_neighbours(benchmark: Benchmark, num_neighbours: int) -> None:
+def check_neighbours(benchmark: Benchmark, num_neighbours: int) -> None:
+    """Refuse more neighbours than there are references.
+
+    Raises:
+        ConfigurationError: there are fewer.
+    """
     if num_neighbours > len(benchmark.train):
         raise ConfigurationError(
             f"expected at most {len(benchmark.train)} neighbours, the rows of train, got {num_neighbours}"

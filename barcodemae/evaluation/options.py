@@ -1,11 +1,12 @@
 """The options of `evaluate_embeddings.py`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from barcodemae.data import sample_path
 from barcodemae.errors import ConfigurationError, option_name
-from barcodemae.evaluation.catalogue import BASELINES, DEFAULT_BASELINES, DEFAULT_TASKS, TASKS
+from barcodemae.evaluation.catalogue import BASELINES, DEFAULT_BASELINES, DEFAULT_TASKS, TASKS, WeightedVote
 
 _EVERYTHING, _NOTHING = "all", "none"
 
@@ -66,6 +67,16 @@ class EvaluationArguments:
     neighbours: int = field(
         default=1, metadata={"help": "Nearest references that vote for an assignment; 1 as published."}
     )
+    weighted_neighbours: int = field(
+        default=0,
+        metadata={
+            "help": "Nearest references of a second vote in the task knn, with weights exp(cosine / temperature) as in "
+            "BarcodeMAE+, which has up to 50; 0 for none."
+        },
+    )
+    temperature: float = field(
+        default=WeightedVote.temperature, metadata={"help": "Temperature of --weighted-neighbours."}
+    )
     fine_tuning_epochs: float = field(default=5, metadata={"help": "Passes over train in the task fine_tuning."})
     seed: int = field(
         default=0, metadata={"help": "Random seed of the untrained weights, the tasks and the bootstrap."}
@@ -94,11 +105,27 @@ class EvaluationArguments:
                 )
         if not self.tasks:
             raise ConfigurationError(f"--tasks: expected any of {', '.join(TASKS)}, got none")
-        for name, minimum in (("batch_size", 1), ("neighbours", 1), ("seed", 0)):
+        for name, minimum in (("batch_size", 1), ("neighbours", 1), ("weighted_neighbours", 0), ("seed", 0)):
             if getattr(self, name) < minimum:
                 raise ConfigurationError(f"{option_name(name)} {getattr(self, name)}: expected {minimum} or more")
+        self._check_weighted_vote()
         if self.fine_tuning_epochs <= 0:
             raise ConfigurationError(f"--fine-tuning-epochs {self.fine_tuning_epochs}: expected more than 0")
+
+    def _check_weighted_vote(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ConfigurationError(f"--temperature {self.temperature}: expected a number above 0")
+        if not self.weighted_neighbours and self.temperature != WeightedVote.temperature:
+            raise ConfigurationError(f"--temperature {self.temperature}: expected --weighted-neighbours with it")
+        if self.weighted_neighbours and "knn" not in self.tasks:
+            raise ConfigurationError(
+                f"--weighted-neighbours {self.weighted_neighbours}: expected knn among the --tasks, got "
+                f"{', '.join(self.tasks)}"
+            )
+
+    def weighted_vote(self) -> WeightedVote | None:
+        """The second vote of the task knn, if there is one."""
+        return WeightedVote(self.weighted_neighbours, self.temperature) if self.weighted_neighbours else None
 
     def reading(self) -> dict[str, Any]:
         """The options of an encoder that were given."""

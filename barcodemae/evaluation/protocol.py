@@ -1,14 +1,15 @@
 """Which task is scored on which records: the published protocol, and further tasks."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from barcodemae.embedding.nearest import nearest_by_cosine
 from barcodemae.evaluation.benchmark import Benchmark, answerable, labels, species_of_rows
-from barcodemae.evaluation.catalogue import SEARCH_TASKS, TASKS
+from barcodemae.evaluation.catalogue import SEARCH_TASKS, TASKS, WeightedVote
 from barcodemae.evaluation.methods import MethodOutput, Vectors
 from barcodemae.evaluation.scores import harmonic_mean
 from barcodemae.evaluation.tasks.bin_clustering import clustering_grid_scores, clustering_scores
@@ -31,7 +32,13 @@ from barcodemae.evaluation.tasks.robustness import NUM_QUERIES, robustness_score
 _NUM_SEARCHER_QUERIES = 100
 
 
-def score(output: MethodOutput, benchmark: Benchmark, tasks: Collection[str], seed: int = 0) -> dict[str, Any]:
+def score(
+    output: MethodOutput,
+    benchmark: Benchmark,
+    tasks: Collection[str],
+    seed: int = 0,
+    weighted_vote: WeightedVote | None = None,
+) -> dict[str, Any]:
     """Score one method on some tasks.
 
     Args:
@@ -40,10 +47,13 @@ def score(output: MethodOutput, benchmark: Benchmark, tasks: Collection[str], se
         tasks: any of `catalogue.TASKS`. Fine-tuning is skipped: it needs more than the output of a method. Tasks that
             need vectors are skipped where there are none.
         seed: random seed of all draws.
+        weighted_vote: a second vote of nearest references in the task `knn`. It needs cosines, so there is none where
+            there are no vectors.
 
     Returns:
-        For each task the scores that its module documents; `extra_queries.knn`, where there are extra queries; and
-        `harmonic_mean` of `knn.genus_accuracy` and `clustering.bin_ami`, None where one of them is missing.
+        For each task the scores that its module documents; `weighted_knn`, the scores of the weighted vote;
+        `extra_queries.knn`, where there are extra queries; and `harmonic_mean` of `knn.genus_accuracy` and
+        `clustering.bin_ami`, None where one of them is missing.
     """
     possible = SEARCH_TASKS if output.vectors is None else tuple(_RUN)
     chosen = [task for task in TASKS if task in tasks and task in possible]
@@ -51,6 +61,8 @@ def score(output: MethodOutput, benchmark: Benchmark, tasks: Collection[str], se
     for task in (progress := tqdm(chosen, unit="task", leave=False)):
         progress.set_description(task)
         scores[task] = _RUN[task](output, benchmark, seed)
+    if "knn" in tasks and weighted_vote is not None and output.vectors is not None:
+        scores["weighted_knn"] = _weighted_knn(output.vectors, benchmark, weighted_vote, seed)
     if "knn" in tasks and benchmark.extra is not None and output.extra is not None:
         knn = knn_scores(output.extra, benchmark.train, benchmark.extra, OPEN_WORLD_RANKS, seed)
         scores["extra_queries"] = {"knn": knn}
@@ -70,6 +82,18 @@ def _knn(output: MethodOutput, benchmark: Benchmark, seed: int) -> dict[str, Any
         "by_order": order_scores(*unseen, seed),
         "confusions": sister_confusions(*unseen),
         "seen_species": knn_scores(output.seen, benchmark.train, benchmark.seen, CLOSED_WORLD_RANKS, seed),
+    }
+
+
+def _weighted_knn(vectors: Vectors, benchmark: Benchmark, vote: WeightedVote, seed: int) -> dict[str, Any]:
+    def scores(queries: np.ndarray, records: pa.Table, ranks: Sequence[str]) -> dict[str, Any]:
+        hits = nearest_by_cosine(vectors.train, queries, vote.num_neighbours)
+        return knn_scores(hits, benchmark.train, records, ranks, seed, vote.temperature)
+
+    return {
+        **scores(vectors.unseen, benchmark.unseen, OPEN_WORLD_RANKS),
+        "temperature": vote.temperature,
+        "seen_species": scores(vectors.seen, benchmark.seen, CLOSED_WORLD_RANKS),
     }
 
 

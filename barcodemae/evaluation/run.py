@@ -25,6 +25,7 @@ from barcodemae.evaluation.methods import (
     Representation,
     Searcher,
     Vectors,
+    check_neighbours,
     run_representation,
     run_searcher,
 )
@@ -79,10 +80,12 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
     if FINE_TUNING in arguments.tasks and model.embedder is None:
         raise ConfigurationError(f"--tasks {FINE_TUNING}: expected a checkpoint of BarcodeMAE, got another encoder")
     benchmark = _read_benchmark(arguments)
+    check_neighbours(benchmark, max(arguments.neighbours, arguments.weighted_neighbours))
 
     output = _run_method(model.representation, benchmark, arguments)
     assert output.vectors is not None  # a model has them
-    results = score(output, benchmark, arguments.tasks, arguments.seed)
+    vote = arguments.weighted_vote()
+    results = score(output, benchmark, arguments.tasks, arguments.seed, vote)
     results |= _details(model.representation, arguments.neighbours)
     if FINE_TUNING in arguments.tasks:
         results[FINE_TUNING] = _fine_tuned(arguments, model.weights_sha256, benchmark)
@@ -98,7 +101,7 @@ def run_evaluation(arguments: EvaluationArguments) -> dict[str, Any]:
         tasks = set(arguments.tasks) - set(BASELINES[baseline_name].skipped_tasks)
         sampled = _affordable(baseline, benchmark, arguments.seed)
         found = _run_method(baseline, sampled, arguments)
-        results["baselines"][baseline_name] = score(found, sampled, tasks, arguments.seed)
+        results["baselines"][baseline_name] = score(found, sampled, tasks, arguments.seed, vote)
         results["baselines"][baseline_name] |= _details(baseline, arguments.neighbours)
         if len(sampled.unseen) == len(benchmark.unseen):
             hits[baseline_name] = found.unseen

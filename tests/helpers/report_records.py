@@ -89,6 +89,12 @@ def full_scores(share: float, seed: int, dimensions: int = 256) -> dict[str, Any
     ]
     return {
         "knn": knn,
+        "weighted_knn": {
+            "n_neighbours": 50,
+            "temperature": 0.02,
+            **accuracies("family", "genus", share=near(share)),
+            "seen_species": accuracies("genus", "species", share=0.99),
+        },
         "linear_probe": {"n_train": 1000, "n_queries": 300, **accuracies("species", share=near(0.96))},
         "logistic_probe": {"n_train": 1000, "n_queries": 300, "c": 1.0, **accuracies("species", share=near(0.97))},
         "few_shot": few_shot,

@@ -35,6 +35,13 @@ MEASURES = (
         with_interval=True,
     ),
     Measure(
+        "genus, weighted vote",
+        ("weighted_knn", "genus_accuracy"),
+        "genus, unseen, by a vote of several nearest train barcodes, each with the weight exp(cosine / temperature), "
+        "as in BarcodeMAE+. Their number and the temperature are under Ranks.",
+        with_interval=True,
+    ),
+    Measure(
         "by species", ("knn", "genus_accuracy_by_species"), "genus, unseen, averaged over species: each counts once."
     ),
     Measure(

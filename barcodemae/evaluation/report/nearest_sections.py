@@ -59,7 +59,11 @@ def ranks_section(results: dict[str, Any]) -> Section | None:
         "Ranks",
         "The nearest train barcode's taxon at each rank. Open world: the species was never seen. Closed world: other "
         "barcodes of the train species.",
-        tables=[_by_rank("Open world", knn), *([_by_rank("Closed world", seen)] if seen else [])],
+        tables=[
+            _by_rank("Open world", knn),
+            *([_by_rank("Closed world", seen)] if seen else []),
+            *_weighted_tables(scores_of(results, "weighted_knn")),
+        ],
         pictures=["ranks.png"],
     )
 
@@ -91,6 +95,16 @@ def _by_rank(title: str, found: dict[str, dict[str, Any]]) -> Table:
     ranks = [rank for rank in RANKS if any(f"{rank}_accuracy" in scores for scores in found.values())]
     rows = [[name, *(accuracy(scores, f"{rank}_accuracy") for rank in ranks)] for name, scores in found.items()]
     return Table(["", *ranks], rows, title)
+
+
+def _weighted_tables(found: dict[str, dict[str, Any]]) -> list[Table]:
+    """The same for the weighted vote, whose number of neighbours and temperature are equal for all methods."""
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    vote = f"vote of {first['n_neighbours']:,} neighbours, weighted with temperature {first['temperature']:g}"
+    seen = {name: scores["seen_species"] for name, scores in found.items()}
+    return [_by_rank(f"Open world, {vote}", found), _by_rank(f"Closed world, {vote}", seen)]
 
 
 def _by_class(title: str, key: str, knn: dict[str, dict[str, Any]]) -> Table:

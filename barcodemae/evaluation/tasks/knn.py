@@ -1,4 +1,8 @@
-"""Nearest-neighbour probe: the taxa of a barcode, from the nearest labelled barcodes."""
+"""Nearest-neighbour probe: the taxa of a barcode, from the nearest labelled barcodes.
+
+One neighbour is the protocol of BarcodeMAE (arXiv 2502.18405). In that of its successor BarcodeMAE+
+(github.com/bioscan-ml/BarcodeMAE-plus), up to 50 neighbours vote, with weights from their similarities.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,36 +26,69 @@ NUM_SIMILARITY_CLASSES = 5
 MAX_CONFUSIONS = 20
 
 
-def deciding_references(rows: np.ndarray, reference_taxa: np.ndarray) -> np.ndarray:
-    """The reference that decides each query: the nearest one of the taxon that most of its neighbours belong to.
+def softmax_weights(similarities: np.ndarray, temperature: float) -> np.ndarray:
+    """The soft-max of similarities divided by the temperature, within each row.
 
-    Of taxa with equally many neighbours, the one with the nearest reference wins. A neighbour of unknown taxon does not
+    Args:
+        similarities: `[num_queries, num_neighbours]`, -inf where nothing was found.
+        temperature: above 0.
+
+    Returns:
+        float64 `[num_queries, num_neighbours]`; each row sums to 1, or to 0 if nothing was found.
+    """
+    scaled = similarities.astype(np.float64) / temperature
+    largest = scaled.max(axis=1, keepdims=True)
+    weights = np.exp(scaled - np.where(np.isfinite(largest), largest, 0))
+    sums = weights.sum(axis=1, keepdims=True)
+    return weights / np.where(sums > 0, sums, 1)
+
+
+def deciding_references(rows: np.ndarray, reference_taxa: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The reference that decides each query: the nearest one of the taxon for which its neighbours have most votes.
+
+    Of taxa with equally many votes, the one with the nearest reference wins. A neighbour of unknown taxon does not
     vote.
 
     Args:
         rows: `[num_queries, num_neighbours]`, rows of the references, nearest first; -1 where nothing was found.
         reference_taxa: `[num_references]`, names; "" is unknown.
+        weights: `[num_queries, num_neighbours]`, 0 or more, the votes of each neighbour; by default one each.
 
     Returns:
         Rows of references `[num_queries]`; -1 where no neighbour has a vote.
     """
     _, taxon = np.unique(reference_taxa, return_inverse=True)
     votes = np.where((rows >= 0) & (reference_taxa[rows] != ""), taxon[rows], -1)
-    num_votes = np.stack([np.sum(votes == votes[:, [column]], axis=1) for column in range(rows.shape[1])], axis=1)
-    winner = np.where(votes >= 0, num_votes, 0).argmax(axis=1)  # the first, so the nearest, of equal ones
+    weights = np.ones(rows.shape) if weights is None else weights
+    sums = [np.sum(weights * (votes == votes[:, [column]]), axis=1) for column in range(rows.shape[1])]
+    # A weight may be rounded to 0: such a neighbour still comes before one without a vote.
+    winner = np.where(votes >= 0, np.stack(sums, axis=1), -1).argmax(axis=1)  # the first, so the nearest, of equal ones
     queries = np.arange(len(rows))
     return np.where(votes[queries, winner] >= 0, rows[queries, winner], -1)
 
 
-def assigned_taxa(hits: Hits, references: pa.Table, rank: str) -> np.ndarray:
-    """The taxon that the neighbours of each query vote for, names `[num_queries]`; "" where there is none."""
+def assigned_taxa(hits: Hits, references: pa.Table, rank: str, temperature: float | None = None) -> np.ndarray:
+    """The taxon that the neighbours of each query vote for, names `[num_queries]`; "" where there is none.
+
+    Args:
+        hits: the nearest references of the queries.
+        references: records of the references.
+        rank: rank of the taxa.
+        temperature: of the soft-max that gives the weights of the votes; by default each neighbour has one vote.
+    """
     reference_taxa = labels(references, rank)
-    deciding = deciding_references(hits.rows, reference_taxa)
+    weights = None if temperature is None else softmax_weights(hits.similarities, temperature)
+    deciding = deciding_references(hits.rows, reference_taxa, weights)
     return np.where(deciding >= 0, reference_taxa[deciding], "")
 
 
 def knn_scores(
-    hits: Hits, references: pa.Table, queries: pa.Table, ranks: Sequence[str] = OPEN_WORLD_RANKS, seed: int = 0
+    hits: Hits,
+    references: pa.Table,
+    queries: pa.Table,
+    ranks: Sequence[str] = OPEN_WORLD_RANKS,
+    seed: int = 0,
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """Accuracy of the neighbours' vote, over the queries whose taxon occurs among the references.
 
@@ -64,9 +101,10 @@ def knn_scores(
         ranks: the first one is the headline. Another one has no accuracy where none of the queries' taxa
             occurs among the references, or where the references are all of one taxon.
         seed: random seed of the bootstrap.
+        temperature: of the soft-max that gives the weights of the votes; by default each neighbour has one vote.
 
     Returns:
-        `n_references`, `n_queries`, `num_neighbours`; `n_without_hit`, the queries for which nothing was found;
+        `n_references`, `n_queries`, `n_neighbours`; `n_without_hit`, the queries for which nothing was found;
         `n_answerable` at the first rank; `n_answerable_by_rank` and `n_taxa_by_rank` (among the references) at every
         rank; and for each rank with an accuracy what `scores.accuracy_scores` gives.
 
@@ -84,7 +122,7 @@ def knn_scores(
         num_answerable[rank] = int(rows.sum())
         num_taxa[rank] = len(set(reference_taxa) - {""})
         if rows.any() and num_taxa[rank] > 1:
-            assigned = assigned_taxa(hits, references, rank)
+            assigned = assigned_taxa(hits, references, rank, temperature)
             accuracies |= accuracy_scores(rank, assigned[rows], taxa[rows], species[rows], seed)
     headline = ranks[0]
     if num_answerable[headline] == 0:
