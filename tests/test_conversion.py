@@ -36,8 +36,8 @@ def bert_config(**changes):
     return BertConfig(**({"vocab_size": 4**K + 2, "num_labels": 4**K} | SETTINGS | changes))
 
 
-def run_file(path, model, arch, prefix="", with_n=False):
-    """As both repositories save a run: see `safe_save_model` in their `io.py`."""
+def run_file(path, model, arch, prefix="", with_n=False, **more):
+    """As all three repositories save a run: see `safe_save_model` in their `io.py`. `more` are options of the run."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     model(input_ids=torch.tensor([[2, 3]]))[0].sum().backward()
     optimizer.step()  # so that it has a state
@@ -48,7 +48,7 @@ def run_file(path, model, arch, prefix="", with_n=False):
     embeddings = "embeddings." if isinstance(model, BertModel) else "bert.embeddings."
     state[f"{prefix}{embeddings}position_ids"] = torch.arange(230)[None]
     run = {"k_mer": K, "stride": None, "max_len": 660, "tokenizer": "kmer", "tokenize_n_nucleotide": with_n}
-    run |= {"run_name": "name of the run", "data_dir": "data"} | ({"arch": arch} if arch else {})
+    run |= {"run_name": "name of the run", "data_dir": "data"} | ({"arch": arch} if arch else {}) | more
     content = {
         "model": state,
         "optimizer": optimizer.state_dict(),
@@ -68,6 +68,52 @@ def published_maelm(path):
     model = BertModel(bert_config())
     run_file(path, model, "maelm")
     return model, "pooler, optimizer, scheduler"
+
+
+class MAELMModel(torch.nn.Module):
+    """The parts of a complete run of BarcodeMAE and BarcodeMAE+, under the names in its `maelm_model.py`."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.encoder, self.decoder = BertModel(config), BertForTokenClassification(config)
+        self.projection_layer = torch.nn.Linear(config.hidden_size, config.hidden_size)
+        self.decoder_embedding = self.decoder.bert.embeddings.word_embeddings
+
+
+def change_file(path, change):
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+
+
+def published_complete(path):
+    """`--checkpoint` of a run with a decoder, whose encoder alone is the file of `--checkpoint_maelm`."""
+    complete = randomized(MAELMModel(bert_config()))
+    run_file(path, BertModel(bert_config()), "maelm")
+    weights = {f"module.{name}": value for name, value in complete.state_dict().items()}
+    more = {"decoder_config": complete.decoder.config.to_dict(), "scaler": {"scale": 65536.0}}
+    change_file(path, lambda content: content.update(model=weights, **more))
+    parts = "decoder, decoder_embedding, pooler, projection_layer"
+    return complete.encoder, f"{parts}, optimizer, scheduler, scaler"
+
+
+PLUS = {"use_cls_token": True, "aux_loss_type": "ce", "jumbo": False, "n_registers": 0}
+
+
+def published_plus(path):
+    model = BertModel(bert_config(vocab_size=4**K + 3))
+    run_file(path, model, "maelm", **PLUS)
+    return model, "pooler, optimizer, scheduler"
+
+
+def published_plus_transformer(path):
+    """An encoder without a decoder, with the classifier of the binary objective beside it."""
+    model = BertForTokenClassification(bert_config(vocab_size=4**K + 3))
+    run_file(path, model, "transformer", prefix="module.", **PLUS)
+    classifier = torch.nn.Linear(2, 1).state_dict()
+    change_file(path, lambda content: content.update(cls_taxonomy_classifier=classifier))
+    return model.bert, "classifier, optimizer, scheduler, cls_taxonomy_classifier"
 
 
 def published_with_n(path):
@@ -99,6 +145,9 @@ KMERS = list(map("".join, itertools.product("ACGT", repeat=K)))
 KMERS_WITH_N = [kmer for kmer in map("".join, itertools.product("ACGTN", repeat=K)) if "N" in kmer]
 LAYOUTS = {
     "maelm": (published_maelm, ["[MASK]", "[UNK]", *KMERS]),
+    "complete": (published_complete, ["[MASK]", "[UNK]", *KMERS]),
+    "plus": (published_plus, ["[MASK]", "[UNK]", "[CLS]", *KMERS]),
+    "plus_transformer": (published_plus_transformer, ["[MASK]", "[UNK]", "[CLS]", *KMERS]),
     "with_n": (published_with_n, ["[MASK]", "[UNK]", *KMERS, *KMERS_WITH_N]),
     "transformer": (published_transformer, ["[MASK]", "[UNK]", *KMERS]),
     "barcodebert": (published_barcodebert, ["[MASK]", "[UNK]", *KMERS]),
@@ -115,12 +164,13 @@ def published(request, tmp_path):
 
 
 def their_embedding(encoder, vocabulary, barcode):
-    """Mean over the tokens of one sequence, as the published code embeds."""
+    """Mean over the tokens of one sequence, as the published code embeds; without `[CLS]`, which takes position 0."""
     unknown = vocabulary.get("[UNK]", vocabulary.get("<UNK>"))
     kmers = [barcode[i : i + K] for i in range(0, len(barcode) - K + 1, K)]
     ids = torch.tensor([[vocabulary.get(kmer, unknown) for kmer in kmers]])
+    positions = torch.arange(ids.shape[1])[None] + ("[CLS]" in vocabulary)
     with torch.no_grad():
-        return encoder(input_ids=ids).last_hidden_state[0].mean(0)
+        return encoder(input_ids=ids, position_ids=positions).last_hidden_state[0].mean(0)
 
 
 def test_embeddings_equal_those_of_the_published_encoder(published, sample, tmp_path):
@@ -148,22 +198,33 @@ def test_vocabulary_and_settings_are_converted(published, tmp_path):
     file, encoder, vocabulary, _ = published
     convert_published(file, tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    assert tokenizer.model_max_length == encoder.config.max_position_embeddings
+    max_tokens = encoder.config.max_position_embeddings - ("[CLS]" in vocabulary)
+    assert tokenizer.model_max_length == max_tokens
     tokens = tokenizer.get_vocab()
     assert (tokens["[MASK]"], tokens["[UNK]"], tokens["AAA"], tokens["TTT"]) == (0, 1, 2, 65)
-    assert tokens["[PAD]"] == len(tokens) - 1 == len(set(vocabulary) - {"<CLS>"})
+    assert tokens["[PAD]"] == len(tokens) - 1 == len(set(vocabulary) - {"<CLS>", "[CLS]"})
     checkpoint = load_checkpoint(tmp_path / "out")
     assert checkpoint.frame is None
     words = checkpoint.model.embeddings.word_embeddings.weight
     theirs = encoder.embeddings.word_embeddings.weight
     for token, i in vocabulary.items():
-        if token != "<CLS>":
+        if token not in ("<CLS>", "[CLS]"):
             assert torch.equal(words[tokens[token.upper().replace("<", "[").replace(">", "]")]], theirs[i])
     assert not words[tokens["[PAD]"]].any()
     saved = json.loads((tmp_path / "out" / "config.json").read_text())
     for name in (*SETTINGS, "hidden_dropout_prob", "attention_probs_dropout_prob"):
-        assert saved[name] == getattr(encoder.config, name)
+        assert saved[name] == (max_tokens if name == "max_position_embeddings" else getattr(encoder.config, name))
     assert "position_ids" not in checkpoint.model.state_dict()
+
+
+def test_published_pooling_is_stated(published, tmp_path):
+    file, _, vocabulary, _ = published
+    read, _ = convert_published(file, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert f"from `published.pt` (layout {read.layout})" in page
+    assert read.pooling == ("cls" if "[CLS]" in vocabulary else "mean")
+    assert ("is the output at a [CLS] token" in page) == ("[CLS]" in vocabulary)
+    assert ("is the mean over the k-mers, as that of this checkpoint" in page) == ("[CLS]" not in vocabulary)
 
 
 class Malicious:
@@ -177,10 +238,7 @@ class Malicious:
 def saved(path, change):
     """A `maelm` run, changed before it is saved."""
     published_maelm(path)
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        content = torch.load(path, weights_only=True)
-    change(content)
-    torch.save(content, path)
+    change_file(path, change)
 
 
 BAD_CONTENT = {
@@ -195,6 +253,13 @@ BAD_CONTENT = {
     r"got k = 3 with a stride of 1": lambda content: setattr(content["config"], "stride", 1),
     r"expected a vocabulary of 127 for k = 3": lambda content: setattr(
         content["config"], "tokenize_n_nucleotide", True
+    ),
+    r"expected a vocabulary of 67 for k = 3, got 66": lambda content: setattr(content["config"], "use_cls_token", True),
+    r"expected a model without further learned tokens, got jumbo = True": lambda content: setattr(
+        content["config"], "jumbo", True
+    ),
+    r"expected a model without further learned tokens, got n_registers = 4": lambda content: setattr(
+        content["config"], "n_registers", 4
     ),
     r"expected a token for unknown k-mers": lambda content: setattr(content["config"], "use_unk_token", False),
     r"expected a vocabulary of 258 for k = 4, got 66": lambda content: setattr(content["config"], "k_mer", 4),
@@ -320,4 +385,5 @@ def test_command(tmp_path):
     assert f"{file}: layout maelm, k = 3, 2 layers of 24, 3 heads." in done.stdout
     assert "Weights outside the encoder, left out: pooler, optimizer, scheduler." in done.stdout
     assert float(done.stdout.partition("differ by at most ")[2].split()[0]) <= 1e-5
+    assert "The published embedding is the mean over the k-mers" in done.stdout
     assert f"The checkpoint is in {folder}." in done.stdout

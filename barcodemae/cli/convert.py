@@ -10,7 +10,9 @@ from barcodemae.cli.arguments import parse_arguments
 class ConvertArguments:
     """The file to convert, and the new folder."""
 
-    file: str = field(metadata={"help": "Checkpoint published with BarcodeMAE or BarcodeBERT (.pt, .pth)."})
+    file: str = field(
+        metadata={"help": "Checkpoint made by the public code of BarcodeMAE, BarcodeMAE+ or BarcodeBERT (.pt, .pth)."}
+    )
     output: str = field(metadata={"help": "Folder of the new checkpoint; it must be new or empty."})
 
 
@@ -24,10 +26,10 @@ def convert(arguments: list[str]) -> None:
         (ConvertArguments,),
         arguments,
         positionals=("file", "output"),
-        about="Convert a published checkpoint of BarcodeMAE or BarcodeBERT, without running code that it contains.",
+        about="Convert a checkpoint of BarcodeMAE, BarcodeMAE+ or BarcodeBERT, without running code that it contains.",
         example="barcodemae convert best_pretraining.pt -o runs/published",
     )
-    from barcodemae.hub.conversion import convert_published
+    from barcodemae.hub.conversion import convert_published, describe_pooling
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)
@@ -38,5 +40,6 @@ def convert(arguments: list[str]) -> None:
         f"{config.hidden_size}, {config.num_attention_heads} heads."
     )
     print(f"Weights outside the encoder, left out: {', '.join(published.left_out) or 'none'}.")
-    print(f"Embeddings of real barcodes differ by at most {difference:.1e} from those of the original weights.")
+    print(describe_pooling(published))
+    print(f"The means over the k-mers of real barcodes differ by at most {difference:.1e} from the original ones.")
     print(f"The checkpoint is in {args.output}.")

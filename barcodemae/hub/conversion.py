@@ -14,6 +14,8 @@ from barcodemae.hub.published_layouts import SETTINGS_IN_CONFIG, SETTINGS_IN_SHA
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import build_kmer_tokenizer
 
+README_FILE = "README.md"
+
 _PARITY_BARCODES = 16
 _TOLERANCE = 1e-5
 
@@ -22,15 +24,17 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
     """Convert a published checkpoint, and check that both give the same embeddings.
 
     The vocabulary becomes `[MASK]` 0, `[UNK]` 1, k-mers from 2, and `[PAD]` with a row of zeros at the end. There is no
-    reference frame, since these models were trained without one.
+    reference frame, since these models were trained without one. A `[CLS]` token is left out with its position: the
+    embedding of the new checkpoint is the mean over the k-mers, as the encoder gives them without that token. A file
+    `README.md` in the folder says which pooling was published.
 
     Args:
         file: the published file. It is read as data: no code in it is run.
         folder: a new or empty folder.
 
     Returns:
-        The published model, and the maximum difference between embeddings of real barcodes by a plain `BertModel` with
-        the original weights and ids, and by the new checkpoint.
+        The published model, and the maximum difference between embeddings of real barcodes (means over the k-mers) by a
+        plain `BertModel` with the original weights, ids and positions, and by the new checkpoint.
 
     Raises:
         UnreadableFileError: the file is missing or broken, or contains more than tensors, plain values and a Namespace.
@@ -53,9 +57,25 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
                 f"{file}: expected the converted checkpoint to give the same embeddings as the original, but they "
                 f"differ by {difference:.1e}"
             )
+        (written / README_FILE).write_text(_readme(file, published), encoding="utf-8")
         if target.exists():
             target.rmdir()  # it is empty, and the new folder is moved to its path
     return published, difference
+
+
+def describe_pooling(published: PublishedModel) -> str:
+    """One sentence on the published embedding, and whether the converted checkpoint gives it."""
+    if published.pooling == "mean":
+        return "The published embedding is the mean over the k-mers, as that of this checkpoint."
+    return (
+        "The published embedding is the output at a [CLS] token. This checkpoint has no such token: its embedding is "
+        "the mean over the k-mers, so that published accuracies do not apply to it."
+    )
+
+
+def _readme(file: Path, published: PublishedModel) -> str:
+    origin = f"Converted by `barcodemae convert` from `{file.name}` (layout {published.layout})."
+    return f"# Converted checkpoint\n\n{origin}\n\n{describe_pooling(published)}\n"
 
 
 def _convert_model(published: PublishedModel) -> BarcodeMAEModel:
@@ -63,10 +83,13 @@ def _convert_model(published: PublishedModel) -> BarcodeMAEModel:
     shared = {name: settings[name] for name in SETTINGS_IN_SHAPES + SETTINGS_IN_CONFIG}
     state = published.bert.state_dict()
     words = state["embeddings.word_embeddings.weight"]
-    unknown = published.first_kmer - 1
-    words = torch.cat([words[:1], words[unknown:], torch.zeros_like(words[:1])])
+    special = words[[0, published.unknown]]
+    words = torch.cat([special, words[published.first_kmer :], torch.zeros_like(words[:1])])
+    positions = state["embeddings.position_embeddings.weight"][published.first_position :]
+    shared["max_position_embeddings"] = len(positions)
     model = BarcodeMAEModel(BarcodeMAEConfig(k=published.k, vocab_size=len(words), attends_unknown=True, **shared))
-    model.load_state_dict(state | {"embeddings.word_embeddings.weight": words})
+    changed = {"embeddings.word_embeddings.weight": words, "embeddings.position_embeddings.weight": positions}
+    model.load_state_dict(state | changed)
     return model
 
 
@@ -82,8 +105,9 @@ def _largest_difference(published: PublishedModel, folder: Path) -> float:
     differences = []
     for barcode in _example_barcodes():
         kmers = [barcode[i : i + k] for i in range(0, len(barcode) - k + 1, k)][:max_tokens]
-        input_ids = torch.tensor([[ids.get(kmer, first - 1) for kmer in kmers]])
-        expected = published.bert(input_ids=input_ids).last_hidden_state.mean(1)
+        input_ids = torch.tensor([[ids.get(kmer, published.unknown) for kmer in kmers]])
+        positions = published.first_position + torch.arange(len(kmers))[None]
+        expected = published.bert(input_ids=input_ids, position_ids=positions).last_hidden_state.mean(1)
         arrays = checkpoint.encoder([barcode], max_length=max_tokens)
         embedding = checkpoint.model(**{name: torch.from_numpy(array) for name, array in arrays.items()}).pooler_output
         differences.append((embedding - expected).abs().max())

@@ -1,12 +1,17 @@
-"""Reader of the checkpoints published with BarcodeMAE (arXiv 2502.18405) and BarcodeBERT (arXiv 2311.02401).
+"""Reader of the checkpoints of BarcodeMAE (arXiv 2502.18405), BarcodeMAE+ and BarcodeBERT (arXiv 2311.02401).
 
 They are pickles of `torch.save`, read as data, in one of these layouts:
 
 - `maelm` (BarcodeMAE): a dict of `model`, the encoder with the names of `BertModel`, `bert_config`, and `config`, the
-  `argparse.Namespace` of the run;
+  `argparse.Namespace` of the run; or the same of a complete run, with the encoder's names after `encoder.` and those
+  of the decoder beside them;
 - `transformer` (BarcodeBERT, and BarcodeMAE's baseline): the same, with the names of `BertForTokenClassification`;
 - `workshop` (the first of BarcodeBERT): only the state dict of a `BertForMaskedLM` with default settings, and with a
   vocabulary of its own (`<MASK>` 0, `<CLS>` 1, `<UNK>` 2, k-mers from 3).
+
+BarcodeMAE+ (github.com/bioscan-ml/BarcodeMAE-plus; its `io.py` and `datasets.py` are in the repository of BarcodeMAE)
+has the first two layouts. With `use_cls_token` in `config`, its vocabulary is `[MASK]` 0, `[UNK]` 1, `[CLS]` 2, k-mers
+from 3; `[CLS]` precedes the k-mers, at position 0, and its output is the published embedding.
 """
 
 import argparse
@@ -41,6 +46,9 @@ SETTINGS_IN_CONFIG = (
     "layer_norm_eps",
 )
 """Settings that are read from `bert_config`. The others there do not matter for the encoder."""
+_EXTRA_TOKENS = ("jumbo", "n_registers")
+"""Options of the public code with which the encoder is not a plain BERT; no published configuration has them."""
+_OTHER_STATES = ("optimizer", "scheduler", "scaler", "cls_taxonomy_classifier")
 _ENCODER_SETTINGS = {"is_decoder": False, "position_embedding_type": "absolute"}
 
 
@@ -52,7 +60,10 @@ class PublishedModel:
         layout: "maelm", "transformer" or "workshop".
         k: nucleotides in a token.
         bert: the encoder, in evaluation mode, with the file's own vocabulary.
-        first_kmer: id of the first k-mer. The unknown k-mer has the id before it, the mask 0.
+        unknown: id of the unknown k-mer; the mask has 0.
+        first_kmer: id of the first k-mer.
+        pooling: what the published embedding is: "mean", over the tokens, or "cls", the output at a `[CLS]` token,
+            which precedes the k-mers, so that their positions are counted from 1.
         with_n: k-mers that contain `N` have ids of their own, after the plain ones.
         left_out: names of the parts of the file that are not of the encoder.
     """
@@ -60,9 +71,16 @@ class PublishedModel:
     layout: str
     k: int
     bert: BertModel
+    unknown: int
     first_kmer: int
+    pooling: str
     with_n: bool
     left_out: list[str]
+
+    @property
+    def first_position(self) -> int:
+        """Position of the first k-mer."""
+        return int(self.pooling == "cls")
 
 
 def read_published(file: Path) -> PublishedModel:
@@ -78,7 +96,9 @@ def read_published(file: Path) -> PublishedModel:
             raise _LayoutError(f"expected a dict, got {type(content).__name__}")
         return _read_run(content) if "model" in content else _read_workshop(content)
     except _LayoutError as error:
-        raise CheckpointError(f"{file}: expected a checkpoint of BarcodeMAE or BarcodeBERT: {error}") from error
+        raise CheckpointError(
+            f"{file}: expected a checkpoint of BarcodeMAE, BarcodeMAE+ or BarcodeBERT: {error}"
+        ) from error
 
 
 class _LayoutError(Exception):
@@ -114,7 +134,10 @@ def _read_run(content: dict[str, Any]) -> PublishedModel:
     layout = _plain(run, "arch", "transformer")  # the only one of BarcodeBERT
     if layout not in ("maelm", "transformer"):
         raise _LayoutError(f"expected arch 'maelm' or 'transformer', got {layout!r}")
-    with_n = bool(_plain(run, "tokenize_n_nucleotide", False))
+    for name in _EXTRA_TOKENS:
+        if got := _plain(run, name, None):
+            raise _LayoutError(f"expected a model without further learned tokens, got {name} = {got!r}")
+    has_cls, with_n = (bool(_plain(run, name, False)) for name in ("use_cls_token", "tokenize_n_nucleotide"))
     k = _kmer_size(run, MAX_K_WITH_N if with_n else MAX_K)
     for name, expected in _ENCODER_SETTINGS.items():
         if (got := _plain(settings, name, expected)) != expected:
@@ -122,15 +145,18 @@ def _read_run(content: dict[str, Any]) -> PublishedModel:
 
     weights, left_out = _encoder_weights(content["model"])
     shapes = _dimensions(weights)
+    first_kmer = 3 if has_cls else 2
     for name, value in shapes.items():
         if (got := _plain(settings, name, value)) != value:
             raise _LayoutError(f"expected {name} = {value}, as in the weights, got {got!r} in bert_config")
-    vocab_size = (5 if with_n else 4) ** k + 2
+    vocab_size = (5 if with_n else 4) ** k + first_kmer
     if shapes["vocab_size"] != vocab_size:
         raise _LayoutError(f"expected a vocabulary of {vocab_size} for k = {k}, got {shapes['vocab_size']}")
-    left_out += [name for name in ("optimizer", "scheduler") if name in content]
+    left_out += [name for name in _OTHER_STATES if name in content]
     others = {name: _plain(settings, name, None) for name in SETTINGS_IN_CONFIG if name in settings}
-    return PublishedModel(layout, k, _build_bert(shapes | others, weights), 2, with_n, left_out)
+    pooling = "cls" if has_cls else "mean"
+    bert = _build_bert(shapes | others, weights)
+    return PublishedModel(layout, k, bert, 1, first_kmer, pooling, with_n, left_out)
 
 
 def _read_workshop(content: dict[str, Any]) -> PublishedModel:
@@ -140,7 +166,8 @@ def _read_workshop(content: dict[str, Any]) -> PublishedModel:
     if not sizes:
         raise _LayoutError(f"expected a vocabulary of 4^k + 3 tokens, got {shapes['vocab_size']}")
     # The number of heads, which does not follow from the shapes, is the default of BertConfig, as are other settings.
-    return PublishedModel("workshop", sizes[0], _build_bert(shapes, weights), 3, False, ["<CLS>", *left_out])
+    bert = _build_bert(shapes, weights)
+    return PublishedModel("workshop", sizes[0], bert, 2, 3, "mean", False, ["<CLS>", *left_out])
 
 
 def _kmer_size(run: dict[str, Any], max_k: int) -> int:
@@ -171,9 +198,10 @@ def _encoder_weights(state: dict[str, Any]) -> tuple[dict[str, Tensor], list[str
             raise _LayoutError(f"expected a tensor for each name, got {type(value).__name__} for {name!r}")
     named = {name.removeprefix("module."): value for name, value in state.items()}
     left_out = set()
-    if any(name.startswith("bert.") for name in named):
-        left_out = {name.partition(".")[0] for name in named if not name.startswith("bert.")}
-        named = {name.removeprefix("bert."): value for name, value in named.items() if name.startswith("bert.")}
+    for prefix, first in (("bert.", "bert."), ("encoder.", "encoder.embeddings.")):
+        if any(name.startswith(first) for name in named):
+            left_out = {name.partition(".")[0] for name in named if not name.startswith(prefix)}
+            named = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
     if any(name.startswith("pooler.") for name in named):
         left_out.add("pooler")
     weights = {name: value for name, value in named.items() if not name.startswith("pooler.")}
