@@ -1,10 +1,10 @@
 """Our pretraining step against the published one: speed, memory, share of the matrix rate, and the same loss.
 
 `python benchmarks/pretraining.py --reference DIR`, where DIR is a checkout of github.com/bioscan-ml/BarcodeMAE, of
-which only `barcodebert/maelm_model.py` is used. Encoder and decoder have 6 layers, 6 heads and width 768 (the paper's),
-k = 6, barcodes of 658 nucleotides from the bundled sample, half of the k-mers masked.
+which only `barcodebert/maelm_model.py` is used. Encoder and decoder have 6 layers, 6 heads and width 768 (the paper's;
+or `--size`), k = 6, barcodes of 658 nucleotides from the bundled sample, half of the k-mers masked.
 
-Three kinds of step, each at several batch sizes:
+Three kinds of step, each at several batch sizes (`gpu_pretraining.py` also measures that of the pooled decoder):
 
 - published: fp32, dropout 0.1, all logits, both of its cross-entropies (the second has weight 0), AdamW as it comes,
   and the accuracy that its loop computes;
@@ -59,6 +59,7 @@ PARITY_STEPS, PARITY_BATCH, PARITY_RATE = 20, 4, 1e-4
 INPUT_BARCODES = 20_000
 
 PUBLISHED, ALIKE, SHIPPED = "published", "ours, alike", "ours, as shipped"
+POOLED = "ours, pooled decoder"  # as shipped, with the decoder of the pooled vector instead of the published one
 
 Step = tuple[Callable[[], Tensor], Callable[[], None]]
 
@@ -81,13 +82,13 @@ def barcodes(batch_size: int) -> Tensor:
     return torch.from_numpy(np.resize(encoded, (batch_size, NUM_TOKENS)))
 
 
-def published_model(reference: Path) -> nn.Module:
+def published_model(reference: Path, size: str = "base") -> nn.Module:
     spec = importlib.util.spec_from_file_location("published", reference / "barcodebert" / "maelm_model.py")
     if spec is None or spec.loader is None or not Path(str(spec.origin)).exists():
         raise SystemExit(f"{reference}: expected a checkout with barcodebert/maelm_model.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    settings = {"vocab_size": 4**K + 2, "num_labels": 4**K, "num_hidden_layers": 6, "num_attention_heads": 6}
+    settings = {"vocab_size": 4**K + 2, "num_labels": 4**K, **SIZES[size]}
     encoder = BertConfig(**settings, output_hidden_states=True)  # as shipped: what makes it project to the decoder
     return module.MAELMModel(encoder, BertConfig(**settings))
 
@@ -104,9 +105,12 @@ def published_loss(model: nn.Module, ids: Tensor, noise: Tensor) -> Tensor:
     return loss
 
 
-def our_model(dropout: float, mask_by_chance: bool = False) -> BarcodeMAEForPreTraining:
-    settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    config = BarcodeMAEConfig(**SIZES["base"], **settings, k=K, mask_ratio=MASK_RATIO, mask_by_chance=mask_by_chance)
+def our_model(kind: str, size: str = "base", mask_by_chance: bool = False) -> BarcodeMAEForPreTraining:
+    dropout = PUBLISHED_DROPOUT if kind == ALIKE else RECIPE["dropout"]
+    settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "mask_ratio": MASK_RATIO}
+    if kind == POOLED:
+        settings |= {"token_decoder_weight": 0.0, "pooled_decoder_weight": 1.0}
+    config = BarcodeMAEConfig(**SIZES[size], **settings, k=K, mask_by_chance=mask_by_chance)
     return BarcodeMAEForPreTraining(config)
 
 
@@ -116,9 +120,9 @@ def our_sums(model: nn.Module, ids: Tensor, noise: Tensor) -> dict[str, Tensor]:
     return MaskedReconstruction(0, MASK_RATIO).sums(model, {**batch, "num_kept": count_kept(ids.shape[1], MASK_RATIO)})
 
 
-def published_step(reference: Path, batch: int, device: torch.device) -> Step:
+def published_step(reference: Path, size: str, batch: int, device: torch.device) -> Step:
     """Forward, and forward, backward and update."""
-    model = published_model(reference).to(device).train()
+    model = published_model(reference, size).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4 * batch / 64, weight_decay=1e-5)
     ids = barcodes(batch).to(device)
 
@@ -134,9 +138,9 @@ def published_step(reference: Path, batch: int, device: torch.device) -> Step:
     return forward, step
 
 
-def our_step(dropout: float, is_bf16: bool, batch: int, device: torch.device, compiled: bool) -> Step:
+def our_step(kind: str, size: str, is_bf16: bool, batch: int, device: torch.device, compiled: bool) -> Step:
     """The same, with what our loop does to the gradients."""
-    model = our_model(dropout).to(device).train()
+    model = our_model(kind, size).to(device).train()
     model.set_attn_implementation(choose_attention(device.type, "bf16" if is_bf16 else "no"))
     if compiled:
         model.compile(dynamic=True)
@@ -166,11 +170,11 @@ def measure(row: Row, args: argparse.Namespace) -> dict[str, float]:
     device = torch.device(args.device)
     is_bf16 = row.precision == "bf16"
     if row.kind == PUBLISHED:
-        forward, step = published_step(args.reference, row.batch, device)
+        forward, step = published_step(args.reference, args.size, row.batch, device)
     else:
-        dropout = PUBLISHED_DROPOUT if row.kind == ALIKE else RECIPE["dropout"]
-        is_compiled = args.compile and row.kind == SHIPPED
-        forward, step = our_step(dropout, is_bf16, row.batch, device, is_compiled)
+        forward, step = our_step(
+            row.kind, args.size, is_bf16, row.batch, device, args.compile and row.kind in (SHIPPED, POOLED)
+        )
     step()
     begin = time.perf_counter()
     for _ in range(WARMUP_STEPS):
@@ -235,10 +239,10 @@ def input_rate() -> float:
     return sum(map(len, steps)) / (time.process_time() - begin)
 
 
-def parity(reference: Path) -> float:
+def parity(reference: Path, size: str) -> float:
     """Largest difference of the losses over some steps from equal weights, with equal masks, fp32, no dropout."""
     torch.manual_seed(0)
-    theirs, ours = published_model(reference).eval(), our_model(0.0, mask_by_chance=True).eval()
+    theirs, ours = published_model(reference, size).eval(), our_model(SHIPPED, size, mask_by_chance=True).eval()
     ours.load_state_dict(renamed(theirs.state_dict(), ours.state_dict()))
     optimizers = [torch.optim.AdamW(model.parameters(), PARITY_RATE) for model in (theirs, ours)]
     ids, worst = barcodes(PARITY_BATCH), 0.0
@@ -270,7 +274,7 @@ def renamed(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[st
 def measure_apart(row: Row, args: argparse.Namespace) -> dict[str, float]:
     """`measure` in a process of its own."""
     command = [sys.executable, __file__, "--row", row.kind, row.precision, str(row.batch)]
-    command += ["--device", args.device, "--seconds", str(args.seconds)]
+    command += ["--device", args.device, "--seconds", str(args.seconds), "--size", args.size]
     command += ["--reference", str(args.reference)] if args.reference else []
     command += ["--compile"] if args.compile else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -284,6 +288,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=15, help="How long each row is measured in each round.")
+    parser.add_argument("--size", choices=SIZES, default="base", help="Of encoder and decoder; base is the paper's.")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="Compile our model, as shipped.")
     parser.add_argument("--batches", type=int, nargs="+", help="Batch sizes to try; 16, the published one, is added.")
@@ -304,7 +309,7 @@ def main() -> None:
     fastest = "bf16" if fastest_dtype(args.device) == torch.bfloat16 else "fp32"
     rows = [Row(ALIKE, "fp32", batch) for batch in args.batches] + [Row(SHIPPED, fastest, b) for b in args.batches]
     if args.reference is not None:
-        print(f"largest difference of the loss over {PARITY_STEPS} steps: {parity(args.reference):.1e}")
+        print(f"largest difference of the loss over {PARITY_STEPS} steps: {parity(args.reference, args.size):.1e}")
         rows = [Row(PUBLISHED, "fp32", batch) for batch in args.batches] + rows  # in bf16 it stops
     found: dict[Row, dict[str, Any]] = {}
     for row in tqdm(rows * args.rounds, desc="measurement"):
