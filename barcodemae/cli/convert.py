@@ -41,5 +41,5 @@ def convert(arguments: list[str]) -> None:
     )
     print(f"Weights outside the encoder, left out: {', '.join(published.left_out) or 'none'}.")
     print(describe_pooling(published))
-    print(f"The means over the k-mers of real barcodes differ by at most {difference:.1e} from the original ones.")
+    print(f"Embeddings of real barcodes differ by at most {difference:.1e} from those of the original weights.")
     print(f"The checkpoint is in {args.output}.")

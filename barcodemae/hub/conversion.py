@@ -10,7 +10,13 @@ from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.data import sample_path
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
-from barcodemae.hub.published_layouts import SETTINGS_IN_CONFIG, SETTINGS_IN_SHAPES, PublishedModel, read_published
+from barcodemae.hub.published_layouts import (
+    CLS_ID,
+    SETTINGS_IN_CONFIG,
+    SETTINGS_IN_SHAPES,
+    PublishedModel,
+    read_published,
+)
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
 from tokenization_barcodemae import build_kmer_tokenizer
 
@@ -24,17 +30,16 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
     """Convert a published checkpoint, and check that both give the same embeddings.
 
     The vocabulary becomes `[MASK]` 0, `[UNK]` 1, k-mers from 2, and `[PAD]` with a row of zeros at the end. There is no
-    reference frame, since these models were trained without one. A `[CLS]` token is left out with its position: the
-    embedding of the new checkpoint is the mean over the k-mers, as the encoder gives them without that token. A file
-    `README.md` in the folder says which pooling was published.
+    reference frame, since these models were trained without one. The published pooling is that of the new checkpoint,
+    and a file `README.md` in the folder says which one it is. Here, `[CLS]` takes no position from the k-mers.
 
     Args:
         file: the published file. It is read as data: no code in it is run.
         folder: a new or empty folder.
 
     Returns:
-        The published model, and the maximum difference between embeddings of real barcodes (means over the k-mers) by a
-        plain `BertModel` with the original weights, ids and positions, and by the new checkpoint.
+        The published model, and the maximum difference between embeddings of real barcodes by a plain `BertModel` with
+        the original weights, ids and positions, and by the new checkpoint.
 
     Raises:
         UnreadableFileError: the file is missing or broken, or contains more than tensors, plain values and a Namespace.
@@ -64,13 +69,9 @@ def convert_published(file: Path, folder: Path) -> tuple[PublishedModel, float]:
 
 
 def describe_pooling(published: PublishedModel) -> str:
-    """One sentence on the published embedding, and whether the converted checkpoint gives it."""
-    if published.pooling == "mean":
-        return "The published embedding is the mean over the k-mers, as that of this checkpoint."
-    return (
-        "The published embedding is the output at a [CLS] token. This checkpoint has no such token: its embedding is "
-        "the mean over the k-mers, so that published accuracies do not apply to it."
-    )
+    """One sentence on the published embedding, which is that of the converted checkpoint."""
+    pooled = {"mean": "the mean over the k-mers", "cls": "the output at a [CLS] token"}[published.pooling]
+    return f"The published embedding is {pooled}, as that of this checkpoint."
 
 
 def _readme(file: Path, published: PublishedModel) -> str:
@@ -85,10 +86,18 @@ def _convert_model(published: PublishedModel) -> BarcodeMAEModel:
     words = state["embeddings.word_embeddings.weight"]
     special = words[[0, published.unknown]]
     words = torch.cat([special, words[published.first_kmer :], torch.zeros_like(words[:1])])
-    positions = state["embeddings.position_embeddings.weight"][published.first_position :]
-    shared["max_position_embeddings"] = len(positions)
+    positions = state["embeddings.position_embeddings.weight"]
+    kmer_positions = positions[published.first_position :]
+    shared |= {"max_position_embeddings": len(kmer_positions), "pooling": published.pooling}
     model = BarcodeMAEModel(BarcodeMAEConfig(k=published.k, vocab_size=len(words), attends_unknown=True, **shared))
-    changed = {"embeddings.word_embeddings.weight": words, "embeddings.position_embeddings.weight": positions}
+    changed = {"embeddings.word_embeddings.weight": words, "embeddings.position_embeddings.weight": kmer_positions}
+    if published.pooling == "cls":
+        # Theirs is at position 0 with token type 0; ours is at that of the first k-mer, with token type 1.
+        types = state["embeddings.token_type_embeddings.weight"]
+        cls = (
+            state["embeddings.word_embeddings.weight"][CLS_ID] + positions[0] + types[0] - kmer_positions[0] - types[1]
+        )
+        changed["cls_embedding.weight"] = cls[None]
     model.load_state_dict(state | changed)
     return model
 
@@ -106,8 +115,10 @@ def _largest_difference(published: PublishedModel, folder: Path) -> float:
     for barcode in _example_barcodes():
         kmers = [barcode[i : i + k] for i in range(0, len(barcode) - k + 1, k)][:max_tokens]
         input_ids = torch.tensor([[ids.get(kmer, published.unknown) for kmer in kmers]])
-        positions = published.first_position + torch.arange(len(kmers))[None]
-        expected = published.bert(input_ids=input_ids, position_ids=positions).last_hidden_state.mean(1)
+        if published.pooling == "cls":
+            input_ids = torch.nn.functional.pad(input_ids, (1, 0), value=CLS_ID)
+        hidden = published.bert(input_ids=input_ids).last_hidden_state
+        expected = hidden[:, 0] if published.pooling == "cls" else hidden.mean(1)
         arrays = checkpoint.encoder([barcode], max_length=max_tokens)
         embedding = checkpoint.model(**{name: torch.from_numpy(array) for name, array in arrays.items()}).pooler_output
         differences.append((embedding - expected).abs().max())

@@ -46,6 +46,8 @@ SETTINGS_IN_CONFIG = (
     "layer_norm_eps",
 )
 """Settings that are read from `bert_config`. The others there do not matter for the encoder."""
+CLS_ID = 2
+"""Id of `[CLS]` in files whose published embedding is the output at that token."""
 _EXTRA_TOKENS = ("jumbo", "n_registers")
 """Options of the public code with which the encoder is not a plain BERT; no published configuration has them."""
 _OTHER_STATES = ("optimizer", "scheduler", "scaler", "cls_taxonomy_classifier")
