@@ -13,7 +13,7 @@ from barcodemae.data.delimited import read_csv, read_tsv
 from barcodemae.data.fasta import read_fasta
 from barcodemae.data.fastq import read_fastq
 from barcodemae.data.schema import BY_NAMES, Piece, Preset, conform
-from barcodemae.data.sources import HUB, MAX_LENGTH, SAMPLE, STANDARD_INPUT, check_sources, sample_path
+from barcodemae.data.sources import HUB, MAX_LENGTH, SAMPLE, STANDARD_INPUT, check_file, sample_path
 from barcodemae.data.standard_input import NAME, open_standard_input
 from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
@@ -177,7 +177,7 @@ def _pieces(source: str, preset: Preset, max_length: int) -> Iterator[Piece]:
 
 def _check(path: Path) -> str:
     """The extension of a file, which must exist and be of a known format."""
-    check_sources([str(path)])
+    check_file(path)
     extension = Path(path.name.lower().removesuffix(".gz")).suffix
     if extension not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)

@@ -13,6 +13,7 @@ __all__ = [
     "SAMPLE",
     "SOURCES_HELP",
     "STANDARD_INPUT",
+    "check_file",
     "check_sources",
     "sample_path",
 ]
@@ -45,9 +46,17 @@ def check_sources(sources: Iterable[str]) -> None:
         UnreadableFileError: one does not exist, or is a folder.
     """
     for source in sources:
-        if source in (STANDARD_INPUT, SAMPLE) or source.startswith(HUB):
-            continue
-        if not Path(source).exists():
-            raise UnreadableFileError(source, f"expected a file (or {HUB}ORG/NAME), got nothing of that name")
-        if Path(source).is_dir():
-            raise UnreadableFileError(source, "expected a file, got a directory")
+        if source not in (STANDARD_INPUT, SAMPLE) and not source.startswith(HUB):
+            check_file(Path(source))
+
+
+def check_file(path: Path) -> None:
+    """Check that a file of records exists.
+
+    Raises:
+        UnreadableFileError: it does not, or is a folder.
+    """
+    if not path.exists():
+        raise UnreadableFileError(path, f"expected a file (or {HUB}ORG/NAME), got nothing of that name")
+    if path.is_dir():
+        raise UnreadableFileError(path, "expected a file, got a directory")

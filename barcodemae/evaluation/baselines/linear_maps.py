@@ -115,9 +115,6 @@ def fit_discriminants(
         return analysis.fit(vectors, genera)
 
 
-_BLOCK_ROWS = 4096
-
-
 class FrameSVD:
     """One-hot bases on the reference frame, centred by column, on their first singular vectors, all fitted to `train`.
 
