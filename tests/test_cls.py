@@ -13,6 +13,7 @@ from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.training.arguments import DataArguments, ModelArguments
 from barcodemae.training.model import choose_start
+from helpers.random_models import random_kmers, random_model
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedLM,
@@ -30,16 +31,11 @@ def config(**settings):
 
 
 def build(kind=BarcodeMAEModel, **settings):
-    torch.manual_seed(0)
-    model = kind(config(**settings))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    return model.eval()
+    return random_model(kind, config(**settings))
 
 
 def barcodes(rows=3, tokens=12):
-    return torch.randint(2, 18, (rows, tokens), generator=torch.Generator().manual_seed(0))
+    return random_kmers(config(), rows, tokens)
 
 
 class TestEncoder:

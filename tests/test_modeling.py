@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from helpers.random_models import random_kmers, random_model
 from modeling_barcodemae import (
     SIZES,
     BarcodeMAEConfig,
@@ -32,21 +33,6 @@ def config():
         intermediate_size=40,
         max_position_embeddings=32,
     )
-
-
-def build(kind, config, seed=0):
-    """A model in evaluation mode with random parameters only, so that an initial zero cannot hide an error."""
-    torch.manual_seed(seed)
-    model = kind(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    return model.eval()
-
-
-def barcodes(config, rows=3, tokens=12, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(FIRST, config.pad_token_id, (rows, tokens), generator=generator)
 
 
 class TestByHand:
@@ -95,11 +81,11 @@ class TestByHand:
 
 class TestEncoder:
     def test_equals_bert(self, config):
-        model = build(BarcodeMAEModel, config)
+        model = random_model(BarcodeMAEModel, config)
         names = {field: getattr(config, field) for field in BertConfig().to_dict() if hasattr(config, field)}
         bert = BertModel(BertConfig(**(names | {"model_type": "bert"})), add_pooling_layer=False).eval()
         bert.load_state_dict(model.state_dict())  # with equal names
-        ids, mask = barcodes(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
+        ids, mask = random_kmers(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
         positions = torch.arange(12).flip(0).expand(3, -1)
         for given in ({}, {"attention_mask": mask}, {"attention_mask": mask, "position_ids": positions}):
             attended = given.get("attention_mask", torch.ones_like(ids)).bool()
@@ -107,27 +93,27 @@ class TestEncoder:
             assert torch.equal(ours[attended], theirs[attended])
 
     def test_pooler_is_the_mean_over_attended_tokens(self, config):
-        model = build(BarcodeMAEModel, config)
+        model = random_model(BarcodeMAEModel, config)
         mask = torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0] * 12])
-        output = model(barcodes(config), attention_mask=mask)
+        output = model(random_kmers(config), attention_mask=mask)
         torch.testing.assert_close(output.pooler_output[0], output.last_hidden_state[0].mean(0))
         torch.testing.assert_close(output.pooler_output[1], output.last_hidden_state[1, :7].mean(0))
         assert output.pooler_output[2].abs().max() == 0
 
     def test_alone_equals_in_a_padded_batch(self, config):
-        model = build(BarcodeMAEModel, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEModel, config)
+        ids = random_kmers(config)
         mask = torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [1] * 4 + [0] * 8])
         together = model(ids.masked_fill(mask == 0, config.pad_token_id), attention_mask=mask).pooler_output
         for row, length in enumerate((12, 7, 4)):
             torch.testing.assert_close(together[row], model(ids[row : row + 1, :length]).pooler_output[0])
 
     def test_tuple_and_hidden_states(self, config):
-        model = build(BarcodeMAEModel, config)
-        hidden, pooled = model(barcodes(config), return_dict=False)
+        model = random_model(BarcodeMAEModel, config)
+        hidden, pooled = model(random_kmers(config), return_dict=False)
         assert hidden.shape == (3, 12, 24)
         assert pooled.shape == (3, 24)
-        assert len(model(barcodes(config), output_hidden_states=True).hidden_states) == 3
+        assert len(model(random_kmers(config), output_hidden_states=True).hidden_states) == 3
 
 
 class Published(nn.Module):
@@ -203,8 +189,8 @@ def test_forward_and_gradients_equal_the_published_composition(config, by_chance
     config = BarcodeMAEConfig(
         **(config.to_dict() | {"mask_by_chance": by_chance, "decoder_hidden_size": decoder_hidden_size})
     )
-    model = build(BarcodeMAEForPreTraining, config)
-    ids, attention_mask = barcodes(config), torch.tensor([[1] * 12, [1] * 9 + [0] * 3, [1] * 12])
+    model = random_model(BarcodeMAEForPreTraining, config)
+    ids, attention_mask = random_kmers(config), torch.tensor([[1] * 12, [1] * 9 + [0] * 3, [1] * 12])
     noise = torch.rand(3, 12, generator=torch.Generator().manual_seed(1))
     output = model(ids, attention_mask=attention_mask, noise=noise)
     published = Published(model).eval()
@@ -228,8 +214,8 @@ def test_forward_and_gradients_equal_the_published_composition(config, by_chance
 
 class TestPreTraining:
     def test_special_tokens_padding_and_unattended_tokens_are_never_kept_or_masked(self, config):
-        model = build(BarcodeMAEForPreTraining, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForPreTraining, config)
+        ids = random_kmers(config)
         ids[0, 3], ids[1, 10:], ids[2, 0] = UNK, config.pad_token_id, 0
         mask = torch.ones_like(ids)
         mask[2, 5] = 0
@@ -241,15 +227,15 @@ class TestPreTraining:
         assert torch.equal(first.loss, model(other, attention_mask=mask, noise=noise).loss)
 
     def test_tokens_may_be_in_any_order_with_their_positions(self, config):
-        model = build(BarcodeMAEForPreTraining, config)
-        ids, noise, order = barcodes(config), torch.rand(3, 12), torch.randperm(12)
+        model = random_model(BarcodeMAEForPreTraining, config)
+        ids, noise, order = random_kmers(config), torch.rand(3, 12), torch.randperm(12)
         shuffled = model(ids[:, order], position_ids=order.expand(3, -1), noise=noise[:, order])
         torch.testing.assert_close(model(ids, noise=noise).loss, shuffled.loss)
 
     def test_alone_equals_in_a_padded_batch(self, config):
         config.mask_by_chance = True
-        model = build(BarcodeMAEForPreTraining, config)
-        ids, mask = barcodes(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [1] * 4 + [0] * 8])
+        model = random_model(BarcodeMAEForPreTraining, config)
+        ids, mask = random_kmers(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [1] * 4 + [0] * 8])
         noise = torch.rand(3, 12)
         together = model(ids, attention_mask=mask, noise=noise, num_items_in_batch=1).loss
         alone = [
@@ -259,8 +245,8 @@ class TestPreTraining:
         torch.testing.assert_close(together, torch.stack(alone).sum())
 
     def test_rows_without_known_tokens(self, config):
-        model = build(BarcodeMAEForPreTraining, config).train()
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForPreTraining, config).train()
+        ids = random_kmers(config)
         ids[1] = UNK
         output = model(ids, noise=torch.rand(3, 12))
         output.loss.backward()
@@ -268,29 +254,29 @@ class TestPreTraining:
         assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
     def test_equal_noise_gives_equal_masks(self, config):
-        model, ids = build(BarcodeMAEForPreTraining, config), barcodes(config)
+        model, ids = random_model(BarcodeMAEForPreTraining, config), random_kmers(config)
         noise = torch.rand(3, 12)
         assert torch.equal(model(ids, noise=noise).mask, model(ids, noise=noise).mask)
         assert not all(torch.equal(model(ids).mask, model(ids).mask) for _ in range(5))
 
     def test_every_parameter_is_trained(self, config):
-        model = build(BarcodeMAEForPreTraining, config)
-        model(barcodes(config)).loss.backward()
+        model = random_model(BarcodeMAEForPreTraining, config)
+        model(random_kmers(config)).loss.backward()
         assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
         assert model.decoder.bert.embeddings.word_embeddings.weight.grad.abs().max() > 0
 
     def test_decoder_of_other_dimensions(self, config):
         options = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1}
         options |= {"decoder_num_attention_heads": 4, "decoder_intermediate_size": 20}
-        model = build(BarcodeMAEForPreTraining, BarcodeMAEConfig(**(config.to_dict() | options)))
+        model = random_model(BarcodeMAEForPreTraining, BarcodeMAEConfig(**(config.to_dict() | options)))
         assert len(model.decoder.bert.encoder.layer) == 1
-        assert model(barcodes(config)).logits.shape == (3, 6, 16)
+        assert model(random_kmers(config)).logits.shape == (3, 6, 16)
 
 
 class TestMaskedLM:
     def test_predicts_unknown_tokens_and_retains_known_ones(self, config):
-        model = build(BarcodeMAEForMaskedLM, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForMaskedLM, config)
+        ids = random_kmers(config)
         ids[0, 3], ids[0, 5], ids[1, 0], ids[2, 8:] = 0, UNK, UNK, config.pad_token_id
         mask = (ids != config.pad_token_id).long()
         logits = model(ids, attention_mask=mask).logits
@@ -303,18 +289,18 @@ class TestMaskedLM:
 
     def test_equals_pretraining_under_the_same_mask(self, config):
         config.mask_by_chance = True
-        pretraining = build(BarcodeMAEForPreTraining, config)
+        pretraining = random_model(BarcodeMAEForPreTraining, config)
         imputing = BarcodeMAEForMaskedLM(config).eval()
         imputing.load_state_dict(pretraining.state_dict())
-        ids = barcodes(config)
+        ids = random_kmers(config)
         output = pretraining(ids)
         labels = ids.masked_fill(~output.mask, -100)
         imputed = imputing(ids.masked_fill(output.mask, 0), labels=labels)
         torch.testing.assert_close(imputed.loss, output.loss)
 
     def test_batch_without_unknown_and_without_known_tokens(self, config):
-        model = build(BarcodeMAEForMaskedLM, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForMaskedLM, config)
+        ids = random_kmers(config)
         assert torch.equal(model(ids).logits.argmax(-1), ids)
         ids[1] = 0
         assert torch.isfinite(model(ids).logits).all()
@@ -324,7 +310,7 @@ def test_classification_learns(config):
     config.num_labels = 3
     model = BarcodeMAEForSequenceClassification(config)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    ids, labels = barcodes(config), torch.tensor([0, 1, 2])
+    ids, labels = random_kmers(config), torch.tensor([0, 1, 2])
     for _ in range(30):
         loss = model(ids, labels=labels).loss
         loss.backward()
@@ -340,7 +326,7 @@ def test_trains_in(precision, config):
     if precision == "bf16":
         model = model.to(torch.bfloat16)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-    ids, losses = barcodes(config, rows=8), []
+    ids, losses = random_kmers(config, rows=8), []
     for _ in range(30):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16 autocast"):
             loss = model(ids).loss
@@ -352,8 +338,8 @@ def test_trains_in(precision, config):
 
 
 def test_eager_and_sdpa_agree(config):
-    model = build(BarcodeMAEForPreTraining, config)
-    noise, ids = torch.rand(3, 12), barcodes(config)
+    model = random_model(BarcodeMAEForPreTraining, config)
+    noise, ids = torch.rand(3, 12), random_kmers(config)
     losses = []
     for implementation in ("eager", "sdpa"):
         model.set_attn_implementation(implementation)
@@ -364,8 +350,8 @@ def test_eager_and_sdpa_agree(config):
 
 def test_gradient_checkpointing_gives_equal_gradients(config):
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    model = build(BarcodeMAEForPreTraining, config).train()
-    noise, ids = torch.rand(3, 12), barcodes(config)
+    model = random_model(BarcodeMAEForPreTraining, config).train()
+    noise, ids = torch.rand(3, 12), random_kmers(config)
     gradients = []
     for enable in (False, True):
         if enable:
@@ -379,8 +365,8 @@ def test_gradient_checkpointing_gives_equal_gradients(config):
 
 
 def test_compiles_without_graph_breaks(config):
-    model = build(BarcodeMAEForPreTraining, config)
-    noise, ids = torch.rand(3, 12), barcodes(config)
+    model = random_model(BarcodeMAEForPreTraining, config)
+    noise, ids = torch.rand(3, 12), random_kmers(config)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(ids, noise=noise, num_kept=6).loss, model(ids, noise=noise).loss)
 
@@ -391,7 +377,7 @@ def test_compiles_without_graph_breaks(config):
     [BarcodeMAEModel, BarcodeMAEForPreTraining, BarcodeMAEForMaskedLM, BarcodeMAEForSequenceClassification],
 )
 def test_saves_and_loads(kind, dtype, config, tmp_path):
-    model = build(kind, config).to(dtype)
+    model = random_model(kind, config).to(dtype)
     model.save_pretrained(tmp_path)
     loaded, report = kind.from_pretrained(tmp_path, dtype="auto", output_loading_info=True)
     assert loaded.dtype == dtype
@@ -488,10 +474,12 @@ class TestInputsOfHubUsers:
     @pytest.fixture(params=["untuned", "tuned"])
     def model(self, request, config):
         head = {"embedding_size": 7, "frame_slots": 20, "encoder_stride": 3} if request.param == "tuned" else {}
-        return build(BarcodeMAEModel, BarcodeMAEConfig(**(config.to_dict() | head | {"model_type": "barcodemae"})))
+        return random_model(
+            BarcodeMAEModel, BarcodeMAEConfig(**(config.to_dict() | head | {"model_type": "barcodemae"}))
+        )
 
     def test_unknown_tokens_and_padding_are_ignored(self, model, config):
-        ids = barcodes(config, tokens=9)
+        ids = random_kmers(config, tokens=9)
         positions = torch.arange(9)[None].repeat(3, 1)
         pad = torch.full((3, 2), config.pad_token_id)
         ids[0, 3] = ids[1, 0] = UNK
@@ -507,14 +495,14 @@ class TestInputsOfHubUsers:
                 torch.testing.assert_close(outputs.last_hidden_state[row, :9].mean(0, keepdim=True), alone)
 
     def test_padding_on_the_left_does_not_shift_positions(self, model, config):
-        ids = barcodes(config, tokens=9)
+        ids = random_kmers(config, tokens=9)
         pad = torch.full((3, 4), config.pad_token_id)
         left, right = (model(torch.cat(parts, 1)).pooler_output for parts in ((pad, ids), (ids, pad)))
         torch.testing.assert_close(left, right)
 
     def test_too_many_tokens(self, model, config):
         with pytest.raises(RuntimeError, match="expected at most 32 tokens, got 33"):
-            model(barcodes(config, tokens=33))
+            model(random_kmers(config, tokens=33))
 
     def test_a_batch_without_tokens(self, model, config):
         outputs = model(torch.zeros(2, 0), torch.zeros(2, 0))  # like tensors of empty lists
@@ -522,7 +510,7 @@ class TestInputsOfHubUsers:
         assert not outputs.pooler_output.any()
 
     def test_gradient_without_known_tokens_is_finite(self, model, config):
-        ids = torch.cat([barcodes(config, rows=1, tokens=5), torch.full((1, 5), UNK)])
+        ids = torch.cat([random_kmers(config, rows=1, tokens=5), torch.full((1, 5), UNK)])
         model(ids).pooler_output.sum().backward()
         assert not any(weight.grad.isnan().any() for weight in model.parameters() if weight.grad is not None)
 
@@ -532,8 +520,8 @@ class TestInputsOfHubUsers:
             model.resize_token_embeddings(20)
 
     def test_embeddings_of_tokens_take_gradients(self, config):
-        model = build(BarcodeMAEModel, config)
-        ids, mask = barcodes(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
+        model = random_model(BarcodeMAEModel, config)
+        ids, mask = random_kmers(config), torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [0, 1] * 6])
         embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
         pooled = model(inputs_embeds=embedded, attention_mask=mask).pooler_output
         torch.testing.assert_close(pooled, model(ids, mask).pooler_output)
@@ -541,8 +529,8 @@ class TestInputsOfHubUsers:
         assert embedded.grad.abs().sum(2).ne(0).equal(mask.bool())
 
     def test_published_models_attend_to_unknown_tokens(self, config):
-        model = build(BarcodeMAEModel, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEModel, config)
+        ids = random_kmers(config)
         ids[0, 3] = UNK
         left_out = model(ids).pooler_output
         model.config.attends_unknown = True
@@ -553,8 +541,8 @@ class TestInputsOfHubUsers:
 
 class TestLossesOfTrainer:
     def test_loss_counts_only_predicted_tokens(self, config):
-        model = build(BarcodeMAEForMaskedLM, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForMaskedLM, config)
+        ids = random_kmers(config)
         labels = ids.clone()  # like a collator that also labels known tokens
         masked = ids.clone()
         masked[:, 2:5] = 0
@@ -567,13 +555,15 @@ class TestLossesOfTrainer:
         torch.testing.assert_close(outputs.loss, expected)
 
     def test_loss_without_labels_is_0(self, config):
-        model = build(BarcodeMAEForMaskedLM, config)
-        ids = barcodes(config)
+        model = random_model(BarcodeMAEForMaskedLM, config)
+        ids = random_kmers(config)
         assert model(ids, labels=ids).loss.item() == 0
 
     def test_tokens_are_classified(self, config):
-        model = build(BarcodeMAEForTokenClassification, BarcodeMAEConfig(**(config.to_dict() | {"num_labels": 4})))
-        ids, labels = barcodes(config), torch.arange(36).reshape(3, 12) % 4
+        model = random_model(
+            BarcodeMAEForTokenClassification, BarcodeMAEConfig(**(config.to_dict() | {"num_labels": 4}))
+        )
+        ids, labels = random_kmers(config), torch.arange(36).reshape(3, 12) % 4
         labels[0, 3:] = -100
         outputs = model(ids, labels=labels)
         assert outputs.logits.shape == (3, 12, 4)

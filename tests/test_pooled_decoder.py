@@ -15,6 +15,7 @@ from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.targets import OwnBases, count_bases
+from helpers.random_models import random_kmers, random_model
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
@@ -30,16 +31,7 @@ def config():
 
 
 def build(config, seed=0):
-    torch.manual_seed(seed)
-    model = BarcodeMAEForPreTraining(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    return model.eval()
-
-
-def barcodes(rows=3, tokens=12):
-    return torch.randint(2, 18, (rows, tokens), generator=torch.Generator().manual_seed(0))
+    return random_model(BarcodeMAEForPreTraining, config, seed)
 
 
 class TestByHand:
@@ -90,7 +82,7 @@ def test_bases_of_kmers(config):
 
 def test_gradient_passes_only_through_the_mean_over_kept_tokens(config):
     """The gradient of the encoder equals that of the pooled vector."""
-    model, ids, noise = build(config), barcodes(), torch.rand(3, 12)
+    model, ids, noise = build(config), random_kmers(config), torch.rand(3, 12)
     seen = {}
     handle = model.pooled_decoder.register_forward_hook(lambda _, inputs, output: seen.update(pooled=inputs[0]))
     output = model(ids, noise=noise)
@@ -107,7 +99,7 @@ def test_gradient_passes_only_through_the_mean_over_kept_tokens(config):
 
 
 def test_ragged_rows_are_pooled_over_their_own_kept_tokens(config):
-    model, ids = build(config), barcodes()
+    model, ids = build(config), random_kmers(config)
     mask = torch.tensor([[1] * 12, [1] * 7 + [0] * 5, [1] * 3 + [0] * 9])
     noise = torch.rand(3, 12)
     together = model(ids, attention_mask=mask, noise=noise, num_kept=2)
@@ -119,13 +111,13 @@ def test_ragged_rows_are_pooled_over_their_own_kept_tokens(config):
 def test_both_decoders_are_a_weighted_sum():
     settings = {"k": 2, **SMALL, "pooled_decoder_coordinates": 24, "mask_ratio": 0.25}
     both = build(BarcodeMAEConfig(**settings, token_decoder_weight=0.5, pooled_decoder_weight=2.0))
-    noise, losses = torch.rand(3, 12), []
+    ids, noise, losses = random_kmers(both.config), torch.rand(3, 12), []
     for weights in ({}, POOLED):
         single = build(BarcodeMAEConfig(**settings, **weights))
         single.load_state_dict(both.state_dict(), strict=False)
-        losses.append(single(barcodes(), noise=noise).loss)
+        losses.append(single(ids, noise=noise).loss)
     # Nine of twelve tokens are kept: the loss is over a quarter of the tokens, and over all bases, two per token.
-    torch.testing.assert_close(both(barcodes(), noise=noise).loss, 0.5 * losses[0] + 2.0 * losses[1])
+    torch.testing.assert_close(both(ids, noise=noise).loss, 0.5 * losses[0] + 2.0 * losses[1])
 
 
 def test_prefixes_have_the_weight_of_the_complete_vector(config):
@@ -133,7 +125,7 @@ def test_prefixes_have_the_weight_of_the_complete_vector(config):
     model = build(BarcodeMAEConfig(**(config.to_dict() | {"pooled_decoder_prefixes": prefixes})))
     noise, pooled = torch.rand(3, 12), []
     handle = model.pooled_decoder.register_forward_hook(lambda _, inputs, output: pooled.append(inputs[0]))
-    output = model(barcodes(), noise=noise)
+    output = model(random_kmers(model.config), noise=noise)
     handle.remove()
     losses = []
     for given, length in zip(pooled, (16, *prefixes), strict=True):
@@ -167,7 +159,7 @@ class TestInitialisation:
         model = BarcodeMAEForPreTraining(config)
         assert model.pooled_decoder is None
         assert not any("pooled" in name for name in model.state_dict())
-        assert model(barcodes()).base_logits is None
+        assert model(random_kmers(model.config)).base_logits is None
 
 
 class TestCheckpoint:
@@ -177,19 +169,19 @@ class TestCheckpoint:
         loaded, report = BarcodeMAEForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
         assert not report["missing_keys"]
         assert not report["unexpected_keys"]
-        noise = torch.rand(3, 12)
-        torch.testing.assert_close(loaded.eval()(barcodes(), noise=noise).loss, model(barcodes(), noise=noise).loss)
+        ids, noise = random_kmers(config), torch.rand(3, 12)
+        torch.testing.assert_close(loaded.eval()(ids, noise=noise).loss, model(ids, noise=noise).loss)
 
     def test_encoder_loads_without_the_decoder(self, config, tmp_path):
         model = build(config)
         model.save_pretrained(tmp_path)
-        expected = model.bert(barcodes()).last_hidden_state
+        expected = model.bert(random_kmers(config)).last_hidden_state
         for remote in (True, False):
             loaded = AutoModel.from_pretrained(tmp_path, trust_remote_code=remote).eval()
             assert type(loaded).__name__ == ("BarcodeMAEModel" if remote else "BertModel")
             assert isinstance(loaded, BertModel)
             assert not any("decoder." in name for name in loaded.state_dict())
-            assert torch.equal(loaded(barcodes()).last_hidden_state, expected)
+            assert torch.equal(loaded(random_kmers(config)).last_hidden_state, expected)
         _, report = BarcodeMAEModel.from_pretrained(tmp_path, output_loading_info=True)
         assert not report["unexpected_keys"]
 
