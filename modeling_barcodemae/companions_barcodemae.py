@@ -7,7 +7,7 @@ from typing import Any
 from transformers.utils.hub import cached_file
 
 _FRAME_FILE = "reference_frame.safetensors"
-_TOKENIZER_CODE = ("barcode_tokenizer.py", "reference_frame.py", "sequences.py")
+_TOKENIZER_CODE = ("barcode_tokenizer.py", "indels.py", "reference_frame.py", "sequences.py")
 _TOKENIZER_PACKAGE = "tokenization_barcodemae"
 
 

@@ -89,7 +89,7 @@ def test_positions_are_those_of_the_sequences_as_given(query_strand, reference_s
     given = [DNA[3:] + "CC", "TTTT" + DNA + "AA"]
     strands = [query_strand, reference_strand]
     turned = [text if strand > 0 else reverse_complement(text) for text, strand in zip(given, strands, strict=True)]
-    placement = Placement(np.array([3, -4]), np.array(strands, np.int8), np.zeros(2, np.float32))
+    placement = Placement.in_one_piece(np.array([3, -4]))._replace(strand=np.array(strands, np.int8))
     query, reference = cut_to_frame(turned, placement, len(DNA))
     assert (query.text, reference.text) == (DNA[3:], DNA)
     # Positions in the given texts of the 48 bases that both have, counted by hand.
@@ -101,7 +101,7 @@ def test_positions_are_those_of_the_sequences_as_given(query_strand, reference_s
 
 
 def test_sequence_outside_the_frame_has_an_empty_segment():
-    placement = Placement(np.array([700, -60]), np.array([1, -1], np.int8), np.zeros(2, np.float32))
+    placement = Placement.in_one_piece(np.array([700, -60]))._replace(strand=np.array([1, -1], np.int8))
     assert [segment.text for segment in cut_to_frame([DNA, DNA], placement, 658)] == ["", ""]
 
 

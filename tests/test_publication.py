@@ -36,6 +36,7 @@ ALWAYS = {
     "tokens_barcodemae.py",
     "reference_frame.safetensors",
     "barcode_tokenizer.py",
+    "indels.py",
     "reference_frame.py",
     "sequences.py",
     "requirements.txt",

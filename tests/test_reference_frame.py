@@ -82,13 +82,14 @@ def test_shapes_and_types():
         (np.int64, (3,)),
         (np.int8, (3,)),
         (np.float32, (3,)),
+        (object, (3,)),
     ]
 
 
 @pytest.mark.parametrize("sequence", ["", "N" * 30, "-- .\n", "*RY", "é"])
 def test_sequence_without_known_bases_is_not_placed(sequence):
     placement = FRAME.place([sequence, REGION])
-    assert [array[0] for array in placement] == [0, 1, 0]
+    assert [array[0] for array in placement] == [0, 1, 0, ()]
     assert FRAME.accepts(placement).tolist() == [False, True]
 
 
@@ -100,7 +101,7 @@ def test_poor_sequences_score_low(sequence):
 
 
 def test_no_sequences():
-    assert [len(array) for array in FRAME.place([])] == [0, 0, 0]
+    assert [len(array) for array in FRAME.place([])] == [0, 0, 0, 0]
 
 
 @settings(max_examples=60, deadline=None)

@@ -121,7 +121,9 @@ def test_tsv_columns():
 
 
 def test_null_is_empty_in_tsv():
-    (line,) = read_tsv(tsv_lines(table(result(call="unreliable", strand="", start=None, bases=None, hits=None))))
+    (line,) = read_tsv(
+        tsv_lines(table(result(call="unreliable", strand="", start=None, bases=None, indels=None, hits=None)))
+    )
     not_empty = {name: value for name, value in line.items() if value}
     assert not_empty == {"id": "q1", "call": "unreliable"}
 

@@ -5,8 +5,9 @@ from typing import Any
 from .barcode_encoder import BarcodeEncoder, encoder_for
 from .bpe_encoder import BpeEncoder
 from .dna_tokenizers import build_kmer_tokenizer, train_bpe_tokenizer
+from .indels import UnplacedPart, original_positions
 from .kmer_encoder import KmerEncoder
-from .placement import PlacedBarcodes, bases_on_frame, encode_barcodes, lay_out, place_barcodes
+from .placement import PlacedBarcodes, bases_on_frame, encode_barcodes, lay_out, place_barcodes, read_along_frame
 from .reference_frame import Placement, ReferenceFrame
 from .sequences import orient, reverse_complement
 
@@ -18,13 +19,16 @@ __all__ = [
     "PlacedBarcodes",
     "Placement",
     "ReferenceFrame",
+    "UnplacedPart",
     "bases_on_frame",
     "build_kmer_tokenizer",
     "encode_barcodes",
     "encoder_for",
     "lay_out",
     "orient",
+    "original_positions",
     "place_barcodes",
+    "read_along_frame",
     "reverse_complement",
     "train_bpe_tokenizer",
 ]

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer, models
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils.versions import require_version
 
+from .indels import UnplacedPart, leave_out_unplaced, original_positions
 from .reference_frame import ReferenceFrame
 from .sequences import MASK_TOKEN, NORMALIZATION, PAD_TOKEN, UNK_TOKEN, reverse_complement
 
@@ -36,9 +37,11 @@ class _Reading(NamedTuple):
     Attributes:
         text: input of the backend tokenizer.
         first_slot: position of the first token.
-        spans: begin and end of each token on the strand that is read; None if tokens are adjacent k-mers from `begin`.
+        spans: begin and end of each token on the strand that is read, without indels; None if tokens are adjacent
+            k-mers from `begin`.
         begin: first nucleotide that is read, on that strand.
         is_reverse: whether that strand is the reverse complement of the given sequence.
+        unplaced: parts of the sequence on that strand, in place of which there are unknown bases in the text.
     """
 
     text: str
@@ -46,6 +49,7 @@ class _Reading(NamedTuple):
     spans: list[tuple[int, int]] | None = None
     begin: int = 0
     is_reverse: bool = False
+    unplaced: tuple[UnplacedPart, ...] = ()
 
 
 class BarcodeTokenizer(PreTrainedTokenizerFast):
@@ -186,15 +190,18 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
         end_of_frame = self.frame.slots(self._k) * self._k  # type: ignore[union-attr]
         readings = []
         for row, sequence in enumerate(normalized):
-            start, is_reverse, end, slot = 0, False, len(sequence), 0
+            start, is_reverse, parts = 0, False, ()
             if accepted[row]:
                 start, is_reverse = int(placement.start[row]), placement.strand[row] < 0
+                parts = placement.unplaced[row]
+            strand = leave_out_unplaced(reverse_complement(sequence) if is_reverse else sequence, parts)
+            slot, end = 0, len(strand)
+            if accepted[row]:
                 slot = max(0, -(-start // self._k))
                 end = max(0, min(end, end_of_frame - start))
             begin = slot * self._k - start
-            strand = reverse_complement(sequence) if is_reverse else sequence
-            if _MASKED not in sequence:
-                readings.append(_Reading(strand[begin:end], slot, None, begin, is_reverse))
+            if _MASKED not in strand:
+                readings.append(_Reading(strand[begin:end], slot, None, begin, is_reverse, parts))
                 continue
             # On the frame, a slot with a masked nucleotide is masked; elsewhere, k-mers are cut between the masks.
             k = self._k
@@ -204,7 +211,7 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
                 spans = [kmer.span() for kmer in re.finditer(f"{_MASKED}{{{k}}}|[^{_MASKED}]{{{k}}}", strand)]
             kmers = [strand[first:last] for first, last in spans]
             text = "".join(MASK_TOKEN if _MASKED in kmer else kmer for kmer in kmers)
-            readings.append(_Reading(text, slot, spans, begin, is_reverse))
+            readings.append(_Reading(text, slot, spans, begin, is_reverse, parts))
         return readings
 
     def _token_indices(self, reading: _Reading, offsets: list[tuple[int, int]], attended: list[int]) -> list[int]:
@@ -231,6 +238,8 @@ class BarcodeTokenizer(PreTrainedTokenizerFast):
                 borders.append(piece.span())
         if reading.is_reverse:
             borders.reverse()
+        if reading.unplaced:
+            borders = [borders[position] for position in original_positions(len(borders), reading.unplaced)]
         offsets = []
         for index in tokens:
             if index < 0:

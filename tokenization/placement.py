@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from .barcode_encoder import BarcodeEncoder
+from .indels import leave_out_unplaced
 from .reference_frame import Placement, ReferenceFrame
-from .sequences import SequenceReader, Sequences, base_codes, orient
+from .sequences import NORMALIZATION, SequenceReader, Sequences, base_codes, orient
 
 _CODES = base_codes("ACGT")
 _BLOCK_ROWS = 4096
@@ -18,7 +19,7 @@ class PlacedBarcodes:
     """Barcodes and their coordinates on the marker.
 
     Attributes:
-        nucleotides: `[n]` Arrow strings; those of placed barcodes are on the marker's strand.
+        nucleotides: `[n]` Arrow strings; those of placed barcodes are read along the frame, see `read_along_frame`.
         starts: int64 `[n]`, frame coordinate of the first nucleotide; 0 for a barcode that is not placed.
         is_placed: bool `[n]`, whether the reference frame accepted the barcode.
         num_slots: slots of the frame; 0 without a frame.
@@ -54,7 +55,8 @@ def place_barcodes(
         return PlacedBarcodes(pa.array(sequences, pa.large_string()), nothing, nothing.astype(bool), 0)
     placement = frame.place(sequences) if placement is None else placement
     is_placed = frame.accepts(placement)
-    oriented = orient(sequences, np.where(is_placed, placement.strand, 1))
+    placement = placement._replace(strand=np.where(is_placed, placement.strand, 1))
+    oriented = read_along_frame(sequences, placement)
     starts = np.where(is_placed, placement.start, 0)
     return PlacedBarcodes(pa.array(oriented, pa.large_string()), starts, is_placed, frame.slots(k))
 
@@ -128,22 +130,30 @@ def lay_out(sequences: Sequences, placement: Placement, length: int) -> np.ndarr
         length: number of coordinates; bases outside of them are left out.
 
     Returns:
-        int8 `[n, length]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base.
+        int8 `[n, length]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base, or around an indel.
     """
-    oriented = orient(sequences, placement.strand)
-    bases = np.full((len(oriented), length), -1, np.int8)
-    for block in SequenceReader(oriented).blocks(_CODES, _BLOCK_ROWS):
-        known = np.maximum(np.frombuffer(block.codes, np.int8), -1)  # as a signed byte, `UNKNOWN` is below -1
-        starts = placement.start[block.rows]
-        ends = np.minimum(starts + np.diff(block.bounds), length)
-        firsts = np.maximum(starts, 0)
-        # The index of coordinate 0 of each barcode among the bases of the block.
-        origins = block.bounds[:-1] - starts
-        rows = zip(bases[block.rows], firsts.tolist(), ends.tolist(), origins.tolist(), strict=True)
-        for row, first, end, origin in rows:
-            if first < end:
-                row[first:end] = known[origin + first : origin + end]
+    texts, strands = sequences, placement.strand
+    if any(placement.unplaced):
+        texts, strands = read_along_frame(sequences, placement), np.ones(len(strands), np.int8)
+    bases = np.full((len(strands), length), -1, np.int8)
+    for block in SequenceReader(texts).blocks(_CODES, _BLOCK_ROWS):
+        bases[block.rows] = block.lay_out(placement.start[block.rows], strands[block.rows], length)
     return bases
+
+
+def read_along_frame(sequences: Sequences, placement: Placement) -> list[str]:
+    """Sequences as read on their strand, in which base `i` lies at coordinate `start + i` of the frame.
+
+    Inserted bases are left out, and missing ones are `N`, as are those around an indel whose coordinates are not known.
+
+    Args:
+        sequences: `[n]`, DNA.
+        placement: `[n]`, their placement.
+    """
+    texts = orient(sequences, placement.strand)
+    for row in np.flatnonzero(placement.unplaced.astype(bool)):
+        texts[row] = leave_out_unplaced(texts[row].translate(NORMALIZATION), placement.unplaced[row])
+    return texts
 
 
 def _known_positions_first(

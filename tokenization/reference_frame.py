@@ -1,4 +1,4 @@
-"""Places a barcode on its marker by one ungapped cross-correlation with the marker's profile."""
+"""Places a barcode on its marker by a cross-correlation with the marker's profile, and the pieces between indels."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ except ImportError:  # not required to load a tokenizer from the Hub; the rounde
         return 1 << (target - 1).bit_length()
 
 
-from .sequences import UNKNOWN, SequenceReader, Sequences, base_codes
+from .indels import IndelFinder, all_placed
+from .sequences import UNKNOWN, Block, SequenceReader, Sequences, base_codes
 
 _ALPHABET = "ACGT"
 _CODES = base_codes(_ALPHABET)
@@ -53,11 +54,25 @@ class Placement(NamedTuple):
             space removed; negative if the sequence begins before the frame, for instance with a primer.
         strand: int8 `[n]`, +1 as given, -1 reverse complement.
         score: float32 `[n]`, see `ReferenceFrame.place`.
+        unplaced: objects `[n]`, a tuple of `UnplacedPart` for each sequence, in their order there; empty for most.
     """
 
     start: np.ndarray
     strand: np.ndarray
     score: np.ndarray
+    unplaced: np.ndarray
+
+    @classmethod
+    def in_one_piece(cls, start: np.ndarray) -> "Placement":
+        """The placement of sequences that are read along the frame, with score 0."""
+        n = len(start)
+        return cls(start, np.ones(n, np.int8), np.zeros(n, np.float32), all_placed(n))
+
+    @property
+    def num_indels(self) -> np.ndarray:
+        """Number of insertions and deletions, int64 `[n]`."""
+        counts = (sum(part.is_indel for part in parts) for parts in self.unplaced)
+        return np.fromiter(counts, np.int64, len(self.unplaced))
 
     def take(self, rows: np.ndarray | slice) -> "Placement":
         return Placement(*(values[rows] for values in self))
@@ -102,6 +117,7 @@ class ReferenceFrame:
         self.marker = marker
         signal = np.rint(profile @ _TETRAHEDRON.astype(np.float32) * _WEIGHT_SCALE)
         self._signal = signal.T
+        self._indel_finder = IndelFinder(profile)
         # The weight of each base at each coordinate. Cumulative sums of weights, and of their products, give mean and
         # variance for random bases on any interval of the frame.
         weights = signal.astype(np.float64) @ _TETRAHEDRON.T
@@ -179,21 +195,25 @@ class ReferenceFrame:
         return placement.score >= self.min_score
 
     def place(self, sequences: Sequences) -> Placement:
-        """Find start and strand at which each sequence, without gaps, agrees best with the profile.
+        """Find start and strand at which each sequence agrees best with the profile, and its insertions and deletions.
+
+        A sequence is first placed in one piece. If the frame accepts it, but some part differs from the conserved bases
+        of the marker, its pieces are placed each, as far as they lie up to 15 bases from the others.
 
         Args:
             sequences: strings, or an Arrow column of strings. Lower case, RNA, gaps and white space are normalised;
                 unknown bases contribute nothing.
 
         Returns:
-            Start, strand and score. The score is the number of standard deviations by which the agreement with the
-            profile exceeds that of random bases of the same composition on the same interval of the frame. Scores are
-            comparable between lengths: a random sequence reaches 2 to 5 at its best position, whether short or long. A
-            sequence without known bases has start 0, strand +1 and score 0.
+            Start, strand, score and indels. The score is the number of standard deviations by which the agreement with
+            the profile exceeds that of random bases of the same composition on the same interval of the frame. Scores
+            are comparable between lengths: a random sequence reaches 2 to 5 at its best position, whether short or
+            long. A sequence without known bases has start 0, strand +1 and score 0. The score is that of the sequence
+            in one piece, also if there are indels.
         """
         reader = SequenceReader(sequences)
         n = len(reader)
-        placement = Placement(np.zeros(n, np.int64), np.ones(n, np.int8), np.zeros(n, np.float32))
+        placement = Placement.in_one_piece(np.zeros(n, np.int64))
         for block in reader.blocks(_CODES, _READ_ROWS):
             signals = np.stack([np.frombuffer(block.codes.translate(table), np.int8) for table in _SIGNALS])
             lengths = np.diff(block.bounds)
@@ -212,7 +232,16 @@ class ReferenceFrame:
                 placement.start[rows] = start
                 placement.strand[rows] = strand
                 placement.score[rows] = self._standardize(total, start, strand, lengths[batch], counts)
+            self._place_pieces(block, placement.take(block.rows))
         return placement
+
+    def _place_pieces(self, block: Block, placement: Placement) -> None:
+        """Search sequences for indels, and correct their placement, which is a view of the block's rows."""
+        bases = block.lay_out(placement.start, placement.strand, self.length)
+        rows = np.flatnonzero(self.accepts(placement) & self._indel_finder.suspects(bases))
+        sequences = [block.read(row, placement.strand[row]) for row in rows]
+        for row, (start, parts) in zip(rows, self._indel_finder.find(sequences, placement.start[rows]), strict=True):
+            placement.start[row], placement.unplaced[row] = start, parts
 
     def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
         """Rows of similar length, because the longest one of a batch determines the size of its FFT."""

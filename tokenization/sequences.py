@@ -96,6 +96,41 @@ class Block(NamedTuple):
     codes: bytes
     bounds: np.ndarray
 
+    def read(self, row: int, strand: int) -> np.ndarray:
+        """A sequence of A, C, G and T as read on a strand: int8 `[bases]`, their codes 0 to 3, -1 where unknown."""
+        codes = np.maximum(np.frombuffer(self.codes, np.int8)[self.bounds[row] : self.bounds[row + 1]], -1)
+        return codes if strand > 0 else _complement(codes[::-1])
+
+    def lay_out(self, starts: np.ndarray, strands: np.ndarray, length: int) -> np.ndarray:
+        """Sequences of A, C, G and T by coordinate.
+
+        Args:
+            starts: int64 `[rows]`, coordinate of the first base as read on the strand.
+            strands: `[rows]`, +1 or -1.
+            length: number of coordinates; bases outside of them are left out.
+
+        Returns:
+            int8 `[rows, length]`, codes 0 to 3, -1 where a sequence has no known base.
+        """
+        bases = np.full((len(starts), length), -1, np.int8)
+        forward = np.maximum(np.frombuffer(self.codes, np.int8), -1)  # as a signed byte, `UNKNOWN` is below -1
+        is_reverse = strands < 0
+        # On the other strand, a sequence begins with its last base: read from the end, all do.
+        reverse = _complement(forward[::-1]) if is_reverse.any() else forward
+        begins = np.where(is_reverse, len(forward) - self.bounds[1:], self.bounds[:-1])
+        ends = np.minimum(starts + np.diff(self.bounds), length)
+        rows = zip(bases, starts.tolist(), ends.tolist(), begins.tolist(), is_reverse.tolist(), strict=True)
+        for row, start, end, begin, is_other in rows:
+            first = max(start, 0)
+            if first < end:
+                codes = reverse if is_other else forward
+                row[first:end] = codes[begin - start + first : begin - start + end]
+        return bases
+
+
+def _complement(codes: np.ndarray) -> np.ndarray:
+    return np.where(codes < 0, codes, 3 - codes)
+
 
 class SequenceReader:
     """Reads sequences in blocks; an Arrow column is read without creating Python objects.

@@ -31,7 +31,16 @@ _FOLDER = Path(__file__).parent
 if (_FOLDER / "tokenization_barcodemae").is_dir():
     sys.path.insert(0, str(_FOLDER))
 
-from tokenization_barcodemae import PlacedBarcodes, ReferenceFrame, encode_barcodes, encoder_for, place_barcodes  # noqa: E402
+from tokenization_barcodemae import (  # noqa: E402
+    PlacedBarcodes,
+    Placement,
+    ReferenceFrame,
+    encode_barcodes,
+    encoder_for,
+    original_positions,
+    place_barcodes,
+)
+from tokenization_barcodemae.sequences import NORMALIZATION  # noqa: E402
 
 MAX_SEQUENCES = 1024
 MAX_LENGTH = 10_000
@@ -145,8 +154,8 @@ class EndpointHandler:
         if not self.has_decoder:
             raise ValueError("fill-mask: expected a model with a decoder, got an encoder only")
         k = self.encoder.k
-        barcodes = place_barcodes(sequences, frame, k)
-        strands = np.ones(len(names), int) if frame is None else frame.place(sequences).strand
+        placement = Placement.in_one_piece(np.zeros(len(names), np.int64)) if frame is None else frame.place(sequences)
+        barcodes = place_barcodes(sequences, frame, k, placement)
         results: list[dict[str, Any]] = []
         num_predictions = 0
         # One sequence at a time: the scores of all k-mers for all tokens of a sequence need much memory.
@@ -160,11 +169,14 @@ class EndpointHandler:
             if num_predictions > MAX_PREDICTIONS:
                 raise ValueError(f"expected at most {MAX_PREDICTIONS} predictions (gaps times top_k), got more")
             starts = (gaps * k - barcode.starts[0]).tolist()
+            if placement.unplaced[row]:
+                positions = original_positions(len(sequences[row].translate(NORMALIZATION)), placement.unplaced[row])
+                starts = positions[starts].tolist()
             guesses = self._predict(encoding, gaps, top_k)
             results.append(
                 {
                     "id": name,
-                    "strand": int(strands[row]) if barcode.is_placed[0] else 1,
+                    "strand": int(placement.strand[row]) if barcode.is_placed[0] else 1,
                     "gaps": [{"start": start, "guesses": best} for start, best in zip(starts, guesses, strict=True)],
                 }
             )

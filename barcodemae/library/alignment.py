@@ -81,8 +81,11 @@ def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: i
     """
     segments = []
     oriented = orient(sequences, placement.strand)
-    for text, start, strand in zip(oriented, placement.start.tolist(), placement.strand.tolist(), strict=True):
-        begin, end = max(-start, 0), max(frame_length - start, 0)
+    for text, start, strand, parts in zip(
+        oriented, placement.start.tolist(), placement.strand.tolist(), placement.unplaced, strict=True
+    ):
+        num_inserted = sum(part.end - part.begin - part.length for part in parts)
+        begin, end = max(-start, 0), max(frame_length - start + num_inserted, 0)
         first = begin + 1 if strand > 0 else len(text) - begin
         segments.append(FrameSegment(text[begin:end], first, strand))
     return segments

@@ -85,6 +85,7 @@ class Identifier:
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
             "bases": pa.array(barcodes.num_bases.astype(np.int32)),
+            "indels": pa.array(barcodes.placement.num_indels.astype(np.int32)),
         }
         return _result_table(records["id"].cast(pa.string()).combine_chunks(), reasons, identified)
 

@@ -30,7 +30,7 @@ from tokenization_barcodemae import BarcodeEncoder, ReferenceFrame, encode_barco
 logger = logging.getLogger(__name__)
 
 # Increase it when the same options give other cached data from the same files.
-_FORMAT = 2
+_FORMAT = 3
 
 # Data options on which the cached data do not depend, or which are part of the key in another form.
 _NOT_IN_KEY = {"data", "frame", "unaligned_share", "cache_dir"}

@@ -114,8 +114,7 @@ def cluster_by_bases(barcodes: StoredBarcodes, num_coordinates: int) -> tuple[np
 def read_bases(barcodes: StoredBarcodes, records: np.ndarray, num_coordinates: int) -> np.ndarray:
     """Bases by coordinate: int8 `[n, coordinates]`, 0 to 3 for A, C, G, T, -1 where a barcode has no known base."""
     taken = barcodes.take(records)
-    strand, score = np.ones(len(records), np.int8), np.zeros(len(records), np.float32)
-    return lay_out(taken.nucleotides, Placement(taken.starts.astype(np.int64), strand, score), num_coordinates)
+    return lay_out(taken.nucleotides, Placement.in_one_piece(taken.starts.astype(np.int64)), num_coordinates)
 
 
 def count_bases(barcodes: StoredBarcodes, num_coordinates: int) -> np.ndarray:

@@ -21,7 +21,16 @@ def hit(**values: Any) -> dict[str, Any]:
 
 def result(**values: Any) -> dict[str, Any]:
     """A result for a placed query without names, except the values given."""
-    placed = {"id": "q1", "call": "novel", "name": "", "reason": "", "strand": "+", "start": 1, "bases": 658}
+    placed = {
+        "id": "q1",
+        "call": "novel",
+        "name": "",
+        "reason": "",
+        "strand": "+",
+        "start": 1,
+        "bases": 658,
+        "indels": 0,
+    }
     record = {field.name: None for field in RESULTS} | placed | dict.fromkeys(RANKS, "") | {"hits": []}
     return record | values
 
@@ -50,7 +59,7 @@ results = st.fixed_dictionaries(
     | dict.fromkeys(RANKS, texts)
     | {f"{rank}_confidence": shares for rank in RANKS}
     | {"novelty": shares, "strand": st.sampled_from(["+", "-", ""])}
-    | dict.fromkeys(["start", "bases"], st.none() | st.integers(0, 700))
+    | dict.fromkeys(["start", "bases", "indels"], st.none() | st.integers(0, 700))
     | {"hits": st.lists(hits, max_size=3)}
 )
 tables = st.lists(results, max_size=4).map(lambda records: table(*records))

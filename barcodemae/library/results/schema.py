@@ -47,10 +47,12 @@ RESULTS = pa.schema(
         ),
         # Probability that the species is not in the library; null for UNRELIABLE.
         pa.field("novelty", pa.float32()),
-        # The query's position on the reference frame: strand, first coordinate (from 1), number of known bases.
+        # The query's position on the reference frame: strand, first coordinate (from 1), number of known bases, and of
+        # insertions and deletions.
         pa.field("strand", pa.string()),
         pa.field("start", pa.int32()),
         pa.field("bases", pa.int32()),
+        pa.field("indels", pa.int32()),
         # Nearest first; none for UNRELIABLE.
         pa.field("hits", pa.list_(HIT)),
     ]
