@@ -18,6 +18,7 @@ from barcodemae.embedding.nearest import Hits
 from barcodemae.evaluation.baselines.aligner_programs import run_program
 from barcodemae.evaluation.baselines.aligners import AlignmentSearcher, fill_in, write_numbered
 from barcodemae.evaluation.benchmark import labels
+from barcodemae.library.results.schema import BEST, CONFIDENCE
 
 RANKS = ("genus", "species")
 
@@ -131,8 +132,8 @@ class BarcodeMAE(Method):
             return np.where(row_of_query >= 0, values[row_of_query], absent)
 
         return Assigned(
-            {rank: in_order(rank, "") for rank in RANKS},
-            {rank: in_order(f"{rank}_confidence", 0.0) for rank in RANKS},
+            {rank: in_order(f"{BEST}{rank}", "") for rank in RANKS},
+            {rank: in_order(f"{BEST}{rank}{CONFIDENCE}", 0.0) for rank in RANKS},
             in_order("novelty", 1.0),
         )
 

@@ -22,7 +22,9 @@ from barcodemae.library.alignment import (
     Alignment,
     FrameSegment,
     align,
+    bit_score,
     cut_to_frame,
+    expected_value,
 )
 from tokenization_barcodemae import Placement, ReferenceFrame, reverse_complement
 
@@ -144,6 +146,21 @@ def test_no_alignment_scores_higher(query, reference):
 def test_sequence_is_identical_to_itself(text):
     n = len(text)
     assert aligned(text, text) == Alignment(1, n, 0, 0, 1, n, 1, n)
+
+
+def test_bit_score_of_identical_barcodes_is_that_of_blast():
+    # `blastn -task blastn -outfmt "6 std score"` gives 1020 bits for a score of 1130, 565 matches.
+    assert bit_score(np.array([1.0]), np.array([565])) == pytest.approx(1020, abs=0.5)
+
+
+def test_bit_score_grows_with_identity_and_expected_value_falls():
+    identities = np.linspace(0, 1, 50)
+    bits = bit_score(identities, np.full(50, 658))
+    expected = expected_value(bits, np.full(50, 658), 10**7)
+    assert (np.diff(bits) >= 0).all()
+    assert (np.diff(expected) <= 0).all()
+    assert np.isfinite([*bits, *expected]).all()
+    assert expected_value(np.array([10.0]), np.array([100]), 1024) == pytest.approx([100.0])
 
 
 def test_missing_parasail_is_an_error_with_the_command_to_install_it(monkeypatch):

@@ -14,7 +14,8 @@ from barcodemae.cli.calibrate import calibrate as calibrate_command
 from barcodemae.cli.command import run_command
 from barcodemae.cli.identify import identify as identify_command
 from barcodemae.cli.index import index as index_command
-from barcodemae.data import RANKS, read_records
+from barcodemae.data import COLUMNS, RANKS, read_records
+from barcodemae.data.schema import conform
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.library.alignment import Alignment
 from barcodemae.library.building import remove_records, save_calibration
@@ -139,9 +140,8 @@ def test_new_species_have_a_high_novelty(folder, calibration, splits):
 
 def with_reading(table):
     """The table with the columns that reading adds."""
-    row = pa.array(np.arange(len(table)))
-    problem = pa.array([""] * len(table), pa.large_string())
-    return table.append_column("problem", problem).append_column("row", row)
+    columns = table.select([name for name in COLUMNS if name in table.column_names])
+    return conform(columns, "queries", np.arange(1, len(table) + 1))
 
 
 def test_probabilities_hold_for_other_species(folder, splits):
@@ -199,7 +199,7 @@ def test_commands_identify_barcodes(indexed, splits, capsys):
     assert f"Results of 150 queries are in {output}." in capsys.readouterr().out
     results = pq.read_table(output)
     assert results["id"].to_pylist() == splits[1]["id"].to_pylist()
-    right = pc.equal(results["species"], splits[1]["species"].cast(pa.string()))
+    right = pc.equal(results["best_species"], splits[1]["species"].cast(pa.string()))
     assert pc.mean(right).as_py() > 0.85
     assert "<title>Barcodes of 1.fasta" in page.read_text()
     assert str(indexed) not in page.read_text()
@@ -260,3 +260,63 @@ def test_bad_options_are_one_line(options, message, indexed, tmp_path, monkeypat
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "results.tsv").exists()
+
+
+def test_names_below_the_call_are_empty_and_the_best_names_are_not(identifier, splits):
+    results = identifier(with_reading(splits[2])).to_pylist()
+    assert len({result["call"] for result in results}) > 1
+    for result in results:
+        depth = RANKS.index(result["call"]) if result["call"] in RANKS else -1
+        for number, rank in enumerate(RANKS):
+            confidence, best = result[f"{rank}_confidence"], result[f"best_{rank}"]
+            if number > depth:
+                assert (result[rank], confidence) == ("", None)
+            assert (confidence is None) == (result[rank] == "")
+            assert (result[f"best_{rank}_confidence"] is None) == (best == "")
+        if depth >= 0:
+            assert result["name"] == result[result["call"]] == result[f"best_{result['call']}"] != ""
+            assert result["confidence"] == result[f"{result['call']}_confidence"] >= 0.8
+        else:
+            assert (result["name"], result["confidence"]) == ("", None)
+
+
+def test_lineage_of_a_call_is_that_of_its_references(folder, identifier, splits):
+    names = StoredLibrary.open(folder).names().to_pylist()
+    lineages = {rank: {tuple(row[r] for r in RANKS[: d + 1]) for row in names} for d, rank in enumerate(RANKS)}
+    for result in identifier(with_reading(pa.concat_tables(splits[1:]))).to_pylist():
+        if result["call"] in RANKS:
+            ranks = RANKS[: RANKS.index(result["call"]) + 1]
+            assert tuple(result[rank] for rank in ranks) in lineages[result["call"]]
+            confidences = [result[f"{rank}_confidence"] for rank in ranks if result[rank]]
+            assert min(confidences) == result["confidence"]
+
+
+@pytest.mark.parametrize("num_aligned", [0, 3, 10])
+def test_hits_are_nearest_first(num_aligned, folder, calibration, splits):
+    identifier = Identifier(StoredLibrary.open(folder), OneHotEmbedder(), calibration, num_aligned=num_aligned)
+    for result in identifier(with_reading(splits[2].slice(0, 40))).to_pylist():
+        aligned = [(hit["identity"], hit["bitscore"], -hit["evalue"]) for hit in result["hits"][:num_aligned]]
+        assert aligned == sorted(aligned, reverse=True)
+        others = [hit["frame_identity"] for hit in result["hits"][num_aligned:]]
+        assert others == sorted(others, reverse=True)
+        assert all(hit["bitscore"] is hit["evalue"] is hit["identity"] is None for hit in result["hits"][num_aligned:])
+
+
+def test_novelty_is_empty_where_the_nearest_reference_has_no_species(splits, calibration, tmp_path):
+    without = [name if row % 2 else "" for row, name in enumerate(splits[0]["species"].slice(0, 200).to_pylist())]
+    references = splits[0].slice(0, 200)
+    species = references.column_names.index("species")
+    references = references.set_column(species, "species", pa.array(without, pa.large_string()))
+    library = StoredLibrary.open(library_of(references, tmp_path))
+    results = Identifier(library, OneHotEmbedder(), calibration)(with_reading(splits[1])).to_pylist()
+    usable = [result for result in results if result["hits"]]
+    has_species = [result["hits"][0]["species"] != "" for result in usable]
+    assert 0 < sum(has_species) < len(usable)
+    assert [result["novelty"] is not None for result in usable] == has_species
+
+
+def test_results_say_where_a_query_is_from(identifier, splits, tmp_path):
+    text = splits[0]["nucleotides"][7].as_py()
+    first, second = identifier(read({"a;size=12;sample=S1": text, "b": "NN"}, tmp_path)).to_pylist()
+    assert (first["size"], first["sample"], first["file"]) == (12, "S1", str(tmp_path / "queries.fasta"))
+    assert (second["size"], second["sample"], second["file"]) == (1, "", str(tmp_path / "queries.fasta"))

@@ -45,7 +45,7 @@ def parquet(columns: dict) -> bytes:
 def pieces(read, text: str) -> tuple[pa.Table, np.ndarray, list[str]]:
     """Table, lines and problems of a reader of text."""
     found = list(read(Lines(io.StringIO(text, newline=""), "a")))
-    tables, lines, problems = zip(*found, strict=True)
+    tables, lines, problems, _ = zip(*found, strict=True)
     return pa.concat_tables(tables), np.concatenate(lines), [problem for part in problems for problem in part]
 
 
@@ -728,4 +728,7 @@ def test_unreachable_hub(monkeypatch):
 
 
 def test_order_of_columns(write):
-    assert tuple(read_records(write("a.fa", ">x\nAC")).column_names) == (*COLUMNS, "file", "line", "problem")
+    assert tuple(read_records(write("a.fa", ">x\nAC")).column_names) == (
+        *COLUMNS,
+        *("size", "sample", "file", "line", "problem"),
+    )

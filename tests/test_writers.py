@@ -30,6 +30,8 @@ ALIGNED = {
     "query_end": 657,
     "reference_start": 2,
     "reference_end": 658,
+    "evalue": 3.5e-100,
+    "bitscore": 1118.2,
 }
 
 
@@ -125,7 +127,7 @@ def test_null_is_empty_in_tsv():
         tsv_lines(table(result(call="unreliable", strand="", start=None, bases=None, indels=None, hits=None)))
     )
     not_empty = {name: value for name, value in line.items() if value}
-    assert not_empty == {"id": "q1", "call": "unreliable"}
+    assert not_empty == {"id": "q1", "call": "unreliable", "size": "1"}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_sintax_columns():
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_names_do_not_contain_sintax_separators(name):
-    (line,) = sintax_lines(table(result(call="phylum", phylum=name, phylum_confidence=1.0)))
+    (line,) = sintax_lines(table(moth(call="phylum", **dict.fromkeys(RANKS, "") | {"phylum": name})))
     _, predicted, _, called = line.split("\t")
     assert predicted == f"{called}(1.00)"
     assert called.startswith("p:")
@@ -196,7 +198,7 @@ def test_qiime2_names_down_to_the_called_rank():
 def test_blast6_has_one_line_for_each_aligned_hit():
     aligned = hit(id="r 1", **ALIGNED)
     lines = blast6_lines(table(result(), result(id="q2", hits=[hit(), aligned]), result(id="q3", hits=[aligned])))
-    rest = "r 1\t98.764\t658\t7\t1\t1\t657\t2\t658\t*\t*"
+    rest = "r 1\t98.764\t658\t7\t1\t1\t657\t2\t658\t3.5e-100\t1118.2"
     assert lines == [f"q2\t{rest}", f"q3\t{rest}"]
 
 

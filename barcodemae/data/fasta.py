@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.data.annotations import read_annotations
 from barcodemae.data.headers import read_headers
 from barcodemae.data.schema import BY_NAMES, Piece, Preset
 from barcodemae.data.text import Lines, in_batches, text_column, utf8_problem
@@ -58,5 +59,6 @@ def _records(lines: Lines) -> Iterator[tuple[int, str, str]]:
 def _piece(batch: list[tuple[int, str, str]]) -> Piece:
     numbers, headers, sequences = zip(*batch, strict=True)
     problems = [utf8_problem(header + sequence) for header, sequence in zip(headers, sequences, strict=True)]
-    columns = {**read_headers(text_column(headers, problems)), "nucleotides": text_column(sequences, problems)}
-    return Piece(pa.table(columns), np.array(numbers), problems)
+    texts = text_column(headers, problems)
+    columns = {**read_headers(texts), "nucleotides": text_column(sequences, problems)}
+    return Piece(pa.table(columns), np.array(numbers), problems, read_annotations(texts))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.data.annotations import read_annotations
 from barcodemae.data.schema import BY_NAMES, Piece, Preset
 from barcodemae.data.text import Lines, in_batches, text_column, utf8_problem
 from barcodemae.errors import UnreadableFileError
@@ -80,4 +81,5 @@ def _piece(batch: list[tuple[int, str, str, str]]) -> Piece:
     numbers, headers, sequences, problems = zip(*batch, strict=True)
     ids = [header.split(maxsplit=1)[0] if header.strip() else "" for header in headers]
     columns = {"id": text_column(ids, problems), "nucleotides": text_column(sequences, problems)}
-    return Piece(pa.table(columns), np.array(numbers), list(problems))
+    annotations = read_annotations(text_column(headers, problems))
+    return Piece(pa.table(columns), np.array(numbers), list(problems), annotations)

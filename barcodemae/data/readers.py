@@ -128,7 +128,8 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str,
             damage = UnreadableFileError(source, problems[first], int(piece.lines[first]))
         if damage is not None and on_error == "raise":
             raise damage
-        records = conform(piece.table, source, piece.lines, preset, piece.problems if num_damaged else None, max_length)
+        problems_found = piece.problems if num_damaged else None
+        records = conform(piece.table, source, piece.lines, preset, problems_found, max_length, piece.annotations)
         if on_error == "raise":
             _refuse_long(source, records)
         num_rows += len(piece.table)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.data.annotations import read_annotations
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import UnreadableFileError, printable_lines
 
@@ -35,6 +36,9 @@ STRING = pa.large_string()
 SCHEMA = pa.schema(
     [pa.field(column, STRING, nullable=False) for column in COLUMNS]
     + [
+        # How many reads a record is for, and their sample, by an annotation of the id; 1 and "" without.
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("sample", STRING, nullable=False),
         pa.field("file", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("line", pa.int64(), nullable=False),
         pa.field("problem", STRING, nullable=False),
@@ -83,11 +87,13 @@ class Piece(NamedTuple):
         table: columns under the file's own names.
         lines: `[n]`, the 1-based line (text) or row (Parquet, Hub) of each row.
         problems: `[n]`, the problem of each row, "" if it has none; None if no row has one.
+        annotations: of complete headers, as `read_annotations` returns them; None where there are only ids.
     """
 
     table: pa.Table
     lines: np.ndarray
     problems: list[str] | None = None
+    annotations: Mapping[str, pa.Array] | None = None
 
 
 def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dict[str, str]:
@@ -134,6 +140,7 @@ def conform(
     preset: Preset = BY_NAMES,
     problems: list[str] | None = None,
     max_length: int = MAX_LENGTH,
+    annotations: Mapping[str, pa.Array] | None = None,
 ) -> pa.Table:
     """Convert rows of a file to the schema.
 
@@ -145,10 +152,11 @@ def conform(
         problems: `[n]`, the problem of each row, or "".
         max_length: maximum number of nucleotides of a record, and of bytes of any other text. A longer row has a
             problem, and its texts are truncated.
+        annotations: `size` and `sample` of each row, as `read_annotations` returns them; by default those of the ids.
 
     Returns:
-        A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `file`, `line` and
-        `problem`. Rows of another marker than that of the preset are left out.
+        A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `size`, `sample`, `file`,
+        `line` and `problem`. Rows of another marker than that of the preset are left out.
 
     Raises:
         UnreadableFileError: as from `recognise`; a column can't be converted to text; or the preset has no split for a
@@ -169,6 +177,8 @@ def conform(
     for column in list(texts):
         texts, problem = _truncate_long(texts, column, problem, max_length)
     arrays = [texts.get(column, nothing) for column in COLUMNS]
+    annotations = read_annotations(texts.get("id", nothing)) if annotations is None else annotations
+    arrays += [annotations["size"], annotations["sample"]]
     # The name of a file need not be UTF-8.
     arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [printable_lines(file)]))
     arrays.append(pa.array(lines, pa.int64()))

@@ -5,11 +5,14 @@ It is the best local alignment (Smith and Waterman 1981) with affine gaps (Gotoh
 the gene.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from barcodemae.errors import ConfigurationError
 from tokenization_barcodemae import Placement, orient
@@ -17,6 +20,9 @@ from tokenization_barcodemae import Placement, orient
 MATCH, MISMATCH = 2, -3
 GAP_OPENING, GAP_EXTENSION = 5, 2
 """A gap of n bases costs the opening, and n times the extension."""
+
+# Of Karlin and Altschul 1990, for these scores with gaps, as `blastn -task blastn` reports them.
+_LAMBDA, _K = 0.625, 0.410
 
 # Two characters for unknown bases, so that they are always mismatches. In BLAST an N is a mismatch too, except to N.
 _UNKNOWN_IN_QUERY, _UNKNOWN_IN_REFERENCE = "N", "X"
@@ -130,6 +136,37 @@ def align(query: FrameSegment, reference: FrameSegment) -> Alignment | None:
         reference_ends.reverse()
     gap_openings = sum(operation in (_INSERTION, _DELETION) for operation, _ in runs)
     return Alignment(equal / columns, columns, different, gap_openings, *query_ends, *reference_ends)
+
+
+def bit_score(identities: np.ndarray, num_bases: np.ndarray) -> np.ndarray:
+    """The bit score of ungapped alignments of complete queries with these identities, by BLAST's scores and statistics.
+
+    Unlike the bit score of an alignment, it does not depend on how much of a query a reference covers: of two hits of
+    a query, the one with the higher identity always has the higher score.
+
+    Args:
+        identities: `[n]`, share of equal columns.
+        num_bases: `[n]`, known bases of the queries on the marker.
+
+    Returns:
+        Bits, float64 `[n]`.
+    """
+    scores = num_bases * (MATCH * identities + MISMATCH * (1 - identities))
+    return (_LAMBDA * np.maximum(scores, 0) - math.log(_K)) / math.log(2)
+
+
+def expected_value(bit_scores: np.ndarray, num_bases: np.ndarray, library_bases: int) -> np.ndarray:
+    """The number of hits with such a bit score that are expected by chance (Karlin and Altschul 1990).
+
+    Args:
+        bit_scores: `[n]`.
+        num_bases: `[n]`, known bases of the queries on the marker.
+        library_bases: number of bases that were searched.
+
+    Returns:
+        float64 `[n]`.
+    """
+    return num_bases * np.float64(library_bases) * np.exp2(-bit_scores)
 
 
 @cache

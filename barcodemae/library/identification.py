@@ -10,15 +10,17 @@ import pyarrow.compute as pc
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.library.alignment import Alignment, align, cut_to_frame
+from barcodemae.library.alignment import Alignment, align, bit_score, cut_to_frame, expected_value
 from barcodemae.library.calibration.probability import NOVELTY, Calibration
 from barcodemae.library.models import Embedder, find_neighbours
-from barcodemae.library.results.schema import HIT, NOVEL, RESULTS, UNRELIABLE
+from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 from tokenization_barcodemae import ReferenceFrame
+
+_NOVEL_DEPTH = len(RANKS)
 
 
 class Identifier:
@@ -79,49 +81,114 @@ class Identifier:
         barcodes = read.take(np.flatnonzero(reasons == ""))
         found = find_neighbours(self._library, self._embedder, barcodes)
         votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
+        shown = found.in_order(np.lexsort((-found.similarities, -found.identities), axis=1))
+        has_species = self._ranks["species"].numbers[shown.records[:, 0]] >= 0
         identified = self._assignments(found, votes, barcodes.num_bases)
         identified |= {
-            "hits": self._hits(found, barcodes),
+            "novelty": pa.array(self._calibration(NOVELTY, votes["species"], barcodes.num_bases), mask=~has_species),
+            "hits": self._hits(shown, barcodes),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
             "bases": pa.array(barcodes.num_bases.astype(np.int32)),
             "indels": pa.array(barcodes.placement.num_indels.astype(np.int32)),
         }
-        return _result_table(records["id"].cast(pa.string()).combine_chunks(), reasons, identified)
+        return _result_table(records, reasons, identified)
 
     def _assignments(self, found: Neighbours, votes: dict[str, Vote], num_bases: np.ndarray) -> dict[str, Any]:
-        """Columns of names, confidences, call and novelty for usable queries."""
+        """Columns of names, confidences and call for usable queries."""
         columns: dict[str, Any] = {}
-        call = np.full(len(found.records), NOVEL, object)
-        called_name = np.full(len(found.records), "", object)
+        depths = np.full(len(found.records), _NOVEL_DEPTH)
+        confidence = np.zeros(len(depths), np.float32)
+        best = {rank: self._calibration(rank, votes[rank], num_bases) for rank in RANKS}
+        for depth, rank in enumerate(RANKS):
+            is_called = (votes[rank].names >= 0) & (best[rank] >= self._min_confidence)
+            depths[is_called], confidence[is_called] = depth, best[rank][is_called]
+        lineages = self._lineages(found, votes, depths)
         for rank in RANKS:
-            name = self._ranks[rank].decode(votes[rank].names)
-            predicted = self._calibration(rank, votes[rank], num_bases)
-            confidence = np.where(votes[rank].names >= 0, predicted, np.float32(0))
-            columns[rank] = pa.array(name, pa.string())
-            columns[f"{rank}_confidence"] = pa.array(confidence.astype(np.float32))
-            is_called = confidence >= self._min_confidence
-            call[is_called], called_name[is_called] = rank, name[is_called]
-        columns |= {"call": pa.array(call, pa.string()), "name": pa.array(called_name, pa.string())}
-        columns["novelty"] = pa.array(self._calibration(NOVELTY, votes["species"], num_bases))
+            # A name is right wherever a name below it is, so that it is at least as probable.
+            is_best = lineages[rank] == votes[rank].names
+            in_lineage = np.where(is_best, np.maximum(best[rank], confidence), confidence)
+            columns |= self._name_columns(rank, lineages[rank], in_lineage)
+            columns |= self._name_columns(rank, votes[rank].names, best[rank], BEST)
+        called = np.full(len(depths), "", object)
+        for depth, rank in enumerate(RANKS):
+            rows = depths == depth
+            called[rows] = self._ranks[rank].decode(lineages[rank][rows])
+        calls = np.array([*RANKS, NOVEL], object)[depths]
+        columns |= {"call": pa.array(calls, pa.string()), "name": pa.array(called, pa.string())}
+        columns["confidence"] = pa.array(confidence, mask=depths == _NOVEL_DEPTH)
         return columns
 
+    def _name_columns(
+        self, rank: str, numbers: np.ndarray, confidences: np.ndarray, prefix: str = ""
+    ) -> dict[str, Any]:
+        return {
+            f"{prefix}{rank}": pa.array(self._ranks[rank].decode(numbers), pa.string()),
+            f"{prefix}{rank}{CONFIDENCE}": pa.array(confidences.astype(np.float32), mask=numbers < 0),
+        }
+
+    def _lineages(self, found: Neighbours, votes: dict[str, Vote], depths: np.ndarray) -> dict[str, np.ndarray]:
+        """The lineages of the called names, each that of the best reference with the name, completed by the next ones.
+
+        The vote at a higher rank may be won by another name, which would be a lineage that does not exist.
+
+        Args:
+            found: of `n` queries.
+            votes: at each rank.
+            depths: `[n]`, index of the called rank.
+
+        Returns:
+            Rank -> numbers of names `[n]`, -1 below the called rank and where no reference with the name has one.
+        """
+        lineages = {rank: np.full(len(depths), -1) for rank in RANKS}
+        for depth, rank in enumerate(RANKS):
+            rows = np.flatnonzero(depths == depth)
+            voters = found.records[rows]
+            has_name = (voters >= 0) & (self._ranks[rank].numbers[voters] == votes[rank].names[rows, None])
+            for higher in RANKS[: depth + 1]:
+                numbers = np.where(has_name, self._ranks[higher].numbers[voters], -1)
+                first = (numbers >= 0).argmax(axis=1)
+                lineages[higher][rows] = numbers[np.arange(len(rows)), first]
+        return lineages
+
     def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
-        """The column of hits for usable queries."""
+        """The column of hits for usable queries, in the order of `found`, but the aligned ones by aligned identity."""
+        alignments = np.full(found.records.shape, None, object)
+        if self._num_aligned:
+            alignments = self._alignments(found, barcodes)
+            identities, columns = (
+                np.array([[-1 if one is None else getattr(one, field) for one in row] for row in alignments])
+                for field in ("identity", "columns")
+            )
+            order = np.lexsort((-columns, -identities), axis=1)
+            found, alignments = found.in_order(order), np.take_along_axis(alignments, order, axis=1)
         is_hit = found.records >= 0
         records = pa.array(found.records[is_hit])
-        values: dict[str, Any] = {name: self._names[name].take(records).cast(pa.string()) for name in ("id", *RANKS)}
+        values: dict[str, Any] = {name: self._names[name].take(records) for name in ("id", *RANKS, "bin")}
         values["similarity"] = pa.array(found.similarities[is_hit])
         values["frame_identity"] = pa.array(found.identities[is_hit])
         if self._num_aligned:
-            alignments = self._alignments(found, barcodes)[is_hit]
-            for field in fields(Alignment):
-                column = [None if alignment is None else getattr(alignment, field.name) for alignment in alignments]
-                values[field.name] = pa.array(column, HIT.field(field.name).type)
+            num_bases = np.broadcast_to(barcodes.num_bases[:, None], is_hit.shape)[is_hit]
+            values |= self._alignment_columns(alignments[is_hit], num_bases)
         columns = [values.get(field.name, pa.nulls(len(records), field.type)) for field in HIT]
         columns = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
+        columns = [column.cast(field.type) for column, field in zip(columns, HIT, strict=True)]
         offsets = np.concatenate([[0], is_hit.sum(axis=1).cumsum()]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(columns, fields=list(HIT)))
+
+    def _alignment_columns(self, alignments: np.ndarray, num_bases: np.ndarray) -> dict[str, pa.Array]:
+        """Columns of hits from their alignments `[hits]`, None where not aligned, and the queries' bases `[hits]`."""
+        is_aligned = np.array([one is not None for one in alignments], bool)
+        values = {
+            field.name: pa.array([None if one is None else getattr(one, field.name) for one in alignments])
+            for field in fields(Alignment)
+        }
+        identities = np.array([0 if one is None else one.identity for one in alignments], np.float64)
+        bit_scores = bit_score(identities, num_bases)
+        expected = expected_value(bit_scores, num_bases, len(self._library.live) * self._frame.length)
+        values["bitscore"] = pa.array(bit_scores, mask=~is_aligned)
+        values["evalue"] = pa.array(expected, mask=~is_aligned)
+        return values
 
     def _alignments(self, found: Neighbours, barcodes: OnMarker) -> np.ndarray:
         """An `Alignment` or None for each query and hit, `[n, voters]`."""
@@ -137,21 +204,22 @@ class Identifier:
         return alignments
 
 
-def _result_table(ids: pa.Array, reasons: np.ndarray, identified: dict[str, Any]) -> pa.Table:
+def _result_table(records: pa.Table, reasons: np.ndarray, identified: dict[str, Any]) -> pa.Table:
     """The results of all queries.
 
     Args:
-        ids: `[n]`.
+        records: `[n]`, the queries.
         reasons: `[n]`, why a query is unusable; "" for a usable one.
         identified: columns of the usable queries.
     """
     is_usable = reasons == ""
     rows = pa.array(np.cumsum(is_usable) - 1, mask=~is_usable)
     columns = {name: column.take(rows) for name, column in identified.items()}
-    columns |= {"id": ids, "reason": pa.array(reasons), "call": pc.fill_null(columns["call"], UNRELIABLE)}
+    columns |= {name: records[name].combine_chunks() for name in ("id", "file", "size", "sample")}
+    columns |= {"reason": pa.array(reasons), "call": pc.fill_null(columns["call"], UNRELIABLE)}
     for field in RESULTS:
         if pa.types.is_string(field.type):
-            columns[field.name] = pc.fill_null(columns[field.name], "")
+            columns[field.name] = pc.fill_null(columns[field.name].cast(field.type), "")
         elif pa.types.is_list(field.type):
             columns[field.name] = pc.fill_null(columns[field.name], pa.scalar([], field.type))
     return pa.table([columns[field.name].cast(field.type) for field in RESULTS], schema=RESULTS)

@@ -17,6 +17,6 @@ FORMATS = {
     JSONL: "all columns",
     SINTAX: "as vsearch --sintax --tabbedout; names down to the called rank instead of a cutoff",
     QIIME2: "Feature ID, Taxon, Confidence",
-    BLAST6: "as BLAST's -outfmt 6, only aligned hits; evalue and bitscore are not computed and are *",
+    BLAST6: "as BLAST's -outfmt 6, only aligned hits, best first",
 }
 """The formats that `open_writer` writes, each with a description."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
-from barcodemae.library.results.schema import RESULTS
+from barcodemae.library.results.schema import BEST, RESULTS
 from barcodemae.library.results.text_columns import (
     column_array,
     decimals,
@@ -21,13 +21,17 @@ from barcodemae.library.results.text_columns import (
 )
 
 _QUERY_COLUMNS = tuple(name for name in RESULTS.names if name != "hits")
-_HIT_COLUMNS = ("hit_ids", "hit_names", "hit_similarities", "hit_frame_identities", "hit_identities")
+_HIT_COLUMNS = ("hit_ids", "hit_names", "hit_bins", "hit_similarities", "hit_frame_identities", "hit_identities")
 
 # The text of these comes from files. A strand is "+" or "-", which no spreadsheet runs as a formula.
-_FROM_FILES = ("id", "name", "reason", *RANKS, "hit_ids", "hit_names")
+_FROM_FILES = (
+    *("id", "name", "reason", *RANKS, "file", "sample"),
+    *(f"{BEST}{rank}" for rank in RANKS),
+    *("hit_ids", "hit_names", "hit_bins"),
+)
 
 TSV_HEADER = "\t".join((*_QUERY_COLUMNS, *_HIT_COLUMNS))
-"""The columns of `RESULTS`; of the hits their ids, the lowest known name of each, and how near they are."""
+"""The columns of `RESULTS`; of the hits their ids, the lowest known name and BIN of each, and how near they are."""
 
 
 def tsv_lines(results: pa.Table) -> list[str]:
@@ -46,6 +50,7 @@ def tsv_lines(results: pa.Table) -> list[str]:
     columns = {name: column_array(results, name) for name in _QUERY_COLUMNS}
     columns["hit_ids"] = listed(hits["id"], bounds, ";")
     columns["hit_names"] = listed(_lowest_known_names(hits), bounds, ";")
+    columns["hit_bins"] = listed(hits["bin"], bounds, ";")
     columns["hit_similarities"] = listed(decimals(hits["similarity"], 4), bounds, ";")
     columns["hit_frame_identities"] = listed(decimals(hits["frame_identity"], 4), bounds, ";")
     columns["hit_identities"] = listed(decimals(hits["identity"], 4), bounds, ";")
@@ -90,6 +95,7 @@ def _objects(columns: dict[str, pa.Array]) -> list[dict[str, Any]]:
 
 def _shortest(column: pa.Array) -> pa.Array:
     """For a float32, the float64 of fewest digits that is read as the same float32: 0.1, not 0.10000000149011612."""
-    if not pa.types.is_float32(column.type):
+    if not pa.types.is_floating(column.type):
         return column
-    return finite(column).cast(pa.string()).cast(pa.float64())
+    known = finite(column)
+    return known.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(known.type) else known

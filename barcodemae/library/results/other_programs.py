@@ -5,8 +5,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
+from barcodemae.library.results.schema import BEST, CONFIDENCE
 from barcodemae.library.results.text_columns import (
-    called_names,
+    called_lineages,
     column_array,
     decimals,
     flat_hits,
@@ -24,28 +25,28 @@ def blast6_lines(results: pa.Table) -> list[str]:
     """One line for each hit, in the twelve columns of BLAST's `-outfmt 6`.
 
     These are qseqid, sseqid, pident (in percent), length, mismatch, gapopen, qstart, qend, sstart, send, evalue and
-    bitscore. The last two are not computed: each is `*`. A hit that was not aligned is left out.
+    bitscore. The last two are those of `alignment.bit_score` and `alignment.expected_value`. A hit that was not aligned
+    is left out.
 
     Args:
         results: of `RESULTS`.
 
     Returns:
-        Lines without line breaks, in the order of the queries and of their hits.
+        Lines without line breaks, in the order of the queries; the hits of a query by descending pident and bitscore.
     """
     bounds, hits = flat_hits(results)
     queries = np.repeat(np.arange(len(results)), np.diff(bounds))
     aligned = pa.table({"query": column_array(results, "id").take(pa.array(queries)), **hits})
     aligned = aligned.filter(pc.is_valid(aligned["identity"])).combine_chunks()
 
-    not_computed = pa.repeat("*", len(aligned))
     counts = ("columns", "mismatches", "gap_openings", "query_start", "query_end", "reference_start", "reference_end")
     texts = [
         one_line(column_array(aligned, "query")),
         one_line(column_array(aligned, "id")),
         decimals(pc.multiply(column_array(aligned, "identity"), 100), 3),
         *(column_array(aligned, name).cast(pa.string()) for name in counts),
-        not_computed,
-        not_computed,
+        _scientific(column_array(aligned, "evalue")),
+        decimals(column_array(aligned, "bitscore"), 1),
     ]
     return joined([text.fill_null("*") for text in texts], "\t").to_pylist()
 
@@ -53,8 +54,8 @@ def blast6_lines(results: pa.Table) -> list[str]:
 def sintax_lines(results: pa.Table) -> list[str]:
     """One line for each query, as `vsearch --sintax --tabbedout` writes it.
 
-    The columns are the id, the name at each known rank with its confidence, the strand, and the names down to the
-    called rank, which replaces the cutoff. Within a name, an underscore replaces the characters that separate names
+    The columns are the id, the most probable name at each rank with its confidence, the strand, and the names down to
+    the called rank, which replaces the cutoff. Within a name, an underscore replaces the characters that separate names
     (white space, comma, semicolon, bracket).
 
     Args:
@@ -63,11 +64,11 @@ def sintax_lines(results: pa.Table) -> list[str]:
     Returns:
         Lines without line breaks, such as `q1<TAB>p:Arthropoda(1.00),c:Insecta(0.98)<TAB>+<TAB>p:Arthropoda`.
     """
-    names_of_calls = called_names(results)
+    names_of_calls = called_lineages(results)
     predicted, called = [], []
     for rank in RANKS:
-        name = _sintax_name(column_array(results, rank))
-        confidence = decimals(column_array(results, f"{rank}_confidence"), 2)
+        name = _sintax_name(column_array(results, f"{BEST}{rank}"))
+        confidence = decimals(column_array(results, f"{BEST}{rank}{CONFIDENCE}"), 2)
         predicted.append(pc.binary_join_element_wise(f"{rank[0]}:", name, "(", confidence, ")", ""))
         called.append(pc.binary_join_element_wise(f"{rank[0]}:", _sintax_name(names_of_calls[rank]), ""))
     ids, strands = one_line(column_array(results, "id")), column_array(results, "strand").fill_null("")
@@ -87,16 +88,20 @@ def qiime2_lines(results: pa.Table) -> list[str]:
     Returns:
         Lines without line breaks, in the columns of `QIIME2_HEADER`.
     """
-    called = called_names(results)
+    called = called_lineages(results)
     levels = [pa.repeat("k__", len(results))]
-    confidences = pa.nulls(len(results), pa.float32())
     for rank in RANKS:
         name = pc.replace_substring(one_line(called[rank]), ";", " ")
         levels.append(pc.binary_join_element_wise(f"{rank[0]}__", name, ""))
-        confidences = pc.if_else(pc.is_valid(name), column_array(results, f"{rank}_confidence"), confidences)
     ids = one_line(column_array(results, "id"))
     taxa = pc.if_else(pc.is_valid(called[RANKS[0]]), joined(levels, "; "), _UNASSIGNED)
-    return joined([ids, taxa, decimals(confidences, 4).fill_null("")], "\t").to_pylist()
+    confidences = decimals(column_array(results, "confidence"), 4).fill_null("")
+    return joined([ids, taxa, confidences], "\t").to_pylist()
+
+
+def _scientific(numbers: pa.Array) -> pa.Array:
+    """Expected values as BLAST writes them, such as 3.1e-95."""
+    return pa.array([None if number is None else f"{number:.1e}" for number in numbers.to_pylist()], pa.string())
 
 
 def _sintax_name(names: pa.Array) -> pa.Array:

@@ -59,7 +59,7 @@ def joined(columns: list[pa.Array], separator: str) -> pa.Array:
     return pc.utf8_slice_codeunits(pc.binary_join_element_wise(*parts, ""), len(separator))
 
 
-def called_names(results: pa.Table) -> dict[str, pa.Array]:
+def called_lineages(results: pa.Table) -> dict[str, pa.Array]:
     """The names down to the called rank.
 
     Args:

@@ -38,6 +38,10 @@ class Neighbours:
     identities: np.ndarray
     scores: np.ndarray
 
+    def in_order(self, order: np.ndarray) -> "Neighbours":
+        """Each query's references in another order, or some of them: int64 `[n, references]`, their indices."""
+        return Neighbours(*(np.take_along_axis(values, order, axis=1) for values in vars(self).values()))
+
 
 class RankNames:
     """The names of all records at one rank, as numbers.
@@ -104,9 +108,7 @@ def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.n
         identities[block] = num_equal / np.maximum(num_shared, 1)
     scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_VOTERS]
-    return Neighbours(
-        *(np.take_along_axis(values, order, 1) for values in (hits.rows, hits.similarities, identities, scores))
-    )
+    return Neighbours(hits.rows, hits.similarities, identities, scores).in_order(order)
 
 
 def vote(neighbours: Neighbours, names: np.ndarray) -> Vote:

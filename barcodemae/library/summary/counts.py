@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from barcodemae.data.schema import RANKS
 from barcodemae.library.results.schema import UNRELIABLE
-from barcodemae.library.results.text_columns import called_names, column_array, finite, flat_hits
+from barcodemae.library.results.text_columns import called_lineages, column_array, finite, flat_hits
 
 NUM_BINS = 20
 """Number of bins of a histogram of probabilities, from 0 to 1."""
@@ -103,7 +103,7 @@ class SummaryCounts:
         self._count_taxa(results)
         for depth, rank in enumerate(RANKS):
             called = results.filter(pc.equal(results["call"], rank))
-            self.confidences[depth] += _histogram(column_array(called, f"{rank}_confidence"))
+            self.confidences[depth] += _histogram(column_array(called, "confidence"))
         self.novelties += _histogram(column_array(results, "novelty"))
         self._count_reasons(results)
         self._count_new_species(results)
@@ -117,7 +117,7 @@ class SummaryCounts:
         return totals
 
     def _count_taxa(self, results: pa.Table) -> None:
-        counted = pa.table(called_names(results)).group_by(list(RANKS)).aggregate([([], "count_all")])
+        counted = pa.table(called_lineages(results)).group_by(list(RANKS)).aggregate([([], "count_all")])
         for *names, n in zip(*(column.to_pylist() for column in counted.columns), strict=True):
             if lineage := tuple(name for name in names if name is not None):
                 self.taxa[lineage] += n

@@ -1,0 +1,54 @@
+"""Numbers of reads and samples in ids and headers."""
+
+import pyarrow as pa
+import pytest
+
+from barcodemae.data import read_records
+from barcodemae.data.annotations import read_annotations
+
+HEADERS = {
+    "ASV1;size=12;sample=S1;": (12, "S1"),
+    "ASV1;size=12": (12, ""),
+    "ASV1;sample=S-1.a;size=3": (3, "S-1.a"),
+    "r1;barcodelabel=mock2;size=7;": (7, "mock2"),
+    "ASV1;tax=p:Arthropoda,g:Apis;size=4;": (4, ""),
+    "r1 count=5; sample=S1; direction=forward;": (5, "S1"),
+    "r1 sample='S1'; count=2;": (2, "S1"),
+    'r1 {"count":9,"sample":"S1","definition":"x"}': (9, "S1"),
+    "size=3": (3, ""),
+    "r1": (1, ""),
+    "": (1, ""),
+    "r1;resample=S1;oversize=3": (1, ""),  # other words that end like an annotation
+    "r1 merged_sample={'S1': 3}; count=3": (3, ""),
+    "r1;size=0;": (1, ""),
+    "r1;size=-3": (1, ""),
+    "r1;size=2.5": (1, ""),
+    "r1;size=12x": (1, ""),
+    "r1;size=99999999999999999999": (1, ""),
+}
+
+
+@pytest.mark.parametrize(("header", "expected"), HEADERS.items())
+def test_annotations_of_a_header(header, expected):
+    found = read_annotations(pa.array([header], pa.large_string()))
+    assert (found["size"].to_pylist(), found["sample"].to_pylist()) == ([expected[0]], [expected[1]])
+
+
+def test_headers_are_read_together():
+    found = read_annotations(pa.array(list(HEADERS), pa.large_string()))
+    assert list(zip(found["size"].to_pylist(), found["sample"].to_pylist(), strict=True)) == list(HEADERS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.fasta", ">r1;size=3 sample=S1;\nACGT\n>r2\nACGT\n"),
+        ("a.fastq", "@r1;size=3 sample=S1;\nACGT\n+\nIIII\n@r2\nACGT\n+\nIIII\n"),
+        ("a.tsv", "id\tnucleotides\nr1;size=3;sample=S1\tACGT\nr2\tACGT\n"),
+    ],
+)
+def test_records_have_size_and_sample(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    records = read_records(tmp_path / name)
+    assert records["size"].to_pylist() == [3, 1]
+    assert records["sample"].to_pylist() == ["S1", ""]
