@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from barcodemae.data import read_records
-from barcodemae.data.annotations import read_annotations
+from barcodemae.data.annotations import read_annotations, with_size
 
 HEADERS = {
     "ASV1;size=12;sample=S1;": (12, "S1"),
@@ -52,3 +52,18 @@ def test_records_have_size_and_sample(name, text, tmp_path):
     records = read_records(tmp_path / name)
     assert records["size"].to_pylist() == [3, 1]
     assert records["sample"].to_pylist() == ["S1", ""]
+
+
+@pytest.mark.parametrize(
+    ("id", "expected"),
+    [
+        ("a", "a;size=7"),
+        ("a;size=3", "a;size=7"),
+        ("a;size=3;", "a;size=7"),
+        ("a;size=3;sample=S1;", "a;sample=S1;size=7"),
+        ("a;oversize=3", "a;oversize=3;size=7"),
+        ("size=3", ";size=7"),
+    ],
+)
+def test_size_in_an_id_is_replaced(id, expected):
+    assert with_size(id, 7) == expected

@@ -47,7 +47,7 @@ def test_representative_of_complete_barcodes_is_the_medoid(rows):
 
 def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
     bases = numbers([[0] * 5, [1] * 5, [2] * 5, [2, 2, 2, 2, 3]])
-    found = describe_clusters(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]))
+    found = describe_clusters(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]), np.ones(6, int))
     assert found.numbers.tolist() == [2, 3, 1, 1, 2, 1]
     assert found.sizes.tolist() == [2, 1, 3, 3, 2, 3]
     assert found.is_representative.tolist() == [True, True, True, False, False, False]
@@ -55,8 +55,17 @@ def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
     assert found.num_clusters == 3
 
 
+def test_most_abundant_barcode_represents_its_cluster_and_reads_are_summed():
+    bases = numbers([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 2], [3, 3, 3, 3]])
+    unique, reads = np.array([0, 1, 0, 2, 1, 3]), np.array([2, 4, 900, 3, 5, 10**15])
+    found = describe_clusters(np.array([0, 0, 0, 1]), bases, unique, reads)
+    assert found.numbers.tolist() == [2, 2, 2, 2, 2, 1]
+    assert found.sizes.tolist() == [914] * 5 + [10**15]
+    assert found.is_representative.tolist() == [False, False, True, False, False, True]
+
+
 def test_barcode_without_shared_bases_has_no_difference():
-    found = describe_clusters(np.array([0, 0]), numbers([[0, 0, 0, -1], [-1, -1, -1, 1]]), np.array([0, 1]))
+    found = describe_clusters(np.array([0, 0]), numbers([[0, 0, 0, -1], [-1, -1, -1, 1]]), np.arange(2), np.ones(2, int))
     assert np.isnan(found.differences).tolist() == [False, True]
 
 
@@ -92,9 +101,7 @@ def test_every_record_has_a_cluster_or_a_reason(barcodes, tmp_path, capsys):
     assert [row["difference"] for row in rows] == [0, 0, None, 0, 0, None, None, 0]
     chosen = [row["id"] for row in rows if row["is_representative"]]
     headers = [line for line in (tmp_path / "out.fasta").read_text().splitlines() if line.startswith(">")]
-    assert headers == [
-        f">{id} cluster={n} size={size}" for n, (id, size) in enumerate(zip(chosen, (2, 2, 1), strict=True), 1)
-    ]
+    assert headers == [f">{id};size={size}" for id, size in zip(chosen, (2, 2, 1), strict=True)]
     printed = capsys.readouterr().out
     assert "Barcodes: 5; left out: 3 (1 not the marker, 1 no DNA, 1 too short)." in printed
     assert "Clusters: 3, 1 of one barcode; the largest has 2.\nThreshold: 2.0% of bases (" in printed

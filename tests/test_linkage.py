@@ -130,3 +130,17 @@ def test_clusters_are_those_of_all_pairs(changes, num_different):
     _, expected = connected_components(differing <= num_different)
     found = linkage_of(bases).cut(num_different / BASES)
     assert len(set(zip(expected, found, strict=True))) == len(set(expected)) == len(set(found))
+
+
+def test_short_barcode_joins_its_nearest_long_one_and_links_no_clusters():
+    bases = changed(np.zeros(600), [], range(300, 330), [], [0], range(300, 330))
+    bases[2, 200:] = -1  # equal to both long ones in the bases that it has
+    bases[3, 220:] = -1
+    bases[4, :250] = -1
+    assert linkage_of(bases).cut(0.02).tolist() == [0, 1, 0, 0, 1]
+
+
+def test_short_barcodes_that_are_near_no_long_one_are_clustered_among_themselves():
+    bases = changed(np.zeros(600), [], range(0, 600, 5), range(0, 600, 5))
+    bases[1:, 200:] = -1
+    assert linkage_of(bases).cut(0.02).tolist() == [0, 1, 1]

@@ -94,7 +94,7 @@ def cluster(arguments: list[str]) -> None:
         marker = embedder.frame.marker
         raise ConfigurationError(f"expected barcodes of the marker ({marker}), got none: {_left_out(barcodes)}")
     logger.info("comparing %s barcodes with their nearest ...", f"{num_usable:,}")
-    grouping = group(barcodes.bases, embedder, threshold)
+    grouping = group(barcodes.bases, embedder, threshold, barcodes.reads)
 
     table = as_table(barcodes, grouping.clusters)
     with ExitStack() as files:  # no file is in place before all are complete
@@ -127,11 +127,14 @@ def _left_out(barcodes: "Barcodes") -> str:
 def _print_summary(barcodes: "Barcodes", grouping: "Grouping") -> None:
     """Print how many barcodes and clusters there are, and the threshold."""
     clusters = grouping.clusters
-    num_usable, num_read = len(barcodes.bases), len(barcodes.reasons)
+    num_usable, num_read, num_reads = len(barcodes.bases), len(barcodes.reasons), int(barcodes.reads.sum())
     left_out = f"; left out: {num_read - num_usable:,} ({_left_out(barcodes)})" if num_usable < num_read else ""
-    print(f"Barcodes: {num_usable:,}{left_out}.")
     single = int((clusters.sizes == 1).sum())
-    print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one barcode; the largest has {clusters.sizes.max():,}.")
+    unit, of_reads = ("read", f" of {num_reads:,} reads") if num_reads > num_usable else ("barcode", "")
+    print(f"Barcodes: {num_usable:,}{of_reads}{left_out}.")
+    print(
+        f"Clusters: {clusters.num_clusters:,}, {single:,} of one {unit}; the largest has {clusters.sizes.max():,}."
+    )
     gap = "no barcode gap found" if grouping.gap is None else f"barcode gap at {grouping.gap:.1%}"
     print(f"Threshold: {grouping.threshold:.1%} of bases ({gap}).")
     if "recall" in grouping.search:

@@ -23,12 +23,14 @@ class Barcodes:
         reasons: `[n]`, why a record is not a barcode of the marker; "" where it is one.
         bases: int8 `[m, coordinates]`, on the reference frame, of the barcodes of the marker only, in their order; -1
             where unknown.
+        reads: int64 `[m]`, number of reads that each barcode of the marker is for.
     """
 
     ids: pa.ChunkedArray
     sequences: pa.ChunkedArray
     reasons: np.ndarray
     bases: np.ndarray
+    reads: np.ndarray
 
     @property
     def usable(self) -> np.ndarray:
@@ -47,6 +49,7 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
     ids: list[pa.ChunkedArray] = []
     sequences: list[pa.ChunkedArray] = []
     reasons, bases = [np.zeros(0, "U1")], [np.zeros((0, frame.length), np.int8)]
+    reads = [np.zeros(0, np.int64)]
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
             nucleotides = normalise_nucleotides(records["nucleotides"])
@@ -56,8 +59,10 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
             sequences.append(nucleotides)
             reasons.append(why)
             bases.append(read.bases[why == ""])
+            reads.append(records["size"].to_numpy()[why == ""])
             progress.update(len(records))
-    return Barcodes(_concatenated(ids), _concatenated(sequences), np.concatenate(reasons), np.concatenate(bases))
+    arrays = map(np.concatenate, (reasons, bases, reads))
+    return Barcodes(_concatenated(ids), _concatenated(sequences), *arrays)
 
 
 def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ class Clusters:
 
     Attributes:
         numbers: int64 `[n]`, from 1, the largest cluster; equally large ones in the order of their first barcodes.
-        sizes: int64 `[n]`, number of barcodes in the cluster.
+        sizes: int64 `[n]`, number of reads in the cluster, which is that of barcodes where none is annotated.
         is_representative: bool `[n]`, true for one barcode of each cluster.
         differences: float64 `[n]`, share of bases that differ from the representative, out of those known in both; NaN
             where there are none.
@@ -33,30 +33,40 @@ class Clusters:
         return int(self.is_representative.sum())
 
 
-def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray) -> Clusters:
+def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray, reads: np.ndarray) -> Clusters:
     """Number clusters, and find their representatives.
+
+    Where numbers of reads are annotated, a cluster is represented by its most abundant barcode, otherwise by the one
+    that `find_representative` chooses, also among equally abundant ones; and of the copies of this barcode, by the
+    first of the most abundant ones.
 
     Args:
         labels: int64 `[unique]`, the cluster of each unique barcode, any numbers.
         bases: int8 `[unique, coordinates]`, of unique barcodes; -1 where unknown.
         unique: int64 `[n]`, for each barcode the index of its unique barcode.
+        reads: int64 `[n]`, number of reads of each barcode.
     """
-    copies = np.bincount(unique, minlength=len(labels))
+    copies = np.zeros(len(labels), np.int64)
+    np.add.at(copies, unique, reads)  # bincount has weights in floating point
     _, first, labels = np.unique(labels, return_index=True, return_inverse=True)
-    sizes = np.bincount(labels, copies).astype(np.int64)
+    sizes = np.zeros(len(first), np.int64)
+    np.add.at(sizes, labels, copies)
     numbers = np.empty(len(sizes), np.int64)
     numbers[np.lexsort((first, -sizes))] = np.arange(1, len(sizes) + 1)
 
     representatives = np.empty(len(sizes), np.int64)
     differences = np.empty(len(labels))
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+    has_abundance = bool((reads > 1).any())
     for cluster, rows in enumerate(members):
-        representatives[cluster] = rows[find_representative(bases[rows], copies[rows])]
+        most = rows[copies[rows] == copies[rows].max()] if has_abundance else rows
+        representatives[cluster] = most[find_representative(bases[most], copies[most])]
         num_equal, num_shared = compare_bases(bases[rows], bases[representatives[cluster]])
         with np.errstate(invalid="ignore"):
             differences[rows] = (num_shared - num_equal) / num_shared
     is_representative = np.zeros(len(unique), bool)
-    is_representative[np.unique(unique, return_index=True)[1][representatives]] = True
+    most_abundant = np.lexsort((-reads, unique))
+    is_representative[most_abundant[np.unique(unique[most_abundant], return_index=True)[1]][representatives]] = True
     return Clusters(numbers[labels[unique]], sizes[labels[unique]], is_representative, differences[unique])
 
 

@@ -66,16 +66,22 @@ def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Pa
     barcodes = read_barcodes(stream_input(source), embedder.frame)
     if not len(barcodes.bases):
         raise ConfigurationError(f"expected barcodes of the marker ({embedder.frame.marker}), got none")
-    return as_table(barcodes, group(barcodes.bases, embedder, threshold).clusters)
+    return as_table(barcodes, group(barcodes.bases, embedder, threshold, barcodes.reads).clusters)
 
 
-def group(bases: np.ndarray, embedder: BaseMapEmbedder, threshold: float | None = THRESHOLD) -> Grouping:
+def group(
+    bases: np.ndarray,
+    embedder: BaseMapEmbedder,
+    threshold: float | None = THRESHOLD,
+    reads: np.ndarray | None = None,
+) -> Grouping:
     """Cluster barcodes by single linkage of the bases that differ.
 
     Args:
         bases: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` returns them.
         embedder: its vectors only choose which barcodes to compare.
         threshold: share of bases; None: at the barcode gap.
+        reads: int64 `[n]`, number of reads of each barcode; by default 1.
 
     Raises:
         ConfigurationError: the threshold is not a share, or it is None and there is no gap.
@@ -94,5 +100,6 @@ def group(bases: np.ndarray, embedder: BaseMapEmbedder, threshold: float | None 
         gap = None
     used = gap if threshold is None else threshold
     assert used is not None
-    clusters = describe_clusters(linkage.cut(used), bases, unique)
+    reads = np.ones(len(unique), np.int64) if reads is None else reads
+    clusters = describe_clusters(linkage.cut(used), bases, unique, reads)
     return Grouping(clusters, used, gap, joins, num_left, linkage.candidates.search)

@@ -12,6 +12,9 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from barcodemae.clustering.candidates import Candidates
 from barcodemae.library.search.marker import MIN_BASES, compare_bases
 
+LONG_SHARE = 2 / 3
+"""Barcodes with at least this share of the bases of the longest one are clustered first; shorter ones join them."""
+
 _BLOCK_PAIRS = 2**10
 
 
@@ -66,24 +69,58 @@ class Linkage:
     def cut(self, threshold: float) -> np.ndarray:
         """The cluster of each barcode `[n]`, from 0.
 
-        A barcode whose candidates are all in its own cluster may have relatives further away. The candidates of such
-        relatives are all in their own cluster too, otherwise the two would have been compared. So these barcodes are
-        searched again, each among those of other clusters, until no more clusters join.
+        A short barcode may equal barcodes of two species in the bases that it has, and would link them. So the long
+        ones are clustered first, and then each short one joins the cluster of the long one nearest to it. Those that
+        are not near any are clustered in the same way.
 
         Args:
             threshold: maximum share of bases in which two barcodes that join differ.
         """
-        near, pairs = self._near, self._pairs.within(threshold)
+        num_bases = (self._bases >= 0).sum(axis=1)
+        clusters = np.full(len(self._bases), -1)
+        left = np.arange(len(self._bases))
+        while len(left):
+            is_long = num_bases[left] >= LONG_SHARE * num_bases[left].max()
+            long, short = left[is_long], left[~is_long]
+            clusters[long] = clusters.max(initial=-1) + 1 + self._link(long, threshold)
+            nearest = self._nearest_of(short, long, threshold)
+            clusters[short] = np.where(nearest >= 0, clusters[nearest], -1)
+            left = short[nearest < 0]
+        return clusters
+
+    def _link(self, rows: np.ndarray, threshold: float) -> np.ndarray:
+        """Single linkage of some of the barcodes: their clusters `[m]`, from 0.
+
+        A barcode whose candidates are all in its own cluster may have relatives further away. The candidates of such
+        relatives are all in their own cluster too, otherwise the two would have been compared. So these barcodes are
+        searched again, each among those of other clusters, until no more clusters join.
+        """
+        n = len(self._bases)
+        is_in = np.zeros(n, bool)
+        is_in[rows] = True
+        near = np.where((self._near >= 0) & is_in[self._near], self._near, -1)
+        pairs = self._pairs.within(threshold)
+        pairs = Pairs(*(values[is_in[pairs.first] & is_in[pairs.second]] for values in pairs))
         while True:
-            clusters = _components(len(self._bases), pairs)
-            enclosed = np.flatnonzero(((clusters[near] == clusters[:, None]) | (near < 0)).all(axis=1))
+            clusters = _components(n, pairs)
+            is_own = (clusters[near[rows]] == clusters[rows, None]) | (near[rows] < 0)
+            enclosed = rows[is_own.all(axis=1)]
             further = self._nearest_outside(enclosed, clusters)
             new = compare_pairs(self._bases, enclosed, further).within(threshold)
             if not len(new.first):
-                return clusters
+                return np.unique(clusters[rows], return_inverse=True)[1]
             pairs = Pairs(*map(np.concatenate, zip(pairs, new, strict=True)))
-            near = near.copy()
             near[enclosed] = further
+
+    def _nearest_of(self, rows: np.ndarray, among: np.ndarray, threshold: float) -> np.ndarray:
+        """For each of some barcodes, the one of others, the first of equals, that differs in the smallest share of bases;
+        -1 where none is near."""
+        found = np.full(len(rows), -1)
+        pairs = compare_pairs(self._bases, rows, self.candidates.nearest(rows, among)).within(threshold)
+        order = np.lexsort((pairs.second, pairs.differences, pairs.first))
+        short, first = np.unique(pairs.first[order], return_index=True)
+        found[np.searchsorted(rows, short)] = pairs.second[order][first]
+        return found
 
     def _nearest_outside(self, rows: np.ndarray, clusters: np.ndarray) -> np.ndarray:
         """For each of some barcodes, the nearest of them in other clusters: `[m, candidates]`."""

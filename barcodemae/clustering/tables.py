@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from barcodemae.clustering.barcodes import Barcodes
 from barcodemae.clustering.clusters import Clusters
+from barcodemae.data.annotations import with_size
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.results.text_columns import column_array, decimals, defused, joined, one_line, quoted
 from barcodemae.outputs import is_stream
@@ -77,7 +78,8 @@ def write_table(table: pa.Table, file: BinaryIO, as_parquet: bool = False) -> No
 def write_representatives(barcodes: Barcodes, clusters: Clusters, file: BinaryIO) -> None:
     """Write one barcode of each cluster as FASTA, the largest cluster first.
 
-    A header is the record's id, then `cluster` and `size`.
+    A header is the record's id with `;size=`, the number of reads in the cluster, in place of that of the record, as
+    `vsearch --sizeout` writes it.
     """
     chosen = np.flatnonzero(clusters.is_representative)
     chosen = chosen[np.argsort(clusters.numbers[chosen])]
@@ -85,6 +87,6 @@ def write_representatives(barcodes: Barcodes, clusters: Clusters, file: BinaryIO
     ids = one_line(barcodes.ids.take(rows)).to_pylist()
     sequences = barcodes.sequences.take(rows).to_pylist()
     for id, sequence, row in zip(ids, sequences, chosen, strict=True):
-        lines = [f">{id} cluster={clusters.numbers[row]} size={clusters.sizes[row]}"]
+        lines = [f">{with_size(id, clusters.sizes[row])}"]
         lines += [sequence[begin : begin + _LINE_BASES] for begin in range(0, len(sequence), _LINE_BASES)]
         file.write("".join(f"{line}\n" for line in lines).encode())

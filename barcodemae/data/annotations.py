@@ -8,6 +8,8 @@ Sources: the manual of vsearch (`--sizein`, `--sample`, `--otutabout`); the docu
 `obigrep` and `obiuniq`) and of OBITools 4 (file formats, annotations as JSON).
 """
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,3 +38,15 @@ def read_annotations(headers: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array 
         return {"size": pa.repeat(pa.scalar(1, pa.int64()), n), "sample": pa.repeat(pa.scalar("", headers.type), n)}
     sizes, samples = (pc.struct_field(pc.extract_regex(headers, form), "value") for form in (_SIZE, _SAMPLE))
     return {"size": sizes.cast(pa.int64()).fill_null(1), "sample": samples.fill_null("")}
+
+
+def with_size(id: str, size: int) -> str:
+    """An id with a number of reads, in place of the one that it has, as `vsearch --sizeout` writes it.
+
+    Examples:
+        >>> from barcodemae.data.annotations import with_size
+        >>> with_size("ASV1;size=12;sample=S1;", 30)
+        'ASV1;sample=S1;size=30'
+    """
+    rest = re.sub(r"(?:^|(?<=;))size=[0-9]+(?:;|$)", "", id).rstrip(";")
+    return f"{rest};size={size}"
