@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from barcodemae.clustering import candidates
-from barcodemae.clustering.barcodes import dereplicate
 from barcodemae.clustering.candidates import Candidates
 from barcodemae.clustering.linkage import Linkage, compare_pairs
+from barcodemae.library.search.marker import dereplicate
 
 BASES = 200
 

@@ -168,7 +168,8 @@ def test_own_records_are_also_searched_cut(folder, own):
     counts = np.bincount(np.abs(cut.num_bases[:, None] - np.array([130, 300, 650])).argmin(axis=1))
     assert (counts > 100).all()
     for what, found in predict_others(cut).items():
-        assert set(found.length) == {0, 2, 3}, what
+        # Few of the parts of 130 bases have many unknown ones, or lie partly outside of the frame.
+        assert np.bincount(found.length, minlength=4)[[0, 2, 3]].min() > 100, what
     short = cut.num_bases < 140
     assert cut.right["species"][short & ~cut.is_new].mean() < own.right["species"][~own.is_new].mean()
 

@@ -1,4 +1,4 @@
-"""The barcodes to be clustered: read, placed on the marker, and dereplicated."""
+"""The barcodes to be clustered: read, and placed on the marker."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,22 +63,6 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
             progress.update(len(records))
     arrays = map(np.concatenate, (reasons, bases, reads))
     return Barcodes(_concatenated(ids), _concatenated(sequences), *arrays)
-
-
-def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the unique barcodes: copies of one barcode are compared as one.
-
-    Args:
-        bases: int8 `[n, coordinates]`.
-
-    Returns:
-        The row of the first copy of each unique barcode `[unique]`, ascending; and for each barcode, the index of its
-        unique barcode `[n]`.
-    """
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(bases))]
-    rows = pa.FixedSizeBinaryArray.from_buffers(pa.binary(bases.shape[1]), len(bases), buffers)
-    unique = rows.dictionary_encode().indices.to_numpy()
-    return np.unique(unique, return_index=True)[1], unique
 
 
 def _concatenated(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.clustering import THRESHOLD
-from barcodemae.clustering.barcodes import dereplicate, read_barcodes
+from barcodemae.clustering.barcodes import read_barcodes
 from barcodemae.clustering.clusters import Clusters, describe_clusters
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
@@ -17,6 +17,7 @@ from barcodemae.data.inputs import Source, stream_input
 from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
+from barcodemae.library.search.marker import dereplicate
 
 
 @dataclass(frozen=True)

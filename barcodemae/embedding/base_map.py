@@ -100,6 +100,11 @@ class BaseMapEmbedder:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(f"{name}: expected a tuned checkpoint: {shorten(str(error), 300)}") from error
 
+    @property
+    def base_map(self) -> "BaseMapEmbedder":
+        """The map itself; `BarcodeEmbedder` has the map of its model under the same name."""
+        return self
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.frame.marker}, bases to {self.dimension} numbers>"
 
@@ -160,24 +165,28 @@ class BaseMapEmbedder:
         """
         return cosine_similarity(first, second)
 
-    def embed_bases(self, bases: np.ndarray) -> np.ndarray:
-        """Embed barcodes whose bases are already laid out on the frame.
+    def embed_bases(self, bases: np.ndarray, first: int = 0) -> np.ndarray:
+        """Embed barcodes, or the same part of several, whose bases are already laid out on the frame.
 
         Args:
             bases: int8 `[n, coordinates]`, as returned by `lay_out`, with at least one known base in each row.
+            first: coordinate of the first column.
 
         Returns:
             float32 `[n, dimension]`.
         """
-        bases = bases[:, : self._num_coordinates]
+        bases = bases[:, : self._num_coordinates - first]
+        num_coordinates = bases.shape[1]
+        table = self._table.reshape(4, -1, self.dimension)[:, first : first + num_coordinates]
+        table = table.reshape(-1, self.dimension)  # a copy, except of the complete table
         sums = np.empty((len(bases), self.dimension), np.float32)
-        one_hot = np.empty((_BLOCK_ROWS, 4, self._num_coordinates), np.float32)
+        one_hot = np.empty((_BLOCK_ROWS, 4, num_coordinates), np.float32)
         for begin in range(0, len(bases), _BLOCK_ROWS):
             block = bases[begin : begin + _BLOCK_ROWS]
             for base in range(4):
                 one_hot[: len(block), base] = block == base
             rows = one_hot[: len(block)].reshape(len(block), -1)
-            np.matmul(rows, self._table, out=sums[begin : begin + len(block)])
+            np.matmul(rows, table, out=sums[begin : begin + len(block)])
         num_known = np.count_nonzero(bases >= 0, axis=1)
         sums /= (num_known / self.k)[:, None]
         return sums

@@ -1,6 +1,7 @@
 """Embeddings by the whole model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from barcodemae.checkpoints import DEFAULT, shipped_folder
 from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.data.inputs import check_sequences
+from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.batches import batches_by_length, cut_windows, group_by_length
 from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.errors import BadRecordError
@@ -119,6 +121,14 @@ class BarcodeEmbedder:
     def __repr__(self) -> str:
         marker = "no reference frame" if self.frame is None else self.frame.marker
         return f"<{type(self).__name__}: {marker}, {self.k}-mers to {self.dimension} numbers, {self.device}>"
+
+    @cached_property
+    def base_map(self) -> BaseMapEmbedder | None:
+        """The part of a tuned model that embeds bases without the network; None without tuning or frame."""
+        head = getattr(self.model, "projection_head", None)
+        if head is None or self.frame is None:
+            return None
+        return BaseMapEmbedder(head.bases.weight[:-1].detach().float().cpu().numpy(), self.frame, self.k)
 
     def encode(
         self,

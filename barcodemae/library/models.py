@@ -1,6 +1,6 @@
 """The model that made a library's vectors, and that queries need too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,9 +8,11 @@ import numpy as np
 
 from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.embedding.engines import load_engine
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
 from barcodemae.library.search.marker import OnMarker
+from barcodemae.library.search.short_queries import MAX_SHORT, BaseMap
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.fetching import find_library
 from barcodemae.library.store.manifest import Manifest
@@ -25,10 +27,14 @@ class Embedder(Protocol):
     Attributes:
         frame: on which it places barcodes; None for a model without.
         dimension: numbers in a vector.
+        base_map: makes vectors of a part of the marker; None for a model that was not tuned.
     """
 
     frame: ReferenceFrame | None
     dimension: int
+
+    @property
+    def base_map(self) -> BaseMap | None: ...
 
     def encode(
         self,
@@ -116,4 +122,41 @@ def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarke
     if not np.isfinite(vectors).all():
         name = library.manifest.model["name"]
         raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
-    return choose_voters(library.search(vectors, NUM_CANDIDATES), queries.bases, library.bases)
+    hits = refine_short(library, embedder, queries, library.search(vectors, NUM_CANDIDATES))
+    return choose_voters(hits, queries.bases, library.bases)
+
+
+def refine_short(
+    library: StoredLibrary,
+    embedder: Embedder,
+    queries: OnMarker,
+    hits: Hits,
+    num_excluded: np.ndarray | None = None,
+    is_excluded: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> Hits:
+    """Replace the hits of short queries by the nearest references by the same part of the marker.
+
+    A model without a base map keeps the hits of complete vectors.
+
+    Args:
+        library: to search.
+        embedder: the model that made its vectors.
+        queries: `[n]`, all of which fit.
+        hits: `[n, hits]`, by the vectors of complete references.
+        num_excluded, is_excluded: references that are not searched, as for `PartSearch.search`.
+    """
+    short = np.flatnonzero(queries.num_bases <= MAX_SHORT)
+    if embedder.base_map is None or not len(short):
+        return hits
+    excluded = None if is_excluded is None else lambda rows, records: is_excluded(short[rows], records)
+    found = library.part_search.search(
+        queries.bases[short],
+        hits.rows[short],
+        embedder.base_map,
+        hits.rows.shape[1],
+        None if num_excluded is None else num_excluded[short],
+        excluded,
+    )
+    rows, similarities = hits.rows.copy(), hits.similarities.copy()
+    rows[short], similarities[short] = found.rows, found.similarities
+    return Hits(rows, similarities)

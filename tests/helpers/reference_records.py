@@ -19,10 +19,17 @@ class OneHotEmbedder:
 
     def encode(self, sequences, *, normalize_embeddings=False, on_error="raise", placement=None):
         self.num_encoded += len(sequences)
-        bases = bases_on_frame(list(sequences), self.frame)
-        one_hot = (bases[..., None] == np.arange(4)) - 0.25 * (bases >= 0)[..., None]
-        vectors = one_hot.reshape(len(bases), self._projection.shape[0]).astype(np.float32) @ self._projection
+        vectors = self.embed_bases(bases_on_frame(list(sequences), self.frame))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    @property
+    def base_map(self):
+        return self
+
+    def embed_bases(self, bases, first=0):
+        one_hot = (bases[..., None] == np.arange(4)) - 0.25 * (bases >= 0)[..., None]
+        projection = self._projection[4 * first : 4 * (first + bases.shape[1])]
+        return one_hot.reshape(len(bases), len(projection)).astype(np.float32) @ projection
 
 
 def write_fasta(records, file):

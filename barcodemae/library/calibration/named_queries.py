@@ -10,7 +10,7 @@ from barcodemae.data.schema import RANKS
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.calibration.probability import NOVELTY, nearest_length
-from barcodemae.library.models import Embedder, find_neighbours
+from barcodemae.library.models import Embedder, find_neighbours, refine_short
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, choose_voters, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker
 from barcodemae.library.settings import NUM_CANDIDATES
@@ -118,10 +118,24 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
     rows, read = _read(library.nucleotides(sample), rows, to_cut, embedder, lengths, rng)
     queries = sample[rows]
     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
-    has_others = np.flatnonzero(np.bincount(species[with_species])[species[queries]] > 1)
+    num_conspecific = np.bincount(species[with_species])[species[queries]]
+    has_others = np.flatnonzero(num_conspecific > 1)
+
+    def search_others(rows: np.ndarray, numbers: np.ndarray, num_excluded: np.ndarray) -> Hits:
+        """The nearest records, except those with the query's own number."""
+        found = _nearest_others(
+            library, queries[rows], vectors[rows], lambda one, other: numbers[one] == numbers[other]
+        )
+
+        def is_excluded(row: np.ndarray, record: np.ndarray) -> np.ndarray:
+            return numbers[queries[rows][row]] == numbers[record]
+
+        return refine_short(library, embedder, read.take(rows), found, num_excluded, is_excluded)
+
+    everyone = np.arange(len(queries))
     hits = (
-        _nearest_others(library, queries[has_others], vectors[has_others], lambda query, record: query == record),
-        _nearest_others(library, queries, vectors, lambda query, record: species[query] == species[record]),
+        search_others(has_others, np.arange(len(species)), np.ones(len(has_others), np.int64)),
+        search_others(everyone, species, num_conspecific),
     )
     both = np.concatenate([has_others, np.arange(len(queries))])
     candidates = Hits(

@@ -86,3 +86,19 @@ def compare_bases(bases: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np
     num_equal = (bases - (bases < 0) == others).sum(axis=-1, dtype=np.uint16)
     num_shared = ((bases >= 0) & (others >= 0)).sum(axis=-1, dtype=np.uint16)
     return num_equal.astype(np.int64), num_shared.astype(np.int64)
+
+
+def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the unique barcodes: copies of one barcode are compared as one.
+
+    Args:
+        bases: of one byte each, `[n, coordinates]`; also packed ones.
+
+    Returns:
+        The row of the first copy of each unique barcode `[unique]`, ascending; and for each barcode, the index of its
+        unique barcode `[n]`.
+    """
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(bases))]
+    rows = pa.FixedSizeBinaryArray.from_buffers(pa.binary(bases.shape[1]), len(bases), buffers)
+    unique = rows.dictionary_encode().indices.to_numpy()
+    return np.unique(unique, return_index=True)[1], unique

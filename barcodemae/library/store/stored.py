@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -13,6 +14,7 @@ from barcodemae.errors import LibraryError
 from barcodemae.library.calibration.probability import Calibration
 from barcodemae.library.search.indexing import num_candidates
 from barcodemae.library.search.inverted_file import MIN_PROBED, InvertedFile, Lists
+from barcodemae.library.search.short_queries import PartSearch
 from barcodemae.library.store.manifest import (
     INDEX_FILE,
     MANIFEST_FILE,
@@ -109,6 +111,11 @@ class StoredLibrary:
     def vectors(self, records: np.ndarray) -> np.ndarray:
         """Vectors of length 1, float16 `[n, dimension]`, of records `[n]`."""
         return _gather(self._vectors, self._begins, records)
+
+    @cached_property
+    def part_search(self) -> PartSearch:
+        """The search for short queries, by a part of the marker."""
+        return PartSearch(self.live, self.bases, self.manifest.frame_length)
 
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         """The nearest records of each query, nearest first.
