@@ -1,6 +1,7 @@
 """The search by a part of the marker: by hand, against a comparison of all, with exclusions, and in a library."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
