@@ -3,8 +3,9 @@
 `python benchmarks/clustering.py --data coi_arthropods.parquet` prints a table of whole splits, with the best of nine
 identities of `vsearch --cluster_fast` where VSEARCH is installed, and how often the automatic threshold loses more than
 a point of adjusted mutual information to the default on parts of `train`, `val` and `val_unseen`: random draws, and all
-large families and genera. With short reads: a share of the barcodes of a split is cut at random to 130, 200 or 300 bases;
-counted are mixed clusters, of barcodes of several BINs. BINs are used to evaluate, not to choose, except the identity of VSEARCH.
+large families and genera. With short reads: a share of the barcodes of a split is cut at random to 130, 200 or 300
+bases; mixed clusters have barcodes of several BINs. BINs are used to evaluate, not to choose, except the identity of
+VSEARCH.
 """
 
 import argparse

@@ -65,7 +65,8 @@ def test_most_abundant_barcode_represents_its_cluster_and_reads_are_summed():
 
 
 def test_barcode_without_shared_bases_has_no_difference():
-    found = describe_clusters(np.array([0, 0]), numbers([[0, 0, 0, -1], [-1, -1, -1, 1]]), np.arange(2), np.ones(2, int))
+    bases = numbers([[0, 0, 0, -1], [-1, -1, -1, 1]])
+    found = describe_clusters(np.array([0, 0]), bases, np.arange(2), np.ones(2, int))
     assert np.isnan(found.differences).tolist() == [False, True]
 
 

@@ -62,7 +62,7 @@ def counted(*records):
 
 def page_of(tmp_path, *records, title="moths"):
     path = tmp_path / "page.html"
-    with open_summary(path, title) as counts:
+    with open_summary(path, title, {"library": "moth library, 9 records"}) as counts:
         counts.write(table(*records))
     return Page(path.read_text(encoding="utf-8"))
 
@@ -77,7 +77,7 @@ def test_results_are_counted_by_call_and_taxon():
 
 
 def test_confidence_is_counted_at_the_called_rank():
-    counts = counted(moth(), moth(call="genus", genus_confidence=1.0), result())
+    counts = counted(moth(), moth(call="genus", confidence=1.0), result())
     expected = np.zeros((len(RANKS), NUM_BINS), int)
     expected[RANKS.index("species"), 19] = 1  # 0.95
     expected[RANKS.index("genus"), 19] = 1  # 1 belongs to the last bin
@@ -89,18 +89,34 @@ def test_novelty_is_counted_where_known():
     assert {bin: n for bin, n in enumerate(counts.novelties.tolist()) if n} == {0: 2, 10: 1, 19: 1}
 
 
-def test_possibly_new_species_are_grouped_by_nearest_genus():
-    near = hit(**MOTH, similarity=0.75)
+def test_species_not_in_the_library_are_grouped_by_nearest_genus():
+    near = hit(**MOTH, frame_identity=0.75)
     counts = counted(
         moth(id="a", novelty=0.5, hits=[near, hit(genus="Noctua")]),
-        moth(id="b", novelty=1.0, hits=[near | {"similarity": 0.25}]),
+        moth(id="b", novelty=1.0, size=4, hits=[near | {"frame_identity": 0.5, "identity": 0.25}]),
         moth(id="known", novelty=0.25, hits=[near]),
         result(id="far", novelty=0.75),
     )
-    moths, far = counts.new_species.values()
-    assert (moths.genus, moths.higher_taxa) == ("Agrotis", ["Noctuidae", "Lepidoptera", "Insecta", "Arthropoda"])
-    assert (moths.n, moths.ids, moths.novelty, moths.similarity) == (2, ["a", "b"], 0.75, 0.5)
-    assert (far.genus, far.higher_taxa, far.n, far.similarity) == ("", [], 1, 0)
+    moths, far = counts.not_in_library.values()
+    assert (moths.name, moths.higher_taxa) == ("Agrotis", ["Noctuidae", "Lepidoptera", "Insecta", "Arthropoda"])
+    assert (moths.n, moths.reads, moths.ids, moths.probability, moths.identity) == (2, 5, ["a", "b"], 0.75, 0.5)
+    assert (far.name, far.higher_taxa, far.n, far.identity) == ("", [], 1, 0)
+
+
+def test_species_are_counted_with_their_confidence():
+    counts = counted(moth(id="a", confidence=0.5), moth(id="b", confidence=1, size=9), moth(call="genus"), result())
+    (found,) = counts.species.values()
+    assert (found.name, found.n, found.reads, found.ids) == ("Agrotis ipsilon", 2, 10, ["a", "b"])
+    assert found.probability == 0.75
+
+
+def test_reads_are_counted_where_ids_have_their_number():
+    counts = counted(moth(size=900), moth(call="genus", size=2), result(call="unreliable", reason="short", size=98))
+    assert (counts.n, counts.reads, counts.unit) == (3, 1000, "reads")
+    assert counts.calls == {"species": 900, "genus": 2, "unreliable": 98}
+    assert counts.confidences.sum() == 902
+    assert (counts.reasons["short"].n, counts.reasons["short"].reads) == (1, 98)
+    assert counted(moth(), moth()).unit == "queries"
 
 
 def test_number_of_ids_is_limited():
@@ -122,10 +138,12 @@ def test_counts_do_not_depend_on_how_results_are_split(results):
     for row in range(len(results)):
         apart.write(results.slice(row, 1))
     assert (apart.n, apart.calls, apart.taxa) == (together.n, together.calls, together.taxa)
-    assert (apart.reasons, apart.new_species) == (together.reasons, together.new_species)
+    assert (apart.reasons, apart.not_in_library) == (together.reasons, together.not_in_library)
+    assert (apart.species, apart.reads) == (together.species, together.reads)
     np.testing.assert_array_equal(apart.confidences, together.confidences)
     np.testing.assert_array_equal(apart.novelties, together.novelties)
-    assert sum(apart.calls.values()) == apart.n == len(results)
+    assert apart.n == len(results)
+    assert sum(apart.calls.values()) == apart.reads == sum(results["size"].to_pylist())
     assert sum(apart.taxa.values()) == sum(apart.calls[rank] for rank in RANKS)
 
 
@@ -140,8 +158,22 @@ def test_children_of_a_sector_sum_to_at_most_the_parent(results):
     for parent, value in zip(trace["parents"][1:], trace["values"][1:], strict=True):
         parts[parent] += value
     assert all(parts[id] <= value for id, value in values.items())
-    assert values["0"] == parts["0"] == len(results)
+    assert parts["0"] <= values["0"] == sum(results["size"].to_pylist())
     json.dumps([sunburst(counts), confidence_histogram(counts), novelty_histogram(counts)], allow_nan=False)
+
+
+def test_ranks_without_a_name_are_left_out():
+    beetle = {"phylum": "", "class": "", "order": "Coleoptera", "family": "", "genus": "Aus", "species": "Aus bus"}
+    (trace,) = sunburst(counted(moth(**beetle), moth(**beetle), moth(call="class")))["data"]
+    labels = trace["labels"]
+    assert labels == ["all queries", "Coleoptera", "Aus", "Aus bus", "Arthropoda", "Insecta"]
+    parent_of = dict(zip(trace["ids"], trace["parents"], strict=True))
+    name_of = dict(zip(trace["ids"], labels, strict=True))
+    assert [name_of[parent_of[id]] for id in trace["ids"][1:]] == [
+        *("all queries", "Coleoptera", "Aus"),
+        *("all queries", "Arthropoda"),
+    ]
+    assert trace["customdata"][1:4] == ["order", "genus", "species"]
 
 
 def test_largest_taxa_are_drawn_with_their_parents(monkeypatch):
@@ -162,24 +194,30 @@ def test_number_of_taxa_not_drawn_is_on_the_page(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("small_script")
 def test_counts_are_on_the_page(tmp_path):
-    new = moth(call="genus", novelty=0.9, hits=[hit(**MOTH, similarity=0.5)])
+    new = moth(call="genus", novelty=0.9, hits=[hit(**MOTH, frame_identity=0.5)])
     page = page_of(tmp_path, moth(), new, result(call="unreliable", id="q9", reason="too short"), title="moths of 2024")
-    assert "moths of 2024 Barcodes identified with BarcodeMAE queries 3 2 reliable" in page.text
+    assert (
+        "moths of 2024 Barcodes identified with BarcodeMAE library moth library, 9 records queries 3 2 reliable"
+        in page.text
+    )
     assert "species 1 33.3 % genus 1 33.3 % family 0 0.0 %" in page.text
-    assert "1 query with a novelty of 0.5 or more, in 1 group." in page.text
-    assert "Agrotis Noctuidae, Lepidoptera, Insecta, Arthropoda 1 0.90 0.50 q1" in page.text
+    assert "species queries confidence identity ids Agrotis ipsilon Agrotis, Noctuidae, Lepidoptera" in page.text
+    assert "1 query with a novelty of 0.5 or more: " in page.text
+    assert "Agrotis Noctuidae, Lepidoptera, Insecta, Arthropoda 1 0.90 50.0 % q1" in page.text
+    assert "ossibly new" not in page.text
     assert page.text.endswith("reason queries ids too short 1 q9")
     assert set(json.loads(page.figures)) == {"taxa", "confidence", "novelty"}
 
 
 @pytest.mark.usefixtures("small_script")
 def test_largest_groups_come_first_and_the_others_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(summary, "MAX_GROUPS", 2)
+    monkeypatch.setattr(summary, "MAX_ROWS", 2)
     genera = ["B", "C", "C", "A", "D", "D", "D"]
     page = page_of(tmp_path, *(result(novelty=1, hits=[hit(genus=genus)]) for genus in genera))
-    assert "7 queries with a novelty of 0.5 or more, in 4 groups, the 2 largest of which follow." in page.text
+    assert "7 queries with a novelty of 0.5 or more: " in page.text
+    assert "In 4 groups, the 2 largest of which follow, by the genus" in page.text
     assert page.text.index(" D ") < page.text.index(" C ")
-    assert " A " not in page.text.partition("Possibly")[2]
+    assert " A " not in page.text.partition("Species not in this library")[2]
 
 
 @pytest.mark.usefixtures("small_script")
@@ -193,6 +231,7 @@ def test_ids_not_listed_are_counted(tmp_path):
 def test_page_without_results(tmp_path):
     page = page_of(tmp_path)
     assert "Queries by taxon" not in page.text
+    assert "No query is named to species." in page.text
     assert json.loads(page.figures) == {}
     assert "No query has a novelty of 0.5 or more." in page.text
     assert page.text.endswith("Unreliable queries There are none.")
@@ -202,7 +241,7 @@ def test_page_without_results(tmp_path):
 def test_text_from_headers_is_escaped(tmp_path):
     def records(text):
         near = [hit(id=text, **dict.fromkeys(RANKS, text))]
-        named = moth(id=text, name=text, novelty=0.9, hits=near) | dict.fromkeys(RANKS, text)
+        named = moth(id=text, novelty=0.9, hits=near, **dict.fromkeys(RANKS, text))
         return named, named, result(id=text, call="unreliable", reason=text)
 
     harmless = page_of(tmp_path, *records("plain"), title="plain")
@@ -225,7 +264,7 @@ def test_long_names_are_shortened(tmp_path):
 
 def test_page_is_one_file_without_external_resources(tmp_path):
     path = tmp_path / "page.html"
-    with open_summary(path, "moths") as counts:
+    with open_summary(path, "moths", {}) as counts:
         counts.write(table(*(moth(call=call) for call in CALLS)))
     page = Page(path.read_text(encoding="utf-8"))
     assert not {"link", "img", "iframe", "base"} & set(page.elements)
@@ -239,7 +278,7 @@ def test_failure_leaves_the_old_page(tmp_path):
     path.write_text("old")
 
     def fail():
-        with open_summary(path, "moths") as counts:
+        with open_summary(path, "moths", {}) as counts:
             counts.write(table(moth()))
             raise KeyboardInterrupt
 
@@ -251,10 +290,10 @@ def test_failure_leaves_the_old_page(tmp_path):
 def test_missing_plotly_is_an_error_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(ConfigurationError, match=r"pip install .barcodemae\[identify\]"):
-        open_summary(tmp_path / "page.html", "moths").__enter__()
+        open_summary(tmp_path / "page.html", "moths", {}).__enter__()
     assert not list(tmp_path.iterdir())
 
 
 def test_folder_in_place_of_a_page_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match="expected the name of a file, a pipe or a device, got a folder"):
-        open_summary(tmp_path, "moths").__enter__()
+        open_summary(tmp_path, "moths", {}).__enter__()

@@ -320,3 +320,37 @@ def test_results_say_where_a_query_is_from(identifier, splits, tmp_path):
     first, second = identifier(read({"a;size=12;sample=S1": text, "b": "NN"}, tmp_path)).to_pylist()
     assert (first["size"], first["sample"], first["file"]) == (12, "S1", str(tmp_path / "queries.fasta"))
     assert (second["size"], second["sample"], second["file"]) == (1, "", str(tmp_path / "queries.fasta"))
+
+
+def test_samples_and_reads_are_counted_by_the_command(indexed, splits, tmp_path, capsys):
+    text, other = (splits[1]["nucleotides"][row].as_py() for row in (0, 1))
+    (tmp_path / "S1.fasta").write_text(f">a;size=12\n{text}\n>b;size=3;sample=S7\n{other}\n>c\nACGT\n")
+    (tmp_path / "S2.fasta").write_text(f">a;size=5\n{text}\n")
+    files = [str(tmp_path / name) for name in ("S1.fasta", "S2.fasta")]
+    outputs = ["--output", str(tmp_path / "o.parquet"), "--by-sample", str(tmp_path / "s.parquet")]
+    identify_command([*files, "--library", str(indexed / "library"), *outputs])
+    printed = capsys.readouterr().out
+    assert "Results of 4 queries (21 reads) are in" in printed
+    assert "unreliable 1" in printed
+    assert "Reasons: not the marker 1." in printed
+    assert (
+        f"Samples in {tmp_path / 's.parquet'}: 1 from ids (sample= or barcodelabel=), 2 from names of files." in printed
+    )
+    samples = pq.read_table(tmp_path / "s.parquet")
+    assert [pc.sum(samples[name]).as_py() for name in ("S1", "S7", "S2")] == [13, 3, 5]
+    assert pq.read_table(tmp_path / "o.parquet")["file"].to_pylist() == [files[0]] * 3 + [files[1]]
+
+
+@pytest.mark.parametrize("option", ["--summary", "--by-sample", "--output"])
+def test_outputs_do_not_overwrite_queries(option, indexed, splits, tmp_path):
+    query = write_fasta(splits[1].slice(0, 2), tmp_path / "mine.fasta")
+    before = (tmp_path / "mine.fasta").read_bytes()
+    (tmp_path / "link.tsv").symlink_to(query)
+    (tmp_path / "hard.tsv").hardlink_to(query)
+    for name in ("mine.fasta", "link.tsv", "hard.tsv"):
+        given = {"--output": str(tmp_path / "o.tsv")} | {option: str(tmp_path / name)}
+        options = [part for pair in given.items() for part in pair]
+        with pytest.raises(ConfigurationError, match="expected another file than"):
+            identify_command([query, "--library", str(indexed / "library"), *options])
+    assert (tmp_path / "mine.fasta").read_bytes() == before
+    assert not (tmp_path / "o.tsv").exists()

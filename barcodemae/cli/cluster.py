@@ -74,9 +74,10 @@ def cluster(arguments: list[str]) -> None:
     from barcodemae.clustering.barcodes import read_barcodes
     from barcodemae.clustering.gap import draw_gap
     from barcodemae.clustering.grouping import group
-    from barcodemae.clustering.tables import as_table, check_table_name, write_representatives, write_table
+    from barcodemae.clustering.tables import TEXTS_FROM_FILES, as_table, write_representatives
     from barcodemae.data import stream_records
     from barcodemae.embedding import BaseMapEmbedder
+    from barcodemae.library.results.tables import check_table_name, write_table
     from barcodemae.outputs import check_outputs, check_plot, message_stream, open_output
 
     output = Path(args.output)
@@ -98,7 +99,8 @@ def cluster(arguments: list[str]) -> None:
 
     table = as_table(barcodes, grouping.clusters)
     with ExitStack() as files:  # no file is in place before all are complete
-        write_table(table, files.enter_context(open_output(output)), as_parquet=output.suffix == ".parquet")
+        file = files.enter_context(open_output(output))
+        write_table(table, file, output.suffix == ".parquet", TEXTS_FROM_FILES)
         if args.representatives is not None:
             write_representatives(barcodes, grouping.clusters, files.enter_context(open_output(args.representatives)))
         if args.plot is not None:
@@ -132,9 +134,7 @@ def _print_summary(barcodes: "Barcodes", grouping: "Grouping") -> None:
     single = int((clusters.sizes == 1).sum())
     unit, of_reads = ("read", f" of {num_reads:,} reads") if num_reads > num_usable else ("barcode", "")
     print(f"Barcodes: {num_usable:,}{of_reads}{left_out}.")
-    print(
-        f"Clusters: {clusters.num_clusters:,}, {single:,} of one {unit}; the largest has {clusters.sizes.max():,}."
-    )
+    print(f"Clusters: {clusters.num_clusters:,}, {single:,} of one {unit}; the largest has {clusters.sizes.max():,}.")
     gap = "no barcode gap found" if grouping.gap is None else f"barcode gap at {grouping.gap:.1%}"
     print(f"Threshold: {grouping.threshold:.1%} of bases ({gap}).")
     if "recall" in grouping.search:

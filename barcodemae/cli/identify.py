@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from barcodemae.library.identification import Identifier
+    from barcodemae.library.store.stored import StoredLibrary
 
 _QUERIES = 4096
 
@@ -45,6 +47,14 @@ class IdentifyArguments:
         },
     )
     summary: str | None = field(default=None, metadata={"help": "HTML page to write: the results by taxon."})
+    by_sample: str | None = field(
+        default=None,
+        metadata={
+            "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. The sample is "
+            "that in the id (sample= or barcodelabel=), otherwise the file; the number of reads is that in the id "
+            "(size= or count=), otherwise 1."
+        },
+    )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     min_confidence: float = field(
         default=MIN_CONFIDENCE,
@@ -82,17 +92,21 @@ def identify(arguments: list[str]) -> None:
     num_aligned = (NUM_VOTERS if args.format == BLAST6 else 0) if args.align is None else args.align
     if not 0 <= num_aligned <= NUM_VOTERS:
         raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
+    import pyarrow.compute as pc
     from tqdm import tqdm
 
     from barcodemae.data.sources import STANDARD_INPUT
     from barcodemae.embedding.processes import joined_processes
     from barcodemae.library.identification import Identifier
     from barcodemae.library.models import open_with_model
+    from barcodemae.library.results.samples import SampleCounts
     from barcodemae.library.results.schema import CALLS
     from barcodemae.outputs import message_stream
 
-    messages = message_stream(args.output, args.summary)
+    messages = message_stream(args.output, args.summary, args.by_sample)
     calls: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    num_reads = 0
     with joined_processes() as processes, ExitStack() as files:
         if processes.count > 1 and STANDARD_INPUT in args.queries:
             raise ConfigurationError(
@@ -100,8 +114,10 @@ def identify(arguments: list[str]) -> None:
             )
 
         def begin() -> "tuple[list[Any], Identifier]":
-            writers = _open_writers(args, files) if processes.is_first else []
+            if processes.is_first:
+                _check_outputs(args)
             library, embedder = open_with_model(args.library, args.model)
+            writers = _open_writers(args, files, library) if processes.is_first else []
             return writers, Identifier.from_library(library, embedder, args.min_confidence, num_aligned)
 
         writers, identifier = processes.together(begin)
@@ -110,29 +126,66 @@ def identify(arguments: list[str]) -> None:
                 for writer in writers:
                     writer.write(results)
                 calls.update(results["call"].to_pylist())
+                reasons.update(filter(None, results["reason"].to_pylist()))
+                num_reads += pc.sum(results["size"]).as_py() or 0
                 progress.update(len(results))
     if processes.is_first:
-        print(f"Results of {calls.total():,} queries are in {args.output}.", file=messages)
+        reads = f" ({num_reads:,} reads)" if num_reads > calls.total() else ""
+        print(f"Results of {calls.total():,} queries{reads} are in {args.output}.", file=messages)
         found = ", ".join(f"{call} {calls[call]:,}" for call in reversed(CALLS) if calls[call])
         print(f"Calls: {found}." if found else "There was no query.", file=messages)
+        if reasons:
+            print(f"Reasons: {', '.join(f'{why} {n:,}' for why, n in reasons.most_common())}.", file=messages)
         if args.summary is not None:
             print(f"The summary is in {args.summary}.", file=messages)
+        for samples in (writer for writer in writers if isinstance(writer, SampleCounts)):
+            print(f"Samples in {args.by_sample}: {_sources_of(*samples.sources())}.", file=messages)
 
 
-def _open_writers(args: IdentifyArguments, files: ExitStack) -> list[Any]:
-    from barcodemae.data.sources import HUB, STANDARD_INPUT
-    from barcodemae.data.standard_input import NAME
-    from barcodemae.library.results.writers import open_writer
-    from barcodemae.library.summary.page import open_summary
+def _sources_of(num_annotated: int, num_files: int) -> str:
+    """Where samples are from, and how many."""
+    found = []
+    if num_annotated:
+        found.append(f"{num_annotated:,} from ids (sample= or barcodelabel=)")
+    if num_files or not num_annotated:
+        found.append(f"{num_files:,} from names of files")
+    return ", ".join(found)
+
+
+def _check_outputs(args: IdentifyArguments) -> None:
+    from barcodemae.library.results.tables import check_table_name
+    from barcodemae.library.results.writers import results_format
     from barcodemae.outputs import check_outputs
 
     inputs = [*args.queries, args.library, *filter(None, [args.model])]
-    check_outputs({"--output": args.output, "--summary": args.summary}, inputs)
+    check_outputs({"--output": args.output, "--summary": args.summary, "--by-sample": args.by_sample}, inputs)
+    results_format(Path(args.output), args.format)
+    if args.by_sample is not None:
+        check_table_name(Path(args.by_sample))
+
+
+def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLibrary") -> list[Any]:
+    from barcodemae.data.sources import HUB, STANDARD_INPUT
+    from barcodemae.data.standard_input import NAME
+    from barcodemae.library.results.samples import open_samples
+    from barcodemae.library.results.writers import open_writer
+    from barcodemae.library.summary.page import open_summary
+
     writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
+    if args.by_sample is not None:
+        writers.append(files.enter_context(open_samples(Path(args.by_sample))))
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)
         title = f"Barcodes of {', '.join(NAME if name == STANDARD_INPUT else name for name in names)}"
-        writers.append(files.enter_context(open_summary(Path(args.summary), title)))
+        made_with = library.manifest.model
+        facts = {
+            "library": f"{args.library if args.library.startswith(HUB) else Path(args.library).resolve().name}, "
+            f"{len(library.live):,} records",
+            "model": f"{made_with['name']} ({made_with['engine']})",
+            "minimum confidence": f"{args.min_confidence:g}",
+            "date": datetime.now().astimezone().date().isoformat(),
+        }
+        writers.append(files.enter_context(open_summary(Path(args.summary), title, facts)))
     return writers
 
 

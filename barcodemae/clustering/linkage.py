@@ -113,8 +113,8 @@ class Linkage:
             near[enclosed] = further
 
     def _nearest_of(self, rows: np.ndarray, among: np.ndarray, threshold: float) -> np.ndarray:
-        """For each of some barcodes, the one of others, the first of equals, that differs in the smallest share of bases;
-        -1 where none is near."""
+        """For each of some barcodes, the one of others that differs in the smallest share of bases, the first of equal
+        ones; -1 where none is near."""
         found = np.full(len(rows), -1)
         pairs = compare_pairs(self._bases, rows, self.candidates.nearest(rows, among)).within(threshold)
         order = np.lexsort((pairs.second, pairs.differences, pairs.first))

@@ -1,5 +1,6 @@
 """The figures of a summary, as plotly.js draws them: plain dictionaries of data and layout."""
 
+from collections import Counter
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -33,7 +34,7 @@ _COLOURS = (
 )
 _GREYS = ("#d7dbe0", "#e6e9ec")
 _NOT_NAMED = "#b0b6bd"
-_ORDER = RANKS.index("order") + 1
+_ORDER = RANKS.index("order")
 _RANK_COLOURS = ("#dde3e8", "#bccbd8", "#97b4cb", "#6f9abf", "#4477aa", "#22406e")
 
 _FONT = {"family": "system-ui, sans-serif", "size": 14, "color": "#1d2733"}
@@ -43,25 +44,26 @@ _LAYOUT = {"font": _FONT, "paper_bgcolor": _TRANSPARENT, "plot_bgcolor": _TRANSP
 
 
 def sunburst(counts: SummaryCounts) -> Figure:
-    """Queries by taxon, one ring for each rank from the phylum outwards; a click on a taxon zooms in.
+    """Reads by taxon, from the highest rank with a name outwards; a click on a taxon zooms in.
 
-    Queries called at a higher rank, and taxa that are not drawn (see `MAX_TAXA`), leave a gap in the outer rings.
+    Ranks at which the library has no name are left out. Reads called at a higher rank, and taxa that are not drawn (see
+    `MAX_TAXA`), leave a gap in the outer rings.
     """
-    totals = counts.totals()
+    totals = named_totals(counts)
     # A taxon is never larger than its parent, and comes after it if equally large: parents are always drawn.
     drawn = sorted(totals, key=lambda lineage: (-totals[lineage], len(lineage), lineage))[:MAX_TAXA]
-    orders = [lineage for lineage in drawn if len(lineage) == _ORDER]
+    orders = [lineage for lineage in drawn if lineage[-1][0] == _ORDER]
     colour_of_order = {lineage: _COLOURS[number % len(_COLOURS)] for number, lineage in enumerate(orders)}
     # Ids are numbers, because a name can occur in several lineages and is arbitrary text from a file.
     number_of = {lineage: number for number, lineage in enumerate(drawn, 1)}
 
-    nodes = [("0", "", "all queries", "", counts.n, "#ffffff")]
+    nodes = [("0", "", f"all {counts.unit}", "", counts.reads, "#ffffff")]
     for lineage in drawn:
-        rank = RANKS[len(lineage) - 1]
-        colour = _GREYS[len(lineage) - 1] if len(lineage) < _ORDER else colour_of_order[lineage[:_ORDER]]
+        depth, name = lineage[-1]
+        order = next((lineage[: i + 1] for i, (depth, _) in enumerate(lineage) if depth == _ORDER), None)
+        colour = _GREYS[min(depth, len(_GREYS) - 1)] if order is None else colour_of_order[order]
         parent = str(number_of.get(lineage[:-1], 0))
-        label = _label(lineage[-1], f"no {rank} name")
-        nodes.append((str(number_of[lineage]), parent, label, rank, totals[lineage], colour))
+        nodes.append((str(number_of[lineage]), parent, _label(name), RANKS[depth], totals[lineage], colour))
     for call in (NOVEL, UNRELIABLE):
         if counts.calls[call]:
             nodes.append((call, "0", call, "no name", counts.calls[call], _NOT_NAMED))
@@ -77,25 +79,26 @@ def sunburst(counts: SummaryCounts) -> Figure:
         "maxdepth": 5,
         "leaf": {"opacity": 1},
         "marker": {"colors": colours, "line": {"width": 1, "color": "#ffffff"}},
-        "hovertemplate": "<b>%{label}</b> %{customdata}<br>%{value:,} queries, %{percentRoot:.1%}<extra></extra>",
+        "hovertemplate": f"<b>%{{label}}</b> %{{customdata}}<br>%{{value:,}} {counts.unit}, %{{percentRoot:.1%}}"
+        "<extra></extra>",
     }
     margin = {"l": 4, "r": 4, "t": 4, "b": 4}
     return {"data": [trace], "layout": _LAYOUT | {"margin": margin, "uniformtext": {"minsize": 11, "mode": "hide"}}}
 
 
 def confidence_histogram(counts: SummaryCounts) -> Figure:
-    """Queries with a name, by confidence at the called rank."""
+    """Reads with a name, by confidence at the called rank."""
     traces = [
         _bars(counts.confidences[depth], _RANK_COLOURS[depth], rank)
         for depth, rank in reversed(list(enumerate(RANKS)))
         if counts.confidences[depth].any()
     ]
-    return _histogram(traces, "confidence at the called rank")
+    return _histogram(traces, "confidence at the called rank", counts.unit)
 
 
 def novelty_histogram(counts: SummaryCounts) -> Figure:
-    """Queries by the probability that their species is not in the library."""
-    figure = _histogram([_bars(counts.novelties, "#44aa99", "queries")], "novelty")
+    """Reads by the probability that their species is not in the library."""
+    figure = _histogram([_bars(counts.novelties, "#44aa99", counts.unit)], "novelty", counts.unit)
     line = {"width": 1.5, "dash": "dash", "color": "#555f6b"}
     edge = {"type": "line", "x0": MIN_NOVELTY, "x1": MIN_NOVELTY, "y0": 0, "y1": 1, "yref": "paper", "line": line}
     figure["layout"] |= {"showlegend": False, "shapes": [edge]}
@@ -116,9 +119,9 @@ def _bars(numbers: np.ndarray, colour: str, name: str) -> Figure:
     }
 
 
-def _histogram(traces: list[Figure], title: str) -> Figure:
+def _histogram(traces: list[Figure], title: str, unit: str) -> Figure:
     shares = {"range": [0, 1], "dtick": 0.2, "ticks": "outside", "title": {"text": title}, "fixedrange": True}
-    queries = {"title": {"text": "queries"}, "gridcolor": "#e3e7eb", "rangemode": "tozero", "fixedrange": True}
+    queries = {"title": {"text": unit}, "gridcolor": "#e3e7eb", "rangemode": "tozero", "fixedrange": True}
     layout = {
         "barmode": "stack",
         "xaxis": shares,
@@ -130,7 +133,18 @@ def _histogram(traces: list[Figure], title: str) -> Figure:
     return {"data": traces, "layout": _LAYOUT | layout}
 
 
-def _label(name: str, unnamed: str) -> str:
+def named_totals(counts: SummaryCounts) -> Counter[tuple[tuple[int, str], ...]]:
+    """Number of reads by taxon, with those of the taxa within it: index of the rank and name, for each known name from
+    the highest down to the taxon."""
+    totals: Counter[tuple[tuple[int, str], ...]] = Counter()
+    for lineage, n in counts.taxa.items():
+        named = tuple((depth, name) for depth, name in enumerate(lineage) if name)
+        for end in range(1, len(named) + 1):
+            totals[named[:end]] += n
+    return totals
+
+
+def _label(name: str) -> str:
     """A name as plotly.js can show it: escaped, because some tags in a text are interpreted."""
     short = name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…"
-    return escape(short) or unnamed
+    return escape(short)
