@@ -1,4 +1,4 @@
-"""The paper's claim, put to the test: the same encoder pretrained in ten ways, evaluated on species that none has seen.
+"""The paper's claim, put to the test: the same encoder pretrained in six ways, evaluated on species that none has seen.
 
 `python benchmarks/claim.py --data coi_arthropods.parquet` trains what is not yet trained (a run that was stopped goes
 on), evaluates what is not yet evaluated, and prints the table and the comparisons that the claim is made of. All runs
@@ -32,31 +32,47 @@ from barcodemae.training.summary import TRAINING_FILE
 
 ROOT = Path(__file__).parent.parent
 
-RUNS: dict[str, dict[str, str]] = {
+OBJECTIVES: dict[str, dict[str, str]] = {
     "mae": {},
     "mlm": {"objective": "mlm"},
     "causal": {"objective": "causal"},
-    "mae_seed_1": {"seed": "1"},
-    "mlm_seed_1": {"objective": "mlm", "seed": "1"},
-    "decoder_1": {"decoder_layers": "1"},
-    "decoder_2": {"decoder_layers": "2"},
-    "mask_25": {"mask_ratio": "0.25"},
-    "mask_75": {"mask_ratio": "0.75"},
-    "k_4": {"k": "4"},
+    "pooled": {"token_decoder_weight": "0", "pooled_decoder_weight": "1"},
+    "both": {"pooled_decoder_weight": "1"},
+    # One pass has no epochs to warm up in, and its batches are too small for the 16 genera of the published ones.
+    "plus": {
+        "pooling": "cls",
+        "auxiliary": "cross-entropy",
+        "auxiliary_warmup_epochs": "0",
+        "taxa_per_batch": "2",
+    },
+}
+SEEDS = (0, 1)
+
+RUNS: dict[str, dict[str, str]] = {
+    f"{objective}_seed_{seed}": options | {"seed": str(seed)}
+    for seed in SEEDS
+    for objective, options in OBJECTIVES.items()
 }
 
-COMPARISONS: dict[str, tuple[list[str], list[str]]] = {
-    "MAE less MLM, both seeds": (["mae", "mae_seed_1"], ["mlm", "mlm_seed_1"]),
-    "MAE less causal": (["mae"], ["causal"]),
-    "balanced decoder less 1 layer": (["mae"], ["decoder_1"]),
-    "balanced decoder less 2 layers": (["mae"], ["decoder_2"]),
-    "50 % removed less 25 %": (["mae"], ["mask_25"]),
-    "50 % removed less 75 %": (["mae"], ["mask_75"]),
-    "6-mers less 4-mers": (["mae"], ["k_4"]),
-}
+# Pairs of objectives whose accuracies are compared.
+COMPARISONS = [
+    ("pooled", "mae"),
+    ("both", "mae"),
+    ("pooled", "both"),
+    ("plus", "mae"),
+    ("pooled", "plus"),
+    ("mae", "mlm"),
+    ("mae", "causal"),
+]
 
-# The two objectives of the claim are read with the frame and without, and each architecture untrained.
-_BASELINES = {"mae": "untrained without_frame", "mlm": "without_frame", "causal": "untrained", "k_4": "untrained"}
+# Methods beside a run. Each architecture is also evaluated untrained, and linear maps need one run.
+_BASELINES = {
+    "mae_seed_0": "untrained without_frame frame_svd frame_lda",
+    "mlm_seed_0": "without_frame",
+    "causal_seed_0": "untrained",
+    "pooled_seed_0": "without_frame",
+    "plus_seed_0": "untrained",
+}
 _TASKS = "knn clustering novelty"
 
 
@@ -131,11 +147,16 @@ def summarise(runs: Path, names: list[str], query_split: str) -> dict[str, Any]:
             "training": {"val_accuracy": val_accuracy, "barcodes": barcodes, "seconds": seconds},
         }
     comparisons = {
-        title: compare(left, right, runs, query_split)
-        for title, (left, right) in COMPARISONS.items()
-        if set(left + right) <= set(names)
+        f"{left} less {right}": compare(runs_of(left), runs_of(right), runs, query_split)
+        for left, right in COMPARISONS
+        if {*runs_of(left), *runs_of(right)} <= set(names)
     }
     return {"query_split": query_split, "runs": found, "comparisons": comparisons}
+
+
+def runs_of(objective: str) -> list[str]:
+    """The names of an objective's runs, one for each seed."""
+    return [f"{objective}_seed_{seed}" for seed in SEEDS]
 
 
 def scores_shown(scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,18 +180,12 @@ def accuracy_row(shown: str, scores: Mapping[str, Any]) -> list[str]:
 
 
 def results_table(runs: Mapping[str, Any]) -> Table:
-    """All runs, the objectives of the claim without the frame, and the untrained network once for each k."""
-    rows, untrained = [], {}
+    """All runs, and below each the methods that were evaluated beside it."""
+    rows = []
     for name, run in runs.items():
         rows.append(accuracy_row(f"**{name}**", run["model"]))
         for baseline, scores in run["baselines"].items():
-            if baseline == "untrained":
-                k = RUNS[name].get("k", "6")
-                is_causal = RUNS[name].get("objective") == "causal"
-                untrained.setdefault(f"untrained, k = {k}" + ", causal" * is_causal, scores)
-            else:
-                rows.append(accuracy_row(f"{name}, {baseline.replace('_', ' ')}", scores))
-    rows += [accuracy_row(shown, scores) for shown, scores in untrained.items()]
+            rows.append(accuracy_row(f"{name}, {baseline.replace('_', ' ')}", scores))
     titles = [title for title in next(iter(runs.values()))["model"] if title != "interval"]
     return Table(["", *titles], rows)
 
@@ -182,7 +197,7 @@ def training_table(runs: Mapping[str, Any]) -> Table:
         training = run["training"]
         minutes = f"{training['seconds'] / 60:.1f}"
         rows.append([name, percent(training["val_accuracy"]), f"{training['barcodes']:,.0f}", minutes])
-    return Table(["", "token accuracy", "barcodes seen", "minutes"], rows)
+    return Table(["", "accuracy of its own targets", "barcodes seen", "minutes"], rows)
 
 
 def comparisons_table(found: dict[str, dict[str, Any]]) -> Table:

@@ -6,8 +6,8 @@
    of the published step (fp32, batches of 16; DIR is a checkout of github.com/bioscan-ml/BarcodeMAE, without which it
    is left out), of ours alike, of ours as shipped, and of ours with the pooled decoder. See `pretraining.py`, which
    measures each in a process of its own.
-2. Pretraining for the minutes that remain: `configs/base.yaml` with the pooled decoder instead of the published one,
-   then, from these weights, with a relative of a near cluster as the target of a share of the barcodes.
+2. Pretraining for the minutes that remain: `configs/base.yaml`, then, from these weights, with a relative of a near
+   cluster as the target of a share of the barcodes.
 
 When the minutes are over, and at SIGTERM or SIGINT, the state is saved. The same command continues from it, until both
 stages are complete. `results.json` in the folder contains the measurement and how far the stages are.
@@ -210,8 +210,6 @@ def training_stages(args: GpuArguments) -> dict[str, Stage]:
         "data": args.data,
         "batch_size": args.batch_size,
         "compile": args.compile,
-        "token_decoder_weight": 0.0,
-        "pooled_decoder_weight": 1.0,
         "resume": True,
     }
     first = shared | {"size": args.size, "epochs": args.epochs, "output_dir": str(pretrained)}

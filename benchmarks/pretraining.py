@@ -9,7 +9,8 @@ Three kinds of step, each at several batch sizes (`gpu_pretraining.py` also meas
 - published: fp32, dropout 0.1, all logits, both of its cross-entropies (the second has weight 0), AdamW as it comes,
   and the accuracy that its loop computes;
 - ours, alike: the same precision, dropout and batch; what our loop does on the device, metrics and clipping included;
-- ours, as shipped: the recipe of `configs/base.yaml`, in the precision that the device is measured to be faster in.
+- ours, as shipped: the published decoder with dropout and batch size of `configs/base.yaml`, in the precision that the
+  device is measured to be faster in.
 
 Each measurement is a process of its own; they take turns, and the best round of each counts. FLOPs are those of matrix
 products, attention's among them, forward and backward, as `torch.utils.flop_counter` counts them on the very step; an
