@@ -80,6 +80,36 @@ def draw_series(
         )
 
 
+def draw_rows(axes: Axes, scores: Sequence[dict[str, Any]], key: str, colours: Sequence[str]) -> None:
+    """Draw shares as points with intervals, one row for each method, the first at the top.
+
+    Args:
+        axes: axes to draw on.
+        scores: `[n]`, the scores of each method.
+        key: key of the share.
+        colours: `[n]`.
+    """
+    shares, errors = percent_with_errors(scores, key)
+    for row, share, error, colour in zip(rows_from_top(len(scores)), shares, errors.T, colours, strict=True):
+        axes.errorbar([share], [row], xerr=error[:, None], fmt="o", color=colour, markersize=5, lw=1, capsize=3)
+
+
+def name_rows(panels: Sequence[Axes], names: Sequence[str], colours: Sequence[str]) -> None:
+    """Write the names of methods before the rows of `draw_rows`, in their colours, and draw light grids."""
+    panels[0].set_yticks(rows_from_top(len(names)), names)
+    for label, colour in zip(panels[0].get_yticklabels(), colours, strict=True):
+        label.set_color(colour)
+    for axes in panels:
+        axes.title.set_fontsize(10)
+        finish(axes)
+        axes.grid(axis="x", alpha=0.3)
+
+
+def rows_from_top(n: int) -> np.ndarray:
+    """The positions of rows, the first at the top: n - 1 to 0."""
+    return np.arange(n)[::-1]
+
+
 def marker(number: int) -> str:
     """The marker of a series, which distinguishes it in a grey print."""
     return _MARKERS[number % len(_MARKERS)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from barcodemae.library.calibration.fitting import Predictions
 from barcodemae.library.calibration.probability import (
     LENGTHS,
+    NOVELTY,
     OWN,
     QUERIES,
     TARGETS,
@@ -119,7 +120,20 @@ def test_plot_has_a_panel_for_each_rank_and_points_of_known_and_new_species():
     rng = np.random.default_rng(0)
     predicted = rng.random(200)
     found = Predictions(predicted, rng.random(200) < predicted, np.arange(200) < 100, np.ones(200), np.zeros(200, int))
-    figure = draw_reliability({"genus": found, "species": found.take(~found.is_new)})
+    figure = draw_reliability({"genus": found, "species": found, NOVELTY: found.take(~found.is_new)})
     drawn = [axes for axes in figure.axes if axes.get_title()]
-    assert [axes.get_title() for axes in drawn] == ["genus", "species"]
-    assert [len(axes.collections) for axes in drawn] == [3, 2]
+    assert [axes.get_title() for axes in drawn] == ["genus", "species", "species not in the library"]
+    assert [len(axes.containers) for axes in drawn] == [2, 1, 1]
+    texts = [[text.get_text().partition(":")[0] for text in axes.texts] for axes in drawn]
+    assert texts == [["known species", "new species"], ["all queries"], ["all queries"]]
+
+
+def test_points_of_the_plot_by_hand():
+    # Eight queries at 0.9, of which six are right: Wilson's interval is 0.409 to 0.929. Four at 0.1 are too few.
+    probabilities, observed = np.repeat([0.9, 0.1], [8, 4]), np.arange(12) < 6
+    nothing = np.zeros(12, int)
+    figure = draw_reliability({"genus": Predictions(probabilities, observed, nothing > 0, np.ones(12), nothing)})
+    ((points, _, (bars,)),) = figure.axes[0].containers
+    assert points.get_xydata().tolist() == [[pytest.approx(90), pytest.approx(75)]]
+    (bar,) = bars.get_segments()
+    assert bar[:, 1] == pytest.approx([40.93, 92.85], abs=0.01)

@@ -230,6 +230,7 @@ def _recalibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
     present = library.calibration()
     if present is not None and present.by != OWN:
         return library.manifest
+    logger.info("calibrating the library with its own records ...")
     try:
         calibration = calibrate_by_own(library, embedder)
     except ConfigurationError:

@@ -49,6 +49,11 @@ class Predictions:
         """Those of some of the queries."""
         return Predictions(*(values[rows] for values in vars(self).values()))
 
+    @property
+    def groups(self) -> dict[str, np.ndarray]:
+        """Group of queries -> bool `[n]`."""
+        return {"known species": ~self.is_new, "new species": self.is_new}
+
 
 def calibrate(queries: NamedQueries, by: str) -> Calibration:
     """Fit all probabilities.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from barcodemae.library.calibration.fitting import Predictions
+from barcodemae.library.calibration.probability import NOVELTY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 NUM_BINS = 15
 
 _NUM_COLUMNS = 4
+_NUM_TENTHS, _MIN_QUERIES = 10, 5
+_Z = 1.96  # of a normal distribution, for 95 %
+_TOGETHER = ("species", NOVELTY)
 
 
 def expected_calibration_error(
@@ -35,44 +39,76 @@ def brier_score(probabilities: np.ndarray, observed: np.ndarray) -> float:
 
 
 def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
-    """Plot observed shares against predicted probabilities, for queries of known and of new species.
+    """Plot accuracy against confidence in tenths of the scale, with 95 % intervals, for each group of queries.
+
+    The intervals are those of Wilson 1927, for as many queries as the weights are worth (Kish 1965); tenths with fewer
+    than five are left out. Whether a species is in the library, and that of a query whose species is not, follow from
+    its group, so these panels have all groups together.
 
     Args:
         predictions: as from `predict_others`; there is a panel for each.
     """
-    from barcodemae.plotting import BLUE, GREY, ORANGE, PlainFigure  # slow to import: matplotlib
+    # Slow to import: matplotlib.
+    from barcodemae.plotting import BLACK, BLUE, GREY, PURPLE, VERMILION, PlainFigure, finish, marker
 
     num_rows = -(-len(predictions) // _NUM_COLUMNS)
-    figure = PlainFigure(figsize=(3 * _NUM_COLUMNS, 3.2 * num_rows), layout="constrained")
-    panels = figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).ravel()
+    num_columns = min(len(predictions), _NUM_COLUMNS)
+    figure = PlainFigure(figsize=(3.2 * num_columns, 0.6 + 3.8 * num_rows), layout="constrained")
+    figure.suptitle(
+        "Names on the grey line are right as often as their confidence says.\n"
+        f"Each point is a tenth of the scale with {_MIN_QUERIES} queries or more; bars are 95 % intervals.",
+        fontsize=10,
+    )
+    panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for axes, (target, found) in zip(panels, predictions.items(), strict=False):
-        axes.plot([0, 1], [0, 1], color=GREY, lw=1)
-        for name, rows, colour, marker in (
-            ("all", np.ones(len(found.weights), bool), GREY, "_"),
-            ("known species", ~found.is_new, BLUE, "o"),
-            ("new species", found.is_new, ORANGE, "s"),
-        ):
-            group = found.take(rows)
-            if not len(group.weights):
-                continue
-            counts, predicted_sums, observed_sums = _bin_sums(group.probabilities, group.observed, group.weights)
-            error = expected_calibration_error(group.probabilities, group.observed, group.weights)
-            has_queries = counts > 0
-            axes.scatter(
-                predicted_sums[has_queries] / counts[has_queries],
-                observed_sums[has_queries] / counts[has_queries],
-                15 + 200 * counts[has_queries] / counts.sum(),
-                color=colour,
-                marker=marker,
-                alpha=0.7,
-                label=f"{name}, error {error:.1%}",
+        axes.plot([0, 100], [0, 100], color=GREY, lw=1, zorder=0)
+        is_together = target in _TOGETHER
+        groups = {"all queries": np.ones(len(found.weights), bool)} if is_together else found.groups
+        series = [(name, found.take(rows)) for name, rows in groups.items() if rows.any()]
+        colours = (BLACK,) if is_together else (BLUE, VERMILION, PURPLE)
+        for number, ((name, group), colour) in enumerate(zip(series, colours, strict=False)):
+            predicted, observed, below, above = 100 * _shares(group)
+            axes.errorbar(
+                predicted, observed, (below, above), fmt=marker(number), color=colour, markersize=5, lw=1, capsize=2
             )
-        axes.set(title=target, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="observed")
-        axes.legend(fontsize=7, frameon=False, loc="center", markerscale=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+            error = expected_calibration_error(group.probabilities, group.observed, group.weights)
+            text = f"{name}: {len(group.weights):,}, calibration error {100 * error:.1f} points"
+            height = 1.02 + 0.07 * (len(series) - 1 - number)
+            axes.text(0.5, height, text, color=colour, fontsize=8, ha="center", va="bottom", transform=axes.transAxes)
+        if target == NOVELTY:
+            title = "species not in the library"
+            labels = {"xlabel": "novelty, %", "ylabel": "not in the library, %"}
+        else:
+            title, labels = target, {"xlabel": "confidence, %", "ylabel": "right, %"}
+        axes.set_title(title, pad=8 + 14 * len(series))
+        axes.set(xlim=(-3, 104), ylim=(-3, 104), aspect="equal", **labels)
+        finish(axes)
     for axes in panels[len(predictions) :]:
         axes.set_axis_off()
     return figure
+
+
+def _shares(found: Predictions) -> np.ndarray:
+    """By tenth of the scale: mean prediction, observed share, and the lengths of its interval below and above
+    `[4, tenths with enough queries]`."""
+    tenths = np.minimum((found.probabilities * _NUM_TENTHS).astype(int), _NUM_TENTHS - 1)
+    squares, *sums = (
+        np.bincount(tenths, values)
+        for values in (
+            found.weights**2,
+            found.weights,
+            found.weights * found.probabilities,
+            found.weights * found.observed,
+        )
+    )
+    n = sums[0] ** 2 / np.maximum(squares, 1e-300)
+    is_shown = n >= _MIN_QUERIES
+    n, counts, predicted, observed = (values[is_shown] for values in (n, *sums))
+    predicted, observed = predicted / counts, observed / counts
+    centre = (observed + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(observed * (1 - observed) / n + _Z**2 / (4 * n**2))
+    low, high = centre - half, centre + half
+    return np.stack([predicted, observed, np.maximum(observed - low, 0), np.maximum(high - observed, 0)])
 
 
 def _bin_sums(
