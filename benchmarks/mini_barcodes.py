@@ -1,34 +1,44 @@
-"""Identification of short reads: accuracy and calibration when barcodes are cut to 130, 200 or 300 bases.
+"""Identification of short reads: accuracy, calibration and speed when barcodes are cut to 130, 200 or 300 bases.
 
-`python benchmarks/mini_barcodes.py --data coi_arthropods.parquet` makes a library of `train`, which calibrates itself,
-and identifies the rows of `test` and `test_unseen`, complete and cut at random positions. Printed as Markdown.
+`python benchmarks/mini_barcodes.py --data coi_arthropods.parquet [--splits test test_unseen] [--output FILE]` makes a
+library of `train`, which calibrates itself, and identifies 300 rows of known species and 700 of new ones of its genera,
+complete and cut at random positions; VSEARCH searches the same reads, if it is installed. `--all` takes all rows. Speed
+is that of `Library.identify` on all rows, complete and cut, in one process. The table is printed as Markdown.
 """
 
 import argparse
+import json
 import tempfile
+import time
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from barcodemae import Library
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.command import run_command
 from barcodemae.data import sample_path
 from barcodemae.embedding.engines import FRAME, load_engine
+from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.baselines.aligners import AlignmentSearcher
 from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits
 from barcodemae.evaluation.report.content import Table, as_markdown
+from barcodemae.files import written_atomically
 from barcodemae.library.building import build_library
-from barcodemae.library.calibration.fitting import Predictions, predict
+from barcodemae.library.calibration.fitting import predict
 from barcodemae.library.calibration.named_queries import search_named
-from barcodemae.library.calibration.probability import NOVELTY
 from barcodemae.library.calibration.reliability import expected_calibration_error
 from barcodemae.library.models import describe_model
 from barcodemae.library.store.stored import StoredLibrary
-from barcodemae.provenance import describe_machine
+from barcodemae.provenance import describe_machine, describe_versions
 
 LENGTHS = (130, 200, 300)
 COMPLETE = "complete"
+NUM_KNOWN, NUM_NEW = 300, 700
 
 
 def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
@@ -40,21 +50,68 @@ def cut(queries: pa.Table, length: int, rng: np.random.Generator) -> pa.Table:
     return queries.set_column(position, "nucleotides", pa.array(parts, pa.large_string()))
 
 
-def accuracy_and_error(found: Predictions, is_new: bool) -> str:
-    kind = found.take(found.is_new == is_new)
-    error = expected_calibration_error(kind.probabilities, kind.observed)
-    return f"{100 * kind.observed.mean():.1f}, {100 * error:.1f}"
+def sample(records: pa.Table, num_rows: int, rng: np.random.Generator) -> pa.Table:
+    """Some rows, in their order."""
+    return records.take(pa.array(np.sort(rng.permutation(len(records))[:num_rows])))
+
+
+def measure(library: StoredLibrary, embedder: Any, queries: pa.Table, is_known: np.ndarray) -> dict[str, float]:
+    """Accuracy of the species of known and of the genus of new species, in percent, and expected calibration errors.
+
+    A read that is not identified counts as wrong.
+    """
+    calibration = library.calibration()
+    assert calibration is not None
+    named = search_named(library, embedder, queries)
+    found = predict(named, calibration)
+    scores = {"identified": 100 * len(named.species) / len(queries)}
+    for rank, is_new, num_queries in (("species", False, is_known.sum()), ("genus", True, (~is_known).sum())):
+        kind = found[rank].take(found[rank].is_new == is_new)
+        scores[rank] = 100 * kind.observed.sum() / num_queries
+        scores[f"{rank}_calibration_error"] = 100 * expected_calibration_error(kind.probabilities, kind.observed)
+    return scores
+
+
+def measure_vsearch(references: pa.Table, queries: pa.Table, is_known: np.ndarray) -> dict[str, float]:
+    """Accuracy of VSEARCH's best hit, in percent; empty if it is not installed."""
+    try:
+        searcher = AlignmentSearcher("vsearch")
+    except ConfigurationError:
+        return {}
+    texts = (table["nucleotides"].to_pylist() for table in (references, queries))
+    rows = searcher.search(*texts).rows[:, 0]
+    scores = {}
+    for rank, kind in (("species", is_known), ("genus", ~is_known)):
+        names = np.where(rows >= 0, labels(references, rank)[rows], "")
+        scores[rank] = 100 * float(np.mean((names == labels(queries, rank))[kind]))
+    return scores
+
+
+def queries_per_second(library: Library, queries: pa.Table) -> float:
+    texts = queries["nucleotides"].to_pylist()
+    library.identify(texts[:10])
+    begin = time.perf_counter()
+    library.identify(texts)
+    return len(texts) / (time.perf_counter() - begin)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
+    parser.add_argument("--splits", nargs=2, default=["test", "test_unseen"], help="Of known and of new species.")
+    parser.add_argument("--all", action="store_true", help="All rows of the splits, not 300 and 700.")
+    parser.add_argument("--output", type=Path, help="JSON file of the results.")
     args = parser.parse_args()
-    train, test, unseen = select_splits(read_usable_records(args.data, "skip"), ["train", "test", "test_unseen"])
-    genera = pa.array(np.isin(labels(unseen, "genus"), labels(train, "genus")))
-    queries = pa.concat_tables([test, unseen.filter(genera)])
+    train, known, new = select_splits(read_usable_records(args.data, "skip"), ["train", *args.splits])
+    new = new.filter(pa.array(np.isin(labels(new, "genus"), labels(train, "genus"))))
+    everyone = pa.concat_tables([known, new])
     rng = np.random.default_rng(0)
+    if not args.all:
+        known, new = sample(known, NUM_KNOWN, rng), sample(new, NUM_NEW, rng)
+    queries = pa.concat_tables([known, new])
+    is_known = np.arange(len(queries)) < len(known)
     embedder = load_engine(FRAME)
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="mini-") as scratch:
         folder = Path(scratch)
         pq.write_table(train, folder / "train.parquet")
@@ -62,28 +119,50 @@ def main() -> None:
             folder / "library", [str(folder / "train.parquet")], embedder, describe_model(DEFAULT, FRAME), "skip"
         )
         library = StoredLibrary.open(folder / "library")
-        calibration = library.calibration()
-        assert calibration is not None
-        rows = []
         for length in (*LENGTHS, COMPLETE):
-            shortened = queries if length == COMPLETE else cut(queries, int(length), rng)
-            named = search_named(library, embedder, shortened)
-            found = predict(named, calibration)
-            identified = f"{100 * len(named.species) / len(shortened):.1f}"
-            new_species = accuracy_and_error(found["genus"], is_new=True)
-            known_species = accuracy_and_error(found["species"], is_new=False)
-            novelty = [f"{found[NOVELTY].probabilities[named.is_new == is_new].mean():.2f}" for is_new in (False, True)]
-            rows.append([str(length), identified, new_species, known_species, *novelty])
+            reads = queries if length == COMPLETE else cut(queries, int(length), rng)
+            many = everyone if length == COMPLETE else cut(everyone, int(length), rng)
+            results[str(length)] = {
+                "barcodemae": measure(library, embedder, reads, is_known),
+                "vsearch": measure_vsearch(train, reads, is_known),
+                "queries_per_second": queries_per_second(Library.open(folder / "library"), many),
+            }
+    rows = []
+    for length, found in results.items():
+        ours, other = found["barcodemae"], found["vsearch"]
+        rows.append(
+            [
+                length,
+                *(
+                    f"{ours[rank]:.1f} ({other[rank]:.1f})" if other else f"{ours[rank]:.1f}"
+                    for rank in ("species", "genus")
+                ),
+                f"{ours['species_calibration_error']:.1f}, {ours['genus_calibration_error']:.1f}",
+                f"{found['queries_per_second']:,.0f}",
+                f"{found['queries_per_second'] / results[COMPLETE]['queries_per_second']:.2f}",
+            ]
+        )
     columns = [
         "bases",
-        "identified, %",
-        "genus of new species: accuracy, error",
-        "species of known ones: accuracy, error",
-        "mean novelty of known species",
-        "of new ones",
+        "species of known ones, % (VSEARCH)",
+        "genus of new ones, % (VSEARCH)",
+        "calibration error of both, points",
+        "queries/s",
+        "of complete",
     ]
-    print(f"{len(queries):,} queries, {len(train):,} references; {describe_machine()}.\n")
+    print(f"{len(known):,} queries of known species, {len(new):,} of new ones; {len(train):,} references.")
+    print(f"{describe_machine()}.\n")
     print(as_markdown(Table(columns, rows)))
+    if args.output is not None:
+        about = {
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "machine": describe_machine(),
+            "versions": describe_versions(),
+            "num_queries": {"known": len(known), "new": len(new)},
+            "num_references": len(train),
+        }
+        with written_atomically(args.output.parent) as scratch_folder:
+            (scratch_folder / args.output.name).write_text(json.dumps(about | {"results": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from barcodemae.cli.arguments import parse_arguments
 from barcodemae.clustering import THRESHOLD
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.errors import ConfigurationError
+from barcodemae.library.settings import PRIMERS_HELP
 
 if TYPE_CHECKING:
     from barcodemae.clustering.barcodes import Barcodes
@@ -41,6 +42,7 @@ class ClusterArguments:
             "which can be found in a thousand barcodes or more of many genera."
         },
     )
+    primers: str | None = field(default=None, metadata={"help": PRIMERS_HELP})
     representatives: str | None = field(
         default=None, metadata={"help": "A .fasta file for one barcode of each cluster, the largest cluster first."}
     )
@@ -89,7 +91,7 @@ def cluster(arguments: list[str]) -> None:
     check_plot(args.plot, (".png",))
     embedder = BaseMapEmbedder.from_pretrained(args.model)
     records = stream_records(args.data, on_error="skip", max_length=args.max_length)
-    barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True)
+    barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True, primers=args.primers)
     num_usable = len(barcodes.bases)
     if not num_usable:
         marker = embedder.frame.marker

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS
+from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS, PRIMERS_HELP
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,6 +60,7 @@ class IdentifyArguments:
         default=MIN_CONFIDENCE,
         metadata={"help": "Minimum confidence of an assigned name, 0 to 1: the probability that it is correct."},
     )
+    primers: str | None = field(default=None, metadata={"help": PRIMERS_HELP})
     align: int | None = field(
         default=None,
         metadata={
@@ -118,7 +119,7 @@ def identify(arguments: list[str]) -> None:
                 _check_outputs(args)
             library, embedder = open_with_model(args.library, args.model)
             writers = _open_writers(args, files, library) if processes.is_first else []
-            return writers, Identifier.from_library(library, embedder, args.min_confidence, num_aligned)
+            return writers, Identifier.from_library(library, embedder, args.min_confidence, num_aligned, args.primers)
 
         writers, identifier = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:

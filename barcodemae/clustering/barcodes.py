@@ -10,6 +10,7 @@ from tqdm import tqdm
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import STRING
 from barcodemae.library.search.marker import read_on_marker, why_unusable
+from barcodemae.library.search.primers import find_region
 from tokenization_barcodemae import ReferenceFrame
 
 
@@ -38,14 +39,21 @@ class Barcodes:
         return np.flatnonzero(self.reasons == "")
 
 
-def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progress_bar: bool = False) -> Barcodes:
+def read_barcodes(
+    tables: Iterable[pa.Table], frame: ReferenceFrame, show_progress_bar: bool = False, primers: str | None = None
+) -> Barcodes:
     """Read records and place them on the marker.
 
     Args:
         tables: of `data.schema.SCHEMA`, as `stream_records` yields them with `on_error="skip"`.
         frame: the marker's reference frame.
         show_progress_bar: whether to show one.
+        primers: of the barcodes, see `find_region`; only bases between them are compared.
+
+    Raises:
+        ConfigurationError: the primers are not on the marker.
     """
+    region = None if primers is None else find_region(primers, frame)
     ids: list[pa.ChunkedArray] = []
     sequences: list[pa.ChunkedArray] = []
     reasons, bases = [np.zeros(0, "U1")], [np.zeros((0, frame.length), np.int8)]
@@ -53,7 +61,7 @@ def read_barcodes(tables: Iterable[pa.Table], frame: ReferenceFrame, show_progre
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
             nucleotides = normalise_nucleotides(records["nucleotides"])
-            read = read_on_marker(nucleotides.to_pylist(), frame)
+            read = read_on_marker(nucleotides.to_pylist(), frame, region)
             why = why_unusable(records["problem"], read)
             ids.append(records["id"])
             sequences.append(nucleotides)

@@ -41,13 +41,20 @@ class Grouping:
     search: dict[str, Any]
 
 
-def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Path | None = None) -> pa.Table:
+def cluster(
+    source: Source,
+    threshold: float | None = THRESHOLD,
+    model: str | Path | None = None,
+    primers: str | None = None,
+) -> pa.Table:
     """Cluster barcodes without labels.
 
     Args:
         source: a file, a list of sequences or of paths, or a table of records; see `data.inputs.stream_input`.
         threshold: maximum share of bases in which two barcodes that join may differ; None: at the barcode gap.
         model: a tuned checkpoint, whose vectors choose which barcodes to compare; by default `nano_coi`.
+        primers: of the amplicon, a name of `library.settings.PRIMERS` or the sequences "FORWARD,REVERSE"; only bases
+            between them are compared.
 
     Returns:
         A row for each record, in their order: `id, cluster, size, is_representative, difference, reason`.
@@ -64,7 +71,7 @@ def cluster(source: Source, threshold: float | None = THRESHOLD, model: str | Pa
         18104
     """
     embedder = BaseMapEmbedder.from_pretrained(model)
-    barcodes = read_barcodes(stream_input(source), embedder.frame)
+    barcodes = read_barcodes(stream_input(source), embedder.frame, primers=primers)
     if not len(barcodes.bases):
         raise ConfigurationError(f"expected barcodes of the marker ({embedder.frame.marker}), got none")
     return as_table(barcodes, group(barcodes.bases, embedder, threshold, barcodes.reads).clusters)

@@ -16,6 +16,7 @@ from barcodemae.library.models import Embedder, find_neighbours
 from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
+from barcodemae.library.search.primers import find_region
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 from tokenization_barcodemae import ReferenceFrame
@@ -32,6 +33,10 @@ class Identifier:
         calibration: estimates the probabilities.
         min_confidence: of a name that is called.
         num_aligned: number of hits that are aligned with each query, best first. Names do not depend on it.
+        primers: of the queries, see `search.primers.find_region`; only bases between them are compared.
+
+    Raises:
+        ConfigurationError: the primers are not on the marker.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class Identifier:
         calibration: Calibration,
         min_confidence: float = MIN_CONFIDENCE,
         num_aligned: int = 0,
+        primers: str | None = None,
     ):
         assert embedder.frame is not None
         self._library, self._embedder, self._calibration = library, embedder, calibration
         self._frame: ReferenceFrame = embedder.frame
         self._min_confidence, self._num_aligned = min_confidence, num_aligned
+        self._region = None if primers is None else find_region(primers, self._frame)
         self._names = library.names()
         self._ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
 
@@ -56,16 +63,18 @@ class Identifier:
         embedder: Embedder,
         min_confidence: float = MIN_CONFIDENCE,
         num_aligned: int = 0,
+        primers: str | None = None,
     ) -> "Identifier":
         """An identifier with the library's own calibration.
 
         Raises:
             LibraryError: it is not calibrated.
+            ConfigurationError: the primers are not on the marker.
         """
         calibration = library.calibration()
         if calibration is None:
             raise LibraryError(f"{library.folder}: expected a calibrated library; calibrate it: barcodemae calibrate")
-        return cls(library, embedder, calibration, min_confidence, num_aligned)
+        return cls(library, embedder, calibration, min_confidence, num_aligned, primers)
 
     def __call__(self, records: pa.Table) -> pa.Table:
         """Identify some thousand queries.
@@ -76,7 +85,8 @@ class Identifier:
         Returns:
             A table of `RESULTS`, in the order of the records.
         """
-        read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), self._frame)
+        sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
+        read = read_on_marker(sequences, self._frame, self._region)
         reasons = why_unusable(records["problem"], read)
         barcodes = read.take(np.flatnonzero(reasons == ""))
         found = find_neighbours(self._library, self._embedder, barcodes)

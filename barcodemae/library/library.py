@@ -99,13 +99,22 @@ class Library:
         """Columns `id`, the ranks and `bin` of its records; "" where unknown."""
         return self._stored.names().take(pa.array(self._stored.live))
 
-    def identify(self, queries: Source, *, min_confidence: float = MIN_CONFIDENCE, num_aligned: int = 0) -> pa.Table:
+    def identify(
+        self,
+        queries: Source,
+        *,
+        min_confidence: float = MIN_CONFIDENCE,
+        num_aligned: int = 0,
+        primers: str | None = None,
+    ) -> pa.Table:
         """Identify barcodes.
 
         Args:
             queries: a file, a list of sequences or of paths, or a table of records; see `data.inputs.stream_input`.
             min_confidence: of a name that is called, 0 to 1.
             num_aligned: number of hits that are aligned with each query.
+            primers: of the amplicon, a name of `library.settings.PRIMERS` or the sequences "FORWARD,REVERSE"; only
+                bases between them are compared.
 
         Returns:
             One row for each query, in their order, with the columns of `library.results.schema`; `.to_pandas()` makes a
@@ -113,10 +122,11 @@ class Library:
 
         Raises:
             LibraryError: the library is not calibrated.
+            ConfigurationError: the primers are not on the marker.
             UnreadableFileError: a file can't be read.
             TypeError: the queries are none of these.
         """
-        identifier = Identifier.from_library(self._stored, self._embedder, min_confidence, num_aligned)
+        identifier = Identifier.from_library(self._stored, self._embedder, min_confidence, num_aligned, primers)
         tables = [identifier(block) for block in _blocks(queries)]
         return pa.concat_tables(tables) if tables else RESULTS.empty_table()
 

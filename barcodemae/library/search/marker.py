@@ -1,5 +1,6 @@
 """Barcodes of the marker: which sequences are, by one rule for references and queries, and how their bases compare."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import TOO_LONG
-from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
+from barcodemae.library.search.primers import Region
+from tokenization_barcodemae import Placement, ReferenceFrame, UnplacedPart, lay_out, original_positions
 
 MIN_BASES = 100
 """Minimum number of known bases on the marker for a reference or a query."""
@@ -44,10 +46,35 @@ class OnMarker:
         return self.is_placed & (self.num_bases >= MIN_BASES)
 
 
-def read_on_marker(sequences: list[str], frame: ReferenceFrame) -> OnMarker:
-    """Place sequences on the frame, and read their bases there."""
+def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region | None = None) -> OnMarker:
+    """Place sequences on the frame, and read their bases there.
+
+    Args:
+        sequences: `[n]`, as `normalise_nucleotides` returns them.
+        frame: the marker's reference frame.
+        region: bases outside of it, such as those of primers, become unknown, also in the sequences.
+    """
     placement = frame.place(sequences)
+    if region is not None:
+        sequences = [
+            _only_region(text, start, strand, parts, region)
+            for text, start, strand, parts in zip(
+                sequences, placement.start.tolist(), placement.strand.tolist(), placement.unplaced, strict=True
+            )
+        ]
     return OnMarker(sequences, placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
+
+
+def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPart], region: Region) -> str:
+    """A sequence with N in place of all bases outside of a region, given its placement."""
+    first, end = (max(coordinate - start, 0) for coordinate in region)
+    if parts:
+        positions = np.append(original_positions(len(text), parts), len(text))
+        first, end = (int(positions[min(index, len(positions) - 1)]) for index in (first, end))
+    if strand < 0:
+        first, end = len(text) - end, len(text) - first
+    first, end = max(first, 0), max(end, 0)
+    return "N" * min(first, len(text)) + text[first:end] + "N" * (len(text) - max(end, first))
 
 
 def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
