@@ -111,6 +111,11 @@ def is_stream(name: str | Path) -> bool:
     return isinstance(target, int) or _is_special(target)
 
 
+def describe_output(name: str | Path) -> str:
+    """The name of an output in a message."""
+    return "standard output" if str(name) == STANDARD_OUTPUT else str(name)
+
+
 def message_stream(*outputs: str | Path | None) -> TextIO:
     """The stream for messages: standard error if one of the outputs is standard output, and standard output
     otherwise."""

@@ -80,7 +80,7 @@ def cluster(arguments: list[str]) -> None:
     from barcodemae.data import stream_records
     from barcodemae.embedding import BaseMapEmbedder
     from barcodemae.library.results.tables import check_table_name, write_table
-    from barcodemae.outputs import check_outputs, check_plot, message_stream, open_output
+    from barcodemae.outputs import check_outputs, check_plot, describe_output, message_stream, open_output
 
     output = Path(args.output)
     check_table_name(output)
@@ -110,7 +110,7 @@ def cluster(arguments: list[str]) -> None:
             files.enter_context(open_output(args.plot)).write(figure)
     with redirect_stdout(messages):
         _print_summary(barcodes, grouping)
-        print(f"Results are in {', '.join(filter(None, outputs.values()))}.")
+        print(f"Results are in {', '.join(map(describe_output, filter(None, outputs.values())))}.")
 
 
 def _parse_threshold(text: str) -> float | None:

@@ -102,7 +102,7 @@ def identify(arguments: list[str]) -> None:
     from barcodemae.library.models import open_with_model
     from barcodemae.library.results.samples import SampleCounts
     from barcodemae.library.results.schema import CALLS
-    from barcodemae.outputs import message_stream
+    from barcodemae.outputs import describe_output, message_stream
 
     messages = message_stream(args.output, args.summary, args.by_sample)
     calls: Counter[str] = Counter()
@@ -132,15 +132,15 @@ def identify(arguments: list[str]) -> None:
                 progress.update(len(results))
     if processes.is_first:
         reads = f" ({num_reads:,} reads)" if num_reads > calls.total() else ""
-        print(f"Results of {calls.total():,} queries{reads} are in {args.output}.", file=messages)
+        print(f"Results of {calls.total():,} queries{reads} are in {describe_output(args.output)}.", file=messages)
         found = ", ".join(f"{call} {calls[call]:,}" for call in reversed(CALLS) if calls[call])
         print(f"Calls: {found}." if found else "There was no query.", file=messages)
         if reasons:
             print(f"Reasons: {', '.join(f'{why} {n:,}' for why, n in reasons.most_common())}.", file=messages)
         if args.summary is not None:
-            print(f"The summary is in {args.summary}.", file=messages)
+            print(f"The summary is in {describe_output(args.summary)}.", file=messages)
         for samples in (writer for writer in writers if isinstance(writer, SampleCounts)):
-            print(f"Samples in {args.by_sample}: {_sources_of(*samples.sources())}.", file=messages)
+            print(f"Samples in {describe_output(args.by_sample)}: {_sources_of(*samples.sources())}.", file=messages)
 
 
 def _sources_of(num_annotated: int, num_files: int) -> str:

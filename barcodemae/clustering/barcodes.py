@@ -69,8 +69,13 @@ def read_barcodes(
             bases.append(read.bases[why == ""])
             reads.append(records["size"].to_numpy()[why == ""])
             progress.update(len(records))
-    arrays = map(np.concatenate, (reasons, bases, reads))
-    return Barcodes(_concatenated(ids), _concatenated(sequences), *arrays)
+    return Barcodes(
+        _concatenated(ids),
+        _concatenated(sequences),
+        np.concatenate(reasons),
+        np.concatenate(bases),
+        np.concatenate(reads),
+    )
 
 
 def _concatenated(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:

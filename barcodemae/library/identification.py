@@ -180,11 +180,11 @@ class Identifier:
         if self._num_aligned:
             num_bases = np.broadcast_to(barcodes.num_bases[:, None], is_hit.shape)[is_hit]
             values |= self._alignment_columns(alignments[is_hit], num_bases)
-        columns = [values.get(field.name, pa.nulls(len(records), field.type)) for field in HIT]
-        columns = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
-        columns = [column.cast(field.type) for column, field in zip(columns, HIT, strict=True)]
+        arrays = [values.get(field.name, pa.nulls(len(records), field.type)) for field in HIT]
+        arrays = [array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array for array in arrays]
+        arrays = [array.cast(field.type) for array, field in zip(arrays, HIT, strict=True)]
         offsets = np.concatenate([[0], is_hit.sum(axis=1).cumsum()]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(columns, fields=list(HIT)))
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(arrays, fields=list(HIT)))
 
     def _alignment_columns(self, alignments: np.ndarray, num_bases: np.ndarray) -> dict[str, pa.Array]:
         """Columns of hits from their alignments `[hits]`, None where not aligned, and the queries' bases `[hits]`."""

@@ -101,14 +101,14 @@ def _shares(found: Predictions) -> np.ndarray:
             found.weights * found.observed,
         )
     )
-    n = sums[0] ** 2 / np.maximum(squares, 1e-300)
-    is_shown = n >= _MIN_QUERIES
-    n, counts, predicted, observed = (values[is_shown] for values in (n, *sums))
-    predicted, observed = predicted / counts, observed / counts
+    num_queries = sums[0] ** 2 / np.maximum(squares, 1e-300)
+    is_shown = num_queries >= _MIN_QUERIES
+    n, counts = num_queries[is_shown], sums[0][is_shown]
+    predicted, observed = sums[1][is_shown] / counts, sums[2][is_shown] / counts
     centre = (observed + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(observed * (1 - observed) / n + _Z**2 / (4 * n**2))
-    low, high = centre - half, centre + half
-    return np.stack([predicted, observed, np.maximum(observed - low, 0), np.maximum(high - observed, 0)])
+    below, above = observed - (centre - half), centre + half - observed
+    return np.stack([predicted, observed, np.maximum(below, 0), np.maximum(above, 0)])
 
 
 def _bin_sums(

@@ -60,8 +60,13 @@ def tsv_lines(results: pa.Table) -> list[str]:
         if pa.types.is_floating(column.type):
             column = decimals(column, 4)
         column = column.cast(pa.string()).fill_null("")
-        texts.append(quoted(defused(column)) if name in _FROM_FILES else column)
+        texts.append(_from_file(column) if name in _FROM_FILES else column)
     return joined(texts, "\t").to_pylist()
+
+
+def _from_file(texts: pa.Array) -> pa.Array:
+    each = texts.dictionary_encode()  # thousands of queries have few different names
+    return quoted(defused(each.dictionary)).take(each.indices)
 
 
 def json_lines(results: pa.Table) -> list[str]:

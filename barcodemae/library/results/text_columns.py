@@ -43,6 +43,8 @@ def finite(numbers: pa.Array) -> pa.Array:
 
 def decimals(numbers: pa.Array, digits: int) -> pa.Array:
     """Numbers as text with a number of digits after the point; null for those that are not finite."""
+    if numbers.null_count == len(numbers):  # of hits that were not aligned
+        return pa.nulls(len(numbers), pa.string())
     known = finite(numbers).to_pylist()
     return pa.array([None if number is None else f"{number:.{digits}f}" for number in known], pa.string())
 
