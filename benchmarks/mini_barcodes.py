@@ -157,7 +157,7 @@ def main() -> None:
         about = {
             "date": datetime.now(timezone.utc).date().isoformat(),
             "machine": describe_machine(),
-            "versions": describe_versions(),
+            "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
             "num_queries": {"known": len(known), "new": len(new)},
             "num_references": len(train),
         }

@@ -169,11 +169,11 @@ class BaseMapEmbedder:
         """Embed barcodes, or the same part of several, whose bases are already laid out on the frame.
 
         Args:
-            bases: int8 `[n, coordinates]`, as returned by `lay_out`, with at least one known base in each row.
+            bases: int8 `[n, coordinates]`, as returned by `lay_out`.
             first: coordinate of the first column.
 
         Returns:
-            float32 `[n, dimension]`.
+            float32 `[n, dimension]`, zeros for a row without known bases.
         """
         bases = bases[:, : self._num_coordinates - first]
         num_coordinates = bases.shape[1]
@@ -188,7 +188,7 @@ class BaseMapEmbedder:
             rows = one_hot[: len(block)].reshape(len(block), -1)
             np.matmul(rows, table, out=sums[begin : begin + len(block)])
         num_known = np.count_nonzero(bases >= 0, axis=1)
-        sums /= (num_known / self.k)[:, None]
+        sums /= (np.maximum(num_known, 1) / self.k)[:, None]
         return sums
 
 

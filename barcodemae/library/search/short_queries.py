@@ -90,11 +90,8 @@ class PartSearch:
             near = faiss.knn_hamming(_pack(part, is_query=True), packed, num_near)[1]
             given = np.where(candidates[group] < 0, -1, np.searchsorted(self._records, candidates[group]))
             found = np.sort(np.concatenate([near, given], axis=1), axis=1)
-            # Each once, and only those with a base there.
-            is_usable = (found >= 0) & (np.diff(found, axis=1, prepend=-1) > 0) & packed.any(axis=1)[found]
+            is_usable = (found >= 0) & (np.diff(found, axis=1, prepend=-1) > 0)  # each once
             compared, column = np.unique(found[is_usable], return_inverse=True)
-            if not len(compared):
-                continue
             # Many references are equal in a short part: the vector of each different one is computed once.
             first, copy_of = dereplicate(packed[compared])
             bases = self._bases(self._records[compared[first]])[:, begin:end]
@@ -102,7 +99,11 @@ class PartSearch:
             vectors = unit_length(base_map.embed_bases(part, begin))
             cosines = np.full(found.shape, -np.inf, np.float32)
             of_query = np.nonzero(is_usable)[0]
-            cosines[is_usable] = np.einsum("nd,nd->n", references[copy_of[column]], vectors[of_query])
+            cosines[is_usable] = np.where(
+                packed[compared].any(axis=1)[column],  # others have no base there
+                np.einsum("nd,nd->n", references[copy_of[column]], vectors[of_query]),
+                -np.inf,
+            )
             found = self._records[found]
             if is_excluded is not None:
                 cosines[is_excluded(group[:, None], found)] = -np.inf
