@@ -22,7 +22,8 @@ with atheris.instrument_imports(include=["barcodemae"]):
     from fuzz_readers import TOKENS, outcome, read, real_files
 
     from barcodemae.data.sources import STANDARD_INPUT
-    from barcodemae.library.calibration.probability import LENGTHS, OWN, TARGETS, Calibration, Probability
+    from barcodemae.library.calibration.guarantee import GROUPS, Guarantee, HeldOut
+    from barcodemae.library.calibration.probability import LENGTHS, NUM_FEATURES, OWN, TARGETS, Calibration
     from barcodemae.library.store.manifest import MANIFEST_FILE, Fingerprint, Manifest, Segment, read_manifest
     from barcodemae.library.store.records import NAMES, write_part
     from barcodemae.library.store.stored import StoredLibrary
@@ -45,8 +46,9 @@ def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
     bases, vectors = np.zeros((_RECORDS, _BASES), np.int8), np.full((_RECORDS, _DIMENSION), 0.5)
     write_part(segment_folder / "part-00000.arrow", records, bases, vectors)
     np.save(folder / REMOVED, np.array([1, 3]))
-    probability = Probability(np.arange(5.0), np.array([[-1.5, 0.25], [2.0, 0.75]]))
-    calibration = Calibration(dict.fromkeys(TARGETS, (probability,) * len(LENGTHS)), OWN)
+    weights = np.tile(np.arange(float(NUM_FEATURES)), (len(LENGTHS), 1))
+    held_out = (HeldOut(3, np.array([0.75, 0.25], np.float32)),) * len(LENGTHS)
+    calibration = Calibration(dict.fromkeys(TARGETS, weights), OWN, Guarantee(dict.fromkeys(GROUPS, held_out)))
     segment = Segment(segment_folder.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
     manifest = Manifest(model, _DIMENSION, _BASES, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})

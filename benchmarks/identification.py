@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from identification_methods import AlignmentProgram, Assigned, BarcodeMAE, Method
+from identification_methods import AlignmentProgram, Assigned, BarcodeMAE, Method, coverage
 from identification_report import draw_frontier, write_report
 from sklearn.metrics import roc_auc_score
 
@@ -29,8 +29,8 @@ from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_v
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import accuracy_scores, draw_species, paired_comparison, percentile_interval
 from barcodemae.files import written_atomically
-from barcodemae.library.calibration.fitting import CUT_LENGTHS, Predictions, calibrate, predict
-from barcodemae.library.calibration.named_queries import NamedQueries, search_named, search_own
+from barcodemae.library.calibration.fitting import Predictions, calibrate, own_queries, predict, with_named
+from barcodemae.library.calibration.named_queries import CUT_LENGTHS, NamedQueries, search_named
 from barcodemae.library.calibration.probability import NOVELTY, OWN, QUERIES
 from barcodemae.library.calibration.reliability import brier_score, draw_reliability, expected_calibration_error
 from barcodemae.library.models import open_with_model
@@ -46,7 +46,6 @@ PROGRAMS = {
 ROUNDS = 3
 SPLITS = ("train", "val", "val_unseen", "test", "test_unseen")
 TARGETS = ("genus", "species", NOVELTY)
-PRECISION = 0.95
 _NUM_RESAMPLES = 500
 
 
@@ -59,22 +58,6 @@ def rates(method: Method, queries: list[str], rounds: int) -> dict[str, float]:
     start = statistics.median(seconds(method, queries[:1], ROUNDS))
     total = statistics.median(seconds(method, queries, rounds))
     return {"per_second": len(queries) / total, "start": start, "net": (len(queries) - 1) / (total - start)}
-
-
-def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> float:
-    """The largest share of queries that can be assigned, most confident first, with an accuracy of 95 %.
-
-    Args:
-        confidence: `[n]`; queries of the same confidence are assigned together or not at all.
-        correct: bool `[n]`.
-        weights: `[n]`, how much each query counts.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    assigned = np.cumsum(weights[order])
-    precision = np.cumsum((weights * correct)[order]) / assigned
-    ends = np.append(confidence[order][1:] != confidence[order][:-1], True)
-    good = np.flatnonzero(ends & (precision >= PRECISION))
-    return float(assigned[good[-1]] / assigned[-1]) if len(good) else 0.0
 
 
 def balanced_weights(is_new: np.ndarray) -> np.ndarray:
@@ -158,10 +141,9 @@ def calibrations(library: Path, named: pa.Table, queries: pa.Table, seed: int) -
     """
     opened, embedder = open_with_model(library)
     searched = search_named(opened, embedder, queries)
-    sources: dict[str, NamedQueries] = {
-        OWN: search_own(opened, embedder, CUT_LENGTHS),
-        QUERIES: search_named(opened, embedder, named, CUT_LENGTHS),
-    }
+    own = own_queries(opened, embedder)
+    replaced, *_ = with_named(search_named(opened, embedder, named, CUT_LENGTHS), own)
+    sources: dict[str, NamedQueries] = {OWN: own, QUERIES: replaced}
     scores: dict[str, Any] = {}
     for by, source in sources.items():
         predicted = predict(searched, calibrate(source, by))

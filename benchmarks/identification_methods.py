@@ -142,3 +142,20 @@ class BarcodeMAE(Method):
         done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{json.dumps(command)} ended with code {done.returncode}: {done.stderr[-500:]}")
+
+
+def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, min_accuracy: float = 0.95) -> float:
+    """The largest share of queries that can be assigned, most confident first, with a minimum accuracy.
+
+    Args:
+        confidence: `[n]`; queries of the same confidence are assigned together or not at all.
+        correct: bool `[n]`.
+        weights: `[n]`, how much each query counts.
+        min_accuracy: of those assigned.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    assigned = np.cumsum(weights[order])
+    precision = np.cumsum((weights * correct)[order]) / assigned
+    ends = np.append(confidence[order][1:] != confidence[order][:-1], True)
+    good = np.flatnonzero(ends & (precision >= min_accuracy))
+    return float(assigned[good[-1]] / assigned[-1]) if len(good) else 0.0

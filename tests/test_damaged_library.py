@@ -281,10 +281,12 @@ def test_manifest_value_of_another_type_is_an_error(path, value, folder):
     [
         ("by",),
         ("lengths",),
-        ("probabilities",),
-        ("probabilities", "genus"),
-        ("probabilities", "novelty", 0, "weights"),
-        ("probabilities", "novelty", 0, "knots"),
+        ("version",),
+        ("weights",),
+        ("weights", "genus"),
+        ("weights", "novelty", 0),
+        ("guarantee",),
+        ("guarantee", "other species", 0, "wrong"),
     ],
 )
 def test_calibration_value_of_another_type_is_an_error(path, value, folder):

@@ -36,13 +36,22 @@ def test_missing_hit_does_not_vote():
     hits = Hits(np.array([[0, -1]]), np.array([[0.5, -np.inf]], np.float32))
     found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((1, 4), np.int8).__getitem__)
     assert found.scores.tolist() == [[1, -np.inf]]
-    assert vote(found, np.array([7])).names.tolist() == [7]
+    assert species_vote(found, [7]).names.tolist() == [7]
 
 
 def test_only_the_best_vote():
     hits = Hits(np.arange(30)[None], np.linspace(1, 0, 30, dtype=np.float32)[None])
     found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((30, 4), np.int8).__getitem__)
-    assert found.records.tolist() == [list(range(NUM_VOTERS))]
+    assert found.records.tolist() == [list(range(30))]
+    assert found.voters().records.tolist() == [list(range(NUM_VOTERS))]
+    # The 20 others, of another name, have no share of the votes, but the best of them is evidence against the name.
+    votes = species_vote(found, np.arange(30) >= NUM_VOTERS)
+    assert (votes.names.tolist(), votes.shares.tolist()) == ([0], [1])
+    assert votes.margins[0] == pytest.approx(NUM_VOTERS / 29, abs=1e-6)
+
+
+def species_vote(found, names):
+    return vote(found, {"species": np.array(names, int)})["species"]
 
 
 def neighbours(scores, similarities=None, identities=None, records=None):
@@ -55,32 +64,46 @@ def neighbours(scores, similarities=None, identities=None, records=None):
 
 def test_several_near_references_outvote_the_nearest():
     below = 1 - VOTE_SCALE / 2  # each weighs exp(-1/2) = 0.61
-    found = vote(neighbours([1, below, below], [0.9, 0.7, 0.8], [0.5, 0.6, 0.4]), np.array([3, 5, 5]))
+    found = species_vote(neighbours([1, below, below], [0.9, 0.7, 0.8], [0.5, 0.6, 0.4]), [3, 5, 5])
     assert found.names.tolist() == [5]
     assert found.shares[0] == pytest.approx(2 * np.exp(-0.5) / (1 + 2 * np.exp(-0.5)))
-    assert found.similarities[0] == pytest.approx(0.8)
     assert found.identities[0] == pytest.approx(0.6)
     assert found.margins[0] == pytest.approx(below - 1, abs=1e-6)
 
 
 def test_distant_references_do_not_outvote_the_nearest():
-    found = vote(neighbours([1, 0.8, 0.8, 0.8]), np.array([3, 5, 5, 5]))
+    found = species_vote(neighbours([1, 0.8, 0.8, 0.8]), [3, 5, 5, 5])
     assert found.names.tolist() == [3]
     assert found.margins[0] == pytest.approx(0.2)
 
 
 def test_nameless_references_have_no_vote():
-    found = vote(neighbours([1, 0.9]), np.array([-1, 5]))
+    found = species_vote(neighbours([1, 0.9]), [-1, 5])
     assert (found.names.tolist(), found.shares.tolist()) == ([5], [1])
     assert found.margins[0] == 0.5  # there is no other name
-    unnamed = vote(neighbours([1, 0.9]), np.array([-1, -1]))
+    unnamed = species_vote(neighbours([1, 0.9]), [-1, -1])
     assert (unnamed.names.tolist(), unnamed.shares.tolist(), unnamed.margins.tolist()) == ([-1], [0], [0])
 
 
 def test_nearest_reference_wins_a_tied_vote():
-    assert vote(neighbours([1, 1]), np.array([9, 2])).names.tolist() == [9]
+    assert species_vote(neighbours([1, 1]), [9, 2]).names.tolist() == [9]
+
+
+def test_names_are_of_one_lineage():
+    # The two references of genus 1 have the most votes together, but family 8 has more than family 7.
+    names = {"family": np.array([7, 8, 8, 7]), "genus": np.array([1, 2, 3, 1]), "species": np.array([4, -1, 5, 4])}
+    found = vote(neighbours([1, 1, 1, 0.99]), names)
+    assert [found[rank].names.tolist() for rank in names] == [[8], [2], [-1]]
+    below = np.exp(-0.01 / VOTE_SCALE)
+    assert found["genus"].shares[0] == pytest.approx(1 / (3 + below))  # of all votes, in the lineage or not
+
+
+def test_a_reference_without_a_name_contradicts_no_lineage():
+    names = {"family": np.array([-1, 8]), "genus": np.array([2, -1])}
+    found = vote(neighbours([1, 0.99]), names)
+    assert [found[rank].names.tolist() for rank in names] == [[8], [2]]
 
 
 def test_vote_take_selects_rows():
     many = Neighbours(*(np.repeat(one, 3, axis=0) for one in vars(neighbours([1, 0.5])).values()))
-    assert len(vote(many, np.array([1, 2])).take(np.array([0, 2])).names) == 2
+    assert len(species_vote(many, [1, 2]).take(np.array([0, 2])).names) == 2

@@ -19,11 +19,12 @@ from barcodemae.data.schema import conform
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.library.alignment import Alignment
 from barcodemae.library.building import remove_records, save_calibration
-from barcodemae.library.calibration.fitting import calibrate
+from barcodemae.library.calibration.fitting import calibrate, calibrate_by_own
 from barcodemae.library.calibration.named_queries import search_named
 from barcodemae.library.calibration.probability import OWN, QUERIES
 from barcodemae.library.identification import Identifier
 from barcodemae.library.results.schema import RESULTS
+from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 from tokenization_barcodemae import reverse_complement
@@ -154,7 +155,7 @@ def test_probabilities_hold_for_other_species(folder, splits):
     library, embedder = StoredLibrary.open(folder), OneHotEmbedder()
     fitted = calibrate(search_named(library, embedder, pa.concat_tables([half[0] for half in halves])), QUERIES)
     others = search_named(library, embedder, pa.concat_tables([half[1] for half in halves]))
-    predicted = fitted("species", others.votes["species"], others.num_bases)
+    predicted = fitted(others.votes, others.num_bases)["species"]
     assert others.is_new.any()
     assert not others.is_new.all()
     assert predicted[others.right["species"]].mean() > 0.7
@@ -226,14 +227,30 @@ def test_results_are_in_the_order_of_the_queries(indexed, splits, tmp_path):
     assert results[0]["call"] == results[2]["call"] != "unreliable"
 
 
-def test_library_too_small_to_be_calibrated(splits, tmp_path, capsys):
-    source = write_fasta(splits[0].slice(0, 20), tmp_path / "few.fasta")
+def test_library_of_few_records_rests_on_the_prior(splits, tmp_path, capsys):
+    source = write_fasta(splits[0].slice(0, 3), tmp_path / "few.fasta")
     index_command([source, str(tmp_path / "library"), "--engine", "frame"])
-    options = ["--library", str(tmp_path / "library"), "--output", str(tmp_path / "results.tsv")]
-    assert "Not calibrated" in capsys.readouterr().out
-    with pytest.raises(LibraryError, match="expected a calibrated library; calibrate it: barcodemae calibrate"):
-        identify_command([source, *options])
-    assert not (tmp_path / "results.tsv").exists()
+    message = "Note: species: no held-out record gets a right name, so that the confidence rests on other libraries"
+    assert message in capsys.readouterr().out
+    output = tmp_path / "results.parquet"
+    identify_command([source, "--library", str(tmp_path / "library"), "--output", str(output)])
+    results = pq.read_table(output)
+    assert results["best_species"].to_pylist() == splits[0]["species"].to_pylist()[:3]
+    assert pc.min(results["best_species_confidence"]).as_py() > 0.5  # they are copies of the references
+
+
+def test_calibration_of_an_earlier_version_is_an_error(splits, tmp_path):
+    folder = library_of(splits[0].slice(0, 20), tmp_path)
+    file = folder / "calibration-00000.json"
+    file.write_text(json.dumps({"by": OWN, "lengths": [130, 200, 300, 600], "probabilities": {}}))
+    manifest = json.loads((folder / "library.json").read_text())
+    manifest["calibration"] = {file.name: vars(fingerprint(file))}
+    (folder / "library.json").write_text(json.dumps(manifest))
+    with pytest.raises(LibraryError, match=f"calibrate it again: barcodemae calibrate {folder}"):
+        Identifier.from_library(StoredLibrary.open(folder), OneHotEmbedder())
+    library = StoredLibrary.open(folder)
+    save_calibration(library, calibrate_by_own(library, OneHotEmbedder()))
+    assert Identifier.from_library(StoredLibrary.open(folder), OneHotEmbedder()).min_confidences.tolist() == [0.8] * 4
 
 
 def test_another_model_is_an_error(folder, tmp_path, splits):

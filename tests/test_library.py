@@ -20,12 +20,12 @@ from barcodemae.library.building import (
     remove_records,
     save_calibration,
 )
-from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.models import check_model
 from barcodemae.library.search import indexing
 from barcodemae.library.search.indexing import learn_index
 from barcodemae.library.store.manifest import fingerprint, read_manifest
 from barcodemae.library.store.stored import StoredLibrary
+from helpers.plain_calibration import plain_calibration
 from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 
 
@@ -56,7 +56,7 @@ def folder(records, tmp_path):
 
 @pytest.fixture
 def calibration():
-    return Calibration({}, OWN)
+    return plain_calibration()
 
 
 def files_in(folder):
@@ -240,7 +240,7 @@ def test_second_writer_is_an_error(folder, records, embedder, tmp_path):
             lambda: append_records(folder, [source], embedder, MODEL),
             lambda: build_library(folder, [source], embedder, MODEL),
             lambda: remove_records(folder, ["x"]),
-            lambda: save_calibration(StoredLibrary.open(folder), Calibration({}, OWN)),
+            lambda: save_calibration(StoredLibrary.open(folder), plain_calibration()),
         ):
             with pytest.raises(LibraryError, match="another process is writing to this library"):
                 write()

@@ -13,12 +13,13 @@ import pytest
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library import segments
 from barcodemae.library.building import remove_records, save_calibration
-from barcodemae.library.calibration.probability import LENGTHS, NEVER, OWN, QUERIES, TARGETS, Calibration
+from barcodemae.library.calibration.probability import OWN, QUERIES
 from barcodemae.library.models import find_neighbours
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.records import BASES, map_part
 from barcodemae.library.store.stored import StoredLibrary
+from helpers.plain_calibration import plain_calibration
 from helpers.reference_records import OneHotEmbedder, library_of
 
 PART, INDEX = "segment-00000/part-00000.arrow", "segment-00000/index.safetensors"
@@ -266,7 +267,7 @@ def test_query_vectors_that_are_not_finite_are_an_error(folder, sample):
 
 
 def test_readers_are_not_disturbed_by_writers(folder, sample):
-    never = [Calibration(dict.fromkeys(TARGETS, (NEVER,) * len(LENGTHS)), by) for by in (OWN, QUERIES)]
+    never = [plain_calibration(by) for by in (OWN, QUERIES)]
     save_calibration(StoredLibrary.open(folder), never[1])
     done, errors = threading.Event(), []
 

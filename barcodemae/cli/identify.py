@@ -61,6 +61,14 @@ class IdentifyArguments:
         metadata={"help": "Minimum confidence of an assigned name, 0 to 1: the probability that it is correct."},
     )
     primers: str | None = field(default=None, metadata={"help": PRIMERS_HELP})
+    max_error: float | None = field(
+        default=None,
+        metadata={
+            "help": "Instead of --min-confidence: maximum share of queries with a wrong name, such as 0.02, of species "
+            "in the library, of other species and of other phyla alike. The minimum confidence is chosen on held-out "
+            "queries; for queries like these it is sufficient with a probability of 95 percent."
+        },
+    )
     align: int | None = field(
         default=None,
         metadata={
@@ -90,6 +98,11 @@ def identify(arguments: list[str]) -> None:
     check_sources(args.queries)
     if not 0 <= args.min_confidence <= 1:
         raise ConfigurationError(f"--min-confidence {args.min_confidence}: expected 0 to 1")
+    if args.max_error is not None:
+        if not 0 < args.max_error < 1:
+            raise ConfigurationError(f"--max-error {args.max_error}: expected more than 0 and less than 1")
+        if args.min_confidence != MIN_CONFIDENCE:
+            raise ConfigurationError("expected --max-error or --min-confidence, got both")
     num_aligned = (NUM_VOTERS if args.format == BLAST6 else 0) if args.align is None else args.align
     if not 0 <= num_aligned <= NUM_VOTERS:
         raise ConfigurationError(f"--align {num_aligned}: expected 0 to {NUM_VOTERS}")
@@ -118,8 +131,10 @@ def identify(arguments: list[str]) -> None:
             if processes.is_first:
                 _check_outputs(args)
             library, embedder = open_with_model(args.library, args.model)
-            writers = _open_writers(args, files, library) if processes.is_first else []
-            return writers, Identifier.from_library(library, embedder, args.min_confidence, num_aligned, args.primers)
+            identifier = Identifier.from_library(
+                library, embedder, args.min_confidence, num_aligned, args.primers, args.max_error
+            )
+            return _open_writers(args, files, library) if processes.is_first else [], identifier
 
         writers, identifier = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
@@ -137,10 +152,27 @@ def identify(arguments: list[str]) -> None:
         print(f"Calls: {found}." if found else "There was no query.", file=messages)
         if reasons:
             print(f"Reasons: {', '.join(f'{why} {n:,}' for why, n in reasons.most_common())}.", file=messages)
+        if args.max_error is not None:
+            print(_guarantee(args.max_error, identifier), file=messages)
         if args.summary is not None:
             print(f"The summary is in {describe_output(args.summary)}.", file=messages)
         for samples in (writer for writer in writers if isinstance(writer, SampleCounts)):
             print(f"Samples in {describe_output(args.by_sample)}: {_sources_of(*samples.sources())}.", file=messages)
+
+
+def _guarantee(max_error: float, identifier: "Identifier") -> str:
+    from barcodemae.library.calibration.guarantee import CERTAINTY
+    from barcodemae.library.calibration.probability import LENGTHS
+
+    chosen = ", ".join(
+        f"{length}: {minimum:.4f}" if minimum <= 1 else f"{length}: none, no name is given"
+        for length, minimum in zip(LENGTHS, identifier.min_confidences, strict=True)
+    )
+    return (
+        f"At most {max_error:.1%} of the queries get a wrong name, with a probability of {CERTAINTY:.0%}: of species "
+        "in the library, of other species and of other phyla alike, if these are like the held-out queries of the "
+        f"calibration. Minimum confidence by number of bases: {chosen}."
+    )
 
 
 def _sources_of(num_annotated: int, num_files: int) -> str:
@@ -183,7 +215,11 @@ def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLib
             "library": f"{args.library if args.library.startswith(HUB) else Path(args.library).resolve().name}, "
             f"{len(library.live):,} records",
             "model": f"{made_with['name']} ({made_with['engine']})",
-            "minimum confidence": f"{args.min_confidence:g}",
+            "minimum confidence": (
+                f"{args.min_confidence:g}"
+                if args.max_error is None
+                else f"for at most {args.max_error:.1%} wrong names"
+            ),
             "date": datetime.now().astimezone().date().isoformat(),
         }
         writers.append(files.enter_context(open_summary(Path(args.summary), title, facts)))

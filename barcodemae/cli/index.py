@@ -97,9 +97,6 @@ def index(arguments: list[str]) -> None:
             "stay."
         )
     print(f"Search: {search}.")
-    if added.is_calibrated:
-        print(
-            "Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries."
-        )
-    else:
-        print("Not calibrated, as it has too few named records: use barcodemae calibrate --queries before identify.")
+    print("Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries.")
+    for note in added.notes:
+        print(f"Note: {note}")

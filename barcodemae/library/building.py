@@ -47,7 +47,7 @@ class Added:
         off_marker: number of records left out that are not on the reference frame, or with fewer than 100 bases.
         report: on the records that were read, and those that are not DNA.
         index: how the new segment is searched.
-        is_calibrated: whether the library is calibrated now.
+        notes: on the calibration, in words: what it did not learn from the library's own records.
         known_ids: ids of new records that are also ids of earlier records, each once, in order.
     """
 
@@ -55,7 +55,7 @@ class Added:
     off_marker: int
     report: Report
     index: dict[str, Any]
-    is_calibrated: bool
+    notes: tuple[str, ...]
     known_ids: list[str]
 
 
@@ -212,7 +212,7 @@ def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -
     segment, report = make_segment(folder, manifest, inputs, embedder)
     grown = replace(manifest, segments=(*manifest.segments, segment))
     library = StoredLibrary(folder, grown)
-    grown = _recalibrated(library, embedder)
+    grown, notes = _recalibrated(library, embedder)
     write_manifest(folder, grown)
     clear_leftovers(folder, grown)
     return Added(
@@ -220,22 +220,19 @@ def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -
         report.num_read - report.num_dropped - segment.num_records,
         report,
         segment.index,
-        bool(grown.calibration),
+        notes,
         _known_ids(library, manifest.num_records),
     )
 
 
-def _recalibrated(library: StoredLibrary, embedder: Embedder) -> Manifest:
-    """The manifest with a new calibration by its own records, unless it has one by queries or too few records."""
+def _recalibrated(library: StoredLibrary, embedder: Embedder) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest with a new calibration by its own records, unless it has one by queries; and notes on it."""
     present = library.calibration()
     if present is not None and present.by != OWN:
-        return library.manifest
+        return library.manifest, present.notes
     logger.info("calibrating the library with its own records ...")
-    try:
-        calibration = calibrate_by_own(library, embedder)
-    except ConfigurationError:
-        return library.manifest
-    return _with_calibration(library.folder, library.manifest, calibration)
+    calibration = calibrate_by_own(library, embedder)
+    return _with_calibration(library.folder, library.manifest, calibration), calibration.notes
 
 
 def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration) -> Manifest:

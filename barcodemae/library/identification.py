@@ -11,7 +11,7 @@ from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
 from barcodemae.library.alignment import Alignment, align, bit_score, cut_to_frame, expected_value
-from barcodemae.library.calibration.probability import NOVELTY, Calibration
+from barcodemae.library.calibration.probability import LENGTHS, NOVELTY, Calibration, nearest_length
 from barcodemae.library.models import Embedder, find_neighbours
 from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
@@ -31,7 +31,7 @@ class Identifier:
         library: has records.
         embedder: the model that made the library's vectors.
         calibration: estimates the probabilities.
-        min_confidence: of a name that is called.
+        min_confidence: of a name that is called; or one for each of the lengths of the calibration.
         num_aligned: number of hits that are aligned with each query, best first. Names do not depend on it.
         primers: of the queries, see `search.primers.find_region`; only bases between them are compared.
 
@@ -44,14 +44,15 @@ class Identifier:
         library: StoredLibrary,
         embedder: Embedder,
         calibration: Calibration,
-        min_confidence: float = MIN_CONFIDENCE,
+        min_confidence: float | np.ndarray = MIN_CONFIDENCE,
         num_aligned: int = 0,
         primers: str | None = None,
     ):
         assert embedder.frame is not None
         self._library, self._embedder, self._calibration = library, embedder, calibration
         self._frame: ReferenceFrame = embedder.frame
-        self._min_confidence, self._num_aligned = min_confidence, num_aligned
+        self._min_confidences = np.broadcast_to(min_confidence, len(LENGTHS))
+        self._num_aligned = num_aligned
         self._region = None if primers is None else find_region(primers, self._frame)
         self._names = library.names()
         self._ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
@@ -64,17 +65,32 @@ class Identifier:
         min_confidence: float = MIN_CONFIDENCE,
         num_aligned: int = 0,
         primers: str | None = None,
+        max_error: float | None = None,
     ) -> "Identifier":
         """An identifier with the library's own calibration.
 
+        Args:
+            library, embedder, min_confidence, num_aligned, primers: as above.
+            max_error: if given, the minimum confidence is that with which at most this share of queries gets a wrong
+                name; see `calibration.guarantee`.
+
         Raises:
             LibraryError: it is not calibrated.
-            ConfigurationError: the primers are not on the marker.
+            ConfigurationError: the primers are not on the marker, or there are too few held-out queries to guarantee
+                this error.
         """
         calibration = library.calibration()
         if calibration is None:
-            raise LibraryError(f"{library.folder}: expected a calibrated library; calibrate it: barcodemae calibrate")
-        return cls(library, embedder, calibration, min_confidence, num_aligned, primers)
+            raise LibraryError(
+                f"{library.folder}: expected a calibrated library; calibrate it: barcodemae calibrate {library.folder}"
+            )
+        chosen = min_confidence if max_error is None else calibration.guarantee.min_confidences(max_error)
+        return cls(library, embedder, calibration, chosen, num_aligned, primers)
+
+    @property
+    def min_confidences(self) -> np.ndarray:
+        """Minimum confidence of a name that is called, for each of the lengths of the calibration."""
+        return self._min_confidences
 
     def __call__(self, records: pa.Table) -> pa.Table:
         """Identify some thousand queries.
@@ -90,12 +106,14 @@ class Identifier:
         reasons = why_unusable(records["problem"], read)
         barcodes = read.take(np.flatnonzero(reasons == ""))
         found = find_neighbours(self._library, self._embedder, barcodes)
-        votes = {rank: vote(found, names.numbers) for rank, names in self._ranks.items()}
-        shown = found.in_order(np.lexsort((-found.similarities, -found.identities), axis=1))
+        votes = vote(found, {rank: names.numbers for rank, names in self._ranks.items()})
+        voters = found.voters()
+        shown = voters.in_order(np.lexsort((-voters.similarities, -voters.identities), axis=1))
+        probabilities = self._calibration(votes, barcodes.num_bases)
         has_species = self._ranks["species"].numbers[shown.records[:, 0]] >= 0
-        identified = self._assignments(found, votes, barcodes.num_bases)
+        identified = self._assignments(votes, probabilities, barcodes.num_bases)
         identified |= {
-            "novelty": pa.array(self._calibration(NOVELTY, votes["species"], barcodes.num_bases), mask=~has_species),
+            "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
             "hits": self._hits(shown, barcodes),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
@@ -104,26 +122,23 @@ class Identifier:
         }
         return _result_table(records, reasons, identified)
 
-    def _assignments(self, found: Neighbours, votes: dict[str, Vote], num_bases: np.ndarray) -> dict[str, Any]:
+    def _assignments(
+        self, votes: dict[str, Vote], probabilities: dict[str, np.ndarray], num_bases: np.ndarray
+    ) -> dict[str, Any]:
         """Columns of names, confidences and call for usable queries."""
         columns: dict[str, Any] = {}
-        depths = np.full(len(found.records), _NOVEL_DEPTH)
+        depths = np.full(len(num_bases), _NOVEL_DEPTH)
         confidence = np.zeros(len(depths), np.float32)
-        best = {rank: self._calibration(rank, votes[rank], num_bases) for rank in RANKS}
-        for depth, rank in enumerate(RANKS):
-            is_called = (votes[rank].names >= 0) & (best[rank] >= self._min_confidence)
-            depths[is_called], confidence[is_called] = depth, best[rank][is_called]
-        lineages = self._lineages(found, votes, depths)
-        for rank in RANKS:
-            # A name is right wherever a name below it is, so that it is at least as probable.
-            is_best = lineages[rank] == votes[rank].names
-            in_lineage = np.where(is_best, np.maximum(best[rank], confidence), confidence)
-            columns |= self._name_columns(rank, lineages[rank], in_lineage)
-            columns |= self._name_columns(rank, votes[rank].names, best[rank], BEST)
         called = np.full(len(depths), "", object)
+        min_confidences = self._min_confidences[nearest_length(num_bases)]
         for depth, rank in enumerate(RANKS):
-            rows = depths == depth
-            called[rows] = self._ranks[rank].decode(lineages[rank][rows])
+            is_called = (votes[rank].names >= 0) & (probabilities[rank] >= min_confidences)
+            depths[is_called], confidence[is_called] = depth, probabilities[rank][is_called]
+            called[is_called] = self._ranks[rank].decode(votes[rank].names[is_called])
+        for depth, rank in enumerate(RANKS):
+            is_in_lineage = (depths >= depth) & (depths < _NOVEL_DEPTH)
+            columns |= self._name_columns(rank, np.where(is_in_lineage, votes[rank].names, -1), probabilities[rank])
+            columns |= self._name_columns(rank, votes[rank].names, probabilities[rank], BEST)
         calls = np.array([*RANKS, NOVEL], object)[depths]
         columns |= {"call": pa.array(calls, pa.string()), "name": pa.array(called, pa.string())}
         columns["confidence"] = pa.array(confidence, mask=depths == _NOVEL_DEPTH)
@@ -136,30 +151,6 @@ class Identifier:
             f"{prefix}{rank}": pa.array(self._ranks[rank].decode(numbers), pa.string()),
             f"{prefix}{rank}{CONFIDENCE}": pa.array(confidences.astype(np.float32), mask=numbers < 0),
         }
-
-    def _lineages(self, found: Neighbours, votes: dict[str, Vote], depths: np.ndarray) -> dict[str, np.ndarray]:
-        """The lineages of the called names, each that of the best reference with the name, completed by the next ones.
-
-        The vote at a higher rank may be won by another name, which would be a lineage that does not exist.
-
-        Args:
-            found: of `n` queries.
-            votes: at each rank.
-            depths: `[n]`, index of the called rank.
-
-        Returns:
-            Rank -> numbers of names `[n]`, -1 below the called rank and where no reference with the name has one.
-        """
-        lineages = {rank: np.full(len(depths), -1) for rank in RANKS}
-        for depth, rank in enumerate(RANKS):
-            rows = np.flatnonzero(depths == depth)
-            voters = found.records[rows]
-            has_name = (voters >= 0) & (self._ranks[rank].numbers[voters] == votes[rank].names[rows, None])
-            for higher in RANKS[: depth + 1]:
-                numbers = np.where(has_name, self._ranks[higher].numbers[voters], -1)
-                first = (numbers >= 0).argmax(axis=1)
-                lineages[higher][rows] = numbers[np.arange(len(rows)), first]
-        return lineages
 
     def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
         """The column of hits for usable queries, in the order of `found`, but the aligned ones by aligned identity."""

@@ -106,6 +106,7 @@ class Library:
         min_confidence: float = MIN_CONFIDENCE,
         num_aligned: int = 0,
         primers: str | None = None,
+        max_error: float | None = None,
     ) -> pa.Table:
         """Identify barcodes.
 
@@ -115,6 +116,8 @@ class Library:
             num_aligned: number of hits that are aligned with each query.
             primers: of the amplicon, a name of `library.settings.PRIMERS` or the sequences "FORWARD,REVERSE"; only
                 bases between them are compared.
+            max_error: instead of `min_confidence`, the maximum share of queries that get a wrong name; see
+                `library.calibration.guarantee`.
 
         Returns:
             One row for each query, in their order, with the columns of `library.results.schema`; `.to_pandas()` makes a
@@ -122,11 +125,14 @@ class Library:
 
         Raises:
             LibraryError: the library is not calibrated.
-            ConfigurationError: the primers are not on the marker.
+            ConfigurationError: the primers are not on the marker, or there are too few held-out queries to guarantee
+                the error.
             UnreadableFileError: a file can't be read.
             TypeError: the queries are none of these.
         """
-        identifier = Identifier.from_library(self._stored, self._embedder, min_confidence, num_aligned, primers)
+        identifier = Identifier.from_library(
+            self._stored, self._embedder, min_confidence, num_aligned, primers, max_error
+        )
         tables = [identifier(block) for block in _blocks(queries)]
         return pa.concat_tables(tables) if tables else RESULTS.empty_table()
 

@@ -1,33 +1,51 @@
-"""Queries with known names, and the votes of a library on them, to which probabilities are fitted."""
+"""Queries with known names, and the votes of a library on them, to which probabilities are fitted.
 
-from collections.abc import Callable, Mapping, Sequence
+They are of every kind that a library meets. Its own records are searched without themselves, as barcodes of species
+that it has; and without their species, genus, family, order, class or phylum, as barcodes that it cannot name at these
+ranks. The outgroup that comes with the package, barcodes of many phyla, stands for those that it cannot name at all.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from barcodemae.data.schema import RANKS
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.calibration.probability import NOVELTY, nearest_length
+from barcodemae.library.calibration.probability import LENGTHS, nearest_length
 from barcodemae.library.models import Embedder, find_neighbours, refine_short
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, choose_voters, vote
 from barcodemae.library.search.marker import OnMarker, read_on_marker
+from barcodemae.library.search.short_queries import MAX_SHORT
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
 
-# The barcodes of one species are right or wrong together, so that a thousand are not a thousand independent cases. Of 1
-# to 1,000, ten gave the smallest errors for the other half of the species of `val_unseen`.
-MAX_PER_SPECIES = 10
+CUT_LENGTHS = LENGTHS[:-1]
+"""Lengths to which barcodes are cut, so that mini-barcodes are calibrated too."""
 
-# Share of new species whose genus is not in the library either: 3 to 5 % of the barcodes of unseen species here. Among
-# the library's own species, each held out, it would be a third, since most genera have one species in a library.
-ABSENT_GENERA = 0.05
+# The barcodes of one species are right or wrong together, so that a thousand are not a thousand independent cases; but
+# a common species is more often a query, too. On `val` and `val_unseen`, with ten half as many more new species got a
+# wrong name.
+MAX_PER_SPECIES = 50
 
-_MAX_OWN = 5000
-_MAX_CUT = 1500
+STRANGER, KNOWN = -1, len(RANKS) - 1
+"""Depths of queries: of none of the library's phyla, and of one of its species."""
+
+# Number of records that are searched without themselves and without their species, complete and cut; and of those that
+# are searched without their genus, without their family, and so on.
+_MAX_OWN, _MAX_CUT = 4000, 1000
+_MAX_HIGHER, _MAX_CUT_HIGHER = 800, 250
+
+# A part of a barcode is not searched without a larger taxon: as many more records would have to be compared.
+_MAX_EXCLUDED = 64
+
+_OUTGROUP = "outgroup.parquet"
 _BLOCK_ROWS = 512
-_BLOCK_RECORDS = 50_000
+_BLOCK_RECORDS = 8192
 
 
 @dataclass(frozen=True)
@@ -35,13 +53,13 @@ class NamedQueries:
     """Queries with known names, and the votes of a library on them.
 
     Attributes:
-        votes: rank -> vote.
+        votes: rank -> vote, on one lineage.
         right: rank -> bool `[n]`, whether the vote's name is the known one.
-        named: rank -> bool `[n]`, whether the name is known.
-        species: `[n]`, the known ones.
-        num_bases: `[n]`, on the frame; queries are complete barcodes, and parts of shorter `LENGTHS`.
-        is_new: bool `[n]`, the species is not in the library.
-        weights: float64 `[n]`; their sums over queries of known and of new species are equal.
+        named: rank -> bool `[n]`, whether the vote has a name, and the name is known.
+        species: `[n]`, the known ones; "" where only higher names are known.
+        num_bases: `[n]`, on the frame; queries are complete barcodes, and parts of the lengths of `CUT_LENGTHS`.
+        depth: `[n]`, index in `RANKS` of the lowest of the query's names that the library has, apart from what was held
+            out: `KNOWN` if it has the species, `STRANGER` if none.
     """
 
     votes: Mapping[str, Vote]
@@ -49,20 +67,48 @@ class NamedQueries:
     named: Mapping[str, np.ndarray]
     species: np.ndarray
     num_bases: np.ndarray
-    is_new: np.ndarray
-    weights: np.ndarray
+    depth: np.ndarray
 
-    def vote(self, target: str) -> Vote:
-        """The evidence on a rank's name, or on `NOVELTY`."""
-        return self.votes["species" if target == NOVELTY else target]
+    @property
+    def is_new(self) -> np.ndarray:
+        """Whether the species is not in the library, bool `[n]`."""
+        return self.depth < KNOWN
 
-    def observed(self, target: str) -> np.ndarray:
-        """Whether the rank's name is right, or for `NOVELTY` the species new, bool `[n]`."""
-        return self.is_new if target == NOVELTY else self.right[target]
+    @property
+    def length(self) -> np.ndarray:
+        """Index in `LENGTHS` of the one nearest to each query's number of bases, `[n]`."""
+        return nearest_length(self.num_bases)
 
-    def is_known(self, target: str) -> np.ndarray:
-        """Whether that is known of a query, bool `[n]`."""
-        return self.named["species" if target == NOVELTY else target]
+    def take(self, rows: np.ndarray) -> "NamedQueries":
+        """Some of the queries: their indices, or bool `[n]`."""
+        return NamedQueries(
+            {rank: found.take(rows) for rank, found in self.votes.items()},
+            {rank: values[rows] for rank, values in self.right.items()},
+            {rank: values[rows] for rank, values in self.named.items()},
+            self.species[rows],
+            self.num_bases[rows],
+            self.depth[rows],
+        )
+
+
+def joined(parts: Sequence[NamedQueries]) -> NamedQueries:
+    """The queries of several parts, in their order."""
+
+    def together(arrays: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(arrays)
+
+    votes = {
+        rank: Vote(*map(together, zip(*(vars(part.votes[rank]).values() for part in parts), strict=True)))
+        for rank in RANKS
+    }
+    return NamedQueries(
+        votes,
+        {rank: together([part.right[rank] for part in parts]) for rank in RANKS},
+        {rank: together([part.named[rank] for part in parts]) for rank in RANKS},
+        together([part.species for part in parts]),
+        together([part.num_bases for part in parts]),
+        together([part.depth for part in parts]),
+    )
 
 
 def search_named(
@@ -85,70 +131,181 @@ def search_named(
     rows, read = _read(records["nucleotides"].to_pylist(), rows, rows, embedder, lengths, np.random.default_rng(seed))
     if not len(rows):
         raise ConfigurationError("expected barcodes of the marker with a species to calibrate with, got none")
-    found = find_neighbours(library, embedder, read)
-    columns = library.names()
-    names = {rank: RankNames(columns[rank]) for rank in RANKS}
-    library_species = set(columns["species"].take(pa.array(library.live)).to_pylist())
-    is_new = np.array([name not in library_species for name in known["species"][rows]])
-    return _score_votes(found, names, {rank: known[rank][rows] for rank in RANKS}, read.num_bases, is_new)
+    return _search_others(library, embedder, {rank: names[rows] for rank, names in known.items()}, read)
+
+
+def equal_references(library: StoredLibrary, embedder: Embedder, sequences: list[str]) -> np.ndarray:
+    """Whether barcodes are copies of references, bool `[n]`: with the same bases on the frame."""
+    assert embedder.frame is not None
+    queries = [row.tobytes() for row in read_on_marker(sequences, embedder.frame).bases]
+    wanted, copied = set(queries), set()
+    for begin in range(0, len(library.live), _BLOCK_RECORDS):
+        references = library.bases(library.live[begin : begin + _BLOCK_RECORDS])
+        copied |= wanted & {row.tobytes() for row in references}
+    return np.array([query in copied for query in queries], bool)
+
+
+def search_outgroup(
+    library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0
+) -> NamedQueries:
+    """Search a library with those barcodes of the outgroup whose phyla, or any lower taxa, it does not have.
+
+    Args:
+        library: to search.
+        embedder: the model that made its vectors.
+        lengths: longer barcodes are also searched cut to these numbers of bases.
+        seed: of the positions at which they are cut.
+    """
+    with as_file(files(__package__) / "bundled" / _OUTGROUP) as file:
+        records = pq.read_table(file)
+    known = {rank: np.array(records[rank].to_pylist(), object) for rank in RANKS}
+    held = _held_names(library)
+    is_held = [(names != "") & np.isin(names.astype(str), held[rank]) for rank, names in known.items()]
+    rows = np.flatnonzero(~np.any(is_held, axis=0))
+    rows, read = _read(records["nucleotides"].to_pylist(), rows, rows, embedder, lengths, np.random.default_rng(seed))
+    return _search_others(library, embedder, {rank: names[rows] for rank, names in known.items()}, read)
 
 
 def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int] = (), seed: int = 0) -> NamedQueries:
-    """Search a library with its own records: once without the record itself, and once without its species.
+    """Search a library with its own records, each without itself, without its species, and without its higher taxa.
 
     Args:
-        library: has records with species.
+        library: to search. Records without a species are left out, but in a library without any species.
         embedder: the model that made its vectors.
         lengths: some of the longer records are also searched cut to these numbers of bases.
-        seed: of random samples: of 5,000 records (1,500 to be cut), and of ten of a species.
-
-    Raises:
-        ConfigurationError: no record has a species.
+        seed: of random samples: of 4,000 records (1,000 to be cut), of which 800 (250) are held out with each higher
+            taxon, and of fifty of a species.
     """
     columns = library.names()
     names = {rank: RankNames(columns[rank]) for rank in RANKS}
-    species, genera = names["species"].numbers, names["genus"].numbers
-    with_species = library.live[species[library.live] >= 0]
-    if not len(with_species):
-        raise ConfigurationError(f"{library.folder}: expected records with a species to calibrate with, got none")
     rng = np.random.default_rng(seed)
-    sample = _sample(with_species, species, rng)
+    species = names["species"].numbers
+    with_species = library.live[species[library.live] >= 0]
+    sample = _sample(with_species if len(with_species) else library.live, species, rng)
     rows = np.arange(len(sample))
-    to_cut = rng.permutation(rows)[:_MAX_CUT]
-    rows, read = _read(library.nucleotides(sample), rows, to_cut, embedder, lengths, rng)
+    rows, read = _read(library.nucleotides(sample), rows, rng.permutation(rows)[:_MAX_CUT], embedder, lengths, rng)
     queries = sample[rows]
     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
-    num_conspecific = np.bincount(species[with_species])[species[queries]]
-    has_others = np.flatnonzero(num_conspecific > 1)
+    few = np.isin(rows, rng.permutation(len(sample))[:_MAX_HIGHER])
+    is_cut = np.arange(len(rows)) >= len(sample)
+    few[is_cut] &= rng.random(is_cut.sum()) < _MAX_CUT_HIGHER * len(lengths) / max(1, few[is_cut].sum())
+    held_out = _HeldOut(library, names)
+    numbers = np.stack([names[rank].numbers[queries] for rank in RANKS])
+    lowest = np.where(numbers >= 0, np.arange(len(RANKS))[:, None], STRANGER).max(axis=0)
+    found, chosen, depths = [], [], []
+    for rank in (None, *reversed(RANKS)):
+        depth = held_out.depth(queries, rank)
+        is_used = depth == lowest if rank is None else names[rank].numbers[queries] >= 0
+        if rank not in (None, "species"):
+            is_used &= few
+        num_excluded = held_out.max_excluded(rank, queries)
+        is_used &= (read.num_bases > MAX_SHORT) | (num_excluded <= _MAX_EXCLUDED)
+        used = np.flatnonzero(is_used)
+        hits = _nearest_others(library, held_out, rank, queries[used], vectors[used])
 
-    def search_others(rows: np.ndarray, numbers: np.ndarray, num_excluded: np.ndarray) -> Hits:
-        """The nearest records, except those with the query's own number."""
-        found = _nearest_others(
-            library, queries[rows], vectors[rows], lambda one, other: numbers[one] == numbers[other]
-        )
+        def is_excluded(
+            rows: np.ndarray, records: np.ndarray, rank: str | None = rank, used: np.ndarray = used
+        ) -> np.ndarray:
+            return held_out.is_excluded(rank, queries[used[rows]], records)
 
-        def is_excluded(row: np.ndarray, record: np.ndarray) -> np.ndarray:
-            return numbers[queries[rows][row]] == numbers[record]
-
-        return refine_short(library, embedder, read.take(rows), found, num_excluded, is_excluded)
-
-    everyone = np.arange(len(queries))
-    hits = (
-        search_others(has_others, np.arange(len(species)), np.ones(len(has_others), np.int64)),
-        search_others(everyone, species, num_conspecific),
-    )
-    both = np.concatenate([has_others, np.arange(len(queries))])
+        found.append(refine_short(library, embedder, read.take(used), hits, num_excluded[used], is_excluded))
+        chosen.append(used)
+        depths.append(depth[used])
+    every = np.concatenate(chosen)
     candidates = Hits(
-        np.concatenate([part.rows for part in hits]), np.concatenate([part.similarities for part in hits])
+        np.concatenate([part.rows for part in found]), np.concatenate([part.similarities for part in found])
     )
-    found = choose_voters(candidates, read.bases[both], library.bases)
-    queries, is_new = queries[both], np.arange(len(both)) >= len(has_others)
-    known = {rank: rank_names.decode(rank_names.numbers[queries]) for rank, rank_names in names.items()}
-    pairs = np.unique(np.stack([genera[with_species], species[with_species]]), axis=1)
-    # One more than there are genera: index -1, of records without a genus, then has no species.
-    num_species_of_genus = np.bincount(pairs[0][pairs[0] >= 0], minlength=genera.max() + 2)
-    is_absent = is_new & (genera[queries] >= 0) & (num_species_of_genus[genera[queries]] == 1)
-    return _score_votes(found, names, known, read.num_bases[both], is_new, is_absent)
+    neighbours = choose_voters(candidates, read.bases[every], library.bases)
+    known = {rank: rank_names.decode(rank_names.numbers[queries[every]]) for rank, rank_names in names.items()}
+    return _named(neighbours, names, known, read.num_bases[every], np.concatenate(depths))
+
+
+class _HeldOut:
+    """Which records are left out with a query's taxon, and what is left of its lineage.
+
+    Args:
+        library: of the records.
+        names: rank -> names of all records.
+    """
+
+    def __init__(self, library: StoredLibrary, names: Mapping[str, RankNames]):
+        self._live = library.live
+        self._numbers = {rank: rank_names.numbers for rank, rank_names in names.items()}
+
+    def is_excluded(self, rank: str | None, queries: np.ndarray, records: np.ndarray) -> np.ndarray:
+        """Whether records may be of the queries' taxon; broadcast.
+
+        A record without a name at the rank may be, unless it differs at the next higher rank where it has a name.
+
+        Args:
+            rank: of the taxon; None for the record itself.
+            queries, records: their numbers.
+        """
+        if rank is None:
+            return queries == records
+        numbers = self._numbers[rank]
+        excluded = numbers[queries] == numbers[records]
+        is_open = numbers[records] < 0
+        if is_open.any():
+            for higher in reversed(RANKS[: RANKS.index(rank)]):
+                above = self._numbers[higher]
+                is_named = is_open & (above[records] >= 0)
+                excluded |= is_named & (above[queries] == above[records])
+                is_open &= ~is_named
+            excluded |= is_open
+        return excluded
+
+    def max_excluded(self, rank: str | None, queries: np.ndarray) -> np.ndarray:
+        """Number of records that are at most excluded, `[n]`."""
+        if rank is None:
+            return np.ones(len(queries), np.int64)
+        numbers = self._numbers[rank][self._live]
+        counts = np.bincount(numbers[numbers >= 0], minlength=self._numbers[rank].max() + 2)
+        return counts[self._numbers[rank][queries]] + (numbers < 0).sum()
+
+    def depth(self, queries: np.ndarray, rank: str | None) -> np.ndarray:
+        """The depth of queries, as in `NamedQueries`, when their taxa of a rank are left out; None for the record."""
+        depth = np.full(len(queries), STRANGER)
+        for index, held in enumerate(RANKS if rank is None else RANKS[: RANKS.index(rank)]):
+            above = self._numbers[held]
+            below = np.arange(len(above)) if rank is None else self._numbers[rank]
+            pairs = np.unique(np.stack([above[self._live], below[self._live]]), axis=1)
+            pairs = pairs[:, (pairs >= 0).all(axis=0)]
+            num_below = np.bincount(pairs[0], minlength=above.max() + 2)  # the last one is of records without a name
+            depth = np.where((above[queries] >= 0) & (num_below[above[queries]] > 1), index, depth)
+        return depth
+
+
+def _held_names(library: StoredLibrary) -> dict[str, np.ndarray]:
+    """Rank -> the names that a library has."""
+    names = library.names().take(pa.array(library.live))
+    return {rank: np.array(names[rank].unique().to_pylist(), str) for rank in RANKS}
+
+
+def _search_others(
+    library: StoredLibrary, embedder: Embedder, known: Mapping[str, np.ndarray], read: OnMarker
+) -> NamedQueries:
+    """Search with barcodes that are not in the library."""
+    held = _held_names(library)
+    depth = np.full(len(read.sequences), STRANGER)
+    for index, rank in enumerate(RANKS):
+        depth = np.where((known[rank] != "") & np.isin(known[rank].astype(str), held[rank]), index, depth)
+    columns = library.names()
+    names = {rank: RankNames(columns[rank]) for rank in RANKS}
+    return _named(find_neighbours(library, embedder, read), names, known, read.num_bases, depth)
+
+
+def _named(
+    found: Neighbours,
+    names: Mapping[str, RankNames],
+    known: Mapping[str, np.ndarray],
+    num_bases: np.ndarray,
+    depth: np.ndarray,
+) -> NamedQueries:
+    votes = vote(found, {rank: rank_names.numbers for rank, rank_names in names.items()})
+    named = {rank: (known[rank] != "") & (votes[rank].names >= 0) for rank in RANKS}
+    right = {rank: (names[rank].decode(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
+    return NamedQueries(votes, right, named, known["species"], num_bases, depth)
 
 
 def _read(
@@ -184,86 +341,44 @@ def _read(
     return np.concatenate(text_rows)[fits], read.take(fits)
 
 
-def _score_votes(
-    found: Neighbours,
-    names: Mapping[str, RankNames],
-    known: Mapping[str, np.ndarray],
-    num_bases: np.ndarray,
-    is_new: np.ndarray,
-    is_absent: np.ndarray | None = None,
-) -> NamedQueries:
-    votes = {rank: vote(found, rank_names.numbers) for rank, rank_names in names.items()}
-    named = {rank: known[rank] != "" for rank in RANKS}
-    right = {rank: (names[rank].decode(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
-    weights = np.ones(len(is_new))
-    nearest = nearest_length(num_bases)
-    for rows in (np.flatnonzero(nearest == number) for number in np.unique(nearest)):
-        absent = None if is_absent is None else is_absent[rows]
-        weights[rows] = _weights(known["species"][rows], is_new[rows], absent)
-    return NamedQueries(votes, right, named, known["species"], num_bases, is_new, weights)
-
-
-def _weights(species: np.ndarray, is_new: np.ndarray, is_absent: np.ndarray | None) -> np.ndarray:
-    """Weights of queries of one length: at most that of ten for a species, with equal sums for known and new species.
-
-    Args:
-        species: `[n]`, names.
-        is_new: bool `[n]`, the species is not in the library.
-        is_absent: bool `[n]`, nor is the genus; these get the share `ABSENT_GENERA` of the weight of new species.
-    """
-    weights = np.ones(len(species))
-    for kind in (is_new, ~is_new):
-        _, number, counts = np.unique(species[kind], return_inverse=True, return_counts=True)
-        weights[kind] = np.minimum(MAX_PER_SPECIES / counts, 1)[number]
-    if is_absent is not None and is_absent.any() and (is_new & ~is_absent).any():
-        weights[is_absent] *= ABSENT_GENERA / weights[is_absent].sum()
-        weights[is_new & ~is_absent] *= (1 - ABSENT_GENERA) / weights[is_new & ~is_absent].sum()
-    for kind in (is_new, ~is_new):
-        if kind.any():
-            weights[kind] /= weights[kind].sum()
-    return weights * len(weights) / weights.sum()
-
-
 def _sample(records: np.ndarray, species: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random sample of records, at most ten of a species and 5,000 in all, ascending."""
+    """A random sample of records, at most fifty of a species and 4,000 in all, ascending."""
     shuffled = rng.permutation(records)
     shuffled = shuffled[np.argsort(species[shuffled], kind="stable")]
     begins = np.r_[0, np.flatnonzero(np.diff(species[shuffled])) + 1]
     index_in_species = np.arange(len(shuffled)) - np.repeat(begins, np.diff(np.r_[begins, len(shuffled)]))
-    few = shuffled[index_in_species < MAX_PER_SPECIES]
+    few = shuffled[(index_in_species < MAX_PER_SPECIES) | (species[shuffled] < 0)]
     return np.sort(rng.permutation(few)[:_MAX_OWN])
 
 
 def _nearest_others(
-    library: StoredLibrary,
-    queries: np.ndarray,
-    query_vectors: np.ndarray,
-    is_excluded: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    library: StoredLibrary, held_out: _HeldOut, rank: str | None, queries: np.ndarray, query_vectors: np.ndarray
 ) -> Hits:
-    """Find the nearest records of records by exact search, except excluded ones.
+    """Find the nearest records of records by exact search, except those that are left out with them.
 
     Args:
         library: to search.
+        held_out: which records are.
+        rank: of the taxa that are left out; None for the record itself.
         queries: int64 `[n]`, numbers of records.
         query_vectors: float32 `[n, dimension]`, of the complete records, or of parts.
-        is_excluded: whether, for a query, a record is excluded, by their numbers, which are broadcast.
     """
     rows = np.full((len(queries), NUM_CANDIDATES), -1)
     similarities = np.full(rows.shape, -np.inf, np.float32)
-    for begin in range(0, len(library.live), _BLOCK_RECORDS):
-        records = library.live[begin : begin + _BLOCK_RECORDS]
+    # Each block has records of the whole library, so that after the first one few are nearer than those found before.
+    num_blocks = -(-len(library.live) // _BLOCK_RECORDS)
+    for begin in range(num_blocks):
+        records = library.live[begin::num_blocks]
         vectors = library.vectors(records).astype(np.float32)
         for first in range(0, len(queries), _BLOCK_ROWS):
             block = slice(first, first + _BLOCK_ROWS)
             cosines = query_vectors[block] @ vectors.T
+            cosines[held_out.is_excluded(rank, queries[block][:, None], records)] = -np.inf
             if begin == 0:
-                cosines[is_excluded(queries[block][:, None], records)] = -np.inf
                 column = np.argpartition(-cosines, min(NUM_CANDIDATES, len(records)) - 1, axis=1)[:, :NUM_CANDIDATES]
                 row, column = np.repeat(np.arange(len(cosines)), column.shape[1]), column.ravel()
-            else:  # few are nearer than the fifty found before
+            else:
                 row, column = np.nonzero(cosines > similarities[block, -1:])
-                is_allowed = ~is_excluded(queries[block][row], records[column])
-                row, column = row[is_allowed], column[is_allowed]
             best = _best_of_each(
                 np.concatenate([np.repeat(np.arange(len(cosines)), NUM_CANDIDATES), row]),
                 np.concatenate([similarities[block].ravel(), cosines[row, column]]),

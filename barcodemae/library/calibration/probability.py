@@ -1,17 +1,25 @@
-"""From evidence to probability: how often a name with such evidence is right, learnt from queries with known names.
+"""From evidence to probability: how often names with such evidence are right.
 
-At each rank, logistic regression orders the evidence, and isotonic regression gives the probability (Zadrozny and
-Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates").
+The probability of a lineage is a product: that its phylum is right; that its class is, given that the phylum is; and so
+on down to the species. So no name is more probable than the one above it. Each factor is a logistic function of three
+features of the vote on the name, and never falls when one of them rises. It is fitted to queries with known names, from
+a prior that comes with the package and counts as `PRIOR_QUERIES` queries: what the queries cannot show remains as the
+prior has it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from barcodemae.data.schema import RANKS
-from barcodemae.errors import ConfigurationError
+from barcodemae.library.calibration.guarantee import Guarantee
 from barcodemae.library.search.evidence import Vote
 
 OWN, QUERIES = "the library's own records", "named queries"
@@ -25,55 +33,43 @@ TARGETS = (*RANKS, NOVELTY)
 LENGTHS = (130, 200, 300, 600)
 """Numbers of known bases for which separate probabilities are learnt: mini-barcodes, and full-length ones."""
 
-# Added to differences before the logarithm: the rounding of a vector, and half a base of a short barcode.
-_MIN_COSINE_GAP, _MIN_IDENTITY_GAP = 0.01, 0.005
-_MIN_SPREAD = 1e-9
+MIN_PROBABILITY = 1e-4
+"""No name has a lower probability, and none is more certain than 1 minus this."""
 
-# Isotonic regression gives the same probability to large groups; a small share of the logistic one orders them. On
-# halves of the species of `val_unseen`, calibration is as good, and 3 points more of the queries can be named.
-_LOGISTIC_SHARE = 0.05
-_MAX_LOGIT = 30.0
-_NUM_FEATURES = 5
+PRIOR_QUERIES = 50
+"""Number of queries as which the prior counts."""
+
+VERSION = 2
+"""Of the content of a calibration's file."""
+
+NUM_FEATURES = 4
+
+# Identity beyond that of random sequences, and half a base of a short barcode: without them the odds would be infinite.
+_CHANCE = 0.25
+_MIN_BEYOND_CHANCE, _MIN_DIFFERENCE = 0.01, 0.005
+_MARGIN_SCALE = 0.1
+PRIOR_FILE = "prior.json"
+
+
+class OutdatedCalibrationError(ValueError):
+    """An earlier version has written a calibration."""
 
 
 @dataclass(frozen=True)
-class Probability:
-    """The probability of an event, given the evidence of a vote.
+class Prior:
+    """What is known of a factor before a library's own queries.
 
     Attributes:
-        weights: `[5]`, of the four features of a vote, and of a constant.
-        knots: `[k, 2]`, ascending weighted sums and their probabilities, which are interpolated linearly.
+        weights: `[4]`, of the three features, and of a constant.
+        information: `[4, 4]`, the curvature of the log-likelihood at these weights for one query, on average.
     """
 
     weights: np.ndarray
-    knots: np.ndarray
+    information: np.ndarray
 
-    def __call__(self, vote: Vote) -> np.ndarray:
-        """Probabilities, float32 `[n]`, from 0 to 1."""
-        sums = _features(vote) @ self.weights
-        isotonic = np.interp(sums, *self.knots.T)
-        logistic = 1 / (1 + np.exp(-np.clip(sums, -_MAX_LOGIT, _MAX_LOGIT)))
-        return ((1 - _LOGISTIC_SHARE) * isotonic + _LOGISTIC_SHARE * logistic).astype(np.float32)
 
-    def as_json(self) -> dict[str, Any]:
-        """Content for a JSON file."""
-        return {"weights": self.weights.tolist(), "knots": self.knots.tolist()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Probability":
-        """The inverse of `as_json`.
-
-        Raises:
-            ValueError, KeyError, TypeError: other content.
-        """
-        weights, knots = np.array(data["weights"], np.float64), np.array(data["knots"], np.float64)
-        if weights.shape != (_NUM_FEATURES,) or not knots.size or knots.shape != (len(knots), 2):
-            raise ValueError(f"expected {_NUM_FEATURES} weights, and pairs, got {weights.shape} and {knots.shape}")
-        sums, probabilities = knots.T
-        are_probabilities = ((probabilities >= 0) & (probabilities <= 1)).all()
-        if not np.isfinite([*weights, *sums]).all() or (np.diff(sums) < 0).any() or not are_probabilities:
-            raise ValueError("expected finite weights, and ascending sums with probabilities from 0 to 1")
-        return cls(weights, knots)
+FLAT = Prior(np.zeros(NUM_FEATURES), 1e-4 * np.eye(NUM_FEATURES))
+"""A prior that knows next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -81,55 +77,75 @@ class Calibration:
     """All probabilities of a result, for barcodes of several lengths: identity is weaker evidence for a short one.
 
     Attributes:
-        probabilities: rank, or `NOVELTY` -> for each of `LENGTHS`, the probability that the name is right, or the
-            species new. Evidence of novelty is the vote on species.
+        weights: rank, or `NOVELTY` -> `[lengths, 4]`: of the features and of a constant in the log odds that the rank's
+            name is right, if those above it are; or the species new. Evidence of novelty is the vote on species.
         by: the queries that it was learnt from, `OWN` or `QUERIES`.
+        guarantee: how often held-out queries got a wrong name.
+        notes: what was not learnt from these queries, and on what it rests instead, in words for the user.
     """
 
-    probabilities: Mapping[str, tuple[Probability, ...]]
+    weights: Mapping[str, np.ndarray]
     by: str
+    guarantee: Guarantee
+    notes: tuple[str, ...] = ()
 
-    def __call__(self, target: str, vote: Vote, num_bases: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 `[n]`.
+    def __call__(self, votes: Mapping[str, Vote], num_bases: np.ndarray) -> dict[str, np.ndarray]:
+        """Probabilities of the names, and of novelty.
 
         Args:
-            target: a rank, or `NOVELTY`.
-            vote: on that rank, or on species for `NOVELTY`, of `n` queries.
+            votes: rank -> vote, on one lineage for each of `n` queries.
             num_bases: `[n]`, known bases of the queries on the frame.
+
+        Returns:
+            Rank, or `NOVELTY` -> float32 `[n]`. It does not rise from a rank to the next; at a rank without a name it
+            is that of the rank above.
         """
-        found = np.empty(len(num_bases), np.float32)
-        nearest = nearest_length(num_bases)
-        for number, probability in enumerate(self.probabilities[target]):
-            rows = np.flatnonzero(nearest == number)
-            found[rows] = probability(vote.take(rows))
-        return found
+        length = nearest_length(num_bases)
+        found = {}
+        lineage = np.ones(len(num_bases))
+        for rank in RANKS:
+            factor = _logistic(features(votes[rank]), self.weights[rank][length])
+            lineage = lineage * np.where(votes[rank].names >= 0, factor, 1)
+            found[rank] = lineage
+        is_new = 1 - _logistic(features(votes["species"]), self.weights[NOVELTY][length])
+        has_species = votes["species"].names >= 0
+        # Where the species is right, it is in the library.
+        found[NOVELTY] = np.where(has_species, np.minimum(is_new, 1 - lineage), is_new)
+        bounds = MIN_PROBABILITY, 1 - MIN_PROBABILITY
+        return {target: np.clip(values, *bounds).astype(np.float32) for target, values in found.items()}
 
     def as_json(self) -> dict[str, Any]:
         """Content for a JSON file."""
-        probabilities = {
-            target: [probability.as_json() for probability in by_length]
-            for target, by_length in self.probabilities.items()
+        return {
+            "version": VERSION,
+            "by": self.by,
+            "lengths": list(LENGTHS),
+            "weights": {target: weights.tolist() for target, weights in self.weights.items()},
+            "guarantee": self.guarantee.as_json(),
+            "notes": list(self.notes),
         }
-        return {"by": self.by, "lengths": list(LENGTHS), "probabilities": probabilities}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
         """The inverse of `as_json`.
 
         Raises:
+            OutdatedCalibrationError: an earlier version has written it.
             ValueError, KeyError, TypeError: other content.
         """
+        if "version" not in data and "probabilities" in data:
+            raise OutdatedCalibrationError("expected a calibration of this version, got one of an earlier version")
+        if data["version"] != VERSION:
+            raise ValueError(f"expected a calibration of version {VERSION}, got version {data['version']!r}")
         if data["by"] not in (OWN, QUERIES):
             raise ValueError(f"expected a calibration by {OWN} or {QUERIES}, got {data['by']!r}")
         if data["lengths"] != list(LENGTHS):
             raise ValueError(f"expected the lengths {list(LENGTHS)}, got {data['lengths']!r}")
-        probabilities = {}
-        for target in TARGETS:
-            by_length = tuple(Probability.from_json(entry) for entry in data["probabilities"][target])
-            if len(by_length) != len(LENGTHS):
-                raise ValueError(f"expected {len(LENGTHS)} probabilities of {target}, got {len(by_length)}")
-            probabilities[target] = by_length
-        return cls(probabilities, data["by"])
+        weights = {target: _checked_weights(data["weights"][target]) for target in TARGETS}
+        notes = data["notes"]
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise ValueError(f"expected a list of notes, got {notes!r}")
+        return cls(weights, data["by"], Guarantee.from_json(data["guarantee"], len(LENGTHS)), tuple(notes))
 
 
 def nearest_length(num_bases: np.ndarray) -> np.ndarray:
@@ -137,51 +153,72 @@ def nearest_length(num_bases: np.ndarray) -> np.ndarray:
     return np.abs(np.log(np.maximum(num_bases, 1))[:, None] - np.log(LENGTHS)).argmin(axis=1)
 
 
-NEVER = Probability(np.array([0, 0, 0, 0, -_MAX_LOGIT]), np.array([[0.0, 0.0]]))
-"""The probability of an event that was observed in no query."""
+def features(vote: Vote) -> np.ndarray:
+    """Features of votes, float64 `[n, 4]`: nearness, share, margin, and 1.
+
+    Nearness is the log odds of an equal base beyond chance, as the first differing base matters more than the 30th.
+    """
+    identities = vote.identities.astype(np.float64)
+    nearness = np.log(np.maximum(identities - _CHANCE, _MIN_BEYOND_CHANCE) / (1 + _MIN_DIFFERENCE - identities))
+    return np.stack([nearness, vote.shares, vote.margins / _MARGIN_SCALE, np.ones(len(nearness))], axis=1)
 
 
-def fit_probability(vote: Vote, observed: np.ndarray, weights: np.ndarray) -> Probability:
-    """Fit the probability of an event.
+def fit_weights(
+    evidence: np.ndarray, observed: np.ndarray, weights: np.ndarray, is_only_nearness: bool, prior: Prior
+) -> np.ndarray:
+    """The most probable weights of a factor, `[4]`; those of features are 0 or more.
 
     Args:
-        vote: of `n` queries.
+        evidence: `[n, 4]`, as from `features`.
         observed: bool `[n]`, whether the event occurred, such as that the name was right.
-        weights: `[n]`, of the queries.
-
-    Raises:
-        ConfigurationError: scikit-learn is not installed.
+        weights: `[n]`, as how many independent queries each counts.
+        is_only_nearness: leave the share and the margin out.
+        prior: of the weights.
     """
-    try:
-        from sklearn.isotonic import IsotonicRegression
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise ConfigurationError("to calibrate, install scikit-learn: pip install 'barcodemae[identify]'") from error
-    if not observed.any():
-        return NEVER
-    if observed.all():
-        return Probability(np.array([0, 0, 0, 0, _MAX_LOGIT]), np.array([[0.0, 1.0]]))
-    features = _features(vote)
-    evidence = features[:, :-1]
-    mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
-    scale = np.where(scale > _MIN_SPREAD, scale, np.inf)  # a constant feature is no evidence
-    model = LogisticRegression(max_iter=2000).fit((evidence - mean) / scale, observed, weights)
-    slopes = model.coef_[0] / scale
-    linear = np.append(slopes, model.intercept_[0] - slopes @ mean)
-    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(features @ linear, observed, weights)
-    knots = np.stack([isotonic.X_thresholds_, isotonic.y_thresholds_], axis=1)
-    return Probability(linear, knots)
+
+    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
+        sums = evidence @ found
+        shift = found - prior.weights
+        pull = PRIOR_QUERIES * prior.information @ shift
+        value = (weights * (np.logaddexp(0, sums) - observed * sums)).sum() + shift @ pull / 2
+        return value, evidence.T @ (weights * (expit(sums) - observed)) + pull
+
+    free, none = (0, None), (0, 0)
+    others = none if is_only_nearness else free
+    fitted = minimize(
+        loss, prior.weights, jac=True, method="L-BFGS-B", bounds=[free, others, others, (None, None)],
+        options={"maxiter": 1000, "ftol": 1e-12},
+    )  # fmt: skip
+    return fitted.x
 
 
-def _features(vote: Vote) -> np.ndarray:
-    """Features of votes `[n, 5]`; logarithms of differences, as the first differing base matters more than the 30th."""
-    return np.stack(
-        [
-            -np.log(1 + _MIN_COSINE_GAP - np.minimum(vote.similarities, 1)),
-            -np.log(1 + _MIN_IDENTITY_GAP - vote.identities),
-            vote.shares,
-            vote.margins,
-            np.ones(len(vote.shares)),
-        ],
-        axis=1,
-    ).astype(np.float64)
+def information(
+    evidence: np.ndarray, observed: np.ndarray, weights: np.ndarray, is_only_nearness: bool, fitted: np.ndarray
+) -> np.ndarray:
+    """The information of one query on fitted weights, on average, `[4, 4]`; see `fit_weights` and `Prior`."""
+    probability = expit(evidence @ fitted)
+    curvature = weights * probability * (1 - probability) / max(weights.sum(), 1e-12)
+    return evidence.T @ (evidence * curvature[:, None]) + FLAT.information
+
+
+@cache
+def bundled_priors() -> dict[str, tuple[Prior, ...]]:
+    """The priors that come with the package: rank, or `NOVELTY` -> one for each of `LENGTHS`."""
+    data = json.loads((files(__package__) / "bundled" / PRIOR_FILE).read_text(encoding="utf-8"))
+    return {
+        target: tuple(Prior(np.array(one["weights"]), np.array(one["information"])) for one in data[target])
+        for target in TARGETS
+    }
+
+
+def _logistic(evidence: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return expit((evidence * weights).sum(axis=1))
+
+
+def _checked_weights(values: Any) -> np.ndarray:
+    weights = np.array(values, np.float64)
+    if weights.shape != (len(LENGTHS), NUM_FEATURES) or not np.isfinite(weights).all():
+        raise ValueError(f"expected {len(LENGTHS)} times {NUM_FEATURES} finite weights, got {weights.shape}")
+    if (weights[:, :-1] < 0).any():
+        raise ValueError("expected weights of 0 or more for the features, got negative ones")
+    return weights

@@ -1,6 +1,6 @@
-"""The evidence that the nearest references give on a query: how near they are, and how they vote at each rank."""
+"""The evidence that the nearest references give on a query: how near they are, and for which lineage they vote."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +24,13 @@ _BLOCK_BASES = 2**20
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The references that vote on each query, best first.
+    """The references near each query, best first. The first `NUM_VOTERS` vote; the others are evidence against a name.
 
     Attributes:
-        records: int64 `[n, voters]`, numbers in the library; -1 where there are fewer.
-        similarities: float32 `[n, voters]`, cosine of the two vectors.
-        identities: float32 `[n, voters]`, share of equal bases, out of those known in both on the reference frame.
-        scores: float32 `[n, voters]`, by which they are ordered; -inf where there are fewer.
+        records: int64 `[n, candidates]`, numbers in the library; -1 where there are fewer.
+        similarities: float32 `[n, candidates]`, cosine of the two vectors.
+        identities: float32 `[n, candidates]`, share of equal bases, out of those known in both on the reference frame.
+        scores: float32 `[n, candidates]`, by which they are ordered; -inf where there are fewer.
     """
 
     records: np.ndarray
@@ -41,6 +41,10 @@ class Neighbours:
     def in_order(self, order: np.ndarray) -> "Neighbours":
         """Each query's references in another order, or some of them: int64 `[n, references]`, their indices."""
         return Neighbours(*(np.take_along_axis(values, order, axis=1) for values in vars(self).values()))
+
+    def voters(self) -> "Neighbours":
+        """Those that vote."""
+        return Neighbours(*(values[:, :NUM_VOTERS] for values in vars(self).values()))
 
 
 class RankNames:
@@ -70,14 +74,13 @@ class Vote:
 
     Attributes:
         names: int64 `[n]`, the name's number; -1 where no voter has a name. Without a name all others are 0.
-        similarities: float32 `[n]`, the largest among the voters for it.
-        identities: float32 `[n]`, likewise.
-        shares: float32 `[n]`, its share of the votes of all voters with a name.
-        margins: float32 `[n]`, the best score for it minus the best one for another name; at most 0.5.
+        identities: float32 `[n]`, the largest among the voters for it.
+        shares: float32 `[n]`, its share of the votes of all voters with a name at the rank.
+        margins: float32 `[n]`, the best score for it minus the best one for another name among all candidates; at most
+            0.5.
     """
 
     names: np.ndarray
-    similarities: np.ndarray
     identities: np.ndarray
     shares: np.ndarray
     margins: np.ndarray
@@ -88,7 +91,7 @@ class Vote:
 
 
 def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
-    """Order candidates by cosine and bases together, and choose those that vote.
+    """Order candidates by cosine and bases together; the first `NUM_VOTERS` vote.
 
     In the vectors, the differences that matter among relatives weigh more; in the identity all bases weigh the same,
     which distinguishes a species from its sister species.
@@ -107,40 +110,70 @@ def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.n
         num_equal, num_shared = compare_bases(bases[block, None], references)
         identities[block] = num_equal / np.maximum(num_shared, 1)
     scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_VOTERS]
+    order = np.argsort(-scores, axis=1, kind="stable")
     return Neighbours(hits.rows, hits.similarities, identities, scores).in_order(order)
 
 
-def vote(neighbours: Neighbours, names: np.ndarray) -> Vote:
-    """The name with most votes at a rank; the weight of a vote decreases with the distance from the best score.
+def vote(neighbours: Neighbours, names: Mapping[str, np.ndarray]) -> dict[str, Vote]:
+    """The lineage with most votes, from the highest rank down; the weight of a vote decreases with its distance from
+    the best score.
+
+    At each rank only those voters can win that do not contradict the names that have won above, so that the names are
+    those of one lineage; the share of the votes and the margin count all of them.
 
     Args:
         neighbours: of `n` queries.
-        names: int64 `[records]`, number of each reference's name at the rank, -1 where unknown.
+        names: rank, from the highest down -> int64 `[records]`, number of each reference's name, -1 where unknown.
     """
-    candidates = np.where(neighbours.records >= 0, names[neighbours.records], -1)
-    has_name = candidates >= 0
+    voters = neighbours.voters()
     with np.errstate(invalid="ignore"):
-        weights = np.exp((neighbours.scores - neighbours.scores[:, :1]) / VOTE_SCALE)
+        weights = np.exp((voters.scores - voters.scores[:, :1]) / VOTE_SCALE)
+    weights = np.where(voters.records >= 0, weights, 0)
+    is_in_lineage = voters.records >= 0
+    found = {}
+    for rank, numbers in names.items():
+        candidates = np.where(neighbours.records >= 0, numbers[neighbours.records], -1)
+        found[rank] = _vote_at_rank(neighbours, weights, candidates, is_in_lineage)
+        at_rank = candidates[:, :NUM_VOTERS]
+        name = found[rank].names[:, None]
+        is_in_lineage &= (at_rank == name) | (at_rank < 0) | (name < 0)
+    return found
+
+
+def _vote_at_rank(
+    neighbours: Neighbours, weights: np.ndarray, candidates: np.ndarray, is_in_lineage: np.ndarray
+) -> Vote:
+    """The vote at one rank.
+
+    Args:
+        neighbours: of `n` queries.
+        weights: `[n, voters]`, of the votes.
+        candidates: int64 `[n, candidates]`, the names of all candidates at the rank, -1 where unknown.
+        is_in_lineage: bool `[n, voters]`, whose name can win.
+    """
+    at_rank = candidates[:, :NUM_VOTERS]
+    has_name = at_rank >= 0
+    can_win = has_name & is_in_lineage
     weights = np.where(has_name, weights, 0)
     # The votes for a name are summed at each of its voters; argmax takes the first, so that the nearest decides a tie.
-    is_same = (candidates[:, :, None] == candidates[:, None, :]) & has_name[:, None, :]
-    votes = (is_same * weights[:, None, :]).sum(axis=2) * has_name
-    winner = votes.argmax(axis=1)
-    rows = np.arange(len(candidates))
-    name = np.where(has_name.any(axis=1), candidates[rows, winner], -1)
-    is_for, is_against = (candidates == name[:, None]) & has_name, (candidates != name[:, None]) & has_name
+    is_same = (at_rank[:, :, None] == at_rank[:, None, :]) & can_win[:, None, :]
+    votes = (is_same * weights[:, None, :]).sum(axis=2) * can_win
+    rows = np.arange(len(at_rank))
+    name = np.where(can_win.any(axis=1), at_rank[rows, votes.argmax(axis=1)], -1)
+    is_named = name >= 0
+    is_for = (at_rank == name[:, None]) & has_name
 
     def best(values: np.ndarray, where: np.ndarray) -> np.ndarray:
         return np.where(where, values, -np.inf).max(axis=1)
 
-    is_named = name >= 0
     with np.errstate(invalid="ignore"):
-        margins = np.minimum(best(neighbours.scores, is_for) - best(neighbours.scores, is_against), MAX_MARGIN)
+        best_for = best(neighbours.scores, (candidates == name[:, None]) & (candidates >= 0))
+        best_against = best(neighbours.scores, (candidates != name[:, None]) & (candidates >= 0))
+        margins = np.minimum(best_for - best_against, MAX_MARGIN)
+    shares = np.where(is_for, weights, 0).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12)
     return Vote(
         names=name,
-        similarities=np.where(is_named, best(neighbours.similarities, is_for), 0).astype(np.float32),
-        identities=np.where(is_named, best(neighbours.identities, is_for), 0).astype(np.float32),
-        shares=np.where(is_named, votes[rows, winner] / np.maximum(weights.sum(axis=1), 1e-12), 0).astype(np.float32),
+        identities=np.where(is_named, best(neighbours.identities[:, :NUM_VOTERS], is_for), 0).astype(np.float32),
+        shares=np.where(is_named, shares, 0).astype(np.float32),
         margins=np.where(is_named, margins, 0).astype(np.float32),
     )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import LibraryError
-from barcodemae.library.calibration.probability import Calibration
+from barcodemae.library.calibration.probability import Calibration, OutdatedCalibrationError
 from barcodemae.library.search.indexing import num_candidates
 from barcodemae.library.search.inverted_file import MIN_PROBED, InvertedFile, Lists
 from barcodemae.library.search.short_queries import PartSearch
@@ -80,11 +80,16 @@ class StoredLibrary:
         """The calibration of the library, None if it has none.
 
         Raises:
-            LibraryError: it can't be read.
+            LibraryError: it can't be read, or an earlier version has written it.
         """
         for name, content in self._calibration.items():
             try:
                 return Calibration.from_json(json.loads(content))
+            except OutdatedCalibrationError as error:
+                raise LibraryError(
+                    f"{self.folder}: calibrated by an earlier version of barcodemae; calibrate it again: "
+                    f"barcodemae calibrate {self.folder}"
+                ) from error
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LibraryError(f"{self.folder / name}: expected a calibration, got: {error!r}") from error
         return None
