@@ -207,7 +207,8 @@ class IndelFinder:
 
 def _misfits(sums: np.ndarray) -> list[tuple[int, int]]:
     """The parts of a piece, of given cumulative scores, in which the score falls by more than `_MISFIT`."""
-    found, begin = [], 0
+    found: list[tuple[int, int]] = []
+    begin = 0
     while True:
         rest = sums[begin:]
         falls = np.maximum.accumulate(rest) - rest

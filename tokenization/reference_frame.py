@@ -239,7 +239,7 @@ class ReferenceFrame:
         """Search sequences for indels, and correct their placement, which is a view of the block's rows."""
         bases = block.lay_out(placement.start, placement.strand, self.length)
         rows = np.flatnonzero(self.accepts(placement) & self._indel_finder.suspects(bases))
-        sequences = [block.read(row, placement.strand[row]) for row in rows]
+        sequences = [block.read(row, placement.strand[row]) for row in rows.tolist()]
         for row, (start, parts) in zip(rows, self._indel_finder.find(sequences, placement.start[rows]), strict=True):
             placement.start[row], placement.unplaced[row] = start, parts
 
