@@ -137,7 +137,7 @@ def calibrations(library: Path, named: pa.Table, queries: pa.Table, seed: int) -
     """Calibration error on `queries`, fitted to the library's own records and to `named`.
 
     Returns:
-        by -> what -> kind -> scores; and what the second predicts.
+        by -> what -> kind -> scores; and what the first predicts.
     """
     opened, embedder = open_with_model(library)
     searched = search_named(opened, embedder, queries)
@@ -145,8 +145,8 @@ def calibrations(library: Path, named: pa.Table, queries: pa.Table, seed: int) -
     replaced, *_ = with_named(search_named(opened, embedder, named, CUT_LENGTHS), own)
     sources: dict[str, NamedQueries] = {OWN: own, QUERIES: replaced}
     scores: dict[str, Any] = {}
-    for by, source in sources.items():
-        predicted = predict(searched, calibrate(source, by))
+    predictions = {by: predict(searched, calibrate(source, by)) for by, source in sources.items()}
+    for by, predicted in predictions.items():
         scores[by] = {
             what: {
                 kind: probability_scores(
@@ -158,7 +158,7 @@ def calibrations(library: Path, named: pa.Table, queries: pa.Table, seed: int) -
             }
             for what in TARGETS
         }
-    return scores, predicted
+    return scores, predictions[OWN]
 
 
 def main() -> None:

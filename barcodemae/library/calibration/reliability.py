@@ -56,7 +56,8 @@ def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
     figure = PlainFigure(figsize=(3.2 * num_columns, 0.6 + 3.8 * num_rows), layout="constrained")
     figure.suptitle(
         "Names on the grey line are right as often as their confidence says.\n"
-        f"Each point is a tenth of the scale with {_MIN_QUERIES} queries or more; bars are 95 % intervals.",
+        f"Each point is a tenth of the scale with {_MIN_QUERIES} queries or more; bars are 95 % intervals. "
+        "Error: expected calibration error.",
         fontsize=10,
     )
     panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
@@ -72,7 +73,7 @@ def draw_reliability(predictions: Mapping[str, Predictions]) -> "Figure":
                 predicted, observed, (below, above), fmt=marker(number), color=colour, markersize=5, lw=1, capsize=2
             )
             error = expected_calibration_error(group.probabilities, group.observed, group.weights)
-            text = f"{name}: {len(group.weights):,}, calibration error {100 * error:.1f} points"
+            text = f"{name}: {len(group.weights):,}, error {100 * error:.1f} points"
             height = 1.02 + 0.07 * (len(series) - 1 - number)
             axes.text(0.5, height, text, color=colour, fontsize=8, ha="center", va="bottom", transform=axes.transAxes)
         if target == NOVELTY:
