@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--data", default=str(sample_path()), help="Barcodes with splits; by default the sample.")
     parser.add_argument("--strangers", help="Barcodes of other phyla; by default the bundled outgroup.")
     parser.add_argument("--splits", nargs=2, default=("test", "test_unseen"), help="Of known and of new species.")
+    parser.add_argument("--short", action="store_true", help="Also measure the barcodes cut to 130, 200 and 300 bases.")
     parser.add_argument("--library", type=Path, help="A library of `train` that is there already.")
     parser.add_argument("--name", default="", help="Of the files of results; by default that of the data.")
     parser.add_argument("--output-dir", type=Path, default=Path(__file__).parent / "results" / "identification")
@@ -136,7 +137,7 @@ def main() -> None:
             others = pq.read_table(args.strangers)
             others = others.filter(pc.invert(pc.is_in(others["phylum"], value_set=held)))
             strangers = search_named(library, embedder, others)
-        short = [search_named(library, embedder, records, SHORT) for records in named]
+        short = [search_named(library, embedder, records, SHORT) for records in named] if args.short else []
     results = {
         "data": describe_data([args.data]),
         "splits": list(args.splits),
@@ -148,7 +149,7 @@ def main() -> None:
                 "species_error_known": error_at(short[0], calibration, index, "species"),
                 "genus_error_new": error_at(short[1], calibration, index, "genus"),
             }
-            for index, length in enumerate(SHORT)
+            for index, length in enumerate(SHORT if args.short else ())
         },
         "guarantee": {"max_error": MAX_ERROR} | guaranteed(known, new, strangers, calibration),
         "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "scipy")),
