@@ -146,7 +146,7 @@ def logistic_probe(
     train: np.ndarray, queries: np.ndarray, taxa: np.ndarray, expected: np.ndarray, steps: int
 ) -> Measured:
     """Accuracy, iterations that were allowed, iterations that the recipe allows."""
-    from barcodemae.data.schema import conform
+    from barcodemae.data.conforming import conform
     from barcodemae.evaluation.tasks import probes
 
     def records(species: np.ndarray) -> pa.Table:

@@ -38,7 +38,7 @@ def test_reads_records_of_four_lines():
     [
         ("@b\nACGT\n+\nIII\n", "expected as many qualities as nucleotides, got 3 and 4"),
         ("@b\nACGT\nIIII\n", "expected '+' on the third line of a FASTQ record, got 'IIII'"),
-        ("@b\nAC\nGT\n+\nII\nII\n", "expected '+' on the third line of a FASTQ record, got 'GT'"),
+        ("@b\nAC\nGT\n+\nII\nI\n", "expected as many qualities as nucleotides, got 5 and 4"),
         ("b\nACGT\n+\nIIII\n", "expected a FASTQ record: a line that starts with '@', got 'b'"),
         # Its qualities look like a header.
         ("@b\nACGT\n+\n@I\n", "expected as many qualities as nucleotides, got 2 and 4"),
@@ -73,7 +73,7 @@ def test_on_error_applies(tmp_path):
     [
         ("", "expected records, got an empty file"),
         ("\n\n", "expected records, got an empty file"),
-        ("\n>x\nAC\n", r"line 2: expected FASTQ: a line that starts with '@', got '>x'"),
+        ("\nx\nAC\n", r"line 2: expected FASTQ: a line that starts with '@', got 'x'"),
         ("@x\nAC\n", r"line 1: expected the 4 lines of a FASTQ record, got 2"),
     ],
 )

@@ -15,7 +15,7 @@ from barcodemae.cli.command import run_command
 from barcodemae.cli.identify import identify as identify_command
 from barcodemae.cli.index import index as index_command
 from barcodemae.data import COLUMNS, RANKS, read_records
-from barcodemae.data.schema import conform
+from barcodemae.data.conforming import conform
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.library.alignment import Alignment
 from barcodemae.library.building import remove_records, save_calibration

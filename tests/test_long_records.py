@@ -75,14 +75,14 @@ def test_long_value_of_a_table(write, name, comma):
     rows = [["id", "nuc", "note"], ["a", "A" * 20, ""], ["b", "A" * 21, ""], ["c", "AC", "x" * 1000], ["d", "AC", LINE]]
     path = write(name, "".join(comma.join(row) + "\n" for row in [*rows, ["e", "AC", ""]]))
     problem = f"expected a {name[2:].upper()} row, got: more than {max_line_bytes(LIMIT):,} bytes"
-    assert skipped(path) == [(2, "a", ""), (3, "b", TOO_LONG), (4, "c", ""), (5, "", problem), (6, "e", "")]
+    assert skipped(path) == [(2, "a", ""), (3, "b", TOO_LONG), (4, "c", ""), (5, f"{name}:5", problem), (6, "e", "")]
 
 
 def test_only_the_first_line_of_an_unfinished_row_is_lost(write):
     count = 3 * max_line_bytes(LIMIT) // 5
     path = write("a.csv", 'id,nuc\na,AC\n"\n' + "b,AC\n" * count)
     found = skipped(path)
-    assert [row[1] for row in found] == ["a", ""] + ["b"] * count
+    assert [row[1] for row in found] == ["a", "a.csv:3"] + ["b"] * count
     assert found[1][2] == f"expected a CSV row, got: more than {max_line_bytes(LIMIT):,} bytes"
 
 

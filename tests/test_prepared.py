@@ -18,7 +18,7 @@ import pytest
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data import cache, filter_records, read_records
 from barcodemae.data.cache import MANIFEST_FILE, cached_folder
-from barcodemae.data.schema import conform
+from barcodemae.data.conforming import conform
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import load_training_data

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.data import QualityFilter, filter_records, log_report, normalise_nucleotides
+from barcodemae.data.conforming import conform
 from barcodemae.data.quality import TOO_FEW_KMERS, USABLE, FirstSeen
-from barcodemae.data.schema import SCHEMA, conform
+from barcodemae.data.schema import SCHEMA
 from barcodemae.errors import BadRecordError, ConfigurationError
 
 
@@ -81,8 +82,8 @@ def test_damaged_records_are_counted_and_listed_with_their_problem():
     assert ids(usable) == ["a", "c"]
     assert report.counts == {"damaged": 1}
     (dropped,) = report.dropped.to_pylist()
-    assert dropped == {"file": "a.tsv", "line": 3, "id": "", "why": "damaged: expected 2 columns, got 1"}
-    with pytest.raises(BadRecordError, match=r"a.tsv, line 3, record '': expected 2 columns, got 1"):
+    assert dropped == {"file": "a.tsv", "line": 3, "id": "a.tsv:3", "why": "damaged: expected 2 columns, got 1"}
+    with pytest.raises(BadRecordError, match=r"a.tsv, line 3, record 'a.tsv:3': expected 2 columns, got 1"):
         filter_records(records, on_error="raise")
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.data import COLUMNS, filter_records, read_records, sample_path
@@ -16,8 +17,9 @@ def sample():
 
 
 @pytest.fixture(scope="module")
-def splits(sample):
+def splits():
     """Split -> its rows, column by column."""
+    sample = pq.read_table(sample_path())  # with names of species such as Mycomya sp. CJB4
     return {split: sample.filter(pc.equal(sample["split"], split)).to_pydict() for split in SPLITS}
 
 

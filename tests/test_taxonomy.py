@@ -84,10 +84,9 @@ def test_repeated_id_with_equal_names(write):
         ("a.tsv", "id\tTaxon\nx\tApis\n", "a.tsv: expected the names of ranks .*, got none"),
         ("a.csv", "id,genus\nx,Apis\ny\n", "a.csv, line 3: expected 2 columns, as in the header, got 1"),
         ("a.csv", "id,genus\nx,Apis\n ,Apis\n", "a.csv, line 3: expected an id, got an empty value"),
-        ("a.csv", b"id,genus\nx,Ap\xffis\n", "a.csv, line 2: expected UTF-8 text, got byte 0xff"),
         ("a.tsv", f"\t{TAXON}\n", "a.tsv, line 1: expected an id, got an empty value"),
-        ("a.xlsx", "", "a.xlsx: expected an extension of .tsv, .*, got '.xlsx'"),
-        ("a.csv.gz", b"id,genus\n", "a.csv.gz: expected a complete gzip file"),
+        ("a.xlsx", "", "a.xlsx: expected records, got an empty file"),
+        ("a.csv.gz", gzip.compress(b"id,genus\nx,Apis\n", mtime=0)[:-9], "a.csv.gz: expected a complete gzip file"),
         (
             "a.csv",
             "id,genus\nx,Apis\ny,Apis\n\nx,Bombus\n",
@@ -107,6 +106,7 @@ def test_missing_table(tmp_path):
 
 def test_join_replaces_ranks_by_id_and_counts_missing_ids(write, caplog):
     records = read_records(write("a.fa", ">y;tax=g:Bombus\nAC\n>x;tax=g:Vespa,s:Vespa_crabro\nGT\n>x\nA\n"))
+    caplog.clear()
     taxonomy = read_taxonomy(write("a.tsv", f"x\t{TAXON}\nz\t{TAXON}\n"))
     with caplog.at_level(logging.WARNING):
         joined = join_taxonomy(records, taxonomy)

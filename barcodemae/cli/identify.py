@@ -198,8 +198,8 @@ def _check_outputs(args: IdentifyArguments) -> None:
 
 
 def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLibrary") -> list[Any]:
+    from barcodemae.data.formats import STANDARD_INPUT_NAME
     from barcodemae.data.sources import HUB, STANDARD_INPUT
-    from barcodemae.data.standard_input import NAME
     from barcodemae.library.results.samples import open_samples
     from barcodemae.library.results.writers import open_writer
     from barcodemae.library.summary.page import open_summary
@@ -209,7 +209,7 @@ def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLib
         writers.append(files.enter_context(open_samples(Path(args.by_sample))))
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)
-        title = f"Barcodes of {', '.join(NAME if name == STANDARD_INPUT else name for name in names)}"
+        title = f"Barcodes of {', '.join(STANDARD_INPUT_NAME if name == STANDARD_INPUT else name for name in names)}"
         made_with = library.manifest.model
         facts = {
             "library": f"{args.library if args.library.startswith(HUB) else Path(args.library).resolve().name}, "

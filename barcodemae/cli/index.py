@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FRAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -41,6 +44,7 @@ class IndexArguments:
         metadata={"help": "Add to an existing library. Files that it was built from are not added again."},
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
+    whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     on_error: str = field(
         default="skip",
         metadata={
@@ -83,6 +87,7 @@ def index(arguments: list[str]) -> None:
         args.on_error,
         taxonomy,
         args.max_length,
+        args.whole_headers,
     )
     if added is None:
         print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")
@@ -91,6 +96,7 @@ def index(arguments: list[str]) -> None:
     if "recall" in added.index:
         search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
+    _print_names(added.names)
     if added.known_ids:
         print(
             f"Ids that the library already had: {len(added.known_ids):,} (such as {added.known_ids[0]}); both records "
@@ -100,3 +106,29 @@ def index(arguments: list[str]) -> None:
     print("Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries.")
     for note in added.notes:
         print(f"Note: {note}")
+
+
+def _print_names(names: "pa.Table") -> None:
+    """Print how many records have a name at each rank, and which have fewer ranks than the rest."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from barcodemae.data.schema import RANKS
+
+    num_records = len(names)
+    is_named = {rank: pc.not_equal(names[rank], "") for rank in RANKS}
+    counts = {rank: pc.sum(is_named[rank]).as_py() or 0 for rank in RANKS}
+    print(f"Records with a name: {', '.join(f'{rank} {count:,}' for rank, count in counts.items())}.")
+    has_any = pa.chunked_array([pa.repeat(False, num_records)])
+    for rank in reversed(RANKS):
+        has_any = pc.or_(has_any, is_named[rank])
+        num_named = pc.sum(has_any).as_py() or 0
+        # Above a rank that a record has, it should have those that most others have.
+        lacks = pc.and_(has_any, pc.invert(is_named[rank]))
+        num_lacking = pc.sum(lacks).as_py() or 0
+        if rank in RANKS[:4] and 0 < num_lacking < num_named / 2:
+            example = names["id"].filter(lacks)[0].as_py()
+            print(f"Records that lack the {rank}, which most others have: {num_lacking:,} (such as {example}).")
+    num_nameless = num_records - (pc.sum(has_any).as_py() or 0)
+    if num_nameless:
+        print(f"Records without any name: {num_nameless:,}.")

@@ -44,19 +44,17 @@ def remove(arguments: list[str]) -> None:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Ids from a text file (also `.gz`), one per line. Blank lines are skipped.
+    """Ids from a text file (also compressed), one per line. Blank lines are skipped.
 
     Raises:
-        UnreadableFileError: the file can't be read to its end, has no id, or a line that isn't UTF-8.
+        UnreadableFileError: the file can't be read to its end, or has no id.
     """
-    from barcodemae.data.text import open_lines, utf8_problem
+    from barcodemae.data.text import open_lines
 
     ids = []
     with open_lines(path) as lines:
         for line in lines:
-            if problem := utf8_problem(line):
-                raise UnreadableFileError(path, problem, lines.number)
-            if id := line.strip():
+            if id := lines.as_text(line).strip():
                 ids.append(id)
     if not ids:
         raise UnreadableFileError(path, "expected ids, one per line, got none")

@@ -1,5 +1,6 @@
 """`barcodemae split`: holds species out for validation and test."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,12 +8,14 @@ from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import check_sources
 from barcodemae.errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class SplitArguments:
     """The records to split, and the output."""
 
-    data: str = field(metadata={"help": "A file (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz) or hub:ORG/NAME."})
+    data: str = field(metadata={"help": "A file (FASTA, FASTQ, TSV, CSV, Parquet, also compressed) or hub:ORG/NAME."})
     output: str = field(metadata={"help": "A .parquet file: the same records with a new column split."})
     of: str = field(
         default="all",
@@ -24,6 +27,13 @@ class SplitArguments:
     )
     fold: int = field(default=0, metadata={"help": "Number of the fold; each fold holds out other species."})
     seed: int = field(default=0, metadata={"help": "Random seed of the choice of species and rows."})
+    on_error: str = field(
+        default="raise",
+        metadata={
+            "help": "A damaged row, or a record that is too long: raise (stop) or skip (leave out, count and list).",
+            "choices": ["raise", "skip"],
+        },
+    )
 
 
 def split(arguments: list[str]) -> None:
@@ -40,9 +50,11 @@ def split(arguments: list[str]) -> None:
         example="barcodemae split barcodes.tsv -o split.parquet",
     )
     check_sources([args.data])
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from barcodemae.data import read_records
+    from barcodemae.data.quality import MAX_LISTED
     from barcodemae.evaluation.folds import fold_of_train, split_by_species
     from barcodemae.outputs import check_outputs, open_output
 
@@ -50,7 +62,13 @@ def split(arguments: list[str]) -> None:
     if output.suffix != ".parquet":
         raise ConfigurationError(f"--output {output}: expected a name that ends with .parquet")
     check_outputs({"--output": output}, [args.data])
-    records = read_records(args.data)
+    records = read_records(args.data, on_error=args.on_error)
+    is_damaged = pc.not_equal(records["problem"], "")
+    if pc.any(is_damaged).as_py():
+        for row in records.filter(is_damaged).slice(0, MAX_LISTED).to_pylist():
+            logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["problem"])
+        print(f"Records left out, as they are damaged: {pc.sum(is_damaged).as_py():,}.")
+        records = records.filter(pc.invert(is_damaged))
     if args.of == "train":
         records = fold_of_train(records, args.fold, args.seed)
     else:

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from barcodemae.data.opening import PARQUET
 from barcodemae.data.parquet_pages import bytes_per_row
 from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING, Piece, Preset, recognise
 from barcodemae.data.sources import HUB
-from barcodemae.data.text import open_binary
 from barcodemae.errors import UnreadableFileError
 
 if TYPE_CHECKING:
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 
 
-def read_parquet(path: Path, preset: Preset) -> Iterator[Piece]:
+def read_parquet(path: Path, content: BinaryIO, preset: Preset) -> Iterator[Piece]:
     """Read a Parquet file.
+
+    Args:
+        path: of the file.
+        content: its content, decompressed if the file is compressed, which can then be read only once.
+        preset: the layout of the file.
 
     Yields:
         The columns that the schema knows, under the file's own names; lines are rows, from 1.
@@ -33,12 +38,11 @@ def read_parquet(path: Path, preset: Preset) -> Iterator[Piece]:
         UnreadableFileError: it is not a complete Parquet file, has pages of hundreds of megabytes, or its columns don't
             fit the schema.
     """
-    with open_binary(path) as content, tempfile.TemporaryFile() as unpacked:
-        if path.suffix.lower() == ".gz":  # a Parquet file is read from its end
+    with path.open("rb") as file, tempfile.TemporaryFile() as unpacked:
+        is_plain = file.read(len(PARQUET)) == PARQUET
+        if not is_plain:  # a Parquet file is read from its end
             shutil.copyfileobj(content, unpacked, _BUFFER_BYTES)
-            content = unpacked
-        if content.seek(0, 2) == 0:
-            raise UnreadableFileError(path, "expected records, got an empty file")
+        content = file if is_plain else unpacked
         try:
             # With pre_buffer, a whole row group would be in memory at once.
             parquet = pq.ParquetFile(content, pre_buffer=False, buffer_size=_BUFFER_BYTES)

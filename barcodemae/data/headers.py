@@ -1,193 +1,355 @@
 """Ids and taxonomies in the headers of FASTA, in the formats of common reference libraries.
 
-- SINTAX and UTAX: `id;tax=k:Animalia,p:Arthropoda,..,g:Apis,s:Apis_mellifera;`
-- QIIME 2 and Greengenes: `id k__Animalia; p__Arthropoda; ..; g__Apis; s__mellifera`
-- UNITE: `name|accession|hypothesis|refs|k__Fungi;p__Ascomycota;..;s__Boletus_edulis`
-- RDP, a release: `id words<TAB>Lineage=Root;rootrank;Animalia;domain;..;Apis;genus`
-- RDP, a training set: `id<TAB>Root;Animalia;Arthropoda;..;Apis;Apis mellifera`, or with two taxa above the phylum,
-  `id cellularOrganisms;Eukaryota;Metazoa;Arthropoda;..;Apis;Apis_mellifera`
-- MIDORI2: `accession.start.end<TAB>root_1;Eukaryota_2759;Arthropoda_6656;..;Apis_7459;Apis mellifera_7460`, or with all
-  that NCBI knows, `..<TAB>root_1;..;phylum_Arthropoda_6656;subphylum_..;..;species_Apis mellifera_7460`
-- BOLD 3 and 4: `process id|taxon|marker` and `process id|taxon|marker|GenBank accession`
-- BOLD 5: `process id|marker|country|Animalia,Arthropoda,Insecta,Hymenoptera,Apidae,Apinae,Apini,Apis,Apis mellifera`
-
-MIDORI2's BLAST form has `###` instead of the tab; its SINTAX and QIIME forms contain the NCBI taxon ids too. For a rank
-that is missing at NCBI, MIDORI2 gives the name of a lower rank (`order_Vannellidae_95227`), mkCOInr that of a higher
-one (`Paguridae_6745_genus`), and the COI training set for RDP `undef_Eukaryota`: all three mean an unknown rank. BOLD 3
-and 4 give one taxon of any rank: two words are a species, one word that ends with `-idae` is a family (by the code of
-zoological nomenclature), and the rank of other words is unknown.
+`docs/formats.md` shows a header of each. For a rank that is missing at NCBI, MIDORI2 gives the name of a lower rank
+(`order_Vannellidae_95227`), mkCOInr that of a higher one (`Paguridae_6745_genus`), and the COI training set for RDP
+`undef_Eukaryota`: `names` takes all three as an unknown rank. BOLD 3 and 4 give one taxon of any rank: two words are a
+species, one word that ends with `-idae` is a family (by the code of zoological nomenclature), and the rank of other
+words is unknown.
 
 Sources: the headers of RDP's release 11; the manual of mkCOInr (mkcoinr.readthedocs.io); for MIDORI2, issue 85 of
 gjeunen/reference_database_creator and the scripts of CVUA-RRW/FooDMe; for UNITE, the vignette on formats of the R
 package dbpq; for BOLD 4, the manual of alexpiper/taxreturn (`fetch_bold`); for BOLD 5, the tests of the R package
-optimotu.pipeline.
+optimotu.pipeline; for DADA2, benjjneb.github.io/dada2/training.html.
 """
 
+import json
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from barcodemae.data.lineages import begins_lineage, is_above_phylum, read_lineage
+from barcodemae.data.names import BIN
 from barcodemae.data.schema import RANKS, STRING
 
+ONLY_IDS = "ids only"
 
-class _Format(NamedTuple):
-    """Regular expressions (RE2) that recognise and read the headers of one format.
+FORMATS = (
+    "SINTAX",
+    "QIIME 2, Greengenes or UNITE",
+    "OBITools",
+    "NCBI with modifiers",
+    "RDP",
+    "MIDORI2",
+    "BOLD 5",
+    "BOLD 3 or 4",
+    "lineage",
+    "NCBI",
+    "DADA2 assignSpecies",
+)
+"""Formats of headers with names."""
+
+
+class Header(NamedTuple):
+    """What a header says.
 
     Attributes:
-        header: matches the headers of this format only.
-        id: its group `id` is the id.
-        names: rank -> an expression whose group `name` is the name; ranks that the format doesn't have are missing.
+        id: the first word, or the process id of BOLD; "" where the header has no id.
+        format: one of `FORMATS`, or `ONLY_IDS`.
+        names: rank, or `bin` -> name, as written.
+        problem: why a header that looks like one with names could not be read, or "".
     """
 
-    header: str
     id: str
-    names: dict[str, str]
+    format: str = ONLY_IDS
+    names: dict[str, str] = {}  # noqa: RUF012 - never changed
+    problem: str = ""
 
 
-def _consecutive_ranks(separator: str, first: int) -> dict[str, str]:
-    """The ranks in their order, after `first` names of higher ranks."""
-    other = f"[^{separator}]*"
-    return {rank: f"^(?:{other}{separator}){{{first + index}}}(?P<name>{other})" for index, rank in enumerate(RANKS)}
-
-
-_PROCESS_ID = r"^(?P<id>[A-Z][A-Z0-9]*-[0-9]{2})\|"
-_FIRST_WORD = r"^(?P<id>\S*)"
-_BEFORE_LINEAGE = r"^(?P<id>\S*?)(?:###|\s|$)"
-
-_LINEAGE = r"^[^|]*\|[^|]*\|[^|]*\|[^|,]*"
-_FAMILY = ",[^|,]*"
-
-_FORMATS = (
-    _Format(
-        header=";tax=",
-        id=r"^(?P<id>\S*?)(?:;tax=|\s)",
-        names={rank: rf";tax=(?:[^;]*,)?{rank[0]}:(?P<name>[^;]*?)(?:,[a-z]:|;|$)" for rank in RANKS},
-    ),
-    _Format(
-        header=r"(?:^|[\s;|])[A-Za-z]{1,2}__[^;|]*;\s*[A-Za-z]__",
-        id=r"^(?P<id>\S*?)(?:[;|][A-Za-z]{1,2}__|\s|$)",
-        names={rank: rf"(?:^|[\s;|]){rank[0]}__(?P<name>[^;|]*)" for rank in RANKS},
-    ),
-    _Format(
-        header=r"\sLineage=Root;rootrank",
-        id=_FIRST_WORD,
-        names={rank: rf";(?P<name>[^;]*);{rank}(?:;|$)" for rank in RANKS},
-    ),
-    _Format(
-        header=r"(?:###|\s)root_1;.*;species_",
-        id=_BEFORE_LINEAGE,
-        names={rank: rf";{rank}_(?P<name>[^;]*)" for rank in RANKS},
-    ),
-    _Format(header=r"(?:###|\s)[Rr]oot(?:_1)?;", id=_BEFORE_LINEAGE, names=_consecutive_ranks(";", first=2)),
-    _Format(header=r"\scellularOrganisms;", id=_BEFORE_LINEAGE, names=_consecutive_ranks(";", first=3)),
-    _Format(
-        header=_PROCESS_ID + r"[^|]*\|[^|]*\|(?:[^|,]*,){7}",
-        id=_PROCESS_ID,
-        # Tribe and subspecies are optional.
-        names={
-            **{rank: rf"{_LINEAGE}(?:{_FAMILY}){{{index}}},(?P<name>[^|,]*)" for index, rank in enumerate(RANKS[:4])},
-            "genus": rf"{_LINEAGE}(?:{_FAMILY}){{5}}(?:{_FAMILY})?,(?P<name>[^|,]*),",
-            "species": rf"{_LINEAGE}(?:{_FAMILY}){{6}}(?:{_FAMILY})?,(?P<name>[^|,]*)",
-        },
-    ),
-    _Format(
-        header=_PROCESS_ID + r"[^|]*\|[^|]*(?:\|[^|]*)?$",
-        id=_PROCESS_ID,
-        names={
-            "family": r"^[^|]*\|(?P<name>[A-Z][a-z]+idae)\|",
-            "genus": r"^[^|]*\|(?P<name>[A-Z][a-z]+) [a-z]",
-            "species": r"^[^|]*\|(?P<name>[A-Z][a-z]+ [a-z][^|]*)",
-        },
-    ),
-)
-
-# Every header with a taxonomy contains one of these characters, which most headers do not.
-_SIGN = "[;|]"
-
-_WITH_TAXON_IDS = r"(?:###|\s)root_1;|(?:cellularOrganisms;|[kd]:|[kd]__)[^;,]*_[0-9]+"
-_LENT_NAME = r"^(?:phylum|class|order|family|genus)_|_-?[0-9]+(?:_[a-z]+)+$|^undef_"
-_UNKNOWN = (
-    r"(?i)^(?:na|n/a|nan|none|null|not[ _]classified|unassigned|undefined|(?:.*[ _])?incertae[ _]sedis"
-    r"|(?:unclassified|unidentified|unknown|uncultured|environmental|metagenome)\b.*)$"
-)
-_UNNAMED_SPECIES = r"^\S+ (?:sp|spp|cf|aff|nr)\b"
-
-
-def read_headers(headers: pa.Array) -> dict[str, pa.Array]:
-    """Read ids and taxonomies from headers; each header may have a format of its own.
-
-    Underscores in names become spaces. Words for an unknown rank become "" (`unclassified`, `NA`, or a species such as
-    `Apis sp.` or `Apis cf. mellifera`). The genus is added to a species that consists of its epithet only.
+def read_header(text: str) -> Header:
+    """Read the id and the names of a header.
 
     Args:
-        headers: `[n]`, text after the `>`.
+        text: after the `>`.
+    """
+    has_id = not text.startswith("\t")  # as in a column of taxonomies
+    text = text.strip()
+    first = text.split(maxsplit=1)[0] if text and has_id else ""
+    for read in (_sintax, _labelled, _pairs, _rdp, _midori, _bold, _lineage):
+        if (header := read(text, first)) is not None:
+            return header
+    rest = text[len(first) :].strip()
+    if rest and (header := _described(first, rest)) is not None:
+        return header
+    if len(text.split(";")) > 3 or len(text.split("|")) > 3:
+        return Header(first, problem="expected a known format of names")
+    return Header(first)
+
+
+def is_lineage(text: str) -> bool:
+    """Whether a text is a taxonomy of a known format, without an id."""
+    return bool(read_header(f"\t{text}").names) and read_header(f"x\t{text}").format not in FORMATS[-2:]
+
+
+def _sintax(text: str, first: str) -> Header | None:
+    found = re.search(r"(?:^|[;\s])tax=", text)
+    if found is None:
+        return None
+    items: list[tuple[str, str]] = []
+    for part in text[found.end() :].split(";", 1)[0].split(","):
+        label = re.match(r"\s*([A-Za-z]):", part)
+        if label is not None:
+            items.append((label[1].lower(), part[label.end() :]))
+        elif items:  # a comma within a name
+            items[-1] = (items[-1][0], f"{items[-1][1]},{part}")
+    before = text[: found.start()].split()
+    id = before[0].rstrip(";") if before else ""
+    return Header(id, "SINTAX", _by_initial(items))
+
+
+def _labelled(text: str, first: str) -> Header | None:
+    """Names after the initials of their ranks: `k__Animalia; p__Arthropoda`, or `D_0__..` as in SILVA."""
+    separators = ";|" if ";" in text or text.count("|") > 1 else ";|,"
+    label = re.compile(rf"(?:^|[\s{separators}])\s*(D_\d|[A-Za-z]{{1,2}})__([^{separators}]*)")
+    items = label.findall(text)
+    if len(items) < 2:
+        return None
+    id = re.match(rf"[^\s]*?(?=[{separators}](?:D_\d|[A-Za-z]{{1,2}})__|\s|$)", text)
+    names = _by_initial(
+        [("kpcofgs"[int(key[2])] if key[:2] == "D_" and key[2] < "7" else key, name) for key, name in items]
+    )
+    found = id[0] if id is not None and not re.match(r"(?:D_\d|[A-Za-z]{1,2})__", id[0]) else ""
+    return Header(found, "QIIME 2, Greengenes or UNITE", names)
+
+
+def _by_initial(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    initials = {rank[0]: rank for rank in RANKS}
+    items = list(items)
+    has_ids = any(re.search(r"_\d+\s*$", name) for key, name in items if key in ("k", "d", "p", "sk"))
+    return {initials[key]: _without_id(name) if has_ids else name for key, name in items if key in initials}
+
+
+def _without_id(name: str) -> str:
+    """A name without the taxon id of NCBI at its end."""
+    return re.sub(r"_-?\d+\s*$", "", name)
+
+
+def _pairs(text: str, first: str) -> Header | None:
+    """Keys and values: `family_name=Apidae; ..` or JSON, as OBITools writes, or `[organism=Apis mellifera]`."""
+    if organism := re.search(r"\[organism=([^\]]*)\]", text):
+        return Header(first, "NCBI with modifiers", {"species": organism[1]})
+    rest = text[len(first) :].strip()
+    if rest.startswith("{"):
+        try:
+            data = json.loads(rest[: rest.rindex("}") + 1])
+        except (ValueError, RecursionError):
+            return None
+        values = {str(key).lower(): str(value) for key, value in data.items() if isinstance(value, str | int)}
+    else:
+        found = re.findall(r"(?:^|[;\s])\s*(\w+)=([^;=]*)(?=;|$)", text)
+        values = {key.lower(): value.strip(" '\"") for key, value in found}
+        values = {key: re.sub(r"^b(['\"])(.*)\1?$", r"\2", value) for key, value in values.items()}
+    names = {rank: values[key] for rank in RANKS for key in (f"{rank}_name", rank) if key in values}
+    scientific, rank = values.get("scientific_name", ""), values.get("rank", "").lower()
+    if found := re.match(r"taxon:\d+ \[(.*)\]@(\w+)$", values.get("taxid", "")):
+        scientific, rank = found[1], found[2].lower()
+    if scientific and not any(names.values()):
+        is_species = " " in scientific if not rank else rank in ("species", "subspecies")
+        names = {"species" if is_species else rank: scientific} if is_species or rank in RANKS else {}
+    if not names and not ({"taxid", "scientific_name"} & set(values)):
+        return None
+    return Header(first.rstrip(";"), "OBITools", names)
+
+
+def _rdp(text: str, first: str) -> Header | None:
+    found = re.search(r"\sLineage=Root;rootrank;?", text)
+    if found is None:
+        return None
+    parts = text[found.end() :].split(";")
+    ranks = dict(zip(parts[1::2], parts[::2], strict=False))
+    return Header(first, "RDP", {rank: ranks[rank] for rank in RANKS if rank in ranks})
+
+
+def _midori(text: str, first: str) -> Header | None:
+    """MIDORI2 with all that NCBI knows: the name of its rank before each name, its taxon id behind."""
+    found = re.search(r"(?:###|\s)root_1;(?=.*;species_)", text)
+    if found is None:
+        return None
+    names = {}
+    for part in text[found.end() :].split(";"):
+        rank, _, name = part.partition("_")
+        if rank in RANKS:
+            names[rank] = _without_id(name)
+    return Header(first.split("###")[0], "MIDORI2", names)
+
+
+_PROCESS_ID = re.compile(r"^[A-Z][A-Z0-9]*-\d{2}$")
+
+
+def _bold(text: str, first: str) -> Header | None:
+    fields = [field.strip() for field in text.split("|")]
+    if len(fields) < 2 or not _PROCESS_ID.match(fields[0]):
+        return None
+    bins = [field for field in fields if BIN.fullmatch(field)]
+    names = {"bin": bins[0]} if bins else {}
+    for field in fields[1:]:
+        taxa = [taxon.strip() for taxon in field.split(",")]
+        if len(taxa) > 4 and begins_lineage(taxa[0]):
+            ranks = _of_bold_5(taxa)
+            if isinstance(ranks, str):
+                return Header(fields[0], problem=ranks)
+            return Header(fields[0], "BOLD 5", names | ranks)
+    for field in fields[1:3]:
+        taxon = field.replace("_", " ")
+        if re.match(r"^[A-Z][a-z]+idae$", taxon):
+            return Header(fields[0], "BOLD 3 or 4", {"family": taxon} | names)
+        if re.match(r"^[A-Z][a-zà-ÿ]+ (?!and |of )[(a-z]", taxon):
+            return Header(fields[0], "BOLD 3 or 4", {"species": taxon} | names)
+    return _pipes(text, first) or Header(fields[0], "BOLD 3 or 4", names)
+
+
+def _of_bold_5(taxa: list[str]) -> dict[str, str] | str:
+    """Ranks of kingdom, phylum, class, order, family, subfamily, [tribe,] genus, species[, subspecies]."""
+    if not 8 <= len(taxa) <= 10:
+        return f"expected 8, 9 or 10 names from kingdom to species or subspecies, got {len(taxa)}"
+    genus = 7 if len(taxa) > 8 else 6
+    if len(taxa) == 9 and taxa[7].startswith(f"{taxa[6]} "):  # without a tribe, with a subspecies
+        genus = 6
+    return {**dict(zip(RANKS[:4], taxa[1:5], strict=True)), "genus": taxa[genus], "species": taxa[genus + 1]}
+
+
+def _lineage(text: str, first: str) -> Header | None:
+    """Names in the order of their ranks, separated by semicolons: RDP, DADA2, CRABS, IDTAXA, mkCOInr, COIDB, mothur."""
+    if ";" not in text:
+        return _pipes(text, first)
+    if "###" in first:
+        id, _, lineage = text.partition("###")
+    elif ";" in first and text[:1] == first[:1]:
+        parts = text.split(";")
+        is_id = not begins_lineage(parts[0]) and len(parts) > 2 and (begins_lineage(parts[1]) or parts[1].isdigit())
+        id, lineage = (parts[0], ";".join(parts[1:])) if is_id else ("", text)
+    else:
+        id, lineage = first, text[len(first) :]
+        if "\t" in text:
+            lineage = text[text.rindex("\t") :]
+        elif ";" in lineage and not begins_lineage(lineage.split(";")[0]):  # words before the lineage
+            words = lineage.split(";")[0].split()
+            if words and begins_lineage(words[-1]):
+                lineage = lineage[lineage.index(words[-1]) :]
+    names = lineage.strip().removesuffix(";").split(";")
+    top = names[0].strip()
+    if len(names) < 2 or any("=" in name for name in names):
+        return None
+    ranks = read_lineage(names)
+    if isinstance(ranks, str):
+        looks_like_one = len(names) > 3 or begins_lineage(top)
+        # In headers of other kinds too, such as definitions of NCBI, there may be a semicolon.
+        return Header(id or first, problem=ranks) if looks_like_one else None
+    if any(re.search(r"_\d+$", name) for name in names if is_above_phylum(name)):
+        ranks = {rank: _without_id(name) if rank != "bin" else name for rank, name in ranks.items()}
+    return Header(id, "lineage", ranks)
+
+
+def _pipes(text: str, first: str) -> Header | None:
+    """A lineage, or one species, in fields between `|`, after an id."""
+    fields = [field.strip() for field in text.split("|")]
+    if len(fields) > 3 and any(begins_lineage(field) for field in fields[1:]):
+        begin = next(number for number, field in enumerate(fields) if number and begins_lineage(field))
+        ranks = read_lineage(fields[begin:])
+        if isinstance(ranks, str):
+            return Header(fields[0], problem=ranks)
+        return Header(fields[0], "lineage", ranks)
+    return None
+
+
+# What ends the name of a species in a definition of NCBI.
+_KEYWORD = re.compile(
+    r"^(?:voucher|isolate|strain|clone|specimen|haplotype|mitochondri\w+|cytochrome|gene|genes|COI|COX1|CO1|COXI|cox1|coI|COII"
+    r"|chromosome|genome|partial|complete|sequence|DNA|mRNA|ribosomal|\d+S|tRNA\S*|internal|country|cultivar|breed|subunit"
+    r"|chloroplast|plastid|maturase|ribulose\S*|rbcL|matK|ITS\d?|cds|whole|assembly|small|large|NADH)[,;:]?$"
+)
+_NO_NAMES = {
+    *(
+        "Sample",
+        "Clone",
+        "Isolate",
+        "Sequence",
+        "Contig",
+        "Read",
+        "Query",
+        "Cluster",
+        "Consensus",
+        "Otu",
+        "Zotu",
+        "Length",
+    ),
+    *(
+        "Forward",
+        "Reverse",
+        "Reversed",
+        "Partial",
+        "Complete",
+        "Unknown",
+        "Forest",
+        "River",
+        "Lake",
+        "Site",
+        "Plot",
+        "Trap",
+    ),
+    *(
+        "Soil",
+        "Water",
+        "Marine",
+        "Field",
+        "Run",
+        "Plate",
+        "Well",
+        "Barcode",
+        "Primer",
+        "Species",
+        "New",
+        "Test",
+        "My",
+        "The",
+    ),
+}
+_NO_EPITHETS = {
+    "from",
+    "of",
+    "and",
+    "the",
+    "soil",
+    "sample",
+    "sequence",
+    "clone",
+    "in",
+    "at",
+    "with",
+    "for",
+    "by",
+    "read",
+}
+
+
+def _described(first: str, rest: str) -> Header | None:
+    """A name of species behind the id: `ID Genus species` (DADA2), or a definition of NCBI."""
+    rest = re.sub(r"^(?:UNVERIFIED(?:_ORG)?|PREDICTED|TPA(?:_\w+)?|MAG|Uncultured):?\s+", "", rest)
+    words = rest.split(maxsplit=12)
+    if not re.match(r"^(?:\[?[A-Z][a-zà-ÿ-]+\]?)$", words[0]) or words[0] in _NO_NAMES or len(words) < 2:
+        return None
+    if words[1].lower() in _NO_EPITHETS or not re.match(r"^[\[(]?[a-z\u00d7A-Z]", words[1]):
+        return None
+    ends = [number for number, word in enumerate(words) if _KEYWORD.match(word)]
+    if ends and ends[0] >= 1:
+        return Header(first, "NCBI", {"species": " ".join(words[: ends[0]])})
+    is_name = re.match(r"^[a-z][a-z-]{2,}$|^(?:sp|cf|aff|nr|n)\.?$|^x$|^\u00d7", words[1]) is not None
+    if is_name and len(words) <= 6 and (len(words) == 2 or re.match(r"^[a-zA-Z(\u00d7]", words[2])) and "=" not in rest:
+        if len(words) > 2 and any(word in _NO_EPITHETS for word in words):
+            return None
+        return Header(first, "DADA2 assignSpecies", {"species": rest})
+    return None
+
+
+def read_taxa(texts: Sequence[str]) -> dict[str, pa.Array]:
+    """Read taxonomies that are in a column of their own, in any format of headers.
+
+    Args:
+        texts: `[n]`.
 
     Returns:
-        `id` and each of `RANKS` -> `[n]` text, "" if unknown. The id is the first word, or the process id in headers of
-        BOLD.
+        Each of `RANKS` -> `[n]` text, as written; "" where unknown.
     """
-    nothing = pa.repeat(pa.scalar("", STRING), len(headers))
-    columns = {"id": _group(headers, _FIRST_WORD, "id"), **dict.fromkeys(RANKS, nothing)}
-    is_open = pc.match_substring_regex(headers, _SIGN).to_numpy(zero_copy_only=False)
-    for form in _FORMATS:
-        if not is_open.any():
-            break
-        is_ours = is_open & pc.match_substring_regex(headers, form.header).to_numpy(zero_copy_only=False)
-        if not is_ours.any():
-            continue
-        is_open &= ~is_ours
-        ours = headers.filter(pa.array(is_ours))
-        found = {"id": _group(ours, form.id, "id"), **_ranks(ours, form)}
-        columns = {
-            name: pc.replace_with_mask(column, pa.array(is_ours), found[name]) for name, column in columns.items()
-        }
-    return columns
-
-
-def has_taxonomy(headers: pa.Array) -> np.ndarray:
-    """Which headers are of a format with a taxonomy: `[n]` bool."""
-    return np.logical_or.reduce(
-        [pc.match_substring_regex(headers, form.header).to_numpy(zero_copy_only=False) for form in _FORMATS]
-    )
-
-
-def _ranks(headers: pa.Array, form: _Format) -> dict[str, pa.Array]:
-    nothing = pa.repeat(pa.scalar("", STRING), len(headers))
-    has_taxon_ids = pc.match_substring_regex(headers, _WITH_TAXON_IDS)
-    names = {}
-    for rank in RANKS:
-        if rank not in form.names:
-            names[rank] = nothing
-            continue
-        name = _group(headers, form.names[rank], "name")
-        if has_taxon_ids.true_count:
-            name = pc.if_else(has_taxon_ids, pc.replace_substring_regex(name, r"_-?[0-9]+\s*$", ""), name)
-        names[rank] = _clean(name)
-
-    is_epithet = pc.match_substring_regex(names["species"], "^[a-z]")
-    is_known = pc.not_equal(names["genus"], "")
-    binomial = pc.if_else(
-        is_known, pc.binary_join_element_wise(names["genus"], names["species"], pa.scalar(" ", STRING)), nothing
-    )
-    names["species"] = _blank(pc.if_else(is_epithet, binomial, names["species"]), _UNNAMED_SPECIES)
-    return names
-
-
-def _clean(names: pa.Array) -> pa.Array:
-    """Names with spaces instead of underscores, and "" for words that mean an unknown rank."""
-    each = names.dictionary_encode()  # a million headers have few different names
-    name = pc.utf8_trim(each.dictionary, characters=' "')
-    name = pc.replace_substring(_blank(name, _LENT_NAME), "_", " ")
-    return _blank(name, _UNKNOWN).take(each.indices)
-
-
-def _group(texts: pa.Array, pattern: str, group: str) -> pa.Array:
-    """The group of an expression in each text, "" where the expression doesn't match."""
-    return pc.struct_field(pc.extract_regex(texts, pattern), group).fill_null("")
-
-
-def _blank(names: pa.Array, pattern: str) -> pa.Array:
-    """The names, with "" for those that match."""
-    return pc.if_else(pc.match_substring_regex(names, pattern), pa.scalar("", STRING), names)
+    found = {text: read_header(f"\t{text}").names for text in set(texts)}
+    return {rank: pa.array([found[text].get(rank, "") for text in texts], STRING) for rank in RANKS}

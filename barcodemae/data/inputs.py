@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.data.conforming import conform
 from barcodemae.data.readers import stream_records
-from barcodemae.data.schema import SCHEMA, conform
+from barcodemae.data.schema import SCHEMA
 from barcodemae.data.sources import MAX_LENGTH
 
 _CALLER = "input"

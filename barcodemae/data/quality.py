@@ -29,7 +29,7 @@ USABLE = -1
 
 _DROPPED = pa.schema({"file": pa.dictionary(pa.int32(), pa.string()), "line": pa.int64(), "id": STRING, "why": STRING})
 
-_MAX_LISTED = 20
+MAX_LISTED = 20
 
 # 128 bits: the probability that two of five million different texts have the same digest is 4 in 10^26.
 _DIGEST_BYTES = 16
@@ -68,10 +68,10 @@ class Report:
 def log_report(report: Report) -> None:
     """Log a report, with file and line of the first 20 records that were dropped as errors."""
     logger.info("%s", report)
-    for row in report.dropped.slice(0, _MAX_LISTED).to_pylist():
+    for row in report.dropped.slice(0, MAX_LISTED).to_pylist():
         logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["why"])
-    if len(report.dropped) > _MAX_LISTED:
-        logger.warning("and %d more", len(report.dropped) - _MAX_LISTED)
+    if len(report.dropped) > MAX_LISTED:
+        logger.warning("and %d more", len(report.dropped) - MAX_LISTED)
 
 
 class QualityFilter:

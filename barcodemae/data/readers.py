@@ -1,7 +1,8 @@
 """Reads files and data sets of the Hub into records: Arrow tables of one schema, with the file and line of each."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.columnar import hub_version, read_hub, read_parquet
-from barcodemae.data.delimited import read_csv, read_tsv
-from barcodemae.data.fasta import read_fasta
-from barcodemae.data.fastq import read_fastq
-from barcodemae.data.schema import BY_NAMES, Piece, Preset, conform
+from barcodemae.data.conforming import conform, plain_text
+from barcodemae.data.formats import NAMES, STANDARD_INPUT_NAME, is_parquet, open_standard_input, text_reader
+from barcodemae.data.headers import FORMATS
+from barcodemae.data.identifiers import IdCheck
+from barcodemae.data.opening import open_content
+from barcodemae.data.schema import BY_NAMES, STRING, Piece, Preset, recognise
 from barcodemae.data.sources import HUB, MAX_LENGTH, SAMPLE, STANDARD_INPUT, check_file, sample_path
-from barcodemae.data.standard_input import NAME, open_standard_input
-from barcodemae.data.text import Lines, open_lines
 from barcodemae.errors import BadRecordError, ConfigurationError, UnreadableFileError
 
 logger = logging.getLogger(__name__)
-
-TEXT_FORMATS: dict[str, Callable[[Lines, Preset], Iterator[Piece]]] = {
-    ".tsv": read_tsv,
-    ".txt": read_tsv,
-    ".csv": read_csv,
-    ".fasta": read_fasta,
-    ".fa": read_fasta,
-    ".fna": read_fasta,
-    ".fas": read_fasta,
-    ".fastq": read_fastq,
-    ".fq": read_fastq,
-}
-EXTENSIONS = (".parquet", *TEXT_FORMATS)
 
 
 def read_records(
@@ -61,7 +49,8 @@ def stream_records(
 ) -> Iterator[pa.Table]:
     """Read barcode records from one or more files or data sets of the Hub, in tables of limited size.
 
-    The format of a file follows from its extension (`EXTENSIONS`, each also with `.gz`). `hub:ORG/NAME` is a data set
+    The format of a file follows from its content, which may be compressed (gzip, bzip2, xz, Zstandard, or ZIP of one
+    file): FASTA, FASTQ, Parquet, or a table separated by tabs, commas or semicolons. `hub:ORG/NAME` is a data set
     of the Hugging Face Hub with all its splits; if it has no column `split`, their names become that column. `-` is
     standard input, in any format but Parquet, and `sample` the barcodes that come with the package.
 
@@ -72,6 +61,9 @@ def stream_records(
             record, bytes that are not UTF-8) or a record that is too long: "raise" to stop, "skip" to yield it with the
             problem in the column `problem`, so that `quality.QualityFilter` drops it.
         max_length: maximum number of nucleotides of a record. Only the beginning of a longer one is read into memory.
+
+    A record without an id gets the name of its file and its line as its id, and a warning says so. Other warnings give
+    the number of records that share their id with another one, and the first header whose names can't be read.
 
     Yields:
         Tables of `schema.SCHEMA` that are not empty: text columns, "" where a value is unknown, and for each record its
@@ -89,10 +81,16 @@ def stream_records(
         raise ConfigurationError("expected at least one file or Hub data set to read, got none")
     if max_length < 1:
         raise ConfigurationError(f"--max-length {max_length}: expected 1 nucleotide or more")
+    ids = IdCheck()
     for name in map(_resolved, sources):
         is_standard_input = name == STANDARD_INPUT
         pieces = _standard_input(preset, max_length) if is_standard_input else _pieces(name, preset, max_length)
-        yield from _stream(NAME if is_standard_input else name, pieces, preset, on_error, max_length)
+        for records in _stream(
+            STANDARD_INPUT_NAME if is_standard_input else name, pieces, preset, on_error, max_length
+        ):
+            ids.add(records["id"])
+            yield records
+    ids.log(preset.whole_headers)
 
 
 def source_version(source: str | Path) -> dict[str, str | int]:
@@ -108,7 +106,7 @@ def source_version(source: str | Path) -> dict[str, str | int]:
     if name.startswith(HUB):
         return {"name": name, "version": hub_version(name)}
     path = Path(name)
-    _check(path)
+    check_file(path)
     status = path.stat()
     return {"name": str(path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
 
@@ -118,7 +116,10 @@ def _resolved(source: str | Path) -> str:
 
 
 def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str, max_length: int) -> Iterator[pa.Table]:
-    num_rows = num_undamaged = num_selected = 0
+    num_rows = num_undamaged = num_selected = num_nameless = num_unread = 0
+    first_nameless: int | None = None
+    unread = ""
+    formats: Counter[str] = Counter()
     damage: UnreadableFileError | None = None
     for piece in pieces:
         problems = piece.problems or []
@@ -132,6 +133,14 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str,
         records = conform(piece.table, source, piece.lines, preset, problems_found, max_length, piece.annotations)
         if on_error == "raise":
             _refuse_long(source, records)
+        formats.update(piece.formats)
+        if piece.unread is not None and not unread:
+            unread = f"line {piece.lines[piece.unread[0]]}: {piece.unread[1]}"
+        num_unread += piece.num_unread
+        nameless = np.flatnonzero(_nameless(piece, source, preset))
+        num_nameless += len(nameless)
+        if len(nameless) and first_nameless is None:
+            first_nameless = int(piece.lines[nameless[0]])
         num_rows += len(piece.table)
         num_undamaged += len(piece.table) - num_damaged
         num_selected += len(records)
@@ -141,6 +150,28 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str,
         raise damage
     if not num_rows:
         raise UnreadableFileError(source, "expected records, got none")
+    if formats:
+        counts = ", ".join(f"{count:,} {form}" for form, count in formats.most_common())
+        logger.info("%s: read %s", source, counts)
+    if num_unread:
+        logger.warning(
+            "%s: names in %s of %s headers are not read, the first on %s; known formats: %s",
+            source,
+            f"{num_unread:,}",
+            f"{num_rows:,}",
+            unread,
+            "; ".join(FORMATS),
+        )
+    if num_nameless:
+        logger.warning(
+            "%s: %s of %s records have no id, the first on line %d: their ids are the file and the line, such as %s:%d",
+            source,
+            f"{num_nameless:,}",
+            f"{num_rows:,}",
+            first_nameless,
+            Path(source).name,
+            first_nameless,
+        )
     if preset.marker is not None and num_selected < num_rows:
         if not num_selected:
             raise UnreadableFileError(
@@ -158,9 +189,22 @@ def _refuse_long(source: str, records: pa.Table) -> None:
         raise BadRecordError(source, record, problem, line)
 
 
+def _nameless(piece: Piece, source: str, preset: Preset) -> np.ndarray:
+    """Which rows have no id, bool `[n]`; damaged ones do not count."""
+    column = recognise(piece.table.column_names, source, preset).get("id")
+    undamaged = np.ones(len(piece.table), bool) if piece.problems is None else np.array(piece.problems) == ""
+    if column is None:
+        return undamaged
+    ids = piece.table[column]
+    if ids.null_count == 0 and (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        ids = plain_text(ids.cast(STRING))
+        return pc.equal(ids, "").to_numpy() & undamaged
+    return pc.is_null(ids).to_numpy() & undamaged
+
+
 def _standard_input(preset: Preset, max_length: int) -> Iterator[Piece]:
     with open_standard_input(max_length) as (read, lines):
-        yield from read(lines, preset)
+        yield from _named_format(read(lines, preset), NAMES[read])
 
 
 def _pieces(source: str, preset: Preset, max_length: int) -> Iterator[Piece]:
@@ -168,19 +212,19 @@ def _pieces(source: str, preset: Preset, max_length: int) -> Iterator[Piece]:
         yield from read_hub(source, preset)
         return
     path = Path(source)
-    extension = _check(path)
-    if extension == ".parquet":
-        yield from read_parquet(path, preset)
-        return
-    with open_lines(path, max_length) as lines:
-        yield from TEXT_FORMATS[extension](lines, preset)
-
-
-def _check(path: Path) -> str:
-    """The extension of a file, which must exist and be of a known format."""
     check_file(path)
-    extension = Path(path.name.lower().removesuffix(".gz")).suffix
-    if extension not in EXTENSIONS:
-        known = ", ".join(EXTENSIONS)
-        raise UnreadableFileError(path, f"expected an extension of {known} (or with .gz), got {extension!r}")
-    return extension
+    with open_content(path, source) as (first, content):
+        if not first:
+            raise UnreadableFileError(path, "expected records, got an empty file")
+        if is_parquet(first):
+            yield from read_parquet(path, content, preset)
+            return
+        read, lines = text_reader(first, content, source, max_length)
+        yield from _named_format(read(lines, preset), NAMES[read])
+
+
+def _named_format(pieces: Iterator[Piece], name: str) -> Iterator[Piece]:
+    """Pieces whose formats begin with that of their file."""
+    for piece in pieces:
+        formats = {f"{name}, {form}": count for form, count in piece.formats.items()} or {name: len(piece.table)}
+        yield piece._replace(formats=formats)

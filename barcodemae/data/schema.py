@@ -1,31 +1,52 @@
-"""The schema of records, and the conversion of other tables to it."""
+"""The schema of records, and the names of columns in other tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from barcodemae.data.annotations import read_annotations
-from barcodemae.data.sources import MAX_LENGTH
-from barcodemae.errors import UnreadableFileError, printable_lines
+from barcodemae.errors import UnreadableFileError
 
 RANKS = ("phylum", "class", "order", "family", "genus", "species")
 COLUMNS = ("id", "nucleotides", *RANKS, "bin", "split", "country", "source")
 
-# Other names of a column, in lower case; if a file has several, the first of the list is read.
+# Other names of a column, as `plain_column` writes them; if a file has several, the first of the list is read.
 ALIASES: dict[str, tuple[str, ...]] = {
-    "id": ("id", "processid", "sampleid"),
-    "nucleotides": ("nucleotides", "dna_barcode", "nucraw", "nuc"),
-    **{rank: (rank, f"{rank}_name") for rank in RANKS},
-    "bin": ("bin", "dna_bin", "bin_uri", "uri"),
+    "id": (
+        *("id", "processid", "seqid", "sequenceid", "featureid", "otuid", "asvid", "otu", "asv", "zotu", "readid"),
+        *("queryid", "accession", "accessionnumber", "accessionid", "genbankaccession", "recordid", "sampleid"),
+        *("specimenid", "sequencename", "seqname", "label", "header", "name"),
+    ),
+    "nucleotides": (
+        *(
+            "nucleotides",
+            "dnabarcode",
+            "nucraw",
+            "nuc",
+            "sequence",
+            "seq",
+            "dnasequence",
+            "dnaseq",
+            "dna",
+            "nucleotide",
+        ),
+        *("nucleotidesequence", "barcodesequence", "consensus", "consensussequence", "asvsequence", "coisequence"),
+        *("barcode", "sequences"),
+    ),
+    **{rank: (rank, f"{rank}name") for rank in RANKS[:-1]},
+    "species": ("species", "speciesname", "scientificname", "binomial", "organism", "specificepithet"),
+    "taxon": ("taxon", "taxonomy", "lineage", "taxonomicpath"),
+    "bin": ("bin", "dnabin", "binuri", "uri", "boldbin", "boldid", "binid"),
     "split": ("split",),
-    "country": ("country", "country/ocean"),
+    "country": ("country", "countryocean"),
     "source": ("source",),
 }
+
+# The name of a column without one, such as the row names of R.
+NO_NAME = ""
 
 # Words for an unknown value, which is the empty string in the schema.
 MISSING = ("None", "not_classified", "NaN", "nan", "NA", "null")
@@ -50,9 +71,6 @@ SCHEMA = pa.schema(
 BATCH_ROWS = 16_384
 BATCH_BYTES = 1 << 25
 
-# Number of characters of each text that are read of a record that is too long.
-_TRUNCATED_LENGTH = 100
-
 # Beginning of the problem of a record that is too long to be read.
 TOO_LONG = "too long"
 
@@ -67,6 +85,7 @@ class Preset:
         file_splits: stem of a file name -> split, if each split has its own file.
         marker: a column, and its value in the rows to read; rows of other markers are left out.
         max_bases: number of bases that are read of a sequence in the file; the rest is of low quality.
+        whole_headers: whether ids are complete headers of FASTA and FASTQ, instead of their first words.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +93,7 @@ class Preset:
     file_splits: Mapping[str, str] = field(default_factory=dict)
     marker: tuple[str, str] | None = None
     max_bases: int | None = None
+    whole_headers: bool = False
 
 
 BY_NAMES = Preset()
@@ -88,12 +108,23 @@ class Piece(NamedTuple):
         lines: `[n]`, the 1-based line (text) or row (Parquet, Hub) of each row.
         problems: `[n]`, the problem of each row, "" if it has none; None if no row has one.
         annotations: of complete headers, as `read_annotations` returns them; None where there are only ids.
+        formats: format, of a table or of a header -> number of rows.
+        unread: for the first header with names in no known format: index of the row, what was expected and what came.
+        num_unread: number of such headers.
     """
 
     table: pa.Table
     lines: np.ndarray
     problems: list[str] | None = None
-    annotations: Mapping[str, pa.Array] | None = None
+    annotations: dict[str, pa.Array | pa.ChunkedArray] | None = None
+    formats: Mapping[str, int] = {}
+    unread: tuple[int, str] | None = None
+    num_unread: int = 0
+
+
+def plain_column(name: str) -> str:
+    """The name of a column without case, spaces and punctuation: `processid` for `Process ID`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dict[str, str]:
@@ -110,119 +141,30 @@ def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dic
     Raises:
         UnreadableFileError: the column of nucleotides or one of the preset is missing, or there are two of one name.
     """
-    plain = [name.strip().lower() for name in names]
-    wanted = ALIASES | {column: (name.lower(),) for column, name in preset.columns.items()}
+    plain = [plain_column(name) for name in names]
+    wanted = ALIASES | {column: (plain_column(name),) for column, name in preset.columns.items()}
     if preset.marker is not None:
-        wanted["marker"] = (preset.marker[0],)
+        wanted["marker"] = (plain_column(preset.marker[0]),)
+    required = {**preset.columns, **({} if preset.marker is None else {"marker": preset.marker[0]})}
     found = {}
     for column, aliases in wanted.items():
         alias = next((alias for alias in aliases if alias in plain), None)
         if alias is None:
-            if column in preset.columns or column == "marker":
+            if column in required:
                 got = ", ".join(names)
-                raise UnreadableFileError(file, f"expected a column {wanted[column][0]!r}, got the columns {got}")
+                raise UnreadableFileError(file, f"expected a column {required[column]!r}, got the columns {got}")
             continue
         if plain.count(alias) > 1:
             raise UnreadableFileError(file, f"expected one column {alias!r}, got {plain.count(alias)}")
         found[column] = names[plain.index(alias)]
+    if "taxon" in found and any(rank in found for rank in RANKS):
+        del found["taxon"]
     if "nucleotides" not in found:
-        wanted_names = ", ".join(ALIASES["nucleotides"])
         raise UnreadableFileError(
-            file, f"expected a column of nucleotides (one of {wanted_names}), got the columns {', '.join(names)}"
+            file,
+            "expected FASTA, FASTQ, Parquet, or a table with a column of nucleotides (nucleotides, sequence, seq, nuc, "
+            f"dna_barcode, ..), got the columns {', '.join(names)}",
         )
+    if "id" not in found and NO_NAME in names and plain.count(NO_NAME) == 1:
+        found["id"] = NO_NAME
     return found
-
-
-def conform(
-    table: pa.Table,
-    file: str,
-    lines: np.ndarray,
-    preset: Preset = BY_NAMES,
-    problems: list[str] | None = None,
-    max_length: int = MAX_LENGTH,
-    annotations: Mapping[str, pa.Array] | None = None,
-) -> pa.Table:
-    """Convert rows of a file to the schema.
-
-    Args:
-        table: columns with names that `recognise` knows, of any type that can be converted to text.
-        file: name of the file.
-        lines: `[n]`, the 1-based line or row of each row.
-        preset: the layout of the collection.
-        problems: `[n]`, the problem of each row, or "".
-        max_length: maximum number of nucleotides of a record, and of bytes of any other text. A longer row has a
-            problem, and its texts are truncated.
-        annotations: `size` and `sample` of each row, as `read_annotations` returns them; by default those of the ids.
-
-    Returns:
-        A table of `SCHEMA`: every column of `COLUMNS` as trimmed text, "" where unknown, and `size`, `sample`, `file`,
-        `line` and `problem`. Rows of another marker than that of the preset are left out.
-
-    Raises:
-        UnreadableFileError: as from `recognise`; a column can't be converted to text; or the preset has no split for a
-            file of this name.
-    """
-    found = recognise(table.column_names, file, preset)
-    texts = {column: _text(table, name, file) for column, name in found.items()}
-    if preset.max_bases is not None:
-        texts["nucleotides"] = pc.utf8_slice_codeunits(texts["nucleotides"], 0, preset.max_bases)
-    if preset.file_splits:
-        texts["split"] = pa.repeat(pa.scalar(_file_split(file, preset), STRING), len(table))
-    for theirs, ours in preset.splits.items():
-        if "split" in texts:
-            texts["split"] = pc.if_else(pc.equal(texts["split"], theirs), pa.scalar(ours, STRING), texts["split"])
-
-    nothing = pa.repeat(pa.scalar("", STRING), len(table))
-    problem = nothing if problems is None else pa.array(problems, STRING)
-    for column in list(texts):
-        texts, problem = _truncate_long(texts, column, problem, max_length)
-    arrays = [texts.get(column, nothing) for column in COLUMNS]
-    annotations = read_annotations(texts.get("id", nothing)) if annotations is None else annotations
-    arrays += [annotations["size"], annotations["sample"]]
-    # The name of a file need not be UTF-8.
-    arrays.append(pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [printable_lines(file)]))
-    arrays.append(pa.array(lines, pa.int64()))
-    arrays.append(problem)
-    records = pa.table(arrays, schema=SCHEMA)
-    if preset.marker is None:
-        return records
-    is_marker = pc.equal(texts["marker"], preset.marker[1])
-    return records.filter(pc.or_(is_marker, pc.not_equal(records["problem"], "")))
-
-
-def _truncate_long(
-    texts: dict[str, pa.ChunkedArray], column: str, problem: pa.Array | pa.ChunkedArray, max_length: int
-) -> tuple[dict[str, pa.ChunkedArray], pa.Array | pa.ChunkedArray]:
-    """Truncate the texts of rows in which the text of one column is too long, and add the problem."""
-    is_long = pc.greater(pc.binary_length(texts[column]), max_length)  # bytes, of which a character has one or more
-    if not pc.any(is_long).as_py():
-        return texts, problem
-    expected = f"{max_length:,} nucleotides" if column == "nucleotides" else f"{max_length:,} bytes of {column}"
-    message = pa.scalar(f"{TOO_LONG}: expected at most {expected}, got more", STRING)
-    begins = {name: pc.utf8_slice_codeunits(text, 0, _TRUNCATED_LENGTH) for name, text in texts.items()}
-    return (
-        {name: pc.if_else(is_long, begins[name], text) for name, text in texts.items()},
-        pc.if_else(pc.and_(is_long, pc.equal(problem, "")), message, problem),
-    )
-
-
-def plain_text(text: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Text without outer white space, and "" for words that mean an unknown value."""
-    text = pc.utf8_trim_whitespace(text)
-    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING, STRING)), pa.scalar("", STRING), text)
-
-
-def _text(table: pa.Table, name: str, file: str) -> pa.ChunkedArray:
-    try:
-        text = table[name].cast(STRING).fill_null("")
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise UnreadableFileError(file, f"expected text in column {name!r}, got {table[name].type}") from error
-    return plain_text(text)
-
-
-def _file_split(file: str, preset: Preset) -> str:
-    stem = Path(file).name.partition(".")[0]
-    if stem not in preset.file_splits:
-        known = ", ".join(preset.file_splits)
-        raise UnreadableFileError(file, f"expected the file of a split, named one of {known}, got {stem!r}")
-    return preset.file_splits[stem]

@@ -13,6 +13,7 @@ __all__ = [
     "SAMPLE",
     "SOURCES_HELP",
     "STANDARD_INPUT",
+    "WHOLE_HEADERS_HELP",
     "check_file",
     "check_sources",
     "sample_path",
@@ -25,8 +26,10 @@ SAMPLE = "sample"
 """Name of the bundled sample."""
 
 SOURCES_HELP = (
-    f"Files (FASTA, FASTQ, TSV, CSV, Parquet, each also .gz), {HUB}ORG/NAME, or {SAMPLE} (the bundled barcodes)"
+    f"Files (FASTA, FASTQ, TSV, CSV, Parquet, also compressed), {HUB}ORG/NAME, or {SAMPLE} (the bundled barcodes)"
 )
+
+WHOLE_HEADERS_HELP = "Use complete headers of FASTA and FASTQ as ids, not only their first words."
 
 MAX_LENGTH = 1_000_000
 """Default maximum of nucleotides of a record: more than a plastid has, less than a chromosome."""

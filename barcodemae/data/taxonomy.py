@@ -9,25 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.delimited import Rows, csv_rows, read_header, tsv_rows
-from barcodemae.data.headers import has_taxonomy, read_headers
-from barcodemae.data.schema import ALIASES, RANKS, STRING, plain_text
-from barcodemae.data.text import Lines, in_batches, open_lines, utf8_problem
+from barcodemae.data.delimited import Rows, find_dialect, read_header, with_row_names
+from barcodemae.data.headers import is_lineage, read_taxa
+from barcodemae.data.names import clean_names
+from barcodemae.data.schema import ALIASES, NO_NAME, RANKS, STRING, plain_column
+from barcodemae.data.text import Lines, in_batches, open_lines
 from barcodemae.errors import UnreadableFileError
 
 logger = logging.getLogger(__name__)
 
-# In lower case. QIIME 2 allows several names of its first column, and a second line with types.
-_IDS = (*ALIASES["id"], "feature id", "feature-id", "featureid", "#otu id", "#otuid", "seqid", "seq_id")
 _TAXON = "taxon"
-_TAXA = (_TAXON, "taxonomy")
-_DIRECTIVE = "#q2:"
-
-_READERS = {".tsv": tsv_rows, ".txt": tsv_rows, ".tax": tsv_rows, ".taxon": tsv_rows, ".csv": csv_rows}
+_DIRECTIVE = "#q2:"  # the second line of a table of QIIME 2 gives types
 
 
 def read_taxonomy(path: str | Path) -> pa.Table:
-    """Read the ranks of sequences, by id, from a TSV or CSV file (each also `.gz`).
+    """Read the ranks of sequences, by id, from a table, compressed or not.
 
     The table has a column of ids and columns named like the ranks, or, as in QIIME 2, a column of ids and a column
     `Taxon` in any format of `headers` (`k__Animalia; p__Arthropoda; ..`). The latter needs no header. Other columns,
@@ -44,12 +40,8 @@ def read_taxonomy(path: str | Path) -> pa.Table:
             id, no row, or no known format of taxonomies; or one id has two different taxonomies.
     """
     path = Path(path)
-    extension = Path(path.name.lower().removesuffix(".gz")).suffix
-    if extension not in _READERS:
-        known = ", ".join(_READERS)
-        raise UnreadableFileError(path, f"expected an extension of {known} (or with .gz), got {extension!r}")
     with open_lines(path) as lines:
-        pieces = list(_pieces(lines, _READERS[extension](lines)))
+        pieces = list(_pieces(lines, Rows(lines, find_dialect(lines))))
     if not pieces:
         raise UnreadableFileError(path, "expected taxonomies, got a header only")
     table = pa.concat_tables(pieces).combine_chunks()
@@ -84,42 +76,46 @@ def join_taxonomy(records: pa.Table, taxonomy: pa.Table) -> pa.Table:
 
 def _pieces(lines: Lines, rows: Rows) -> Iterator[pa.Table]:
     """All rows, with their lines in the column `line`."""
-    first_line, first = read_header(lines.file, rows)
-    rows.width = len(first)
-    is_row = _is_row(first)
-    indices = {"id": 0, _TAXON: 1} if is_row else _find_columns(lines.file, first)
-    found = itertools.chain([(first_line, first, "")] if is_row else [], rows)
-    for batch in in_batches(_checked(lines.file, found, indices), lines):
+    first_line, names = read_header(rows)
+    if len(names) > 1 and is_lineage(names[1]):  # not a header, but an id and a taxonomy
+        rows.width = len(names)
+        found = itertools.chain([(first_line, names, "")], rows)
+        indices = {"id": 0, _TAXON: 1}
+    else:
+        first = next(rows, None)
+        names = with_row_names(names, [] if first is None else first[1])
+        rows.width = len(names)
+        indices = _find_columns(lines.file, names)
+        found = itertools.chain([] if first is None else rows.from_first(first))
+    for batch in in_batches(_checked(lines, found, indices), lines):
         yield _piece(batch, indices)
 
 
 def _checked(
-    file: str, rows: Iterable[tuple[int, list[str], str]], indices: dict[str, int]
+    lines: Lines, rows: Iterable[tuple[int, list[str], str]], indices: dict[str, int]
 ) -> Iterator[tuple[int, list[str]]]:
     """The line and the values of each row, which must have an id."""
     for number, row, problem in rows:
-        if problem := problem or utf8_problem("".join(row[index] for index in indices.values())):
-            raise UnreadableFileError(file, problem, number)
+        if problem:
+            raise UnreadableFileError(lines.file, problem, number)
         if row[indices["id"]].startswith(_DIRECTIVE):
             continue
         if not row[indices["id"]].strip():
-            raise UnreadableFileError(file, "expected an id, got an empty value", number)
-        yield number, row
-
-
-def _is_row(first: list[str]) -> bool:
-    """Whether the first row of a file is not a header, but an id and a taxonomy."""
-    return len(first) > 1 and bool(has_taxonomy(_taxa(first[1:2]))[0])
+            raise UnreadableFileError(lines.file, "expected an id, got an empty value", number)
+        yield number, [lines.as_text(value) for value in row]
 
 
 def _find_columns(file: str, names: list[str]) -> dict[str, int]:
     """Indices of the columns `id`, and of the ranks or of `Taxon`."""
-    plain = [name.strip().lower() for name in names]
+    plain = [plain_column(name) for name in names]
     indices = {}
-    for column, aliases in {"id": _IDS, _TAXON: _TAXA, **{rank: ALIASES[rank] for rank in RANKS}}.items():
+    for column in ("id", _TAXON, *RANKS):
+        aliases = ALIASES[column]
         found = [index for index, name in enumerate(plain) if name in aliases]
         if found:
             indices[column] = found[0]
+    if "id" not in indices and names[0] == NO_NAME:
+        indices["id"] = 0
     if "id" not in indices or len(indices) == 1:
         expected = "a column of ids (id, Feature ID, ..), and Taxon or columns named like the ranks"
         raise UnreadableFileError(file, f"expected {expected}, got the columns {', '.join(names)}")
@@ -131,18 +127,12 @@ def _find_columns(file: str, names: list[str]) -> dict[str, int]:
 def _piece(batch: list[tuple[int, list[str]]], indices: dict[str, int]) -> pa.Table:
     columns = {column: [row[index] for _, row in batch] for column, index in indices.items()}
     if _TAXON in columns:
-        ranks = read_headers(_taxa(columns[_TAXON]))
+        ranks = clean_names(read_taxa(columns[_TAXON]))
     else:
-        nothing = [""] * len(batch)
-        ranks = {rank: plain_text(pa.array(columns.get(rank, nothing), STRING)) for rank in RANKS}
+        ranks = clean_names({rank: pa.array(columns[rank], STRING) for rank in RANKS if rank in columns})
     ids = pc.utf8_trim_whitespace(pa.array(columns["id"], STRING))
     lines = pa.array([number for number, _ in batch], pa.int64())
     return pa.table({"id": ids, **{rank: ranks[rank] for rank in RANKS}, "line": lines})
-
-
-def _taxa(texts: list[str]) -> pa.Array:
-    """Taxonomies as in headers: after an id, which is empty here, and a tab."""
-    return pa.array([f"\t{text}" for text in texts], STRING)
 
 
 def _one_row_per_id(path: Path, table: pa.Table) -> pa.Table:

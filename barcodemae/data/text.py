@@ -1,9 +1,9 @@
-"""Reads text files, plain or gzip, line by line."""
+"""Reads text files line by line, compressed or not, in UTF-8, UTF-16 or Latin-1."""
 
-import gzip
+import codecs
 import io
 import logging
-import zlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
+from barcodemae.data.opening import open_content
 from barcodemae.data.schema import BATCH_BYTES, BATCH_ROWS, STRING
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import UnreadableFileError
@@ -20,6 +21,10 @@ _OTHER_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 16
 
 _Row = TypeVar("_Row")
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+# Windows-1252 lacks five characters, which Latin-1 has.
+_LATIN_1 = [bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256)]
 
 logger = logging.getLogger(__name__)
 
@@ -38,31 +43,44 @@ class Lines:
         file, max_length: as above.
         number: 1-based number of the line that was read last.
         characters: number of characters read.
-        may_be_latin_1: whether to read a line that isn't UTF-8 as Latin-1.
     """
 
     def __init__(self, lines: Iterable[str], file: str, max_length: int = MAX_LENGTH):
         self._lines = iter(lines)
-        self._is_latin_1_logged = False
+        self._waiting: list[str] = []
+        self._is_logged = False
         self.file = file
         self.max_length = max_length
         self.number = 0
         self.characters = 0
-        self.may_be_latin_1 = False
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
+        line = self._waiting.pop() if self._waiting else next(self._lines)
         self.number += 1
         self.characters += len(line)
-        if self.may_be_latin_1 and utf8_problem(line):
-            if not self._is_latin_1_logged:
-                logger.warning("%s is not UTF-8: it is read as Latin-1, as BOLD version 3 writes it", self.file)
-                self._is_latin_1_logged = True
-            line = line.encode("utf-8", "surrogateescape").decode("latin-1")
         return line
+
+    def unread(self, line: str) -> None:
+        """Put back the line that was read last."""
+        self._waiting.append(line)
+        self.number -= 1
+        self.characters -= len(line)
+
+    def as_text(self, text: str) -> str:
+        """A text of these lines in which bytes that are not UTF-8 are read as Windows-1252, which includes Latin-1."""
+        if not utf8_problem(text):
+            return text
+        if not self._is_logged:
+            logger.warning(
+                "%s, about line %d: some text is not UTF-8; it is read as Latin-1 (Windows-1252)",
+                self.file,
+                self.number,
+            )
+            self._is_logged = True
+        return _SURROGATE.sub(lambda found: _LATIN_1[ord(found[0]) & 0xFF], text)
 
 
 def utf8_problem(text: str) -> str:
@@ -114,14 +132,63 @@ def is_cut(line: str, max_length: int) -> bool:
 
 
 @contextmanager
-def open_lines(path: Path, max_length: int = MAX_LENGTH) -> Iterator[Lines]:
-    """Open the lines of a text file, in which records have at most `max_length` nucleotides.
+def open_lines(path: Path) -> Iterator[Lines]:
+    """Open the lines of a text file, compressed or not.
 
     Raises:
-        UnreadableFileError: as from `open_binary`.
+        UnreadableFileError: as from `opening.open_content`; or it is not text.
     """
-    with open_binary(path) as content, decode(content, max_length) as text:
-        yield Lines(text, str(path), max_length)
+    with open_content(path, str(path)) as (first, content), decode_text(first, content, str(path)) as text:
+        yield Lines(text, str(path))
+
+
+def decode_text(first: bytes, content: BinaryIO, name: str, max_length: int = MAX_LENGTH) -> io.TextIOWrapper:
+    """Decode a content, of which the first bytes are known, to text for `Lines`.
+
+    Raises:
+        UnreadableFileError: it is not text.
+    """
+    encoding = _wide_encoding(first)
+    if encoding is not None:
+        content = cast(BinaryIO, io.BufferedReader(_Recoded(content, encoding), _BLOCK_BYTES))
+    elif b"\0" in first:
+        raise UnreadableFileError(name, "expected FASTA, FASTQ, a table or Parquet, got a file that is not text")
+    return decode(content, max_length)
+
+
+def _wide_encoding(first: bytes) -> str | None:
+    """UTF-16 or UTF-32, as Excel writes Unicode text; None for others."""
+    for mark, encoding in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")):
+        if first.startswith(mark):
+            return encoding
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd = first[::2], first[1::2]
+    if len(odd) > 3 and not any(odd) and all(even):
+        return "utf-16-le"
+    return "utf-16-be" if len(odd) > 3 and not any(even) and all(odd) else None
+
+
+class _Recoded(io.RawIOBase):
+    """Content in another encoding, as UTF-8."""
+
+    def __init__(self, content: BinaryIO, encoding: str):
+        self._content = content
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            block = self._content.read(_BLOCK_BYTES)
+            self._left = self._decoder.decode(block, final=not block).encode("utf-8", "replace")
+            if not block and not self._left:
+                return 0
+        block, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(block)] = block
+        return len(block)
 
 
 def decode(content: BinaryIO, max_length: int = MAX_LENGTH) -> io.TextIOWrapper:
@@ -159,29 +226,3 @@ class _CutLines(io.RawIOBase):
         cut = text[: max(0, self._limit - self._length)]
         self._length = self._length + len(text) if len(text) == len(part) else 0
         return cut + part[len(text) :]
-
-
-@contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open the bytes of a file, decompressed if its name ends with `.gz`.
-
-    Raises:
-        UnreadableFileError: as from `readable`.
-    """
-    with readable(path), gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as content:
-        yield cast(BinaryIO, content)
-
-
-@contextmanager
-def readable(name: str | Path) -> Iterator[None]:
-    """Raise the errors of reading a file as one that names it.
-
-    Raises:
-        UnreadableFileError: the file can't be read to its end.
-    """
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFileError(name, f"expected a complete gzip file, got: {error}") from error
-    except OSError as error:
-        raise UnreadableFileError(name, f"expected a readable file, got {error.strerror!r}") from error

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import Report
+from barcodemae.data.schema import RANKS
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_atomically
@@ -49,6 +50,7 @@ class Added:
         index: how the new segment is searched.
         notes: on the calibration, in words: what it did not learn from the library's own records.
         known_ids: ids of new records that are also ids of earlier records, each once, in order.
+        names: `id` and the ranks of the records added.
     """
 
     num_records: int
@@ -57,6 +59,7 @@ class Added:
     index: dict[str, Any]
     notes: tuple[str, ...]
     known_ids: list[str]
+    names: pa.Table
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def build_library(
     on_error: str = "raise",
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
+    whole_headers: bool = False,
 ) -> Added | None:
     """Build a library of barcodes, calibrated by its own records; an interrupted build is resumed.
 
@@ -91,6 +95,7 @@ def build_library(
         on_error: for a record that is not DNA, or not on the marker: "raise", or "skip" to leave it out.
         taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without names.
         max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
+        whole_headers: whether ids are complete headers of FASTA and FASTQ.
 
     Returns:
         A summary; None if the folder is already the library of the same sources.
@@ -100,7 +105,7 @@ def build_library(
         BarcodeMAEError: bad input; no library is left.
     """
     frame = _frame_of(embedder, model)
-    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
             return _add(folder, Manifest(model, embedder.dimension, frame.length), inputs, embedder)
@@ -124,6 +129,7 @@ def append_records(
     on_error: str = "raise",
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
+    whole_headers: bool = False,
 ) -> Added | None:
     """Add records to a library. See `build_library` for the arguments.
 
@@ -137,7 +143,7 @@ def append_records(
         LibraryError: there is no library, it was made with another model, or another process is writing to it.
         BarcodeMAEError: bad input; the library is unchanged.
     """
-    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers)
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         check_model(folder, library.manifest, model)
@@ -157,7 +163,10 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
     Raises:
         LibraryError: there is no library, it never had a record with one of the ids, or another process is writing to
             it.
+        ConfigurationError: an id is empty.
     """
+    if not all(map(str.strip, ids)):
+        raise ConfigurationError("expected ids of records to remove, got an empty one")
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         clear_leftovers(folder, library.manifest)
@@ -222,6 +231,7 @@ def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -
         segment.index,
         notes,
         _known_ids(library, manifest.num_records),
+        library.names().slice(manifest.num_records).select(["id", *RANKS]),
     )
 
 

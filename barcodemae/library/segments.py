@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from barcodemae.data import QualityFilter, Report, log_report, stream_records
 from barcodemae.data.readers import source_version
+from barcodemae.data.schema import Preset
 from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
@@ -39,6 +40,7 @@ class Inputs:
         on_error: for a record that is not DNA, or not on the marker: "raise", or "skip" to leave it out.
         taxonomy: names by id, for sources without names.
         max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
+        whole_headers: whether ids are complete headers of FASTA and FASTQ.
     """
 
     names: tuple[str, ...]
@@ -46,9 +48,17 @@ class Inputs:
     on_error: str
     taxonomy: pa.Table | None
     max_length: int
+    whole_headers: bool = False
 
     @classmethod
-    def from_names(cls, names: Sequence[str], on_error: str, taxonomy: pa.Table | None, max_length: int) -> "Inputs":
+    def from_names(
+        cls,
+        names: Sequence[str],
+        on_error: str,
+        taxonomy: pa.Table | None,
+        max_length: int,
+        whole_headers: bool = False,
+    ) -> "Inputs":
         """The inputs with the present versions of files and data sets; of equal ones only the first.
 
         Raises:
@@ -64,7 +74,8 @@ class Inputs:
                 name_by_source[source] = name
             else:
                 logger.warning("%s: same content as %s; it is read once", name, first)
-        return cls(tuple(name_by_source.values()), tuple(name_by_source), on_error, taxonomy, max_length)
+        names, versions = tuple(name_by_source.values()), tuple(name_by_source)
+        return cls(names, versions, on_error, taxonomy, max_length, whole_headers)
 
     @cached_property
     def taxonomy_digest(self) -> str:
@@ -82,7 +93,7 @@ class Inputs:
         added = {source.version for segment in segments if segment.taxonomy == taxonomy for source in segment.sources}
         left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in added]
         names, sources = zip(*left, strict=True) if left else ((), ())
-        return Inputs(names, sources, self.on_error, self.taxonomy, self.max_length)
+        return replace(self, names=names, sources=sources)
 
 
 def next_segment_folder(folder: Path, manifest: Manifest) -> Path:
@@ -150,6 +161,7 @@ def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
         "taxonomy": inputs.taxonomy_digest,
         "on_error": inputs.on_error,
         "max_length": inputs.max_length,
+        "whole_headers": inputs.whole_headers,
         "model": manifest.model,
         "made_by": version("barcodemae"),
     }
@@ -167,7 +179,8 @@ def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
 def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Report:
     quality_filter = QualityFilter(drop_duplicates=False, on_error=inputs.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
-        tables = stream_records(inputs.names, on_error=inputs.on_error, max_length=inputs.max_length)
+        preset = Preset(whole_headers=inputs.whole_headers)
+        tables = stream_records(inputs.names, preset, inputs.on_error, inputs.max_length)
         for number, table in enumerate(tables):
             file = segment_folder / f"part-{number:05d}.arrow"
             records = quality_filter(table if inputs.taxonomy is None else join_taxonomy(table, inputs.taxonomy))

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.data.schema import conform
+from barcodemae.data.conforming import conform
 
 
 def make_records(**columns: list[str]) -> pa.Table:

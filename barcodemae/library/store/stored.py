@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.data.names import inherit_ranks
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import LibraryError
 from barcodemae.library.calibration.probability import Calibration, OutdatedCalibrationError
@@ -101,8 +102,11 @@ class StoredLibrary:
         return [segment for number, segment in enumerate(self.manifest.segments) if number not in changed]
 
     def names(self) -> pa.Table:
-        """Columns `id`, the ranks and `bin` of all records, removed ones included, by number."""
-        return pa.concat_tables([part.select(NAMES) for part in self._parts])
+        """Columns `id`, the ranks and `bin` of all records, removed ones included, by number.
+
+        Higher ranks that are missing in a record are those of its genus, where other records have them.
+        """
+        return inherit_ranks(pa.concat_tables([part.select(NAMES) for part in self._parts]))
 
     def nucleotides(self, records: np.ndarray) -> list[str]:
         """The sequences of records `[n]`, as given."""
