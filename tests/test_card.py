@@ -204,7 +204,8 @@ def test_training_is_described(folder):
     write_training(folder)
     training = section(render_card(folder, REPOSITORY), "Training")
     assert "12,345 barcodes of `coi.parquet`, `org/barcodes`, splits `pretrain`, `train`; 678 of `val`" in training
-    assert "50 % of the 4-mers were masked. 25 % of the barcodes were read from a random offset" in training
+    reconstructed = "50 % of the 4-mers were masked; the masked ones were reconstructed from the tokens that were left."
+    assert f"{reconstructed} 25 % of the barcodes were read from a random offset" in training
     assert "2.5 epochs (200 steps of 36 barcodes)" in training
     assert "peak learning rate 0.0004" in training
     assert "The steps took 1.5 hours on some processor, 2 cores (2025-01-01; python 3.12.1)." in training
@@ -239,6 +240,23 @@ def test_training_on_the_sample_names_it(folder):
     card = render_card(folder, REPOSITORY)
     assert "12,345 barcodes of the sample that comes with `barcodemae`, splits `pretrain`" in card
     assert ModelCard(card).data.datasets is None
+
+
+def test_stages_are_described_with_their_data(folder):
+    first = TRAINING | {"data": [{"name": "hub:org/first", "sha256": "0"}], "init_from": None}
+    first["settings"] = TRAINING["settings"] | {"token_decoder_weight": 0.0, "pooled_decoder_weight": 1.0}
+    start = {"name": "first", "weights_sha256": "0", "training": first}
+    pooled = {"token_decoder_weight": 0.0, "pooled_decoder_weight": 1.0, "near_cluster_share": 0.7}
+    write_training(folder, init_from=start, settings=TRAINING["settings"] | pooled)
+    card = render_card(folder, "org/name")
+    text = section(card, "Training")
+    assert text.index("First: ") < text.index("`org/first`") < text.index("Then, from these weights: ")
+    assert "; all bases were reconstructed from the pooled vector alone (" in text
+    assert (
+        "from the pooled vector alone, for 70 % of the barcodes those of a barcode of a neighbouring cluster." in text
+    )
+    assert "accuracy of bases" in text
+    assert "org/first" in ModelCard(card).data.datasets
 
 
 def test_auxiliary_objective_is_described(folder):

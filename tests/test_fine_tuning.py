@@ -128,6 +128,7 @@ def test_from_a_checkpoint_to_names(checkpoint, tmp_path):
     assert losses[-1] < losses[0]
     origin = json.loads((folder / "training.json").read_text())
     assert origin["init_from"]["name"] == checkpoint.name
+    assert "training" not in origin["init_from"]  # the checkpoint has no training.json
     assert str(checkpoint) not in (folder / "training.json").read_text()
 
     benchmark = build_benchmark(read_records(sample_path()))

@@ -17,6 +17,7 @@ from barcodemae.evaluation.report.measures import scores_by_method
 from barcodemae.evaluation.report.pages import results_table
 from barcodemae.hub.card_facts import (
     Evaluation,
+    earlier_stages,
     read_evaluations,
     read_frame,
     read_model,
@@ -67,6 +68,7 @@ def render_card(checkpoint: Path, repository: str) -> str:
             config=model["config"],
             frame=frame,
             training=training,
+            stages=earlier_stages(training),
             tuning=tuning,
             marker=frame.marker if frame is not None and frame.marker else "DNA",
             evaluations=[_describe_evaluation(evaluation, checkpoint) for evaluation in evaluations],
@@ -80,7 +82,7 @@ def render_card(checkpoint: Path, repository: str) -> str:
             # The licence of a converted model is up to its authors.
             license=_LICENSE if training else None,
             tags=_tags(frame, onnx),
-            datasets=_datasets(training, tuning) or None,
+            datasets=_datasets(*earlier_stages(training), training, tuning) or None,
             metrics=sorted({result.metric_type for result in eval_results}) or None,
             model_name=repository.rpartition("/")[2],
             eval_results=eval_results or None,

@@ -72,6 +72,12 @@ def read_frame(checkpoint: Path) -> ReferenceFrame | None:
         raise CheckpointError(str(error)) from error
 
 
+def earlier_stages(training: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What the runs recorded in whose weights a run started, one after the other; the first one is first."""
+    start = (training or {}).get("init_from") or {}
+    return [*earlier_stages(start["training"]), start["training"]] if "training" in start else []
+
+
 def read_training(checkpoint: Path) -> dict[str, Any] | None:
     """Content of `training.json`, with `duration` and `milestones` from the log; None if there is no such file.
 

@@ -1,6 +1,7 @@
 """What a finished run leaves beside its model: `training.json`, `summary.md` and the training curve."""
 
 import dataclasses
+import json
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
-from barcodemae.checkpoints.files import weights_sha256
+from barcodemae.checkpoints.files import find_checkpoint, weights_sha256
 from barcodemae.data import Report
 from barcodemae.files import written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions, without_folder
@@ -153,8 +154,13 @@ def draw_training(lines: Iterable[Mapping[str, float]]) -> bytes:
     return png(figure)
 
 
-def _describe_checkpoint(name: str | None) -> dict[str, str] | None:
-    return None if name is None else {"name": without_folder(name), "weights_sha256": weights_sha256(name)}
+def _describe_checkpoint(name: str | None) -> dict[str, Any] | None:
+    """The checkpoint that training started from, with its own `training.json` if it has one."""
+    if name is None:
+        return None
+    file = Path(find_checkpoint(name)) / TRAINING_FILE
+    training = {"training": json.loads(file.read_text(encoding="utf-8"))} if file.is_file() else {}
+    return {"name": without_folder(name), "weights_sha256": weights_sha256(name)} | training
 
 
 def _describe_steps(lines: Sequence[Mapping[str, float]], step_size: int) -> list[str]:
