@@ -43,6 +43,13 @@ class IndexArguments:
         default=False,
         metadata={"help": "Add to an existing library. Files that it was built from are not added again."},
     )
+    exclude_suspects: bool = field(
+        default=False,
+        metadata={
+            "help": "Leave out records with doubtful labels, which are nearer to another genus than to their own; "
+            "barcodemae check lists them, with the evidence."
+        },
+    )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     on_error: str = field(
@@ -88,6 +95,7 @@ def index(arguments: list[str]) -> None:
         taxonomy,
         args.max_length,
         args.whole_headers,
+        args.exclude_suspects,
     )
     if added is None:
         print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")
@@ -101,6 +109,12 @@ def index(arguments: list[str]) -> None:
         print(
             f"Ids that the library already had: {len(added.known_ids):,} (such as {added.known_ids[0]}); both records "
             "stay."
+        )
+    if added.suspects:
+        what = "left out" if added.num_excluded else "in use; --exclude-suspects leaves them out"
+        print(
+            f"Records with doubtful labels: {len(added.suspects):,} (such as {added.suspects[0]}), {what}. "
+            f"The evidence: barcodemae check {args.output}."
         )
     print(f"Search: {search}.")
     print("Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries.")

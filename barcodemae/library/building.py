@@ -22,6 +22,7 @@ from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
+from barcodemae.library.checking.labels import find_suspects
 from barcodemae.library.models import Embedder, check_model
 from barcodemae.library.segments import Inputs, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
@@ -51,6 +52,8 @@ class Added:
         notes: on the calibration, in words: what it did not learn from the library's own records.
         known_ids: ids of new records that are also ids of earlier records, each once, in order.
         names: `id` and the ranks of the records added.
+        suspects: ids of the new records with doubtful labels, see `checking.labels`.
+        num_excluded: number of these that are left out.
     """
 
     num_records: int
@@ -60,6 +63,8 @@ class Added:
     notes: tuple[str, ...]
     known_ids: list[str]
     names: pa.Table
+    suspects: list[str]
+    num_excluded: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def build_library(
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
     whole_headers: bool = False,
+    exclude_suspects: bool = False,
 ) -> Added | None:
     """Build a library of barcodes, calibrated by its own records; an interrupted build is resumed.
 
@@ -96,6 +102,7 @@ def build_library(
         taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without names.
         max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
         whole_headers: whether ids are complete headers of FASTA and FASTQ.
+        exclude_suspects: whether records with doubtful labels are removed before the library is calibrated.
 
     Returns:
         A summary; None if the folder is already the library of the same sources.
@@ -108,11 +115,12 @@ def build_library(
     inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
-            return _add(folder, Manifest(model, embedder.dimension, frame.length), inputs, embedder)
+            manifest = Manifest(model, embedder.dimension, frame.length)
+            return _add(folder, manifest, inputs, embedder, exclude_suspects)
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         clear_leftovers(folder, manifest)
-        is_same = manifest.model == model and not manifest.removed and len(manifest.segments) == 1
+        is_same = manifest.model == model and len(manifest.segments) == 1 and _is_as_built(manifest, exclude_suspects)
         if is_same and manifest.segments[0].sources == inputs.sources and not inputs.without(manifest.segments).names:
             return None
         raise LibraryError(
@@ -130,6 +138,7 @@ def append_records(
     taxonomy: pa.Table | None = None,
     max_length: int = MAX_LENGTH,
     whole_headers: bool = False,
+    exclude_suspects: bool = False,
 ) -> Added | None:
     """Add records to a library. See `build_library` for the arguments.
 
@@ -152,7 +161,7 @@ def append_records(
             if source not in left.sources:
                 logger.warning("%s: its records are in %s already, and are not added again", source.name, folder)
         if left.names:
-            return _add(folder, library.manifest, left, embedder)
+            return _add(folder, library.manifest, left, embedder, exclude_suspects)
         clear_leftovers(folder, library.manifest)
         return None
 
@@ -180,11 +189,7 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         rows = np.setdiff1d(np.flatnonzero(pc.is_in(all_ids, value_set=wanted).to_numpy()), library.removed)
         removed_before = _without(wanted, all_ids.take(pa.array(rows))).to_pylist()
         if len(rows):
-            name = f"removed-{len(library.manifest.removed):05d}.npy"
-            with written_atomically(folder) as scratch:
-                np.save(scratch / name, rows)
-            removed = library.manifest.removed | {name: fingerprint(folder / name)}
-            write_manifest(folder, replace(library.manifest, removed=removed))
+            write_manifest(folder, _without_records(folder, library.manifest, rows))
         return Removed(len(rows), removed_before)
 
 
@@ -216,11 +221,22 @@ def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
     return embedder.frame
 
 
-def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -> Added:
+def _is_as_built(manifest: Manifest, exclude_suspects: bool) -> bool:
+    """Whether no record of a library of one build has been removed since, and suspects were treated alike."""
+    num_excluded = manifest.segments[0].num_excluded
+    return (num_excluded is not None) == exclude_suspects and len(manifest.removed) == bool(num_excluded)
+
+
+def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder, exclude_suspects: bool) -> Added:
     clear_leftovers(folder, manifest, in_progress=next_segment_folder(folder, manifest))
     segment, report = make_segment(folder, manifest, inputs, embedder)
     grown = replace(manifest, segments=(*manifest.segments, segment))
     library = StoredLibrary(folder, grown)
+    suspects = np.array([one.record for one in find_suspects(library, manifest.num_records)], np.int64)
+    if exclude_suspects:
+        segment = replace(segment, num_excluded=len(suspects))
+        grown = _without_records(folder, replace(manifest, segments=(*manifest.segments, segment)), suspects)
+        library = StoredLibrary(folder, grown)
     grown, notes = _recalibrated(library, embedder)
     write_manifest(folder, grown)
     clear_leftovers(folder, grown)
@@ -232,6 +248,8 @@ def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -
         notes,
         _known_ids(library, manifest.num_records),
         library.names().slice(manifest.num_records).select(["id", *RANKS]),
+        library.names()["id"].take(pa.array(suspects)).to_pylist(),
+        len(suspects) if exclude_suspects else 0,
     )
 
 
@@ -243,6 +261,16 @@ def _recalibrated(library: StoredLibrary, embedder: Embedder) -> tuple[Manifest,
     logger.info("calibrating the library with its own records ...")
     calibration = calibrate_by_own(library, embedder)
     return _with_calibration(library.folder, library.manifest, calibration), calibration.notes
+
+
+def _without_records(folder: Path, manifest: Manifest, records: np.ndarray) -> Manifest:
+    """Write numbers of records to a new file, and return the manifest in which they are removed."""
+    if not len(records):
+        return manifest
+    name = f"removed-{len(manifest.removed):05d}.npy"
+    with written_atomically(folder) as scratch:
+        np.save(scratch / name, records)
+    return replace(manifest, removed=manifest.removed | {name: fingerprint(folder / name)})
 
 
 def _with_calibration(folder: Path, manifest: Manifest, calibration: Calibration) -> Manifest:

@@ -84,6 +84,8 @@ class Segment:
         index: how it is searched: `kind`, and of an approximate one `nprobe` and `recall`, measured when it was built.
         sources: files and data sets that its records were read from.
         taxonomy: digest of the table that named them; empty where there was none.
+        num_excluded: number of its records that were left out as suspects when it was built, and so are among the
+            removed ones; None if suspects were not to be left out.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Segment:
     index: dict[str, Any]
     sources: tuple[Source, ...] = ()
     taxonomy: str = ""
+    num_excluded: int | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,9 @@ def _segment(data: dict[str, Any]) -> Segment:
     sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in data.get("sources", ()))
     name, num_records = _checked_name(data["name"], SEGMENT_NAME), _count(data["num_records"])
     files, index = _fingerprints(data["files"], SEGMENT_FILE_NAME), _index(data["index"])
-    return Segment(name, num_records, files, index, sources, _text(data.get("taxonomy", "")))
+    excluded = data.get("num_excluded")
+    num_excluded = None if excluded is None else _count(excluded, minimum=0)
+    return Segment(name, num_records, files, index, sources, _text(data.get("taxonomy", "")), num_excluded)
 
 
 def _index(data: dict[str, Any]) -> dict[str, Any]:

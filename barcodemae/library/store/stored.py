@@ -96,10 +96,13 @@ class StoredLibrary:
         return None
 
     def complete_segments(self) -> list[Segment]:
-        """The segments of which no record has been removed."""
-        ends = np.cumsum([segment.num_records for segment in self.manifest.segments])
-        changed = set(np.searchsorted(ends, self.removed, side="right").tolist())
-        return [segment for number, segment in enumerate(self.manifest.segments) if number not in changed]
+        """The segments of which no record has been removed since they were built."""
+        segments = self.manifest.segments
+        ends = np.cumsum([segment.num_records for segment in segments])
+        counts = np.bincount(np.searchsorted(ends, self.removed, side="right"), minlength=len(segments)).tolist()
+        return [
+            segment for segment, count in zip(segments, counts, strict=True) if count == (segment.num_excluded or 0)
+        ]
 
     def names(self) -> pa.Table:
         """Columns `id`, the ranks and `bin` of all records, removed ones included, by number.

@@ -1,0 +1,106 @@
+"""Chimeras: barcodes whose two parts are those of references of different genera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from barcodemae.library.models import Embedder, find_neighbours
+from barcodemae.library.search.evidence import RankNames
+from barcodemae.library.search.marker import OnMarker, read_on_marker
+from barcodemae.library.store.stored import StoredLibrary
+
+MIN_GAIN = 0.04
+"""How much nearer a chimera is to its two parents together than to any one reference, in identity: four points."""
+
+MIN_IDENTITY = 0.97
+"""Minimum identity of a chimera with its two parents together."""
+
+MIN_PART = 100
+"""Minimum number of known bases of either part."""
+
+
+@dataclass(frozen=True)
+class Chimera:
+    """A probable chimera.
+
+    Attributes:
+        query: its row.
+        first, second: numbers of the references that are nearest to its first and its second part.
+        coordinate: of the first base of the second part on the reference frame, from 0.
+        identity: with the two parts of these references together, 0 to 1.
+        best_identity: with the nearest one reference.
+    """
+
+    query: int
+    first: int
+    second: int
+    coordinate: int
+    identity: float
+    best_identity: float
+
+
+def find_chimeras(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> list[Chimera]:
+    """Find probable chimeras of two genera.
+
+    The halves of a query are searched separately. Of the nearest references of either, those two and that coordinate
+    are chosen that together resemble the query most.
+
+    Args:
+        library: has the parents.
+        embedder: the model that made its vectors.
+        queries: `[n]`, all of which fit.
+
+    Returns:
+        Chimeras, by query; two parts of at least 100 known bases each.
+    """
+    genus = RankNames(library.names()["genus"]).numbers
+    rows = np.flatnonzero(queries.num_bases >= 2 * MIN_PART)
+    if not len(rows):
+        return []
+    assert embedder.frame is not None
+    known = queries.bases[rows] >= 0
+    middles = (known.cumsum(axis=1) * 2 >= known.sum(axis=1, keepdims=True)).argmax(axis=1)
+    texts = ["".join("ACGTN"[base] for base in bases) for bases in queries.bases[rows].tolist()]
+    cut = [(text[:middle], text[middle:]) for text, middle in zip(texts, middles, strict=True)]
+    halves = [read_on_marker([text.strip("N") for text in half], embedder.frame) for half in zip(*cut, strict=True)]
+    are_halves = np.flatnonzero(halves[0].fits & halves[1].fits)
+    if not len(are_halves):
+        return []
+    complete = find_neighbours(library, embedder, queries.take(rows[are_halves]))
+    nearest = [find_neighbours(library, embedder, half.take(are_halves)).records for half in halves]
+    chimeras = []
+    for index, row in enumerate(rows[are_halves]):
+        best_identity = float(complete.identities[index].max())
+        if best_identity > 1 - MIN_GAIN:
+            continue
+        chimera = _best_parents(library, genus, queries.bases[row], *(found[index] for found in nearest))
+        if chimera is not None:
+            first, second, coordinate, identity = chimera
+            if identity >= max(MIN_IDENTITY, best_identity + MIN_GAIN):
+                chimeras.append(Chimera(int(row), first, second, coordinate, identity, best_identity))
+    return chimeras
+
+
+def _best_parents(
+    library: StoredLibrary, genus: np.ndarray, bases: np.ndarray, firsts: np.ndarray, seconds: np.ndarray
+) -> tuple[int, int, int, float] | None:
+    """The two references of different genera, and the coordinate, with the highest identity together."""
+    firsts, seconds = firsts[firsts >= 0], seconds[seconds >= 0]
+    is_pair = (genus[firsts][:, None] != genus[seconds]) & (genus[firsts] >= 0)[:, None] & (genus[seconds] >= 0)
+    if not is_pair.any():
+        return None
+    equal, shared = zip(*(_counts(bases, library.bases(found)) for found in (firsts, seconds)), strict=True)
+    # `[firsts, seconds, coordinates]`: up to each coordinate from the first parent, after it from the second one.
+    rest = [values[1][:, -1:] - values[1] for values in (equal, shared)]
+    together = [values[0][:, None] + after for values, after in zip((equal, shared), rest, strict=True)]
+    num_bases = (bases >= 0).cumsum()
+    is_part = (shared[0][:, None] >= MIN_PART) & (rest[1][None] >= MIN_PART) & (num_bases >= MIN_PART)
+    identity = np.where(is_part & is_pair[:, :, None], together[0] / np.maximum(together[1], 1), 0)
+    one, other, coordinate = np.unravel_index(identity.argmax(), identity.shape)
+    return int(firsts[one]), int(seconds[other]), int(coordinate) + 1, float(identity[one, other, coordinate])
+
+
+def _counts(bases: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of equal and of shared bases up to each coordinate, `[references, coordinates]`."""
+    is_shared = (bases >= 0) & (references >= 0)
+    return ((bases == references) & is_shared).cumsum(axis=1), is_shared.cumsum(axis=1)

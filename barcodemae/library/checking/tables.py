@@ -1,0 +1,181 @@
+"""Tables of what is doubtful: in a library, one row for each finding on a record or name; in queries, one for each
+finding on a sequence."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.data import normalise_nucleotides
+from barcodemae.data.schema import RANKS
+from barcodemae.library.checking.chimeras import find_chimeras
+from barcodemae.library.checking.labels import find_suspects
+from barcodemae.library.checking.names import find_doubtful_names
+from barcodemae.library.checking.reading_frame import (
+    count_frame_shifts,
+    count_stops,
+    describe_reading,
+    reading_frame,
+)
+from barcodemae.library.models import Embedder
+from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
+from barcodemae.library.store.stored import StoredLibrary
+from tokenization_barcodemae import ReferenceFrame
+
+LIBRARY_FINDINGS = pa.schema(
+    [
+        # A reason of `checking.labels` or `checking.names`, or READING.
+        pa.field("reason", pa.string()),
+        # Of the record, or the first record with the name.
+        pa.field("id", pa.string()),
+        pa.field("rank", pa.string()),
+        pa.field("name", pa.string()),
+        # Names that contradict it, and the record that they were found by, if it is one.
+        pa.field("other_names", pa.string()),
+        pa.field("other_id", pa.string()),
+        # With that record, and with the nearest of the own species or genus.
+        pa.field("identity", pa.float32()),
+        pa.field("own_identity", pa.float32()),
+        pa.field("evidence", pa.string()),
+        # "in use", or "removed" for a record that the library no longer uses.
+        pa.field("status", pa.string()),
+    ]
+)
+
+SEQUENCE_FINDINGS = pa.schema(
+    [
+        # READING, CHIMERA or UNUSABLE.
+        pa.field("reason", pa.string()),
+        pa.field("id", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("evidence", pa.string()),
+    ]
+)
+
+READING, CHIMERA, UNUSABLE = "reading frame", "chimera", "not a usable barcode"
+
+_BLOCK_RECORDS = 4096
+
+
+def check_library(library: StoredLibrary, embedder: Embedder) -> pa.Table:
+    """Check labels, names and sequences of a library.
+
+    Args:
+        library: to check.
+        embedder: the model that made its vectors.
+
+    Returns:
+        A table of `LIBRARY_FINDINGS`: first suspected labels, then sequences, then names.
+    """
+    names = library.names()
+    ids = names["id"]
+    removed = set(library.removed.tolist())
+    rows: list[dict[str, Any]] = []
+
+    def add(record: int, **found: Any) -> None:
+        rows.append(found | {"id": ids[record].as_py(), "status": "removed" if record in removed else "in use"})
+
+    for suspect in find_suspects(library):
+        own, other = (_name(names, record) for record in (suspect.record, suspect.other))
+        add(
+            suspect.record,
+            reason=suspect.reason,
+            rank=own[0],
+            name=own[1],
+            other_names=other[1],
+            other_id=ids[suspect.other].as_py(),
+            identity=suspect.identity,
+            own_identity=suspect.own_identity,
+            evidence=f"identity {suspect.identity:.1%} with {other[1]}, {suspect.own_identity:.1%} with its own taxon",
+        )
+    for begin in range(0, len(library.live), _BLOCK_RECORDS):
+        records = library.live[begin : begin + _BLOCK_RECORDS]
+        read = read_on_marker(library.nucleotides(records), _frame(embedder))
+        found = describe_sequences(read, embedder, names.take(pa.array(records)))
+        for row, evidence in enumerate(found):
+            if evidence:
+                rank, name = _name(names, int(records[row]))
+                add(int(records[row]), reason=READING, rank=rank, name=name, evidence=evidence)
+    for finding in find_doubtful_names(library):
+        add(
+            finding.record,
+            reason=finding.reason,
+            rank=finding.rank,
+            name=finding.name,
+            other_names="; ".join(finding.others),
+            evidence=finding.evidence,
+        )
+    return pa.Table.from_pylist(rows, LIBRARY_FINDINGS)
+
+
+def check_records(records: pa.Table, embedder: Embedder, library: StoredLibrary | None = None) -> pa.Table:
+    """Check sequences.
+
+    Args:
+        records: of `data.schema.SCHEMA`, as read; phylum and class, where known, decide the genetic code.
+        embedder: has the marker's reference frame.
+        library: with the references that chimeras may be of; without one, they are not looked for.
+
+    Returns:
+        A table of `SEQUENCE_FINDINGS`, in the order of the records.
+    """
+    read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), _frame(embedder))
+    unusable = why_unusable(records["problem"], read)
+    usable = np.flatnonzero(unusable == "")
+    found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
+    barcodes = read.take(usable)
+    notes = describe_sequences(barcodes, embedder, records.take(pa.array(usable)))
+    found += [(int(usable[row]), READING, evidence) for row, evidence in enumerate(notes) if evidence]
+    if library is not None:
+        names = library.names()
+        for one in find_chimeras(library, embedder, barcodes):
+            parents = " and ".join(_name(names, record)[1] for record in (one.first, one.second))
+            evidence = (
+                f"identity {one.identity:.1%} with parts of {parents}, joined at base {one.coordinate + 1} of the "
+                f"marker; {one.best_identity:.1%} with the nearest reference"
+            )
+            found.append((int(usable[one.query]), CHIMERA, evidence))
+    found.sort()
+    names_of_rows = records.select(["id", "file", "line"]).take(pa.array([row for row, _, _ in found], pa.int64()))
+    rows = [
+        row | {"reason": reason, "evidence": evidence}
+        for row, (_, reason, evidence) in zip(names_of_rows.to_pylist(), found, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, SEQUENCE_FINDINGS)
+
+
+def describe_sequences(barcodes: OnMarker, embedder: Embedder, lineages: pa.Table) -> list[str]:
+    """What is wrong with the reading frames of barcodes, in words; "" where nothing is, or the marker is not coding.
+
+    Args:
+        barcodes: `[n]`, all of which fit.
+        embedder: has the marker's reference frame.
+        lineages: `[n]`, with the columns `phylum` and `class`.
+    """
+    begin = reading_frame(_frame(embedder))
+    if begin is None:
+        return [""] * len(barcodes.sequences)
+    pairs = list(zip(lineages["phylum"].to_pylist(), lineages["class"].to_pylist(), strict=True))
+    stops, shifts = count_stops(barcodes.bases, begin, pairs), count_frame_shifts(barcodes.placement)
+    return [describe_reading(*counts) for counts in zip(stops.tolist(), shifts.tolist(), strict=True)]
+
+
+def count_reasons(findings: pa.Table) -> str:
+    """The numbers of findings by reason, in words."""
+    counts = Counter(findings["reason"].to_pylist())
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "nothing"
+
+
+def _frame(embedder: Embedder) -> ReferenceFrame:
+    assert embedder.frame is not None
+    return embedder.frame
+
+
+def _name(names: pa.Table, record: int) -> tuple[str, str]:
+    """The lowest rank at which a record is named, and the name; both "" if there is none."""
+    for rank in reversed(RANKS):
+        if name := names[rank][record].as_py():
+            return rank, name
+    return "", ""
