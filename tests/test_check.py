@@ -67,6 +67,11 @@ def test_true_labels_are_not_suspected(records, tmp_path):
     assert suspects(records, tmp_path) == {}
 
 
+def test_records_without_names_are_not_suspected(records, tmp_path):
+    nameless = [row | dict.fromkeys(RANKS, "") for row in records.to_pylist()]
+    assert suspects(pa.Table.from_pylist(nameless, records.schema), tmp_path) == {}
+
+
 def test_record_under_the_name_of_another_genus_is_suspected(records, tmp_path):
     changed = with_names(records, 0, **names_of(records, 6))
     assert suspects(changed, tmp_path) == {records["id"][0].as_py(): NEARER_TO_OTHERS}

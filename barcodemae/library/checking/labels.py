@@ -71,7 +71,8 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
     has_many = (species >= 0) & (num_records[species + 1] >= MANY_RECORDS)
     suspects = []
     to_check = first + np.flatnonzero(genus[first:] >= 0)
-    for records in np.split(to_check, range(_BLOCK_RECORDS, len(to_check), _BLOCK_RECORDS)):
+    for begin in range(0, len(to_check), _BLOCK_RECORDS):
+        records = to_check[begin : begin + _BLOCK_RECORDS]
         hits, identities = _nearest(library, records)
         is_own = genus[hits] == genus[records, None]
         other = np.where((genus[hits] >= 0) & ~is_own, identities, 0)
