@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from barcodemae.checkpoints import DEFAULT
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.clustering import THRESHOLD
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import PRIMERS_HELP
 
@@ -35,6 +35,7 @@ class ClusterArguments:
         }
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
+    whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     threshold: str = field(
         default=f"{THRESHOLD:g}",
         metadata={
@@ -78,6 +79,7 @@ def cluster(arguments: list[str]) -> None:
     from barcodemae.clustering.grouping import group
     from barcodemae.clustering.tables import TEXTS_FROM_FILES, as_table, write_representatives
     from barcodemae.data import stream_records
+    from barcodemae.data.schema import Preset
     from barcodemae.embedding import BaseMapEmbedder
     from barcodemae.library.results.tables import check_table_name, write_table
     from barcodemae.outputs import check_outputs, check_plot, describe_output, message_stream, open_output
@@ -90,7 +92,7 @@ def cluster(arguments: list[str]) -> None:
     threshold = _parse_threshold(args.threshold)
     check_plot(args.plot, (".png",))
     embedder = BaseMapEmbedder.from_pretrained(args.model)
-    records = stream_records(args.data, on_error="skip", max_length=args.max_length)
+    records = stream_records(args.data, Preset(whole_headers=args.whole_headers), "skip", args.max_length)
     barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True, primers=args.primers)
     num_usable = len(barcodes.bases)
     if not num_usable:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
 
@@ -55,6 +55,7 @@ class EmbedArguments:
         metadata={"help": "Read sequences from their first base, without the checkpoint's reference frame."},
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
+    whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     on_error: str = field(
         default="raise",
         metadata={
@@ -84,6 +85,7 @@ def embed(arguments: list[str]) -> None:
     from tqdm import tqdm
 
     from barcodemae.data import QualityFilter, log_report, stream_records
+    from barcodemae.data.schema import Preset
     from barcodemae.embedding.engines import load_engine
     from barcodemae.embedding.writers import check_vectors_name, open_vectors
     from barcodemae.outputs import check_outputs
@@ -101,7 +103,7 @@ def embed(arguments: list[str]) -> None:
         open_vectors(output, embedder.dimension) as file,
         tqdm(desc="embed", unit=" barcodes", unit_scale=True) as progress,
     ):
-        for read in stream_records(args.data, on_error=args.on_error, max_length=args.max_length):
+        for read in stream_records(args.data, Preset(whole_headers=args.whole_headers), args.on_error, args.max_length):
             records = quality_filter(read)
             for begin in range(0, len(records), _CHUNK):
                 chunk = records.slice(begin, _CHUNK)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
-from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, check_sources
+from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS, PRIMERS_HELP
 
@@ -56,6 +56,7 @@ class IdentifyArguments:
         },
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
+    whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     min_confidence: float = field(
         default=MIN_CONFIDENCE,
         metadata={"help": "Minimum confidence of an assigned name, 0 to 1: the probability that it is correct."},
@@ -138,7 +139,7 @@ def identify(arguments: list[str]) -> None:
 
         writers, identifier = processes.together(begin)
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
-            for results in processes.share(_blocks(args.queries, args.max_length), identifier):
+            for results in processes.share(_blocks(args.queries, args.max_length, args.whole_headers), identifier):
                 for writer in writers:
                     writer.write(results)
                 calls.update(results["call"].to_pylist())
@@ -226,9 +227,10 @@ def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLib
     return writers
 
 
-def _blocks(queries: list[str], max_length: int) -> "Iterator[pa.Table]":
+def _blocks(queries: list[str], max_length: int, whole_headers: bool) -> "Iterator[pa.Table]":
     from barcodemae.data import stream_records
+    from barcodemae.data.schema import Preset
 
-    for records in stream_records(queries, on_error="skip", max_length=max_length):
+    for records in stream_records(queries, Preset(whole_headers=whole_headers), "skip", max_length):
         for begin in range(0, len(records), _QUERIES):
             yield records.slice(begin, _QUERIES)

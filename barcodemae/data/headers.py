@@ -209,6 +209,9 @@ def _of_bold_5(taxa: list[str]) -> dict[str, str] | str:
     return {**dict(zip(RANKS[:4], taxa[1:5], strict=True)), "genus": taxa[genus], "species": taxa[genus + 1]}
 
 
+_NO_KINGDOM = {"", "NA", "nan", "None"}
+
+
 def _lineage(text: str, first: str) -> Header | None:
     """Names in the order of their ranks, separated by semicolons: RDP, DADA2, CRABS, IDTAXA, mkCOInr, COIDB, mothur."""
     if ";" not in text:
@@ -217,7 +220,8 @@ def _lineage(text: str, first: str) -> Header | None:
         id, _, lineage = text.partition("###")
     elif ";" in first and text[:1] == first[:1]:
         parts = text.split(";")
-        is_id = not begins_lineage(parts[0]) and len(parts) > 2 and (begins_lineage(parts[1]) or parts[1].isdigit())
+        is_id = parts[0] not in _NO_KINGDOM and not begins_lineage(parts[0])
+        is_id = is_id and len(parts) > 2 and (begins_lineage(parts[1]) or parts[1].isdigit())
         id, lineage = (parts[0], ";".join(parts[1:])) if is_id else ("", text)
     else:
         id, lineage = first, text[len(first) :]
@@ -235,7 +239,7 @@ def _lineage(text: str, first: str) -> Header | None:
     if isinstance(ranks, str):
         looks_like_one = len(names) > 3 or begins_lineage(top)
         # In headers of other kinds too, such as definitions of NCBI, there may be a semicolon.
-        return Header(id or first, problem=ranks) if looks_like_one else None
+        return Header(id, problem=ranks) if looks_like_one else None
     if any(re.search(r"_\d+$", name) for name in names if is_above_phylum(name)):
         ranks = {rank: _without_id(name) if rank != "bin" else name for rank, name in ranks.items()}
     return Header(id, "lineage", ranks)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from barcodemae.data.names import BIN
 from barcodemae.data.schema import RANKS
 
+_SUPPORT = re.compile(r"\(\d+(?:\.\d+)?\)$")  # as mothur writes it
 _TAXON_ID = re.compile(r"_-?\d+$")
 _ROOTS = {"root", "cellularorganisms", "cellular organisms", "norank cellular organisms", "life", "biota"}
 _DOMAINS = {"eukaryota", "eukarya", "eukaryotes", "bacteria", "archaea", "viruses", "prokaryota"}
@@ -72,7 +73,7 @@ def read_lineage(names: Sequence[str]) -> dict[str, str] | str:
     Returns:
         Rank -> name, also `bin`; or what was expected and what came.
     """
-    left = [name.strip() for name in names]
+    left = [_SUPPORT.sub("", name.strip()) for name in names]
     found = {}
     if left and BIN.fullmatch(left[-1]):
         found["bin"] = left.pop()
@@ -113,7 +114,7 @@ def read_lineage(names: Sequence[str]) -> dict[str, str] | str:
 
 
 def _plain(name: str) -> str:
-    return _TAXON_ID.sub("", name.strip()).replace("_", " ").casefold()
+    return _TAXON_ID.sub("", _SUPPORT.sub("", name.strip())).replace("_", " ").casefold()
 
 
 def _ends_with_species(names: list[str]) -> bool:

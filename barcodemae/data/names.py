@@ -49,7 +49,7 @@ _OPEN = re.compile(
 )
 _OPEN_CAPITAL = re.compile(r"^(?:Sp|SP|Spp|Cf|CF|Aff|Nr|Indet|Gen)\.?$")
 _GROUP = re.compile(r"^(?:complex|group|grp|gr|agg|aggregate|species-group|s\.l|s\.lat)\.?$|[_-](?:group|grp|complex)$")
-_SEVERAL = re.compile(r"^(?:or|vs\.?|and|&|hybrid)$|/")
+_SEVERAL = re.compile(r"^(?:or|vs\.?|hybrid)$|/")
 _CROSS = re.compile(r"^[xX\u00d7]$")
 # What follows a name without being a part of it.
 _SPECIMEN = re.compile(
@@ -181,7 +181,10 @@ def clean_species(genus: str, species: str) -> tuple[str, str]:
         return genus, ""
     if tokens[0] == "Candidatus" and len(tokens) > 2:
         tokens = [" ".join(tokens[:2]), *tokens[2:]]
-    if _is_first_of(tokens[0], genus):
+    genus_words = genus.split()
+    if genus and tokens[: len(genus_words)] == genus_words:
+        tokens = [genus, *tokens[len(genus_words) :]]
+    elif _is_first_of(tokens[0], genus):
         tokens[0] = genus.split()[0]
     elif _is_epithet(tokens[0]) or _OPEN.match(tokens[0]):  # without its genus
         if not genus or _OPEN.match(tokens[0]):
@@ -249,7 +252,9 @@ def _binomial(tokens: list[str]) -> str:
         return f"{genus} x {rest[0][1:]}"
     if not rest or _OPEN.match(rest[0]) or _OPEN_CAPITAL.match(rest[0]) or rest[0] == "X":
         return ""
-    if any(_SEVERAL.search(token) for token in rest) or any(_CROSS.match(token) for token in rest[1:]):
+    if rest[1:2] in (["and"], ["&"]) or any(_SEVERAL.search(token) for token in rest):
+        return ""
+    if any(_CROSS.match(token) for token in rest[1:]):
         return ""
     if any(_GROUP.search(token) or "?" in token for token in rest):
         return ""
@@ -323,7 +328,7 @@ def _may_be_genus(token: str) -> bool:
 
 
 def _is_genus_only(tokens: list[str]) -> bool:
-    return len(tokens) > 1 and bool(_OPEN.match(tokens[1]) or _is_epithet(tokens[1]) or _is_authorship(tokens[1:]))
+    return len(tokens) > 1 and bool(_OPEN.match(tokens[1]) or tokens[1][0].islower() or _is_authorship(tokens[1:]))
 
 
 def _mapped(column: pa.Array, clean: Callable[[str], str]) -> pa.Array:
