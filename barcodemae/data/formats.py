@@ -1,12 +1,12 @@
 """The format of a file or of standard input is recognised by its content, not by its name."""
 
-import io
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from barcodemae.data.delimited import read_table
 from barcodemae.data.fasta import read_fasta
@@ -48,9 +48,7 @@ def is_parquet(first: bytes) -> bool:
     return first.startswith(PARQUET)
 
 
-def text_reader(
-    first: bytes, content: io.BufferedIOBase, name: str, max_length: int = MAX_LENGTH
-) -> tuple[Reader, Lines]:
+def text_reader(first: bytes, content: BinaryIO, name: str, max_length: int = MAX_LENGTH) -> tuple[Reader, Lines]:
     """The reader of a text, and its lines.
 
     The format follows from the first line that is neither blank nor a comment: FASTA starts with `>`, FASTQ with `@`,
@@ -65,7 +63,7 @@ def text_reader(
     Raises:
         UnreadableFileError: it is not text, or of a format that is not read.
     """
-    text = decode_text(first, content, name, max_length)  # type: ignore[arg-type]
+    text = decode_text(first, content, name, max_length)
     num_before, line, comment = 0, "", ""
     for line in text:
         stripped = line.strip()
@@ -78,9 +76,9 @@ def text_reader(
         num_before, line = num_before + 1, ""
     read = _reader(line.strip(), name)
     # The lines before are replaced by blank ones, so that the numbers of lines are right.
-    before = itertools.repeat("\n", num_before)
+    before: Iterable[str] = itertools.repeat("\n", num_before)
     if read is read_table and comment:  # which may name the columns
-        before = itertools.chain(itertools.repeat("\n", num_before - 1), [comment])  # type: ignore[assignment]
+        before = itertools.chain(itertools.repeat("\n", num_before - 1), [comment])
     return read, Lines(itertools.chain(before, [line] if line else [], text), name, max_length)
 
 
@@ -96,7 +94,7 @@ def open_standard_input(max_length: int = MAX_LENGTH) -> Iterator[tuple[Reader, 
             raise UnreadableFileError(
                 STANDARD_INPUT_NAME, "expected FASTA, FASTQ, TSV or CSV, got Parquet, which needs a file"
             )
-        yield text_reader(first, content, STANDARD_INPUT_NAME, max_length)  # type: ignore[arg-type]
+        yield text_reader(first, content, STANDARD_INPUT_NAME, max_length)
 
 
 def _reader(line: str, name: str) -> Reader:

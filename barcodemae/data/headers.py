@@ -142,8 +142,8 @@ def _pairs(text: str, first: str) -> Header | None:
         values = {key: re.sub(r"^b(['\"])(.*)\1?$", r"\2", value) for key, value in values.items()}
     names = {rank: values[key] for rank in RANKS for key in (f"{rank}_name", rank) if key in values}
     scientific, rank = values.get("scientific_name", ""), values.get("rank", "").lower()
-    if found := re.match(r"taxon:\d+ \[(.*)\]@(\w+)$", values.get("taxid", "")):
-        scientific, rank = found[1], found[2].lower()
+    if taxon := re.match(r"taxon:\d+ \[(.*)\]@(\w+)$", values.get("taxid", "")):
+        scientific, rank = taxon[1], taxon[2].lower()
     if scientific and not any(names.values()):
         is_species = " " in scientific if not rank else rank in ("species", "subspecies")
         names = {"species" if is_species else rank: scientific} if is_species or rank in RANKS else {}
