@@ -224,6 +224,17 @@ def run(halved, tmp_path):
     return folder
 
 
+def test_the_encoder_alone_embeds_alike(checkpoint, tmp_path, full_length_barcodes):
+    halving.halve(checkpoint, tmp_path / "all")
+    halving.halve(checkpoint, tmp_path / "encoder", encoder_only=True)
+    names = load_file(tmp_path / "encoder" / WEIGHTS_FILE).keys()
+    assert names == {name for name in load_file(tmp_path / "all" / WEIGHTS_FILE) if name.startswith("bert.")}
+    found, expected = (
+        BarcodeEmbedder.from_pretrained(tmp_path / name).encode(full_length_barcodes[:4]) for name in ("encoder", "all")
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_halved_weights_are_rounded(checkpoint, halved):
     full, half = load_file(checkpoint / WEIGHTS_FILE), load_file(halved / WEIGHTS_FILE)
     assert full.keys() == half.keys()

@@ -29,12 +29,13 @@ _WEIGHTS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, WEIGHTS_SHARDS)
 _NOT_COPIED = (*_WEIGHTS, "evaluation", "onnx", "state", "tensorboard", "run.yaml", ".lock")
 
 
-def halve(run: Path, folder: Path) -> None:
+def halve(run: Path, folder: Path, encoder_only: bool = False) -> None:
     """Copy a checkpoint with weights in float16, without results, ONNX files and states of the old ones.
 
     Args:
         run: folder of a checkpoint.
         folder: a new or empty folder.
+        encoder_only: leave out the weights of decoders and heads.
 
     Raises:
         CheckpointError: the checkpoint is missing, or a weight is too large for half precision.
@@ -48,7 +49,12 @@ def halve(run: Path, folder: Path) -> None:
         raise CheckpointError(f"{run}: expected the folder of a checkpoint")
     load_checkpoint(run)
     parts = [load_file(file) for file in weights_files(run)]
-    weights = {name: _half(name, weight) for part in parts for name, weight in part.items()}
+    weights = {
+        name: _half(name, weight)
+        for part in parts
+        for name, weight in part.items()
+        if not encoder_only or name.startswith("bert.")
+    }
     with written_atomically(folder) as scratch:
         shutil.copytree(run, scratch, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)
         save_file(weights, scratch / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -67,8 +73,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Round the weights of a checkpoint to half precision.")
     parser.add_argument("run", type=Path, help="its folder")
     parser.add_argument("folder", type=Path, help="where the halved one goes")
+    parser.add_argument("--encoder-only", action="store_true", help="leave out the weights of decoders and heads")
     arguments = parser.parse_args()
-    halve(arguments.run, arguments.folder)
+    halve(arguments.run, arguments.folder, arguments.encoder_only)
     print(f"The halved checkpoint is in {arguments.folder}: evaluate that one, then ship it.")
 
 
