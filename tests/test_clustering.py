@@ -18,7 +18,7 @@ def names(prefix, num_bins, num_rows):
 
 
 def test_bins_far_apart_are_found():
-    records = make_records(bin=names("BOLD:", 12, 10), species=names("species ", 12, 10))
+    records = make_records(bin=names("BOLD:", 12, 10), species=names("Apis b", 12, 10))
     scores = clustering_scores(directions(12, 10), records)
     assert (scores["n_rows"], scores["n_bins"], scores["n_clusters"]) == (120, 12, 12)
     assert scores["bin_ami"] == pytest.approx(1)
@@ -26,14 +26,12 @@ def test_bins_far_apart_are_found():
 
 def test_vectors_without_meaning_give_about_nothing():
     rng = np.random.default_rng(0)
-    records = make_records(bin=names("BOLD:", 10, 12), species=names("species ", 10, 12))
+    records = make_records(bin=names("BOLD:", 10, 12), species=names("Apis b", 10, 12))
     assert abs(clustering_scores(rng.normal(size=(120, 30)).astype(np.float32), records)["bin_ami"]) < 0.15
 
 
 def test_rows_without_a_bin_take_no_part_and_unknown_species_add_no_cluster():
-    records = make_records(
-        bin=["", *names("BOLD:", 3, 10)], species=["species 9", *names("species ", 2, 10), *[""] * 10]
-    )
+    records = make_records(bin=["", *names("BOLD:", 3, 10)], species=["Apis b9", *names("Apis b", 2, 10), *[""] * 10])
     vectors = np.concatenate([np.ones((1, 30), np.float32), directions(3, 10)])
     scores = clustering_scores(vectors, records)
     assert (scores["n_rows"], scores["n_bins"], scores["n_clusters"]) == (30, 3, 2)
@@ -52,19 +50,19 @@ def test_few_points_get_few_dimensions(n, dimensions):
 
 @pytest.mark.parametrize("n", [2, 3, 4, 7])
 def test_a_handful_of_rows(n):
-    records = make_records(bin=names("BOLD:", n, 1), species=names("species ", n, 1))
+    records = make_records(bin=names("BOLD:", n, 1), species=names("Apis b", n, 1))
     assert clustering_scores(directions(n, 1), records)["bin_ami"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("bins", [[], ["BOLD:1"], ["BOLD:1", ""], ["BOLD:1"] * 6])
 def test_fewer_than_two_bins_leave_nothing_to_score(bins):
-    records = make_records(bin=bins, species=["species 1"] * len(bins))
+    records = make_records(bin=bins, species=["Apis b1"] * len(bins))
     assert clustering_scores(np.ones((len(bins), 4), np.float32), records)["bin_ami"] is None
 
 
 def test_many_rows_are_drawn_from_and_both_numbers_told(monkeypatch):
     monkeypatch.setattr(bin_clustering, "MAX_ROWS", 30)
-    records = make_records(bin=[*names("BOLD:", 3, 20), ""], species=[*names("species ", 3, 20), ""])
+    records = make_records(bin=[*names("BOLD:", 3, 20), ""], species=[*names("Apis b", 3, 20), ""])
     scores = clustering_scores(directions(61, 1), records)
     assert (scores["n_rows"], scores["n_rows_used"]) == (60, 30)
 

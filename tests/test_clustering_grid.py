@@ -18,7 +18,7 @@ def barcodes():
         size=(NUM_BINS * NUM_ROWS, 60)
     )
     bins = [f"BOLD:{number}" for number in range(NUM_BINS) for _ in range(NUM_ROWS)]
-    species = [name.replace("BOLD:", "species ") for name in bins]
+    species = [name.replace("BOLD:", "Apis b") for name in bins]
     bins[3] = ""
     return vectors.astype(np.float32), make_records(bin=bins, species=species)
 

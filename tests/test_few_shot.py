@@ -14,7 +14,7 @@ def clouds(num_rows, spread=0.1, seed=0, dimensions=12):
     """Points about one centre per species, `num_rows` of each, and their species."""
     centres = np.random.default_rng(1).normal(size=(len(num_rows), dimensions))
     rng = np.random.default_rng(seed)
-    species = np.repeat([f"species {number:02}" for number in range(len(num_rows))], num_rows)
+    species = np.repeat([f"Apis b{number:02}" for number in range(len(num_rows))], num_rows)
     points = np.repeat(centres, num_rows, axis=0) + spread * rng.normal(size=(len(species), dimensions))
     return points.astype(np.float32), species
 

@@ -12,7 +12,7 @@ def clouds(num_taxa=5, num_rows=20, dimensions=8, seed=0):
     centres = 4 * rng.normal(size=(num_taxa, dimensions))
     taxa = np.repeat(np.arange(num_taxa), num_rows)
     points = (centres[taxa] + rng.normal(size=(len(taxa), dimensions))).astype(np.float32)
-    return points, np.array([f"species {taxon}" for taxon in taxa])
+    return points, np.array([f"Apis b{taxon}" for taxon in taxa])
 
 
 def numpy_probe(train, classes, queries, num_classes, epochs, seed):
@@ -88,7 +88,7 @@ def test_queries_of_species_without_training_data_are_not_scored():
         train,
         make_records(species=taxa.tolist()),
         queries,
-        make_records(species=["species 0", "species 1", "species 7", ""]),
+        make_records(species=["Apis b0", "Apis b1", "Apis b7", ""]),
         epochs=50,
     )
     assert (scores["n_train"], scores["n_queries"], scores["n_answerable"]) == (39, 4, 2)

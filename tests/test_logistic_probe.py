@@ -14,7 +14,7 @@ from helpers.evaluation_records import make_records
 
 def clouds(num_taxa=6, num_rows=6, spread=1.0, seed=0, dimensions=8):
     centres = np.random.default_rng(1).normal(size=(num_taxa, dimensions))
-    species = np.repeat([f"species {number}" for number in range(num_taxa)], num_rows)
+    species = np.repeat([f"Apis b{number}" for number in range(num_taxa)], num_rows)
     noise = np.random.default_rng(seed).normal(size=(len(species), dimensions))
     return (np.repeat(centres, num_rows, axis=0) + spread * noise).astype(np.float32), species
 

@@ -280,7 +280,7 @@ def test_library_with_species_but_no_genus(named, tmp_path):
     build_library(tmp_path / "library", [_parquet(bare, tmp_path)], OneHotEmbedder(), MODEL)
     own = search_own(StoredLibrary.open(tmp_path / "library"), OneHotEmbedder())
     assert own.right["species"].any()
-    assert not own.named["genus"].any()
+    assert own.named["genus"].any()  # the first word of the species
 
 
 def _parquet(records, folder):
@@ -291,7 +291,8 @@ def _parquet(records, folder):
 
 def test_own_records_are_also_searched_cut(folder, own):
     cut = search_own(StoredLibrary.open(folder), OneHotEmbedder(), lengths=(130, 300))
-    assert len(cut.species) > 2 * len(own.species)
+    # Of the genera and higher taxa that are held out, only some are searched cut.
+    assert len(cut.species) > 1.5 * len(own.species)
     counts = np.bincount(np.abs(cut.num_bases[:, None] - np.array([130, 300, 650])).argmin(axis=1))
     assert (counts > 100).all()
     for what, found in predict_others(cut).items():

@@ -151,7 +151,7 @@ def _stream(source: str, pieces: Iterator[Piece], preset: Preset, on_error: str,
     if not num_rows:
         raise UnreadableFileError(source, "expected records, got none")
     if formats:
-        counts = ", ".join(f"{count:,} {form}" for form, count in formats.most_common())
+        counts = ", ".join(f"{count:,} records ({form})" for form, count in formats.most_common())
         logger.info("%s: read %s", source, counts)
     if num_unread:
         logger.warning(
