@@ -94,7 +94,7 @@ class NamedQueries:
 def joined(parts: Sequence[NamedQueries]) -> NamedQueries:
     """The queries of several parts, in their order."""
 
-    def together(arrays: list[np.ndarray]) -> np.ndarray:
+    def together(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(arrays)
 
     votes = {

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from barcodemae.data.schema import RANKS
@@ -85,17 +84,6 @@ def find_doubtful_names(library: StoredLibrary) -> list[NameFinding]:
     # A pair with the same bases and the same BIN is a possible synonym once.
     once = {(finding.reason, finding.name, finding.others): finding for finding in reversed(found)}
     return list(reversed(once.values()))
-
-
-def shared_names(identities: np.ndarray, species: np.ndarray) -> tuple[str, ...]:
-    """The species that share a query's barcode; empty unless there are several.
-
-    Args:
-        identities: `[hits]`, with the query.
-        species: `[hits]`, names, "" where unknown.
-    """
-    names = sorted({name for name, identity in zip(species, identities, strict=True) if name and identity == 1})
-    return tuple(names) if len(names) > 1 else ()
 
 
 def _barcodes(library: StoredLibrary) -> list[int]:
