@@ -124,6 +124,7 @@ def test_join_replaces_ranks_by_id_and_counts_missing_ids(write, caplog):
 
 def test_join_without_missing_ids_logs_nothing(write, caplog):
     records = read_records(write("a.fa", ">x\nAC\n"))
+    caplog.clear()
     join_taxonomy(records, read_taxonomy(write("a.tsv", f"x\t{TAXON}\n")))
     assert not caplog.records
 
