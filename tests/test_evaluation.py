@@ -324,8 +324,9 @@ def test_order_of_the_baselines_on_the_sample(tmp_path, monkeypatch):
     replace_models(monkeypatch)
     options = arguments("model", tmp_path / "out", query_split="val_unseen", tasks=["knn"])
     baselines = run_evaluation(options)["baselines"]
-    accuracies = [baselines[name]["knn"]["genus_accuracy"] for name in ("frame_lda", "frame_svd", "kmer_6", "kmer_4")]
-    assert accuracies == sorted(accuracies, reverse=True)
+    accuracy = {name: scores["knn"]["genus_accuracy"] for name, scores in baselines.items()}
+    # On 460 queries, the two linear maps differ by some two.
+    assert min(accuracy["frame_lda"], accuracy["frame_svd"]) > accuracy["kmer_6"] > accuracy["kmer_4"]
 
 
 def test_ranks_missing_in_the_file_are_not_evaluated(tmp_path, tiny_records, counting):
