@@ -55,7 +55,13 @@ def check(arguments: list[str]) -> None:
 
     from barcodemae.data import stream_records
     from barcodemae.embedding.engines import FRAME, load_engine
-    from barcodemae.library.checking.tables import SEQUENCE_FINDINGS, check_library, check_records, count_reasons
+    from barcodemae.library.checking.tables import (
+        SEQUENCE_FINDINGS,
+        TEXTS_FROM_FILES,
+        check_library,
+        check_records,
+        count_reasons,
+    )
     from barcodemae.library.models import open_with_model
     from barcodemae.library.results.tables import check_table_name, write_table
     from barcodemae.outputs import check_outputs, describe_output, message_stream, open_output
@@ -77,8 +83,7 @@ def check(arguments: list[str]) -> None:
             num_records += len(records)
         findings, checked = pa.concat_tables(tables), f"{num_records:,} sequences"
     with open_output(args.output) as file:
-        is_text = {"id", "name", "other_names", "other_id", "file", "evidence"} & set(findings.column_names)
-        write_table(findings, file, Path(args.output).suffix == ".parquet", is_text)
+        write_table(findings, file, Path(args.output).suffix == ".parquet", TEXTS_FROM_FILES)
     messages = message_stream(args.output)
     print(f"Found in {checked}: {count_reasons(findings)}.", file=messages)
     print(f"The findings are in {describe_output(args.output)}.", file=messages)

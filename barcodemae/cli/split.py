@@ -1,14 +1,11 @@
 """`barcodemae split`: holds species out for validation and test."""
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import check_sources
 from barcodemae.errors import ConfigurationError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -54,7 +51,7 @@ def split(arguments: list[str]) -> None:
     import pyarrow.parquet as pq
 
     from barcodemae.data import read_records
-    from barcodemae.data.quality import MAX_LISTED
+    from barcodemae.data.quality import log_records
     from barcodemae.evaluation.folds import fold_of_train, split_by_species
     from barcodemae.outputs import check_outputs, open_output
 
@@ -65,8 +62,7 @@ def split(arguments: list[str]) -> None:
     records = read_records(args.data, on_error=args.on_error)
     is_damaged = pc.not_equal(records["problem"], "")
     if pc.any(is_damaged).as_py():
-        for row in records.filter(is_damaged).slice(0, MAX_LISTED).to_pylist():
-            logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["problem"])
+        log_records(records.filter(is_damaged), "problem")
         print(f"Records left out, as they are damaged: {pc.sum(is_damaged).as_py():,}.")
         records = records.filter(pc.invert(is_damaged))
     if args.of == "train":

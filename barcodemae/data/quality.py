@@ -68,10 +68,15 @@ class Report:
 def log_report(report: Report) -> None:
     """Log a report, with file and line of the first 20 records that were dropped as errors."""
     logger.info("%s", report)
-    for row in report.dropped.slice(0, MAX_LISTED).to_pylist():
-        logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row["why"])
+    log_records(report.dropped, "why")
     if len(report.dropped) > MAX_LISTED:
         logger.warning("and %d more", len(report.dropped) - MAX_LISTED)
+
+
+def log_records(records: pa.Table, reason: str) -> None:
+    """Log file, line and id of the first 20 records, with the text of a column that says why."""
+    for row in records.slice(0, MAX_LISTED).to_pylist():
+        logger.warning("%s, line %d, record %r: %s", row["file"], row["line"], row["id"], row[reason])
 
 
 class QualityFilter:

@@ -54,6 +54,9 @@ SEQUENCE_FINDINGS = pa.schema(
     ]
 )
 
+TEXTS_FROM_FILES = ("id", "name", "other_names", "other_id", "file", "evidence")
+"""Columns of both tables whose text is from the user's files."""
+
 READING, CHIMERA, UNUSABLE = "reading frame", "chimera", "not a usable barcode"
 
 _BLOCK_RECORDS = 4096

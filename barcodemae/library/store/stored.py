@@ -109,6 +109,10 @@ class StoredLibrary:
 
         Higher ranks that are missing in a record are those of its genus, where other records have them.
         """
+        return self._names
+
+    @cached_property
+    def _names(self) -> pa.Table:
         return inherit_ranks(pa.concat_tables([part.select(NAMES) for part in self._parts]))
 
     def nucleotides(self, records: np.ndarray) -> list[str]:
