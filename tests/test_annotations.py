@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from barcodemae.data import read_records
-from barcodemae.data.annotations import read_annotations, with_size
+from barcodemae.data.annotations import read_annotations, reads_by_sample, with_size
 
 HEADERS = {
     "ASV1;size=12;sample=S1;": (12, "S1"),
@@ -19,7 +19,14 @@ HEADERS = {
     "r1": (1, ""),
     "": (1, ""),
     "r1;resample=S1;oversize=3": (1, ""),  # other words that end like an annotation
-    "r1 merged_sample={'S1': 3}; count=3": (3, ""),
+    "r1 merged_sample={'S1': 3}; count=4": (4, "S1=3;"),
+    "r1 count=8; merged_sample={'S1': 3, 'S 2:a': 5}; direction=forward;": (8, "S1=3;S 2:a=5;"),
+    'r1 {"count":8,"merged_sample":{"S1":3,"size":5},"sample":"S9"}': (8, "S1=3;size=5;"),
+    "r1 merged_sample={'count': 3, 'S2': 5};": (8, "count=3;S2=5;"),
+    "r1 merged_sample={}; count=3; sample=S1;": (3, "S1"),
+    "r1 merged_sample={'S1': many}; count=3": (3, ""),
+    "r1 merged_sample={'S1': 3": (1, ""),
+    "r1 merged_sample={'S;1': 3}; count=3": (3, ""),
     "r1;size=0;": (1, ""),
     "r1;size=-3": (1, ""),
     "r1;size=2.5": (1, ""),
@@ -37,6 +44,12 @@ def test_annotations_of_a_header(header, expected):
 def test_headers_are_read_together():
     found = read_annotations(pa.array(list(HEADERS), pa.large_string()))
     assert list(zip(found["size"].to_pylist(), found["sample"].to_pylist(), strict=True)) == list(HEADERS.values())
+
+
+def test_reads_by_sample():
+    assert reads_by_sample("S1=3;S=2=5;") == {"S1": 3, "S=2": 5}
+    for single in ("", "S1", "S=1", "a;b"):
+        assert reads_by_sample(single) == {}
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,18 @@ def test_sample_of_the_id_comes_before_the_file():
     assert found.table()["S1"].to_pylist() == [2, 0]
 
 
+def test_record_of_several_samples_is_counted_in_each():
+    found = counted(
+        moth(file="all.fasta", sample="S1=3;S2=5;", size=8),
+        moth(file="all.fasta", sample="S1=3;S2=5;", size=8),
+        result(file="all.fasta", sample="S2=4;", size=4),
+        moth(file="all.fasta", sample="S1", size=10),
+    )
+    assert found.sources() == (2, 0)
+    rows = found.table().to_pylist()
+    assert [(row["call"], row["S1"], row["S2"]) for row in rows] == [("species", 16, 10), ("novel", 0, 4)]
+
+
 def test_sample_called_like_a_column():
     names = counted(moth(sample="genus"), moth(sample="call")).table().column_names
     assert names[-2:] == ["genus (sample)", "call (sample)"]

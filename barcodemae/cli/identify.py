@@ -50,9 +50,9 @@ class IdentifyArguments:
     by_sample: str | None = field(
         default=None,
         metadata={
-            "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. The sample is "
-            "that in the id (sample= or barcodelabel=), otherwise the file; the number of reads is that in the id "
-            "(size= or count=), otherwise 1."
+            "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. The samples are "
+            "those in the id (sample=, barcodelabel= or merged_sample=), otherwise the file; the number of reads is "
+            "that in the id (size= or count=), otherwise 1."
         },
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
@@ -180,7 +180,7 @@ def _sources_of(num_annotated: int, num_files: int) -> str:
     """Where samples are from, and how many."""
     found = []
     if num_annotated:
-        found.append(f"{num_annotated:,} from ids (sample= or barcodelabel=)")
+        found.append(f"{num_annotated:,} from ids (sample=, barcodelabel= or merged_sample=)")
     if num_files or not num_annotated:
         found.append(f"{num_files:,} from names of files")
     return ", ".join(found)

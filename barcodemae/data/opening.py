@@ -231,7 +231,8 @@ def _from_zip(path: Path, name: str, files: ExitStack) -> BinaryIO:
     if "mimetype" in names:
         raise UnreadableFileError(name, "expected records, got a LibreOffice document; save it as CSV")
     if len(members) != 1:
-        raise UnreadableFileError(name, f"expected a ZIP archive of one file, got {len(members):,} files; extract it")
+        found = f"{len(members):,} files" + "".join(f", such as {member.filename!r}" for member in members[:1])
+        raise UnreadableFileError(name, f"expected a ZIP archive of one file, got {found}; extract it")
     if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UnreadableFileError(name, "expected a ZIP archive compressed by deflate, got another method; extract it")
     return cast(BinaryIO, files.enter_context(archive.open(members[0])))

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import pyarrow as pa
 
+from barcodemae.data.annotations import reads_by_sample
 from barcodemae.data.schema import RANKS
 from barcodemae.library.results.schema import NOVEL, UNRELIABLE
 from barcodemae.library.results.tables import check_table_name, write_table
@@ -19,7 +20,7 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 class SampleCounts:
     """Numbers of reads by taxon and sample. The memory grows with the numbers of taxa and samples, not of queries.
 
-    A query's sample is that of its id's annotation (see `data.annotations`), otherwise its file.
+    A query's samples are those of its id's annotation (see `data.annotations`), otherwise its file.
     """
 
     def __init__(self) -> None:
@@ -32,12 +33,19 @@ class SampleCounts:
         Args:
             results: of `RESULTS`.
         """
-        keys = results.select(["sample", "file", *_TAXON, "size"])
-        counted = keys.group_by(["sample", "file", *_TAXON], use_threads=False).aggregate([("size", "sum")])
+        keys = ["sample", "file", *_TAXON]
+        counted = results.group_by(keys, use_threads=False).aggregate([("size", "sum"), ("size", "count")])
         for row in counted.to_pylist():
-            sample = (row["sample"], "") if row["sample"] else ("", row["file"])
-            self._samples.setdefault(sample)
-            self._reads[sample, tuple(row[name] for name in _TAXON)] += row["size_sum"]
+            taxon = tuple(row[name] for name in _TAXON)
+            several = reads_by_sample(row["sample"])
+            for name, size in several.items():
+                self._add((name, ""), taxon, size * row["size_count"])
+            if not several:
+                self._add((row["sample"], "" if row["sample"] else row["file"]), taxon, row["size_sum"])
+
+    def _add(self, sample: tuple[str, str], taxon: tuple[str, ...], num_reads: int) -> None:
+        self._samples.setdefault(sample)
+        self._reads[sample, taxon] += num_reads
 
     def sources(self) -> tuple[int, int]:
         """Number of samples from annotations of ids, and from the names of files."""
