@@ -7,19 +7,23 @@ some seconds, are not read within minutes.
 """
 
 import argparse
+import bz2
 import faulthandler
 import gzip
 import io
 import logging
+import lzma
 import random
 import sys
 import tempfile
 import time
 import traceback
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barcodemae.data import RANKS, filter_records, read_records, sample_path
@@ -33,44 +37,87 @@ HANG_SECONDS, INPUTS_PER_WATCH = 300, 100
 TOKENS = [
     *(b">", b"@", b"+", b"#", b"\n", b"\r\n", b"\t", b",", b'"', b"|", b";", b"\x00", b"\xff", b"\xef\xbb\xbf"),
     *(b"\x1f\x8b", b";tax=", b"root_1;", b"k__", b"; p__", b"Lineage=Root;rootrank;", b"###", b"PAR1", b"AB1-10|"),
+    *(b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PK\x01\x02", b"\xff\xfe", b"\xfe\xff", b"sep=;\n"),
+    *(b"merged_sample={", b"'S1': 3, ", b";size=12;", b'{"count":3,', b"[organism=", b"taxid=7460; ", b"\xe9"),
 ]  # fmt: skip
+
+# Formats of headers, each with a record's id and names.
+HEADERS: list[Callable[[dict[str, str]], str]] = [
+    lambda row: f"{row['id']};tax=" + ",".join(f"{rank[0]}:{row[rank]}" for rank in RANKS),
+    lambda row: f"{row['id']} k__Animalia; " + "; ".join(f"{rank[0]}__{row[rank]}" for rank in RANKS),
+    lambda row: f"{row['id']}\troot_1;Eukaryota_2759;" + ";".join(f"{row[rank]}_7" for rank in RANKS),
+    lambda row: f"{row['id']}\tLineage=Root;rootrank;" + ";".join(f"{row[rank]};{rank}" for rank in RANKS),
+    lambda row: f"{row['id']}\tRoot;Animalia;" + ";".join(row[rank] for rank in RANKS),
+    lambda row: f"AB1-10|{row['species']}|COI-5P|",
+    lambda row: "AB1-10|COI-5P|Peru|Animalia," + ",".join(row[rank] for rank in RANKS[:4]) + ",,,Apis,Apis sp.",
+    lambda row: "Animalia;" + ";".join(row[rank] for rank in RANKS) + ";",
+    lambda row: f"{row['id']} {row['species']}",
+    lambda row: f"{row['id']} {row['species']} voucher X cytochrome oxidase subunit I (COI) gene, partial cds",
+    lambda row: f"{row['id']} [organism={row['species']}] [isolate=3]",
+    lambda row: f"{row['id']} taxid=7460; genus_name={row['genus']}; species_name={row['species']}; rank=species;",
+    lambda row: f"{row['id']} count=8; merged_sample={{'S1': 3, 'S2': 5}}; family_name={row['family']};",
+    lambda row: f'{row["id"]} {{"count":8,"merged_sample":{{"S1":3,"S2":5}},"genus_name":"{row["genus"]}"}}',
+    lambda row: f"{row['id']};size=12;sample=S1;",
+    lambda row: f"{row['id']} 7460;Metazoa;" + ";".join(row[rank].replace(" ", "_") for rank in RANKS),
+]
+
+
+def zipped(content: bytes) -> bytes:
+    """A ZIP archive of one file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.fasta", content)
+    return buffer.getvalue()
 
 
 def real_files() -> dict[str, bytes]:
-    """Name -> content: real barcodes in each format and kind of header. `-` is standard input."""
+    """Name -> content: real barcodes in each format, container, encoding and kind of header. `-` is standard input."""
     table = pq.read_table(sample_path()).slice(0, ROWS)
     rows = table.to_pylist()
     columns = ["id", "nucleotides", *RANKS]
-    headers = [
-        lambda row: f"{row['id']};tax=" + ",".join(f"{rank[0]}:{row[rank]}" for rank in RANKS),
-        lambda row: f"{row['id']} k__Animalia; " + "; ".join(f"{rank[0]}__{row[rank]}" for rank in RANKS),
-        lambda row: f"{row['id']}\troot_1;Eukaryota_2759;" + ";".join(f"{row[rank]}_7" for rank in RANKS),
-        lambda row: f"{row['id']}\tLineage=Root;rootrank;" + ";".join(f"{row[rank]};{rank}" for rank in RANKS),
-        lambda row: f"AB1-10|{row['species']}|COI-5P|",
-        lambda row: "AB1-10|COI-5P|Peru|Animalia," + ",".join(row[rank] for rank in RANKS[:4]) + ",,,Apis,Apis sp.",
-    ]
-    fasta = "".join(f">{headers[i % len(headers)](row)}\n{row['nucleotides']}\n" for i, row in enumerate(rows))
+    fasta = "".join(
+        f">{header(row)}\n{row['nucleotides']}\n"
+        for header, row in zip(HEADERS, rows * (len(HEADERS) // len(rows) + 1), strict=False)
+    )
     fastq = "".join(f"@{row['id']}\n{row['nucleotides']}\n+\n{'I' * len(row['nucleotides'])}\n" for row in rows)
-    taxa = "".join(f"{headers[1](row)}\n".replace(" ", "\t", 1) for row in rows)
+    taxa = "".join(f"{HEADERS[1](row)}\n".replace(" ", "\t", 1) for row in rows)
     parquet = io.BytesIO()
     pq.write_table(table, parquet)
 
-    def delimited(separator: str) -> str:
-        return "".join(f"{separator.join(row)}\n" for row in [columns, *([row[c] for c in columns] for row in rows)])
+    def delimited(separator: str, quote: str = "") -> str:
+        cells = [columns, *([row[column] for column in columns] for row in rows)]
+        return "".join(f"{separator.join(f'{quote}{cell}{quote}' for cell in row)}\n" for row in cells)
+
+    def wrapped(text: str) -> str:
+        return "\n".join(line[i : i + 60] for line in text.splitlines() for i in range(0, len(line) or 1, 60)) + "\n"
 
     files = {
         "a.fasta": fasta,
         "a.fastq": fastq,
+        "wrapped.fastq": wrapped(fastq),
         "a.csv": delimited(","),
         "a.tsv": delimited("\t"),
+        "semicolons.csv": "sep=;\n" + delimited(";"),
+        "quoted.tsv": delimited("\t", '"'),
+        "bars.txt": delimited("|"),
         "taxonomy.tsv": taxa,
         "taxonomy.csv": delimited(","),
     }
     contents = {name: text.encode() for name, text in files.items()}
+    short = fasta[: len(fasta) // 2].encode()
     return {
         **contents,
+        "utf-16.tsv": files["a.tsv"].encode("utf-16"),
+        "utf-16-be.fasta": fasta.encode("utf-16-be"),
+        "utf-32.csv": files["a.csv"].encode("utf-32"),
+        "latin-1.fasta": fasta.replace("Animalia", "Animália").encode("cp1252"),
         "a.parquet": parquet.getvalue(),
         "a.fasta.gz": gzip.compress(contents["a.fasta"], mtime=0),
+        "a.fasta.bz2": bz2.compress(short),
+        "a.fasta.xz": lzma.compress(short),
+        "a.fasta.zst": pa.compress(short, "zstd", asbytes=True),
+        "a.zip": zipped(short),
+        "gzip.zip": zipped(gzip.compress(short, mtime=0)),
         "a.parquet.gz": gzip.compress(parquet.getvalue(), mtime=0),
         "-": contents["a.fasta"],
     }

@@ -93,7 +93,7 @@ def test_archive_of_several_files(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.fasta", FASTA)
         archive.writestr("b.fasta", FASTA)
-    with pytest.raises(UnreadableFileError, match="of one file, got 2 files, such as 'a.fasta'; extract it"):
+    with pytest.raises(UnreadableFileError, match=r"of one file, got 2 files, such as 'a\.fasta'; extract it"):
         read_records(tmp_path / "a.zip")
 
 

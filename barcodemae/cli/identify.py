@@ -50,7 +50,7 @@ class IdentifyArguments:
     by_sample: str | None = field(
         default=None,
         metadata={
-            "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. The samples are "
+            "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. Samples are "
             "those in the id (sample=, barcodelabel= or merged_sample=), otherwise the file; the number of reads is "
             "that in the id (size= or count=), otherwise 1."
         },
