@@ -1,7 +1,7 @@
 """Places a barcode on its marker by a cross-correlation with the marker's profile, and the pieces between indels."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ from .sequences import UNKNOWN, Block, SequenceReader, Sequences, base_codes
 
 _ALPHABET = "ACGT"
 _CODES = base_codes(_ALPHABET)
+
+# In an alignment, gaps have a code of their own.
+_GAP = 0x81
+_ALIGNED_CODES = base_codes(_ALPHABET).translate(bytes(_GAP if code == 0xFF else code for code in range(256)))
 
 # Each base is a corner of a tetrahedron: equal bases have inner product 3, different ones -1, and an unknown base (all
 # zeros) has 0 with any other. Three channels thus suffice, where one-hot bases and a centred profile need four. The
@@ -145,16 +149,77 @@ class ReferenceFrame:
         """
         barcodes = _equally_long(SequenceReader(sequences), length)
         profile = np.stack([(barcodes == code).mean(0) for code in range(4)], axis=1)
+        return cls(profile, min_score=0, marker=marker)._calibrated(barcodes)
+
+    @classmethod
+    def from_alignment(cls, rows: Sequence[str], marker: str = "") -> "ReferenceFrame":
+        """Build a frame from aligned sequences of a marker with a few insertions and deletions, on the coding strand.
+
+        The coordinates are those columns of the alignment in which at least half of the sequences have a base; columns
+        before the first or after the last base of a sequence do not count. `min_score` is calibrated as in
+        `from_sequences`.
+
+        Args:
+            rows: aligned sequences of equal length, with `-` or `.` for gaps.
+            marker: name of the marker.
+
+        Raises:
+            ValueError: the rows are not equally long, or have no bases.
+        """
+        aligned, is_covered = _aligned(rows)
+        is_base = is_covered & (aligned != _GAP)
+        is_coordinate = 2 * is_base.sum(axis=0) >= np.maximum(is_covered.sum(axis=0), 1)
+        barcodes = np.where(is_base, aligned, UNKNOWN)[:, is_coordinate]
+        num_covering = np.maximum(is_covered[:, is_coordinate].sum(axis=0), 1)
+        profile = np.stack([(barcodes == code).sum(axis=0) / num_covering for code in range(4)], axis=1)
+        return cls(profile, min_score=0, marker=marker)._calibrated(barcodes)
+
+    @classmethod
+    def from_profile(cls, profile: np.ndarray, sequences: Sequences, marker: str = "") -> "ReferenceFrame":
+        """Build a frame from a profile, such as the match states of a hidden Markov model.
+
+        `min_score` is calibrated as in `from_sequences`, on the sequences that agree better with the profile than any
+        sequence with shuffled bases.
+
+        Args:
+            profile: `[length, 4]`, frequencies of A, C, G and T at each coordinate.
+            sequences: of the marker, complete or partial, on either strand.
+            marker: name of the marker.
+
+        Raises:
+            ValueError: the profile is not one of frequencies, or no sequence agrees with it.
+        """
         frame = cls(profile, min_score=0, marker=marker)
+        placement = frame.place(sequences)
+        bases = [
+            block.lay_out(placement.start[block.rows], placement.strand[block.rows], frame.length)
+            for block in SequenceReader(sequences).blocks(_CODES, _READ_ROWS)
+        ]
+        barcodes = np.where((stacked := np.concatenate(bases)) < 0, UNKNOWN, stacked).astype(np.uint8)
+        shuffled = np.random.default_rng(0).permuted(barcodes[:_CALIBRATION_ROWS], axis=1)
+        agrees = placement.score > frame.place(_as_text(shuffled)).score.max(initial=0)
+        if not agrees.any():
+            raise ValueError(f"expected sequences that agree with the profile, found none among {len(agrees)}")
+        return frame._calibrated(barcodes[agrees])
+
+    def _calibrated(self, barcodes: np.ndarray) -> "ReferenceFrame":
+        """This frame with a minimum score by segments of barcodes, and by the same segments with shuffled bases.
+
+        Args:
+            barcodes: codes `[n, length]`, `UNKNOWN` where a barcode has no base.
+        """
         rng = np.random.default_rng(0)
-        sampled = np.linspace(0, len(barcodes) - 1, min(len(barcodes), _CALIBRATION_ROWS)).astype(int)
-        segment_length = min(_CALIBRATION_LENGTH, frame.length)
-        begins = rng.integers(0, frame.length - segment_length + 1, len(sampled))
-        segments = np.take_along_axis(barcodes[sampled], begins[:, None] + np.arange(segment_length), axis=1)
-        genuine = frame.place(_as_text(segments)).score
-        shuffled = frame.place(_as_text(rng.permuted(segments, axis=1))).score
-        frame.min_score = float(np.quantile(genuine, 0.001) + shuffled.max()) / 2
-        return frame
+        sampled = barcodes[np.linspace(0, len(barcodes) - 1, min(len(barcodes), _CALIBRATION_ROWS)).astype(int)]
+        is_known = sampled != UNKNOWN
+        first, last = is_known.argmax(axis=1), self.length - 1 - is_known[:, ::-1].argmax(axis=1)
+        segment_length = min(_CALIBRATION_LENGTH, self.length)
+        begins = rng.integers(first, np.maximum(last - segment_length + 1, first) + 1)
+        begins = np.minimum(begins, self.length - segment_length)
+        segments = np.take_along_axis(sampled, begins[:, None] + np.arange(segment_length), axis=1)
+        genuine = self.place(_as_text(segments)).score
+        shuffled = self.place(_as_text(rng.permuted(segments, axis=1))).score
+        self.min_score = float(np.quantile(genuine, 0.001) + shuffled.max()) / 2
+        return self
 
     @classmethod
     def coi(cls) -> "ReferenceFrame":
@@ -346,6 +411,22 @@ def _equally_long(reader: SequenceReader, length: int | None) -> np.ndarray:
         begins = bounds[:-1][np.diff(bounds) == length]
         matrices.append(np.frombuffer(codes, np.uint8)[begins[:, None] + np.arange(length)])
     return np.concatenate(matrices)
+
+
+def _aligned(rows: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of an alignment `[n, columns]`, and the columns from the first to the last base of each row, bool."""
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1:
+        found = f"{min(lengths)} to {max(lengths)}" if lengths else "none"
+        raise ValueError(f"expected aligned sequences of equal length, gaps included, got lengths of {found}")
+    text = "".join(rows).encode("ascii", "replace").translate(_ALIGNED_CODES)
+    codes = np.frombuffer(text, np.uint8).reshape(len(rows), -1)
+    is_base = codes != _GAP
+    if not (codes < len(_ALPHABET)).any():
+        raise ValueError("expected aligned sequences with bases, got none")
+    is_covered = np.logical_or.accumulate(is_base, axis=1)
+    is_covered &= np.logical_or.accumulate(is_base[:, ::-1], axis=1)[:, ::-1]
+    return codes, is_covered
 
 
 def _as_text(codes: np.ndarray) -> list[str]:

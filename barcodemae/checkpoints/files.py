@@ -53,6 +53,11 @@ def find_checkpoint(name: str | Path) -> str | Path:
     return name
 
 
+def is_marker_folder(name: str | Path) -> bool:
+    """Whether a folder has a marker's reference frame and no model: the result of `barcodemae marker build`."""
+    return (Path(name) / FRAME_FILE).is_file() and not (Path(name) / CONFIG_FILE).exists()
+
+
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:
     """SHA-256 of a checkpoint's weights, which identifies the model of results.
 

@@ -48,6 +48,7 @@ VERBS = {
     "embed": ("compute embeddings of barcodes", "barcodemae.cli.embed:embed"),
     "train": ("pretrain or fine-tune a model", "barcodemae.cli.train:train"),
     "tune": ("fit a projection head that ranks relatives", "barcodemae.cli.tune:tune"),
+    "marker": ("make the reference frame of another marker", "barcodemae.cli.marker:marker"),
     "evaluate": ("compare a model with baselines", "barcodemae.cli.evaluate:evaluate"),
     "leaderboard": ("merge results of several evaluations", "barcodemae.cli.leaderboard:leaderboard"),
     "split": ("hold species out for validation and test", "barcodemae.cli.split:split"),

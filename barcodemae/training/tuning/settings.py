@@ -39,7 +39,10 @@ class TuneArguments:
     """Options of `barcodemae tune`."""
 
     checkpoint: str = field(
-        metadata={"help": "Pretrained checkpoint: a folder, a Hub id, or one that is shipped with the package."}
+        metadata={
+            "help": "Pretrained checkpoint: a folder, a Hub id, or one that is shipped with the package; or the folder "
+            "of a marker (barcodemae marker build), for a model of its bases alone."
+        }
     )
     output: str = field(metadata={"help": "Folder for the tuned checkpoint; it must not exist yet."})
     data: list[str] = field(metadata={"help": "Files (Parquet, TSV, CSV, FASTA, also .gz) or hub:ORG/NAME."})

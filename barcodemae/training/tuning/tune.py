@@ -1,4 +1,4 @@
-"""Tuning: from a pretrained checkpoint to one with a projection head."""
+"""Tuning: from a pretrained checkpoint, or the reference frame of a marker alone, to a model with a projection head."""
 
 import dataclasses
 import json
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from barcodemae.checkpoints.files import find_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import FRAME_FILE, find_checkpoint, is_marker_folder, weights_sha256
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
@@ -22,13 +23,16 @@ from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.encoded import run_encoder
 from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features
 from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
-from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from tokenization_barcodemae import KmerEncoder
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame, build_kmer_tokenizer
 
 TUNING_FILE = "tuning.json"
 
 _PACKAGES = ("barcodemae", "torch", "transformers", "numpy", "scipy")
 _COPIED_FILES = (TRAINING_FILE, METRICS_FILE)
+# Of the encoder of a model that was made from a marker alone, whose output has no weight.
+_HIDDEN_SIZE, _MIN_POSITIONS = 8, 512
+
 _NOT_SETTINGS = {"model_type", "auto_map"}  # keys of config.json that are not arguments of the configuration
 
 logger = logging.getLogger(__name__)
@@ -37,10 +41,11 @@ logger = logging.getLogger(__name__)
 def tune(args: TuneArguments) -> FittedHead:
     """Fit a projection head on barcodes, and save the checkpoint with the head.
 
-    The encoder is not changed. Barcodes that do not lie on the reference frame are ignored.
+    The encoder is not changed. Barcodes that do not lie on the reference frame are ignored. From the folder of a marker
+    (`checkpoints.marker`), which has no network, the head reads the bases alone.
 
     Args:
-        args: checkpoint, data, output folder and options.
+        args: checkpoint or folder of a marker, data, output folder and options.
 
     Returns:
         The fitted head.
@@ -53,11 +58,12 @@ def tune(args: TuneArguments) -> FittedHead:
     if folder.exists():
         found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "a file or folder with this name"
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, found {found}")
-    checkpoint = load_checkpoint(args.checkpoint)
+    is_marker = is_marker_folder(args.checkpoint)
+    checkpoint = _without_network(Path(args.checkpoint)) if is_marker else load_checkpoint(args.checkpoint)
     _check_model(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
-    settings = HeadSettings(args.embedding_size, args.label_share, args.network_share)
+    settings = HeadSettings(args.embedding_size, args.label_share, 0.0 if is_marker else args.network_share)
     if (num_placed := int(training.barcodes.is_placed.sum())) <= settings.embedding_size:
         raise ConfigurationError(
             f"expected more than {settings.embedding_size} barcodes on the reference frame, got {num_placed}"
@@ -73,7 +79,7 @@ def tune(args: TuneArguments) -> FittedHead:
         "frame_slots": training.barcodes.num_slots,
         "encoder_stride": args.encoder_stride,
     }
-    model = _add_head(args.checkpoint, head_settings)
+    model = _add_head(checkpoint.model if is_marker else _with_decoder(args.checkpoint), head_settings)
     fitted.copy_to(model.base_model.projection_head)
     origin = {
         "settings": dataclasses.asdict(settings)
@@ -87,7 +93,7 @@ def tune(args: TuneArguments) -> FittedHead:
             "with_genus": fitted.num_named,
         },
         "data": describe_data(args.data),
-        "pretrained_weights_sha256": weights_sha256(args.checkpoint),
+        "pretrained_weights_sha256": None if is_marker else weights_sha256(args.checkpoint),
         "machine": describe_machine(),
         "versions": describe_versions(_PACKAGES),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -122,15 +128,46 @@ def _taxa(barcodes: StoredBarcodes) -> tuple[np.ndarray, np.ndarray]:
     return genera[barcodes.is_placed], units[barcodes.is_placed]
 
 
-def _add_head(name: str, head_settings: dict[str, Any]) -> Any:
-    """The pretrained model with an uninitialised head, and with its decoder of tokens, which predicts masked k-mers.
+def _without_network(folder: Path) -> Checkpoint:
+    """The folder of a marker as a checkpoint, whose encoder is the smallest there can be, and is not trained.
+
+    Raises:
+        CheckpointError: the reference frame is damaged.
+    """
+    try:
+        frame = ReferenceFrame.load(folder / FRAME_FILE)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    encoder = KmerEncoder()
+    config = BarcodeMAEConfig(
+        k=encoder.k,
+        num_hidden_layers=1,
+        hidden_size=_HIDDEN_SIZE,
+        num_attention_heads=1,
+        intermediate_size=_HIDDEN_SIZE,
+        max_position_embeddings=max(_MIN_POSITIONS, frame.slots(encoder.k)),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = BarcodeMAEModel(config)
+    tokenizer = build_kmer_tokenizer(config.k, model_max_length=config.max_position_embeddings)
+    return Checkpoint(model.eval(), tokenizer, encoder, frame)
+
+
+def _with_decoder(name: str) -> Any:
+    """The pretrained model with its decoder of tokens, which predicts masked k-mers; without one, the encoder.
 
     A decoder of the pooled vector is left out, because it is used only in pretraining.
     """
     pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
     if pretrained.decoder is None or any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
-        pretrained = pretrained.bert
-    else:
+        return pretrained.bert
+    return pretrained
+
+
+def _add_head(pretrained: Any, head_settings: dict[str, Any]) -> Any:
+    """A model with an uninitialised head."""
+    if isinstance(pretrained, BarcodeMAEForPreTraining):
         head_settings = head_settings | {"pooled_decoder_weight": 0.0}
     settings = pretrained.config.to_dict() | head_settings
     model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _NOT_SETTINGS}))
