@@ -7,6 +7,8 @@ from .bpe_encoder import BpeEncoder
 from .dna_tokenizers import build_kmer_tokenizer, train_bpe_tokenizer
 from .indels import UnplacedPart, original_positions
 from .kmer_encoder import KmerEncoder
+from .kmer_profile import KmerProfile, MarkerScores
+from .kmers import KmerBlock, read_kmers, reverse_complement_ids
 from .placement import PlacedBarcodes, bases_on_frame, encode_barcodes, lay_out, place_barcodes, read_along_frame
 from .reference_frame import Placement, ReferenceFrame
 from .sequences import orient, reverse_complement
@@ -15,7 +17,10 @@ __all__ = [
     "BarcodeEncoder",
     "BarcodeTokenizer",
     "BpeEncoder",
+    "KmerBlock",
     "KmerEncoder",
+    "KmerProfile",
+    "MarkerScores",
     "PlacedBarcodes",
     "Placement",
     "ReferenceFrame",
@@ -29,7 +34,9 @@ __all__ = [
     "original_positions",
     "place_barcodes",
     "read_along_frame",
+    "read_kmers",
     "reverse_complement",
+    "reverse_complement_ids",
     "train_bpe_tokenizer",
 ]
 
