@@ -24,6 +24,7 @@ from barcodemae.library.checking.names import (
     find_doubtful_names,
 )
 from barcodemae.library.checking.reading_frame import count_frame_shifts, count_stops, describe_reading, reading_frame
+from barcodemae.library.search.evidence import RankNames
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.stored import StoredLibrary
 from helpers.reference_records import OneHotEmbedder, library_of, write_fasta
@@ -200,7 +201,8 @@ def test_two_halves_of_two_genera_are_a_chimera(records, tmp_path):
         "".join("ACGTN"[base] for base in (*one[:middle], *two[middle:])).strip("N") for one, two in ((first, second),)
     ]
     made = read_on_marker([*joined, *records["nucleotides"].to_pylist()], COI)
-    (found,) = find_chimeras(library, OneHotEmbedder(), made)
+    genus = RankNames(library.names()["genus"]).numbers
+    (found,) = find_chimeras(library, genus, OneHotEmbedder(), made)
     assert found.query == 0
     assert library.names()["species"].take([found.first, found.second]).to_pylist() == [
         records["species"][row].as_py() for row in (0, 6)

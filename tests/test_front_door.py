@@ -17,6 +17,7 @@ import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae.data.inputs import stream_input
 from barcodemae.errors import LibraryError, UnreadableFileError
+from helpers.reference_records import write_fasta
 
 
 def write_records(records, path):
@@ -86,6 +87,20 @@ def test_records_are_added_and_removed(named, references, tmp_path):
         library.remove(["nobody"])
     with pytest.raises(TypeError, match="expected a list of ids, got one string"):
         library.remove("nobody")
+
+
+def test_doubtful_labels_and_complete_headers_are_options_as_of_the_command(named, tmp_path):
+    # Four copies of one barcode, one of them under another genus: its label is doubtful.
+    rows = named.slice(0, 20).to_pylist()
+    rows += [rows[0] | {"id": f"copy{number}"} for number in range(3)]
+    doubtful = rows[0] | {"id": "doubtful", "genus": "Aus", "species": "Aus albus"}
+    source = write_fasta(pa.Table.from_pylist([*rows, doubtful], named.schema), tmp_path / "a.fasta")
+    library = barcodemae.Library.build(source, tmp_path / "library", exclude_suspects=True, whole_headers=True)
+    assert len(library) == 23
+    assert library.names()["id"][0].as_py().startswith(f"{rows[0]['id']};tax=p:Arthropoda")
+    more = write_fasta(pa.Table.from_pylist([doubtful | {"id": "again"}], named.schema), tmp_path / "b.fasta")
+    library.append(more, exclude_suspects=True)
+    assert len(library) == 23
 
 
 def test_clusters(references, named):

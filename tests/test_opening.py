@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.data import read_records
+from barcodemae.data.schema import Preset
 from barcodemae.errors import UnreadableFileError
 from helpers.limited_memory import count_records
 
@@ -147,9 +148,12 @@ def test_table_of_dada2_whose_names_of_rows_are_sequences(tmp_path):
 
 def test_ids_are_never_empty_and_shared_ones_are_counted(tmp_path, caplog):
     (tmp_path / "a.fasta").write_text("> a one\nAC\n>\nAC\n>a two\nAC\n")
-    assert read_records(tmp_path / "a.fasta")["id"].to_pylist() == ["a", "a.fasta:3", "a"]
+    assert read_records(tmp_path / "a.fasta", Preset(whole_headers=False))["id"].to_pylist() == ["a", "a.fasta:3", "a"]
     assert "1 of 3 records have no id, the first on line 3" in caplog.text
     assert "2 of 3 records share their id with another one (such as 'a'); with --whole-headers" in caplog.text
+    caplog.clear()
+    read_records(tmp_path / "a.fasta")
+    assert caplog.text.endswith("2 of 3 records share their id with another one (such as 'a')\n")
     (tmp_path / "a.csv").write_text("bases,seq\n1,AC\n2,GT\n")
     assert read_records(tmp_path / "a.csv")["id"].to_pylist() == ["a.csv:2", "a.csv:3"]
 

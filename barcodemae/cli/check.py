@@ -58,8 +58,8 @@ def check(arguments: list[str]) -> None:
     from barcodemae.library.checking.tables import (
         SEQUENCE_FINDINGS,
         TEXTS_FROM_FILES,
+        SequenceChecker,
         check_library,
-        check_records,
         count_reasons,
     )
     from barcodemae.library.models import open_with_model
@@ -77,9 +77,10 @@ def check(arguments: list[str]) -> None:
             library, embedder = open_with_model(args.library, args.model)
         else:
             embedder = load_engine(FRAME, DEFAULT if args.model is None else args.model)
+        check_records = SequenceChecker(embedder, library)
         tables, num_records = [SEQUENCE_FINDINGS.empty_table()], 0
         for records in stream_records([args.input], on_error="skip", max_length=args.max_length):
-            tables.append(check_records(records, embedder, library))
+            tables.append(check_records(records))
             num_records += len(records)
         findings, checked = pa.concat_tables(tables), f"{num_records:,} sequences"
     with open_output(args.output) as file:

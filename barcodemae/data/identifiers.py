@@ -38,16 +38,18 @@ class IdCheck:
         counts = np.unique(np.concatenate(self._hashes), return_counts=True)[1] if self._hashes else np.zeros(0, int)
         return int(counts[counts > 1].sum())
 
-    def log(self, has_whole_headers: bool) -> None:
+    def log(self, offers_whole_headers: bool) -> None:
         """Warn of ids that occur more than once.
 
         Args:
-            has_whole_headers: whether ids are complete headers already, which are offered otherwise.
+            offers_whole_headers: whether complete headers can be the ids instead.
         """
         if not (num_shared := self.num_shared()):
             return
         example = f" (such as {self._example!r})" if self._example else ""
-        offer = "" if has_whole_headers else "; with --whole-headers, complete headers of FASTA and FASTQ are the ids"
+        offer = (
+            "; with --whole-headers, complete headers of FASTA and FASTQ are the ids" if offers_whole_headers else ""
+        )
         logger.warning(
             "%s of %s records share their id with another one%s%s",
             f"{num_shared:,}",

@@ -90,7 +90,7 @@ def stream_records(
         ):
             ids.add(records["id"])
             yield records
-    ids.log(preset.whole_headers)
+    ids.log(offers_whole_headers=preset.whole_headers is False)
 
 
 def source_version(source: str | Path) -> dict[str, str | int]:

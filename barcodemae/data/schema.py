@@ -85,7 +85,8 @@ class Preset:
         file_splits: stem of a file name -> split, if each split has its own file.
         marker: a column, and its value in the rows to read; rows of other markers are left out.
         max_bases: number of bases that are read of a sequence in the file; the rest is of low quality.
-        whole_headers: whether ids are complete headers of FASTA and FASTQ, instead of their first words.
+        whole_headers: whether ids are complete headers of FASTA and FASTQ, instead of their first words; None where the
+            user cannot choose: first words, without an offer of complete headers for ids that occur more than once.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Preset:
     file_splits: Mapping[str, str] = field(default_factory=dict)
     marker: tuple[str, str] | None = None
     max_bases: int | None = None
-    whole_headers: bool = False
+    whole_headers: bool | None = None
 
 
 BY_NAMES = Preset()

@@ -49,6 +49,8 @@ class Library:
         engine: str = FRAME,
         taxonomy: str | Path | None = None,
         on_error: str = "skip",
+        exclude_suspects: bool = False,
+        whole_headers: bool = False,
     ) -> "Library":
         """Build a library, calibrated by its own records, like `barcodemae index`.
 
@@ -59,12 +61,15 @@ class Library:
             engine: "frame", only the base vectors of a tuned model, without torch; or "network", the complete model.
             taxonomy: a file of names by id, for sources without names.
             on_error: for a record that is not a barcode of the marker: "skip" or "raise".
+            exclude_suspects: whether records with doubtful labels are left out; see `library.checking.labels`.
+            whole_headers: whether complete headers of FASTA and FASTQ are the ids, instead of their first words.
 
         Raises:
             LibraryError: the folder holds something else, or another process is writing to it.
             BarcodeMAEError: bad input; no library is left.
         """
-        build_library(Path(folder), **_inputs(sources, model, engine, taxonomy, on_error))
+        options = {"on_error": on_error, "exclude_suspects": exclude_suspects, "whole_headers": whole_headers}
+        build_library(Path(folder), **_inputs(sources, model, engine, taxonomy), **options)
         return cls.open(folder, model)
 
     @classmethod
@@ -142,17 +147,21 @@ class Library:
         *,
         taxonomy: str | Path | None = None,
         on_error: str = "skip",
+        exclude_suspects: bool = False,
+        whole_headers: bool = False,
     ) -> None:
         """Add records, and calibrate again. Sources that were added before are skipped.
 
         Args:
-            sources, taxonomy, on_error: as in `build`.
+            sources, taxonomy, on_error, exclude_suspects, whole_headers: as in `build`.
 
         Raises:
             BarcodeMAEError: bad input; the library is unchanged.
         """
         made_with = self._stored.manifest.model
-        append_records(self.folder, **_inputs(sources, made_with["name"], made_with["engine"], taxonomy, on_error))
+        options = {"on_error": on_error, "exclude_suspects": exclude_suspects, "whole_headers": whole_headers}
+        inputs = _inputs(sources, made_with["name"], made_with["engine"], taxonomy)
+        append_records(self.folder, **inputs, **options)
         self._stored = StoredLibrary.open(self.folder)
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -169,14 +178,13 @@ class Library:
 
 
 def _inputs(
-    sources: str | Path | Sequence[str | Path], model: str, engine: str, taxonomy: str | Path | None, on_error: str
+    sources: str | Path | Sequence[str | Path], model: str, engine: str, taxonomy: str | Path | None
 ) -> dict[str, Any]:
     names = [sources] if isinstance(sources, str | PathLike) else sources
     return {
         "sources": [str(name) for name in names],
         "embedder": load_engine(engine, model),
         "model": describe_model(model, engine),
-        "on_error": on_error,
         "taxonomy": None if taxonomy is None else read_taxonomy(taxonomy),
     }
 

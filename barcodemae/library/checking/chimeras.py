@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from barcodemae.library.models import Embedder, find_neighbours
-from barcodemae.library.search.evidence import RankNames
 from barcodemae.library.search.marker import OnMarker, read_on_marker
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -39,7 +38,7 @@ class Chimera:
     best_identity: float
 
 
-def find_chimeras(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> list[Chimera]:
+def find_chimeras(library: StoredLibrary, genus: np.ndarray, embedder: Embedder, queries: OnMarker) -> list[Chimera]:
     """Find probable chimeras of two genera.
 
     The halves of a query are searched separately. Of the nearest references of either, those two and that coordinate
@@ -47,13 +46,13 @@ def find_chimeras(library: StoredLibrary, embedder: Embedder, queries: OnMarker)
 
     Args:
         library: has the parents.
+        genus: int64 `[records]`, number of each reference's genus, -1 where unknown.
         embedder: the model that made its vectors.
         queries: `[n]`, all of which fit.
 
     Returns:
         Chimeras, by query; two parts of at least 100 known bases each.
     """
-    genus = RankNames(library.names()["genus"]).numbers
     rows = np.flatnonzero(queries.num_bases >= 2 * MIN_PART)
     if not len(rows):
         return []

@@ -2,6 +2,7 @@
 finding on a sequence."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from barcodemae.library.checking.reading_frame import (
     reading_frame,
 )
 from barcodemae.library.models import Embedder
+from barcodemae.library.search.evidence import RankNames
 from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
 from barcodemae.library.store.stored import StoredLibrary
 from tokenization_barcodemae import ReferenceFrame
@@ -113,40 +115,56 @@ def check_library(library: StoredLibrary, embedder: Embedder) -> pa.Table:
     return pa.Table.from_pylist(rows, LIBRARY_FINDINGS)
 
 
-def check_records(records: pa.Table, embedder: Embedder, library: StoredLibrary | None = None) -> pa.Table:
-    """Check sequences.
+class SequenceChecker:
+    """Checks sequences, some thousand at a time.
 
     Args:
-        records: of `data.schema.SCHEMA`, as read; phylum and class, where known, decide the genetic code.
         embedder: has the marker's reference frame.
         library: with the references that chimeras may be of; without one, they are not looked for.
-
-    Returns:
-        A table of `SEQUENCE_FINDINGS`, in the order of the records.
     """
-    read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), _frame(embedder))
-    unusable = why_unusable(records["problem"], read)
-    usable = np.flatnonzero(unusable == "")
-    found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
-    barcodes = read.take(usable)
-    notes = describe_sequences(barcodes, embedder, records.take(pa.array(usable)))
-    found += [(int(usable[row]), READING, evidence) for row, evidence in enumerate(notes) if evidence]
-    if library is not None:
-        names = library.names()
-        for one in find_chimeras(library, embedder, barcodes):
-            parents = " and ".join(_name(names, record)[1] for record in (one.first, one.second))
-            evidence = (
+
+    def __init__(self, embedder: Embedder, library: StoredLibrary | None = None):
+        self._embedder, self._library = embedder, library
+        if library is not None:
+            self._names = library.names()
+            self._genus = RankNames(self._names["genus"]).numbers
+
+    def __call__(self, records: pa.Table) -> pa.Table:
+        """Check records.
+
+        Args:
+            records: of `data.schema.SCHEMA`, as read; phylum and class, where known, decide the genetic code.
+
+        Returns:
+            A table of `SEQUENCE_FINDINGS`, in the order of the records.
+        """
+        read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), _frame(self._embedder))
+        unusable = why_unusable(records["problem"], read)
+        usable = np.flatnonzero(unusable == "")
+        found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
+        barcodes = read.take(usable)
+        notes = describe_sequences(barcodes, self._embedder, records.take(pa.array(usable)))
+        found += [(int(usable[row]), READING, evidence) for row, evidence in enumerate(notes) if evidence]
+        found += [(int(usable[row]), CHIMERA, evidence) for row, evidence in self._chimeras(barcodes)]
+        found.sort()
+        where = records.select(["id", "file", "line"]).take(pa.array([row for row, _, _ in found], pa.int64()))
+        rows = [
+            row | {"reason": reason, "evidence": evidence}
+            for row, (_, reason, evidence) in zip(where.to_pylist(), found, strict=True)
+        ]
+        return pa.Table.from_pylist(rows, SEQUENCE_FINDINGS)
+
+    def _chimeras(self, barcodes: OnMarker) -> Iterator[tuple[int, str]]:
+        """Row and evidence of each probable chimera."""
+        if self._library is None:
+            return
+        for one in find_chimeras(self._library, self._genus, self._embedder, barcodes):
+            parents = " and ".join(_name(self._names, record)[1] for record in (one.first, one.second))
+            yield (
+                one.query,
                 f"identity {one.identity:.1%} with parts of {parents}, joined at base {one.coordinate + 1} of the "
-                f"marker; {one.best_identity:.1%} with the nearest reference"
+                f"marker; {one.best_identity:.1%} with the nearest reference",
             )
-            found.append((int(usable[one.query]), CHIMERA, evidence))
-    found.sort()
-    names_of_rows = records.select(["id", "file", "line"]).take(pa.array([row for row, _, _ in found], pa.int64()))
-    rows = [
-        row | {"reason": reason, "evidence": evidence}
-        for row, (_, reason, evidence) in zip(names_of_rows.to_pylist(), found, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, SEQUENCE_FINDINGS)
 
 
 def describe_sequences(barcodes: OnMarker, embedder: Embedder, lineages: pa.Table) -> list[str]:

@@ -87,13 +87,17 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
     Returns:
         Text `[n]`: "too long", "damaged", "no DNA", "not the marker", "too short", or "" for a barcode.
     """
+    num_bases = read.num_bases
+    has_no_dna = num_bases == 0
+    for row in np.flatnonzero(has_no_dna):
+        has_no_dna[row] = not set(read.sequences[row]) & set("ACGT")
     return np.select(
         [
             pc.starts_with(problems, TOO_LONG).to_numpy(),
             pc.not_equal(problems, "").to_numpy(),
-            np.array([not set(sequence) & set("ACGT") for sequence in read.sequences], bool),
+            has_no_dna,
             ~read.is_placed,
-            read.num_bases < MIN_BASES,
+            num_bases < MIN_BASES,
         ],
         [TOO_LONG, "damaged", "no DNA", "not the marker", "too short"],
         default="",
