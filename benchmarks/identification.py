@@ -50,7 +50,7 @@ _NUM_RESAMPLES = 500
 
 
 def seconds(method: Method, queries: list[str], rounds: int) -> list[float]:
-    return [method.run(queries) for _ in range(rounds)]
+    return [method.run(queries).seconds for _ in range(rounds)]
 
 
 def rates(method: Method, queries: list[str], rounds: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -14,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from barcodemae.data import RANKS
 from barcodemae.embedding.nearest import Hits
-from barcodemae.evaluation.baselines.aligner_programs import run_program
+from barcodemae.errors import ConfigurationError
+from barcodemae.evaluation.baselines.aligner_programs import ENVIRONMENT
 from barcodemae.evaluation.baselines.aligners import AlignmentSearcher, fill_in, write_numbered
 from barcodemae.evaluation.benchmark import labels
 from barcodemae.library.results.schema import BEST, CONFIDENCE
-
-RANKS = ("genus", "species")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,73 @@ class Assigned:
     confidence: Mapping[str, np.ndarray]
     novelty: np.ndarray
 
+    def save(self, path: Path) -> None:
+        """Write a file `.npz`."""
+        parts = {f"{name} {rank}": getattr(self, name)[rank] for name in ("taxa", "confidence") for rank in self.taxa}
+        np.savez_compressed(path, novelty=self.novelty, **{name: _plain(values) for name, values in parts.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> "Assigned":
+        """Read what `save` wrote."""
+        with np.load(path) as parts:
+            ranks = [name.split()[1] for name in parts if name.startswith("taxa ")]
+            taxa, confidence = ({rank: parts[f"{name} {rank}"] for rank in ranks} for name in ("taxa", "confidence"))
+            return cls(taxa, confidence, parts["novelty"])
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    return values.astype(str) if values.dtype == object else values
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took.
+
+    Attributes:
+        seconds: from start to end.
+        cpu_seconds: of all its threads and processes; other work on the machine hardly changes it.
+        memory: maximum resident size, in bytes.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory: int
+
+
+# A process of its own, since a new one counts the memory of the one that starts it.
+_LAUNCHER = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
+"""
+
+
+def run_measured(command: list[str], folder: Path) -> Cost:
+    """Run a command in a folder.
+
+    Raises:
+        ConfigurationError: it fails; the message has the end of what it printed.
+    """
+    with (folder / "log.txt").open("w+") as log:
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-S", "-c", _LAUNCHER, "cost.json", *command],
+            cwd=folder,
+            env=os.environ | ENVIRONMENT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+        seconds = time.perf_counter() - begin
+        code, cpu_seconds, memory = json.loads((folder / "cost.json").read_text())
+        if code:
+            log.seek(0)
+            raise ConfigurationError(f"{shlex.join(command)} ended with code {code}: {log.read()[-500:]}")
+    # Kibibytes on Linux, bytes on macOS.
+    return Cost(seconds, cpu_seconds, memory * (1 if sys.platform == "darwin" else 1024))
+
 
 class Method(ABC):
     """A program with a library in a folder of its own.
@@ -47,15 +115,15 @@ class Method(ABC):
 
     def __init__(self, folder: Path):
         self.folder = folder
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
     def prepare(self, references: pa.Table) -> None:
         """Make the library on disk."""
 
     @abstractmethod
-    def run(self, queries: list[str]) -> float:
-        """Search all queries by one command; its duration in seconds, from start to end."""
+    def run(self, queries: list[str]) -> Cost:
+        """Identify all queries by one command, and measure it."""
 
     @abstractmethod
     def results(self, num_queries: int) -> Assigned:
@@ -77,13 +145,11 @@ class AlignmentProgram(Method):
     def prepare(self, references: pa.Table) -> None:
         self._taxa = {rank: labels(references, rank) for rank in RANKS}
         write_numbered(self.folder / "references.fasta", references["nucleotides"].to_pylist())
-        run_program(self._index, self.folder)
+        run_measured(shlex.split(self._index), self.folder)
 
-    def run(self, queries: list[str]) -> float:
+    def run(self, queries: list[str]) -> Cost:
         write_numbered(self.folder / "queries.fasta", queries)
-        begin = time.perf_counter()
-        run_program(self._search, self.folder)
-        return time.perf_counter() - begin
+        return run_measured(shlex.split(self._search), self.folder)
 
     def results(self, num_queries: int) -> Assigned:
         hits = Hits(np.full((num_queries, 1), -1), np.full((num_queries, 1), -np.inf, np.float32))
@@ -100,10 +166,10 @@ class BarcodeMAE(Method):
     Args:
         folder: of its files.
         engine: `network` or `frame`.
-        calibration: identified barcodes that are not in the library.
+        calibration: identified barcodes that are not in the library; by default it is calibrated by its own records.
     """
 
-    def __init__(self, folder: Path, engine: str, calibration: pa.Table):
+    def __init__(self, folder: Path, engine: str, calibration: pa.Table | None = None):
         super().__init__(folder)
         self.library = folder / "library"
         self._engine = engine
@@ -111,15 +177,14 @@ class BarcodeMAE(Method):
 
     def prepare(self, references: pa.Table) -> None:
         pq.write_table(references, self.folder / "references.parquet")
-        pq.write_table(self._calibration, self.folder / "identified.parquet")
         self._call("index", "references.parquet", "--output", "library", "--engine", self._engine)
-        self._call("calibrate", "library", "--queries", "identified.parquet")
+        if self._calibration is not None:
+            pq.write_table(self._calibration, self.folder / "identified.parquet")
+            self._call("calibrate", "library", "--queries", "identified.parquet")
 
-    def run(self, queries: list[str]) -> float:
+    def run(self, queries: list[str]) -> Cost:
         write_numbered(self.folder / "queries.fasta", queries)
-        begin = time.perf_counter()
-        self._call("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
-        return time.perf_counter() - begin
+        return self._call("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
 
     def results(self, num_queries: int) -> Assigned:
         table = pq.read_table(self.folder / "assignments.parquet")
@@ -137,11 +202,8 @@ class BarcodeMAE(Method):
             in_order("novelty", 1.0),
         )
 
-    def _call(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "barcodemae", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{json.dumps(command)} ended with code {done.returncode}: {done.stderr[-500:]}")
+    def _call(self, *arguments: str) -> Cost:
+        return run_measured([sys.executable, "-m", "barcodemae", *arguments], self.folder)
 
 
 def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, min_accuracy: float = 0.95) -> float:
@@ -155,7 +217,7 @@ def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, m
     """
     order = np.argsort(-confidence, kind="stable")
     assigned = np.cumsum(weights[order])
-    precision = np.cumsum((weights * correct)[order]) / assigned
+    precision = np.cumsum((weights * correct)[order]) / np.maximum(assigned, 1e-12)
     ends = np.append(confidence[order][1:] != confidence[order][:-1], True)
     good = np.flatnonzero(ends & (precision >= min_accuracy))
     return float(assigned[good[-1]] / assigned[-1]) if len(good) else 0.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from barcodemae.errors import ConfigurationError
 
 # BLAST reports each run to NCBI unless this is switched off.
-_ENVIRONMENT = {"BLAST_USAGE_REPORT": "false"}
+ENVIRONMENT = {"BLAST_USAGE_REPORT": "false"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def run_program(command: str, folder: Path) -> str:
     Raises:
         ConfigurationError: it fails; the message is the last line of its standard error.
     """
-    environment = os.environ | _ENVIRONMENT
+    environment = os.environ | ENVIRONMENT
     done = subprocess.run(
         shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
