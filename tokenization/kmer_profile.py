@@ -19,7 +19,8 @@ MIN_SCORE = 3.5
 """Minimum score of a sequence that is accepted as the marker."""
 
 # Weights are saved as integers, in steps of 1/16 nat; a k-mer that was rarely counted is not far from the background.
-_WEIGHT_SCALE = 16
+WEIGHT_SCALE = 16
+"""Steps of a weight in a nat."""
 _PSEUDOCOUNT = 1
 
 # Sequences, or parts of this length, are shuffled to learn what other DNA scores.
@@ -166,7 +167,7 @@ _NUMBERS = ("shuffled_mean", "shuffled_deviation", "min_score")
 def _both_strands(weights: np.ndarray) -> np.ndarray:
     """Weights in nats of k-mers on both strands, float32 `[4**k + 1, 2]`; the last row is for k-mers of id -1."""
     k = (len(weights).bit_length() - 1) // 2
-    both = np.stack([weights, weights[reverse_complement_ids(k)]], axis=1) / np.float32(_WEIGHT_SCALE)
+    both = np.stack([weights, weights[reverse_complement_ids(k)]], axis=1) / np.float32(WEIGHT_SCALE)
     return np.concatenate([both, np.zeros((1, 2), np.float32)])
 
 
@@ -198,4 +199,4 @@ def _learn_weights(sequences: list[str], k: int) -> np.ndarray:
     background = (counts[reverse] / counts.sum() + (random + random[reverse]) / 2) / 2
     added = _PSEUDOCOUNT * len(counts)
     ratios = (counts + added * background) / (counts.sum() + added) / background
-    return np.clip(np.rint(np.log(ratios) * _WEIGHT_SCALE), -127, 127).astype(np.int8)
+    return np.clip(np.rint(np.log(ratios) * WEIGHT_SCALE), -127, 127).astype(np.int8)
