@@ -16,8 +16,9 @@ from barcodemae.training.dataset import load_training_data
 from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import Classification
 from barcodemae.training.pretrain import pretrain
+from barcodemae.training.taxon_targets import HierarchicalSmoothing, class_weights
 from modeling_barcodemae import BarcodeMAEModel
-from modeling_barcodemae.losses_barcodemae import rank_cross_entropy
+from modeling_barcodemae.losses_barcodemae import log_odds, rank_cross_entropy
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 
@@ -31,6 +32,19 @@ class Scores(torch.nn.Module):
     def forward(self, labels):
         loss = rank_cross_entropy(self.scores, labels, [2, 3])
         return type("Output", (), {"logits": self.scores, "loss": loss})
+
+
+class BarcodeScores(torch.nn.Module):
+    """A model of genera and species that gives log-odds of the given scores, as a classifier of ranks does."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = torch.tensor(scores)
+
+    def forward(self, labels):
+        loss = rank_cross_entropy(self.scores, labels, [2, 3])
+        logits = torch.cat([log_odds(part) for part in self.scores.split([2, 3], dim=1)], dim=1)
+        return type("Output", (), {"logits": logits, "loss": loss})
 
 
 def test_sums_by_hand():
@@ -83,6 +97,112 @@ def test_missing_checkpoint(tmp_path):
     model = ModelArguments(objective="classification", init_from=str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match="nowhere"):
         pretrain(model, DataArguments(), LoopArguments(output_dir=str(tmp_path / "run")))
+
+
+class TestSoftTargets:
+    # Genera 0 and 1, species 0 and 1 of genus 0, 2 of genus 1; genus 0 has three records of species 0 and one of 1.
+    TAXA = np.array([[0, 0], [0, 0], [0, 0], [0, 1], [1, 2], [1, -1], [-1, 2]])
+
+    def smoothing(self, uniform, by_rank, ranks=("genus", "species"), taxa=TAXA):
+        counts = [int(column.max()) + 1 for column in taxa.T]
+        return HierarchicalSmoothing.from_taxa(ranks, counts, taxa, uniform, by_rank)
+
+    def test_targets_by_hand(self):
+        found = self.smoothing(0.1, 0.2)(np.array([[0, 1], [1, 2], [-1, 2], [1, -1]]))
+        expected = [
+            # Of 0.2, the species of genus 0 get 3/4 and 1/4; the species itself has 0.7 without it.
+            [0.9, 0.1, 0.05 + 0.15, 0.7 + 0.05, 0.05],
+            [0.1, 0.9, 0.05, 0.05, 0.7 + 0.2],
+            [0, 0, 0.05, 0.05, 0.9],
+            [0.1, 0.9, 0, 0, 0],
+        ]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+    def test_order_of_ranks_does_not_matter(self):
+        swapped = self.smoothing(0.1, 0.2, ("species", "genus"), self.TAXA[:, ::-1])
+        found = swapped(np.array([[1, 0]]))
+        np.testing.assert_allclose(found, [[0.2, 0.75, 0.05, 0.9, 0.1]], atol=1e-6)
+
+    def test_every_higher_rank_gives_a_part(self):
+        taxa = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]])
+        found = self.smoothing(0, 0.1, ("family", "genus", "species"), taxa)(taxa[:1])
+        expected = [[1, 0], [0.9 + 0.1 * 2 / 3, 0.1 / 3, 0], [0.8 + 0.1 / 3 + 0.05, 0.1 / 3 + 0.05, 0.1 / 3, 0]]
+        np.testing.assert_allclose(found, [np.concatenate(expected)], atol=1e-6)
+
+    def test_class_weights_by_hand(self):
+        # Three records of the first and one of the second taxon: equal weights of taxa are 1/3 and 1, scaled by 4/2.
+        taxa = np.array([0, 0, 0, 1, -1])
+        np.testing.assert_allclose(class_weights(taxa, 2, 1), [2 / 3, 2])
+        np.testing.assert_allclose(class_weights(taxa, 2, 0), [1, 1])
+        halfway = class_weights(taxa, 2, 0.5)
+        assert halfway[1] / halfway[0] == pytest.approx(3**0.5, rel=1e-5)
+        assert 3 * halfway[0] + halfway[1] == pytest.approx(4, rel=1e-6)
+
+    @staticmethod
+    def loss_of(objective, scores, records):
+        model = BarcodeScores(scores)
+        batch = objective.arrays({}, records, 0)
+        return objective.sums(model, {name: torch.from_numpy(values) for name, values in batch.items()})
+
+    def test_loss_by_hand(self):
+        scores = np.array([[2.0, 1, 0, 0, 5], [0, 3, 1, 0, 0]], np.float32)
+        names = {"genus": ["Aus", "Bus"], "species": ["Aus a", "Aus b", "Bus a"]}
+        weights = [np.array([0.5, 2], np.float32), np.array([1, 1, 3], np.float32)]
+        objective = Classification(names, self.TAXA, self.TAXA, self.smoothing(0.1, 0.2), weights)
+        records = np.array([3, 5])
+        found = self.loss_of(objective, scores, records)
+        log_p = [np.log(np.exp(part) / np.exp(part).sum(1, keepdims=True)) for part in np.split(scores, [2], axis=1)]
+        first = 0.5 * ([0.9, 0.1] @ log_p[0][0]) + 1 * (np.array([0.2, 0.75, 0.05]) @ log_p[1][0])
+        second = 2 * ([0.1, 0.9] @ log_p[0][1])
+        assert float(found["loss"]) == pytest.approx(-first - second, rel=1e-5)
+        assert int(found["count"]) == 3
+        assert int(found["accuracy"]) == 2
+
+    def test_weights_of_one_give_the_plain_loss(self):
+        scores = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+        names = {"genus": ["Aus", "Bus"], "species": ["Aus a", "Aus b", "Bus a"]}
+        plain = Classification(names, self.TAXA, self.TAXA)
+        weighted = Classification(names, self.TAXA, self.TAXA, None, [np.ones(2, np.float32), np.ones(3, np.float32)])
+        rows = np.arange(7)
+        expected, found = (self.loss_of(one, scores, rows) for one in (plain, weighted))
+        assert float(found["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5)
+        assert set(weighted.arrays({}, rows, -1)) == {"taxa"}
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"label_smoothing": 0.1}, "--label-smoothing 0.1: expected --objective classification, got mae"),
+            ({"objective": "classification", "class_weighting": 2.0}, "--class-weighting 2.0: expected 0 to 1"),
+            (
+                {
+                    "objective": "classification",
+                    "label_smoothing": 0.2,
+                    "rank_smoothing": 0.4,
+                    "ranks": ["a", "b", "c"],
+                },
+                "got 1 for others at the lowest of 3 ranks",
+            ),
+        ],
+    )
+    def test_refused_options(self, options, expected):
+        with pytest.raises(ConfigurationError, match=expected):
+            ModelArguments(**options)
+
+    def test_training_with_all_of_them(self, checkpoint, tmp_path):
+        model = ModelArguments(
+            objective="classification",
+            init_from=str(checkpoint),
+            ranks=["order", "genus", "species"],
+            label_smoothing=0.02,
+            rank_smoothing=0.05,
+            class_weighting=0.5,
+        )
+        loop = LoopArguments(output_dir=str(tmp_path / "run"), epochs=1, batch_size=64, log_every=5, report_to="none")
+        folder = pretrain(model, DataArguments(train_splits=["train"]), loop)
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        losses = [line["loss"] for line in lines if "loss" in line]
+        assert np.isfinite(losses).all()
+        assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ _POSITIVE = (
 )
 
 _RELATIVE_SHARES = ("same_cluster_share", "near_cluster_share", "genus_share")
+_CLASSIFICATION_OPTIONS = ("label_smoothing", "rank_smoothing", "class_weighting")
 
 
 @dataclass
@@ -52,6 +53,26 @@ class ModelArguments:
     ranks: list[str] = field(
         default_factory=lambda: ["genus", "species"],
         metadata={"help": "Ranks to classify; records may lack the name at some of them."},
+    )
+    label_smoothing: float = field(
+        default=0.0,
+        metadata={
+            "help": "For --objective classification: probability, in the targets, of all other taxa of a rank together."
+        },
+    )
+    rank_smoothing: float = field(
+        default=0.0,
+        metadata={
+            "help": "For --objective classification: probability, in the targets, that the taxa of the same group "
+            "share, for each higher one of the --ranks, such as the species of a genus (hierarchical label smoothing)."
+        },
+    )
+    class_weighting: float = field(
+        default=0.0,
+        metadata={
+            "help": "For --objective classification: weight of a taxon as its number of training records to the power "
+            "of minus this, 0 (equal weights of records) to 1 (equal weights of taxa)."
+        },
     )
     tokenizer: str = field(
         default="kmer",
@@ -169,6 +190,19 @@ class ModelArguments:
             raise ConfigurationError(
                 "--auxiliary-weight and --auxiliary-warmup-epochs: expected above 0, and 0 or more, got "
                 f"{self.auxiliary_weight} and {self.auxiliary_warmup_epochs}"
+            )
+        for name in _CLASSIFICATION_OPTIONS:
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigurationError(f"{option_name(name)} {value}: expected 0 to 1")
+            if value and self.objective != "classification":
+                raise ConfigurationError(
+                    f"{option_name(name)} {value}: expected --objective classification, got {self.objective}"
+                )
+        if (total := self.label_smoothing + self.rank_smoothing * (len(self.ranks) - 1)) >= 1:
+            raise ConfigurationError(
+                "--label-smoothing and --rank-smoothing: expected to leave a part of the probability to the taxon "
+                f"itself, got {total:g} for others at the lowest of {len(self.ranks)} ranks"
             )
         if self.pooling == "cls" and self.objective in ("mlm", "causal"):
             raise ConfigurationError(f"--pooling cls: expected --objective mae, got {self.objective}")

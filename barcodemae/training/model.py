@@ -171,7 +171,14 @@ def build_model(
     """
     objective: Objective
     if args.objective == "classification":
-        objective = Classification.from_barcodes(args.ranks, training.barcodes, validation.barcodes)
+        objective = Classification.from_barcodes(
+            args.ranks,
+            training.barcodes,
+            validation.barcodes,
+            args.label_smoothing,
+            args.rank_smoothing,
+            args.class_weighting,
+        )
         start.config.label_ranks = {rank: len(names) for rank, names in objective.names.items()}
         start.config.id2label = dict(enumerate(objective.labels()))
         start.config.label2id = {label: i for i, label in start.config.id2label.items()}

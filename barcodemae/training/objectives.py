@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.stored import StoredBarcodes
 from barcodemae.training.taxa import read_taxa
+from barcodemae.training.taxon_targets import HierarchicalSmoothing, class_weights
 from modeling_barcodemae.masking_barcodemae import count_kept
 
 
@@ -112,15 +113,34 @@ class Classification:
         names: rank -> its taxa, sorted, in the order of the model's logits.
         training: int64 `[n, ranks]`, index of each training record's taxon in `names`, -1 if unknown.
         validation: the same for the validation records.
+        smoothing: gives the targets in training; None for the taxa themselves. Validation has no soft targets and no
+            weights.
+        weights: for each rank float32 `[taxa]`, weights of the taxa in training; None for equal ones.
     """
 
     names: dict[str, list[str]]
     training: np.ndarray
     validation: np.ndarray
+    smoothing: HierarchicalSmoothing | None = None
+    weights: list[np.ndarray] | None = None
 
     @classmethod
-    def from_barcodes(cls, ranks: list[str], training: StoredBarcodes, validation: StoredBarcodes) -> "Classification":
+    def from_barcodes(
+        cls,
+        ranks: list[str],
+        training: StoredBarcodes,
+        validation: StoredBarcodes,
+        label_smoothing: float = 0.0,
+        rank_smoothing: float = 0.0,
+        class_weighting: float = 0.0,
+    ) -> "Classification":
         """The objective of naming the taxa of the training records at the given ranks.
+
+        Args:
+            ranks: any of `RANKS`.
+            training, validation: records.
+            label_smoothing, rank_smoothing: as `uniform` and `by_rank` of `HierarchicalSmoothing`.
+            class_weighting: as `power` of `class_weights`.
 
         Raises:
             ConfigurationError: a rank is unknown, or the training records have fewer than two taxa at it.
@@ -132,23 +152,61 @@ class Classification:
             validation_names, validation_taxa = validation.taxa(rank)
             in_training = np.array([*(index.get(name, -1) for name in validation_names), -1])
             indices.append((training_taxa, in_training[validation_taxa]))
-        return cls(names, *(np.stack(columns, axis=1) for columns in zip(*indices, strict=True)))
+        taxa, validation_taxa = (np.stack(columns, axis=1) for columns in zip(*indices, strict=True))
+        counts = [len(rank_names) for rank_names in names.values()]
+        smoothing = weights = None
+        if label_smoothing or rank_smoothing:
+            smoothing = HierarchicalSmoothing.from_taxa(ranks, counts, taxa, label_smoothing, rank_smoothing)
+        if class_weighting:
+            weights = [
+                class_weights(column, count, class_weighting) for column, count in zip(taxa.T, counts, strict=True)
+            ]
+        return cls(names, taxa, validation_taxa, smoothing, weights)
 
     def labels(self) -> list[str]:
         """The label of each logit, rank and taxon, as in SINTAX headers: `g:Aus`."""
         return [f"{rank[0]}:{name}" for rank, names in self.names.items() for name in names]
 
     def arrays(self, encoding: dict[str, np.ndarray], records: np.ndarray, epoch: int) -> dict[str, Any]:
-        return {"taxa": (self.validation if epoch < 0 else self.training)[records]}
+        if epoch < 0:
+            return {"taxa": self.validation[records]}
+        taxa = self.training[records]
+        arrays = {"taxa": taxa}
+        if self.smoothing is not None:
+            arrays["targets"] = self.smoothing(taxa)
+        if self.weights is not None:
+            columns = zip(self.weights, taxa.T, strict=True)
+            arrays["weights"] = np.stack(
+                [np.where(column >= 0, by_taxon[column], 0) for by_taxon, column in columns], 1
+            )
+        return arrays
 
     def sums(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        taxa = batch.pop("taxa")
+        taxa, targets, weights = batch.pop("taxa"), batch.pop("targets", None), batch.pop("weights", None)
         known = taxa >= 0
-        output = model(**batch, labels=taxa.masked_fill(~known, -100))
-        logits = output.logits.split([len(names) for names in self.names.values()], dim=1)
-        is_correct = torch.stack([rank_logits.argmax(1) for rank_logits in logits], dim=1) == taxa
+        counts = [len(names) for names in self.names.values()]
         count = known.sum()
-        return {"count": count, "loss": output.loss * count, "accuracy": (is_correct & known).sum()}
+        output = model(**batch, labels=taxa.masked_fill(~known, -100))
+        logits = output.logits.split(counts, dim=1)
+        loss = output.loss * count
+        if targets is not None or weights is not None:
+            if targets is None:
+                targets = _one_hot(taxa, counts)
+            # The logits are log-odds, so that their sigmoid is the probability of a taxon among those of its rank.
+            terms = (targets * nn.functional.logsigmoid(output.logits.float())).split(counts, dim=1)
+            by_rank = -torch.stack([term.sum(dim=1) for term in terms], dim=1)
+            loss = (by_rank if weights is None else by_rank * weights).sum()
+        is_correct = torch.stack([rank_logits.argmax(1) for rank_logits in logits], dim=1) == taxa
+        return {"count": count, "loss": loss, "accuracy": (is_correct & known).sum()}
+
+
+def _one_hot(taxa: Tensor, counts: list[int]) -> Tensor:
+    """float32 `[batch, taxa of all ranks]`, 1 for the taxon of a barcode at each rank, if it is known."""
+    columns = [
+        nn.functional.one_hot(rank_taxa.clamp(min=0), count) * (rank_taxa >= 0).unsqueeze(1)
+        for rank_taxa, count in zip(taxa.unbind(1), counts, strict=True)
+    ]
+    return torch.cat(columns, dim=1).float()
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
