@@ -1,21 +1,23 @@
 """Regions between primers: where they are on the marker, and that bases outside of them are not compared."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from barcodemae import cluster
 from barcodemae.data import read_records
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import BadRecordError, ConfigurationError, LibraryError
+from barcodemae.library.building import build_library
 from barcodemae.library.calibration.fitting import calibrate
 from barcodemae.library.calibration.named_queries import search_own
 from barcodemae.library.calibration.probability import OWN
 from barcodemae.library.identification import Identifier
-from barcodemae.library.search.marker import read_on_marker
+from barcodemae.library.search.marker import read_on_marker, why_unusable
 from barcodemae.library.search.primers import find_region
 from barcodemae.library.settings import PRIMERS
 from barcodemae.library.store.stored import StoredLibrary
-from helpers.reference_records import OneHotEmbedder, library_of
+from helpers.reference_records import MODEL, OneHotEmbedder, library_of
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 COI = ReferenceFrame.coi()
@@ -94,6 +96,52 @@ def test_reads_outside_of_the_region_have_no_bases(full_length_barcodes):
         [full_length_barcodes[0][:300], full_length_barcodes[0][400:]], COI, find_region("zeale", COI)
     )
     assert read.num_bases.tolist() == [157, 0]
+
+
+def test_why_reads_outside_of_the_region_are_not_usable(full_length_barcodes):
+    text = full_length_barcodes[0]
+    reads = [text[400:], text[330:360], text[:150], "N" * 120, text[:90], text]
+    problems = pa.chunked_array([[""] * len(reads)])
+    read = read_on_marker(reads, COI, find_region("zeale", COI))
+    assert why_unusable(problems, read).tolist() == [
+        "outside the region",
+        "not the marker",
+        "",
+        "no DNA",
+        "too short",
+        "",
+    ]
+    assert why_unusable(problems, read.take(np.arange(6))).tolist()[0] == "outside the region"
+    random = "".join("ACGT"[base] for base in np.random.default_rng(0).integers(0, 4, 120))
+    read = read_on_marker([random + text[:95]], COI)  # most of it is before the marker's region
+    assert why_unusable(problems.slice(0, 1), read).tolist() == ["outside the region"]
+
+
+def test_primers_of_references_are_trimmed(sample, tmp_path):
+    records = sample.filter(pc.equal(pc.utf8_length(sample["nucleotides"]), 658)).slice(0, 30)
+    texts = records["nucleotides"].to_pylist()
+    lines = [f">{row} Apis mellifera\n{amplicon(text)}\n" for row, text in enumerate(texts)]
+    (tmp_path / "refs.fasta").write_text("".join(lines) + f">short Apis mellifera\n{texts[0][:340]}\n")
+
+    def build(folder, primers, on_error="skip"):
+        return build_library(
+            tmp_path / folder, [str(tmp_path / "refs.fasta")], OneHotEmbedder(), MODEL, on_error, primers=primers
+        )
+
+    added = build("a", "leray")
+    assert (added.num_records, added.off_marker) == (30, 1)
+    library = StoredLibrary.open(tmp_path / "a")
+    assert (library.bases(library.live)[:, :345] == -1).all()
+    trimmed = library.nucleotides(library.live)
+    assert [text[345:] for text in texts] == trimmed
+    assert build("a", "leray") is None
+    with pytest.raises(LibraryError, match="expected a folder without a library"):
+        build("a", None)
+    with pytest.raises(BadRecordError, match="'short'.*100 bases or more between the primers"):
+        build("b", "leray", on_error="raise")
+    with pytest.raises(ConfigurationError, match="--primers laray: expected folmer"):
+        build("b", "laray")
+    assert [file.name for file in (tmp_path / "b").iterdir()] == [".lock"]
 
 
 def test_amplicon_has_the_names_of_its_complete_barcode(sample, tmp_path):

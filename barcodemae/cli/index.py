@@ -8,6 +8,7 @@ from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FRAME
+from barcodemae.library.settings import PRIMERS_HELP
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,6 +51,7 @@ class IndexArguments:
             "barcodemae check lists them, with the evidence."
         },
     )
+    primers: str | None = field(default=None, metadata={"help": f"{PRIMERS_HELP} For a library of amplicons alone."})
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     on_error: str = field(
@@ -96,6 +98,7 @@ def index(arguments: list[str]) -> None:
         args.max_length,
         args.whole_headers,
         args.exclude_suspects,
+        args.primers,
     )
     if added is None:
         print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")

@@ -90,6 +90,7 @@ def build_library(
     max_length: int = MAX_LENGTH,
     whole_headers: bool = False,
     exclude_suspects: bool = False,
+    primers: str | None = None,
 ) -> Added | None:
     """Build a library of barcodes, calibrated by its own records; an interrupted build is resumed.
 
@@ -103,6 +104,7 @@ def build_library(
         max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
         whole_headers: whether ids are complete headers of FASTA and FASTQ.
         exclude_suspects: whether records with doubtful labels are removed before the library is calibrated.
+        primers: of the records, see `search.primers.find_region`; bases outside of the region are left out.
 
     Returns:
         A summary; None if the folder is already the library of the same sources.
@@ -112,7 +114,7 @@ def build_library(
         BarcodeMAEError: bad input; no library is left.
     """
     frame = _frame_of(embedder, model)
-    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers, primers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
             manifest = Manifest(model, embedder.dimension, frame.length)
@@ -139,6 +141,7 @@ def append_records(
     max_length: int = MAX_LENGTH,
     whole_headers: bool = False,
     exclude_suspects: bool = False,
+    primers: str | None = None,
 ) -> Added | None:
     """Add records to a library. See `build_library` for the arguments.
 
@@ -152,7 +155,7 @@ def append_records(
         LibraryError: there is no library, it was made with another model, or another process is writing to it.
         BarcodeMAEError: bad input; the library is unchanged.
     """
-    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers)
+    inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers, primers)
     with writing_to(folder):
         library = StoredLibrary.open(folder)
         check_model(folder, library.manifest, model)

@@ -51,6 +51,7 @@ class Library:
         on_error: str = "skip",
         exclude_suspects: bool = False,
         whole_headers: bool = False,
+        primers: str | None = None,
     ) -> "Library":
         """Build a library, calibrated by its own records, like `barcodemae index`.
 
@@ -63,12 +64,13 @@ class Library:
             on_error: for a record that is not a barcode of the marker: "skip" or "raise".
             exclude_suspects: whether records with doubtful labels are left out; see `library.checking.labels`.
             whole_headers: whether complete headers of FASTA and FASTQ are the ids, instead of their first words.
+            primers: of an amplicon, as in `identify`: bases outside of the region between them are left out.
 
         Raises:
             LibraryError: the folder holds something else, or another process is writing to it.
             BarcodeMAEError: bad input; no library is left.
         """
-        options = {"on_error": on_error, "exclude_suspects": exclude_suspects, "whole_headers": whole_headers}
+        options = _options(on_error, exclude_suspects, whole_headers, primers)
         build_library(Path(folder), **_inputs(sources, model, engine, taxonomy), **options)
         return cls.open(folder, model)
 
@@ -149,17 +151,18 @@ class Library:
         on_error: str = "skip",
         exclude_suspects: bool = False,
         whole_headers: bool = False,
+        primers: str | None = None,
     ) -> None:
         """Add records, and calibrate again. Sources that were added before are skipped.
 
         Args:
-            sources, taxonomy, on_error, exclude_suspects, whole_headers: as in `build`.
+            sources, taxonomy, on_error, exclude_suspects, whole_headers, primers: as in `build`.
 
         Raises:
             BarcodeMAEError: bad input; the library is unchanged.
         """
         made_with = self._stored.manifest.model
-        options = {"on_error": on_error, "exclude_suspects": exclude_suspects, "whole_headers": whole_headers}
+        options = _options(on_error, exclude_suspects, whole_headers, primers)
         inputs = _inputs(sources, made_with["name"], made_with["engine"], taxonomy)
         append_records(self.folder, **inputs, **options)
         self._stored = StoredLibrary.open(self.folder)
@@ -186,6 +189,15 @@ def _inputs(
         "embedder": load_engine(engine, model),
         "model": describe_model(model, engine),
         "taxonomy": None if taxonomy is None else read_taxonomy(taxonomy),
+    }
+
+
+def _options(on_error: str, exclude_suspects: bool, whole_headers: bool, primers: str | None) -> dict[str, Any]:
+    return {
+        "on_error": on_error,
+        "exclude_suspects": exclude_suspects,
+        "whole_headers": whole_headers,
+        "primers": primers,
     }
 
 

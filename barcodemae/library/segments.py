@@ -22,6 +22,7 @@ from barcodemae.files import written_atomically
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
 from barcodemae.library.search.marker import MIN_BASES, OnMarker, read_on_marker
+from barcodemae.library.search.primers import find_region
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
@@ -41,6 +42,8 @@ class Inputs:
         taxonomy: names by id, for sources without names.
         max_length: maximum number of nucleotides of a record; `on_error` applies to a longer one.
         whole_headers: whether ids are complete headers of FASTA and FASTQ.
+        primers: of the barcodes, see `search.primers.find_region`; bases outside of the region are left out. "" for
+            none.
     """
 
     names: tuple[str, ...]
@@ -49,6 +52,7 @@ class Inputs:
     taxonomy: pa.Table | None
     max_length: int
     whole_headers: bool = False
+    primers: str = ""
 
     @classmethod
     def from_names(
@@ -58,6 +62,7 @@ class Inputs:
         taxonomy: pa.Table | None,
         max_length: int,
         whole_headers: bool = False,
+        primers: str | None = None,
     ) -> "Inputs":
         """The inputs with the present versions of files and data sets; of equal ones only the first.
 
@@ -75,7 +80,7 @@ class Inputs:
             else:
                 logger.warning("%s: same content as %s; it is read once", name, first)
         names, versions = tuple(name_by_source.values()), tuple(name_by_source)
-        return cls(names, versions, on_error, taxonomy, max_length, whole_headers)
+        return cls(names, versions, on_error, taxonomy, max_length, whole_headers, primers or "")
 
     @cached_property
     def taxonomy_digest(self) -> str:
@@ -88,9 +93,10 @@ class Inputs:
         return digest.hexdigest()
 
     def without(self, segments: Sequence[Segment]) -> "Inputs":
-        """The inputs without the sources of some segments, if made with the same taxonomy."""
-        taxonomy = self.taxonomy_digest
-        added = {source.version for segment in segments if segment.taxonomy == taxonomy for source in segment.sources}
+        """The inputs without the sources of some segments, if made with the same taxonomy and primers."""
+        key = (self.taxonomy_digest, self.primers)
+        same = [segment for segment in segments if (segment.taxonomy, segment.primers) == key]
+        added = {source.version for segment in same for source in segment.sources}
         left = [pair for pair in zip(self.names, self.sources, strict=True) if pair[1].version not in added]
         names, sources = zip(*left, strict=True) if left else ((), ())
         return replace(self, names=names, sources=sources)
@@ -139,9 +145,16 @@ def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Emb
             index = build_index(vectors, scratch / INDEX_FILE)
         files.append(segment_folder / INDEX_FILE)
     fingerprints = {file.name: fingerprint(file) for file in sorted(files)}
-    return Segment(
-        segment_folder.name, len(vectors), fingerprints, index, inputs.sources, inputs.taxonomy_digest
-    ), report
+    segment = Segment(
+        segment_folder.name,
+        len(vectors),
+        fingerprints,
+        index,
+        inputs.sources,
+        inputs.taxonomy_digest,
+        primers=inputs.primers,
+    )
+    return segment, report
 
 
 def _source(name: str) -> Source:
@@ -162,6 +175,7 @@ def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
         "on_error": inputs.on_error,
         "max_length": inputs.max_length,
         "whole_headers": inputs.whole_headers,
+        "primers": inputs.primers,
         "model": manifest.model,
         "made_by": version("barcodemae"),
     }
@@ -185,7 +199,7 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Re
             file = segment_folder / f"part-{number:05d}.arrow"
             records = quality_filter(table if inputs.taxonomy is None else join_taxonomy(table, inputs.taxonomy))
             if not file.exists():
-                records, read = _on_marker(records, embedder, inputs.on_error)
+                records, read = _on_marker(records, embedder, inputs)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
                     write_part(file, records, read.bases, vectors)
@@ -193,14 +207,20 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Re
     return quality_filter.report
 
 
-def _on_marker(records: pa.Table, embedder: Embedder, on_error: str) -> tuple[pa.Table, OnMarker]:
-    """The records that are barcodes of the marker, placed on the reference frame."""
+def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[pa.Table, OnMarker]:
+    """The records that are barcodes of the marker, placed on the reference frame, without bases outside of primers."""
     assert embedder.frame is not None
-    read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame)
+    region = find_region(inputs.primers, embedder.frame) if inputs.primers else None
+    read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame, region)
     fits = read.fits
-    if on_error == "raise" and not fits.all():
+    if inputs.on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
-        problem = f"expected a barcode of the marker, with {MIN_BASES} bases or more on the reference frame"
+        where = "on the reference frame" if region is None else "between the primers"
+        problem = f"expected a barcode of the marker, with {MIN_BASES} bases or more {where}"
         raise BadRecordError(file, record, problem, line)
+    if region is not None:
+        position = records.column_names.index("nucleotides")
+        trimmed = pa.array([text.strip("N") for text in read.sequences], records.schema.field(position).type)
+        records = records.set_column(position, "nucleotides", trimmed)
     return records.filter(pa.array(fits)), read.take(np.flatnonzero(fits))

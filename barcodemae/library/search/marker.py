@@ -24,16 +24,20 @@ class OnMarker:
         placement: the best one of each.
         bases: int8 `[n, frame_length]`, as `lay_out` returns them: -1 where unknown.
         is_placed: bool `[n]`, whether the frame accepts the placement.
+        num_given: int64 `[n]`, number of known bases, on the frame or not; that on the frame if these are enough.
     """
 
     sequences: list[str]
     placement: Placement
     bases: np.ndarray
     is_placed: np.ndarray
+    num_given: np.ndarray
 
     def take(self, rows: np.ndarray) -> "OnMarker":
         sequences = [self.sequences[row] for row in rows]
-        return OnMarker(sequences, self.placement.take(rows), self.bases[rows], self.is_placed[rows])
+        return OnMarker(
+            sequences, self.placement.take(rows), self.bases[rows], self.is_placed[rows], self.num_given[rows]
+        )
 
     @property
     def num_bases(self) -> np.ndarray:
@@ -55,6 +59,7 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
         region: bases outside of it, such as those of primers, become unknown, also in the sequences.
     """
     placement = frame.place(sequences)
+    given = sequences
     if region is not None:
         sequences = [
             _only_region(text, start, strand, parts, region)
@@ -62,7 +67,11 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
                 sequences, placement.start.tolist(), placement.strand.tolist(), placement.unplaced, strict=True
             )
         ]
-    return OnMarker(sequences, placement, lay_out(sequences, placement, frame.length), frame.accepts(placement))
+    bases = lay_out(sequences, placement, frame.length)
+    num_given = (bases >= 0).sum(axis=1)
+    for row in np.flatnonzero(num_given < MIN_BASES):
+        num_given[row] = sum(map(given[row].count, "ACGT"))
+    return OnMarker(sequences, placement, bases, frame.accepts(placement), num_given)
 
 
 def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPart], region: Region) -> str:
@@ -85,21 +94,20 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
         read: their sequences, as `normalise_nucleotides` returns them, on the marker.
 
     Returns:
-        Text `[n]`: "too long", "damaged", "no DNA", "not the marker", "too short", or "" for a barcode.
+        Text `[n]`: "too long", "damaged", "no DNA", "not the marker", "outside the region" for one of which less than
+        `MIN_BASES` are on the frame or between the primers, "too short" for one without as many, or "" for a barcode.
     """
-    num_bases = read.num_bases
-    has_no_dna = num_bases == 0
-    for row in np.flatnonzero(has_no_dna):
-        has_no_dna[row] = not set(read.sequences[row]) & set("ACGT")
+    has_few = read.num_bases < MIN_BASES
     return np.select(
         [
             pc.starts_with(problems, TOO_LONG).to_numpy(),
             pc.not_equal(problems, "").to_numpy(),
-            has_no_dna,
+            read.num_given == 0,
             ~read.is_placed,
-            num_bases < MIN_BASES,
+            has_few & (read.num_given >= MIN_BASES),
+            has_few,
         ],
-        [TOO_LONG, "damaged", "no DNA", "not the marker", "too short"],
+        [TOO_LONG, "damaged", "no DNA", "not the marker", "outside the region", "too short"],
         default="",
     )
 

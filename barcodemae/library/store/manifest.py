@@ -86,6 +86,7 @@ class Segment:
         taxonomy: digest of the table that named them; empty where there was none.
         num_excluded: number of its records that were left out as suspects when it was built, and so are among the
             removed ones; None if suspects were not to be left out.
+        primers: outside of which its bases were left out; empty for none.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Segment:
     sources: tuple[Source, ...] = ()
     taxonomy: str = ""
     num_excluded: int | None = None
+    primers: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ def _segment(data: dict[str, Any]) -> Segment:
     files, index = _fingerprints(data["files"], SEGMENT_FILE_NAME), _index(data["index"])
     excluded = data.get("num_excluded")
     num_excluded = None if excluded is None else _count(excluded, minimum=0)
-    return Segment(name, num_records, files, index, sources, _text(data.get("taxonomy", "")), num_excluded)
+    taxonomy, primers = (_text(data.get(key, "")) for key in ("taxonomy", "primers"))
+    return Segment(name, num_records, files, index, sources, taxonomy, num_excluded, primers)
 
 
 def _index(data: dict[str, Any]) -> dict[str, Any]:
