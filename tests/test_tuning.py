@@ -67,6 +67,20 @@ class TestRelatives:
         monkeypatch.setattr("barcodemae.training.tuning.relatives._BLOCK_ROWS", 7)
         assert (cluster_by_cosine(vectors, 0.8) == expected).all()
 
+    def test_many_barcodes_are_compared_by_nearby_lists(self, monkeypatch):
+        # Species of 5 barcodes, chains of which consecutive ones are within the minimum cosine, and first and last not.
+        rng = np.random.default_rng(0)
+        species, step = rng.normal(size=(400, 32)), rng.normal(size=(400, 32))
+        vectors = (species[:, None] + 0.2 * np.arange(5)[:, None] * step[:, None]).reshape(-1, 32)
+        vectors = vectors[rng.permutation(len(vectors))]
+        expected, means = cluster_by_cosine(vectors, 0.93), np.r_[vectors[:300], vectors[:300] + 0.01]
+        assert expected.max() + 1 == 400
+        expected_pairs = nearest_clusters(means, 1, 0.99)
+        monkeypatch.setattr("barcodemae.training.tuning.relatives.MAX_EXACT_BARCODES", 500)
+        monkeypatch.setattr("barcodemae.clustering.candidates.MAX_EXACT_BARCODES", 500)
+        assert (cluster_by_cosine(vectors, 0.93) == expected).all()
+        assert nearest_clusters(means, 1, 0.99).tolist() == expected_pairs.tolist()
+
     def test_nearest_clusters_have_a_minimum_cosine(self):
         pairs = nearest_clusters(at(0, 10, 30, 180), 1, 0.5)
         assert pairs.tolist() == [[0, 1], [1, 0], [2, 1]]
@@ -99,6 +113,14 @@ class TestScatter:
         inside = scatter_within_clusters(np.eye(3), np.arange(3))
         assert not scale_to_trace_1(inside).any()
         assert np.trace(scale_to_trace_1(scatter_of_cluster_means(np.eye(3), np.arange(3)))) == pytest.approx(1)
+
+    def test_scatter_does_not_depend_on_blocks(self, monkeypatch):
+        rng = np.random.default_rng(3)
+        vectors, clusters = rng.normal(size=(50, 5)), rng.integers(0, 8, 50)
+        expected = scatter_within_clusters(vectors, clusters)
+        monkeypatch.setattr("barcodemae.training.tuning.discriminants._BLOCK_ROWS", 7)
+        monkeypatch.setattr("barcodemae.training.tuning.relatives._BLOCK_COLUMNS", 2)
+        np.testing.assert_allclose(scatter_within_clusters(vectors, clusters), expected)
 
     def test_names_by_hand(self):
         # Genus 7: species at 0 (two barcodes, -1 and 1) and at 4; its mean is 2. One barcode has no genus.
@@ -164,6 +186,9 @@ class TestFeatures:
         vectors = np.random.default_rng(0).normal(size=(50, 2)) * [1, 0]
         whitening = fit_whitening(vectors)
         assert np.abs(whitening(vectors)).min(axis=1).max() < 1e-6
+
+    def test_equal_vectors_are_mapped_to_0(self):
+        assert not fit_whitening(np.ones((50, 2)))(np.ones((3, 2))).any()
 
 
 @pytest.fixture(scope="module")
@@ -341,6 +366,18 @@ class TestTune:
         save_checkpoint(tmp_path / "encoder", BarcodeMAEModel.from_pretrained(checkpoint), ReferenceFrame.coi())
         tune(arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
         assert BarcodeEmbedder.from_pretrained(tmp_path / "tuned").dimension == 16
+
+    def test_without_network_share_the_encoder_is_not_run(self, checkpoint, barcodes_file, tmp_path, monkeypatch):
+        def refuse(self, *inputs, **options):
+            raise AssertionError("the encoder was run")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BarcodeMAEModel, "forward", refuse)
+            tune(arguments(checkpoint, tmp_path / "bases", barcodes_file, network_share=0.0))
+        tune(arguments(checkpoint, tmp_path / "both", barcodes_file, network_share=1e-9))
+        barcodes = pq.read_table(barcodes_file)["nucleotides"].to_pylist()[:20]
+        alone, both = (BarcodeEmbedder.from_pretrained(tmp_path / name).encode(barcodes) for name in ("bases", "both"))
+        np.testing.assert_allclose(alone @ alone.T, both @ both.T, rtol=1e-3, atol=1e-4)
 
     def test_without_label_share_names_are_not_used(self, checkpoint, barcodes_file, tmp_path):
         nameless = pq.read_table(barcodes_file)

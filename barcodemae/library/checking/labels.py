@@ -29,6 +29,7 @@ _MIN_SHARED = 200
 
 _NUM_NEAREST = 50
 _BLOCK_RECORDS = 1024
+_BLOCK_COMPARED = 32  # their bases and those of their hits stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
     to_check = first + np.flatnonzero(genus[first:] >= 0)
     for begin in range(0, len(to_check), _BLOCK_RECORDS):
         records = to_check[begin : begin + _BLOCK_RECORDS]
-        hits, identities = _nearest(library, records)
+        hits, identities = _nearest(library, records, genus)
         is_own = genus[hits] == genus[records, None]
         other = np.where((genus[hits] >= 0) & ~is_own, identities, 0)
         conspecific = np.where(species[hits] == species[records, None], identities, 0)
@@ -88,7 +89,9 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
             own_identity = float(np.where(is_own[row], identities[row], 0).max())
             if may_be_nearer[row]:
                 relatives = library.live[species[library.live] == species[record]]
-                in_species = float(_identities(library, record, relatives[relatives != record]).max(initial=0))
+                relatives = relatives[relatives != record]
+                bases = library.bases(np.array([record]))
+                in_species = float(_identities(bases, library.bases(relatives)).max(initial=0))
                 if identity > in_species + MARGIN:
                     reason, own_identity = NEARER_TO_OTHERS, in_species
                 elif not is_surrounded[row]:
@@ -109,16 +112,25 @@ def _is_surrounded(other_genera: np.ndarray, is_own: np.ndarray) -> np.ndarray:
     return (num_confirming >= _NUM_CONFIRMING) & (num_confirming >= _MAJORITY * is_own.sum(axis=1))
 
 
-def _nearest(library: StoredLibrary, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest other records `[n, hits]` and their identities, 0 for those that can't be compared."""
+def _nearest(library: StoredLibrary, records: np.ndarray, genus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest other records `[n, hits]` and their identities, 0 for those that can't be compared.
+
+    Records with near ones of their own genus only, which are most, are not compared: all their identities are 0.
+    """
     hits = library.search(library.vectors(records).astype(np.float32), _NUM_NEAREST).rows
-    identities = np.stack(
-        [_identities(library, record, np.maximum(found, 0)) for record, found in zip(records, hits, strict=True)]
-    )
-    return hits, np.where((hits >= 0) & (hits != records[:, None]), identities, 0)
+    is_other = (hits >= 0) & (hits != records[:, None])
+    others = np.maximum(hits, 0)
+    has_other_genus = (is_other & (genus[hits] >= 0) & (genus[hits] != genus[records, None])).any(axis=1)
+    identities = np.zeros(hits.shape)
+    compared = np.flatnonzero(has_other_genus)
+    for begin in range(0, len(compared), _BLOCK_COMPARED):
+        rows = compared[begin : begin + _BLOCK_COMPARED]
+        bases = library.bases(others[rows].ravel()).reshape(*hits[rows].shape, -1)
+        identities[rows] = _identities(library.bases(records[rows])[:, None], bases)
+    return hits, np.where(is_other, identities, 0)
 
 
-def _identities(library: StoredLibrary, record: int, others: np.ndarray) -> np.ndarray:
-    """Identities of a record with others `[n]`, 0 where they share too few known bases."""
-    num_equal, num_shared = compare_bases(library.bases(np.array([record])), library.bases(others))
+def _identities(bases: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Identities of barcodes `[..., coordinates]`, which are broadcast, 0 where they share too few known bases."""
+    num_equal, num_shared = compare_bases(bases, others)
     return np.where(num_shared >= _MIN_SHARED, num_equal / np.maximum(num_shared, 1), 0)

@@ -11,6 +11,8 @@ import scipy.linalg
 from barcodemae.errors import ConfigurationError
 from barcodemae.training.tuning.relatives import group_means
 
+_BLOCK_ROWS = 16_384
+
 
 def scatter_within_clusters(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Scatter of barcodes around the mean of their cluster: float64 `[dimensions, dimensions]`.
@@ -19,7 +21,7 @@ def scatter_within_clusters(vectors: np.ndarray, clusters: np.ndarray) -> np.nda
         vectors: `[n, dimensions]`.
         clusters: `[n]`, cluster indices from 0.
     """
-    return _scatter_within(vectors, clusters, group_means(vectors, clusters)[clusters])
+    return _scatter_within(vectors, clusters, group_means(vectors, clusters))
 
 
 def scatter_between_clusters(vectors: np.ndarray, clusters: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ def scatter_within_genera(vectors: np.ndarray, genera: np.ndarray, species: np.n
     if not (np.bincount(genus_of_species) > 1).any():
         raise ConfigurationError("expected a genus with two species or more among the named barcodes, found none")
     centres = group_means(group_means(vectors, species), genus_of_species)
-    return _scatter_within(vectors, species, centres[genera])
+    return _scatter_within(vectors, species, centres[genus_of_species])
 
 
 def scatter_of_cluster_means(vectors: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -91,7 +93,11 @@ def find_discriminants(among: np.ndarray, within: np.ndarray, num_directions: in
 
 
 def _scatter_within(vectors: np.ndarray, groups: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Scatter around `centres [n, dimensions]`, with the same weight for each group."""
+    """Scatter around the `centres [groups, dimensions]`, with the same weight for each group."""
     weights = 1 / np.bincount(groups)[groups]
-    differences = (vectors - centres) * np.sqrt(weights)[:, None]
-    return differences.T @ differences / weights.sum()
+    scatter = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for begin in range(0, len(vectors), _BLOCK_ROWS):  # in double precision, all rows at once need twice their memory
+        block = slice(begin, begin + _BLOCK_ROWS)
+        differences = (vectors[block] - centres[groups[block]]) * np.sqrt(weights[block])[:, None]
+        scatter += differences.T @ differences
+    return scatter / weights.sum()

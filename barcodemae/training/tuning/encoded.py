@@ -39,7 +39,11 @@ class EncodedBarcodes:
 
 @torch.inference_mode()
 def run_encoder(
-    model: BarcodeMAEModel, encoder: BarcodeEncoder, barcodes: StoredBarcodes | PlacedBarcodes, encoder_stride: int
+    model: BarcodeMAEModel,
+    encoder: BarcodeEncoder,
+    barcodes: StoredBarcodes | PlacedBarcodes,
+    encoder_stride: int,
+    bases_only: bool = False,
 ) -> EncodedBarcodes:
     """Run the encoder on all barcodes that lie on the reference frame.
 
@@ -48,18 +52,27 @@ def run_encoder(
         encoder: gives its input ids.
         barcodes: those that are not placed are left out.
         encoder_stride: the encoder reads every n-th slot, as in a tuned model with this setting.
+        bases_only: leave out the encoder, which takes most of the time; its output is then 0.
     """
     k, num_slots = encoder.k, barcodes.num_slots
     rows = np.flatnonzero(barcodes.is_placed)
     bases = np.full((len(rows), num_slots * k), -1, np.int8)
     num_tokens = np.zeros(len(rows), np.int64)
-    encoded = np.empty((len(rows), model.config.hidden_size), np.float32)
-    with tqdm(total=len(rows), desc="running the encoder", unit=" barcodes", unit_scale=True) as progress:
+    encoded = np.zeros((len(rows), model.config.hidden_size), np.float32)
+    with tqdm(
+        total=len(rows),
+        desc="reading barcodes" if bases_only else "running the encoder",
+        unit=" barcodes",
+        unit_scale=True,
+    ) as progress:
         for begin in range(0, len(rows), _BLOCK_ROWS):
             chosen = rows[begin : begin + _BLOCK_ROWS]
             encoding = encode_barcodes(encoder, barcodes.take(chosen), num_slots)
             num_tokens[begin : begin + len(chosen)] = encoding["attention_mask"].sum(1)
             _put_bases(bases[begin : begin + len(chosen)], encoding, k)
+            if bases_only:
+                progress.update(len(chosen))
+                continue
             for batch_rows, batch in batches_by_length(encoding, _BATCH_SIZE):
                 read = every_nth_slot({**batch}, encoder_stride)
                 encoded[begin + batch_rows] = model(**read, for_decoder=True).pooler_output.numpy()

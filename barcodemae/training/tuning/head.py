@@ -126,22 +126,31 @@ def join_features(base_features: BaseFeatures, encoded: np.ndarray, settings: He
         raise ConfigurationError(f"expected related barcodes to tune with, got {num_clusters} unrelated clusters")
     network = fit_whitening(encoded)
     whitened = network(encoded)
-    base_scale, network_scale = 1 / _rms_length(base_features.vectors), settings.network_share / _rms_length(whitened)
-    scaled = [base_features.vectors * base_scale, whitened * network_scale]
+    base_scale = 1 / _rms_length(base_features.vectors)
+    network_scale = settings.network_share / (_rms_length(whitened) or 1.0)  # an encoder that was left out gives 0
+    num_base_features, num_network_features = base_features.vectors.shape[1], whitened.shape[1]
+    vectors = np.empty((len(encoded), num_base_features + num_network_features), np.float32)
+    np.multiply(base_features.vectors, base_scale, out=vectors[:, :num_base_features])
+    np.multiply(whitened, network_scale, out=vectors[:, num_base_features:])
     return Features(
-        vectors=np.concatenate(scaled, axis=1, dtype=np.float32),
-        bases=_compose(base_features.map, base_scale * np.eye(scaled[0].shape[1])),
-        network=_compose(network, network_scale * np.eye(scaled[1].shape[1])),
+        vectors=vectors,
+        bases=_compose(base_features.map, base_scale * np.eye(num_base_features)),
+        network=_compose(network, network_scale * np.eye(num_network_features)),
         clusters=base_features.clusters,
         pairs=pairs,
     )
 
 
 def fit_whitening(vectors: np.ndarray, floor: float = 1e-4) -> LinearMap:
-    """Principal axes scaled to variance 1; axes with less than `floor` of the first variance are scaled to less."""
+    """Principal axes scaled to variance 1; axes with less than `floor` of the first variance are scaled to less.
+
+    Vectors that are all equal are mapped to 0.
+    """
     mean = vectors.mean(axis=0)
     centred = (vectors - mean).astype(np.float64)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    if not variances[-1]:
+        return LinearMap(mean, np.zeros(axes.shape, np.float32))
     matrix = axes / np.sqrt(np.maximum(variances, 0) + floor * variances[-1])
     return LinearMap(mean, matrix.astype(np.float32))
 
@@ -167,7 +176,7 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
         within += settings.label_share * scale_to_trace_1(scatter_within_genera(vectors, genera, species))
     among = scale_to_trace_1(scatter_of_cluster_means(vectors, clusters))
     directions = find_discriminants(among, within, settings.embedding_size, settings.shrinkage)
-    directions /= _rms_length(vectors @ directions)
+    directions /= _rms_length(vectors @ directions.astype(np.float32))
     num_bases = features.bases.matrix.shape[1]
     return FittedHead(
         network=_compose(features.network, directions[num_bases:]),
@@ -180,7 +189,7 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
 
 
 def _rms_length(vectors: np.ndarray) -> float:
-    return float(np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1).mean()))
+    return float(np.sqrt(np.einsum("nd,nd->", vectors, vectors, dtype=np.float64) / len(vectors)))
 
 
 def _compose(first: LinearMap, second: np.ndarray) -> LinearMap:

@@ -68,7 +68,8 @@ def tune(args: TuneArguments) -> FittedHead:
         raise ConfigurationError(
             f"expected more than {settings.embedding_size} barcodes on the reference frame, got {num_placed}"
         )
-    encoded = run_encoder(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride)
+    bases_only = settings.network_share == 0
+    encoded = run_encoder(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride, bases_only)
     logger.info("fitting the head on %d barcodes: some minutes", num_placed)
     genera, species = _taxa(training.barcodes)
     base_features = find_base_features(encoded.bases, encoded.num_tokens, settings)
