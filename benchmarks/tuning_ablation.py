@@ -146,7 +146,7 @@ def run(checkpoint: str, data: str, folder: Path, num_folds: int) -> None:
     placed = place_barcodes(records["nucleotides"].to_pylist(), loaded.frame, loaded.encoder.k)
     records = records.filter(pa.array(placed.is_placed))
     by_stride = {
-        stride: run_encoder(loaded.model, loaded.encoder, placed, stride)
+        stride: run_encoder(loaded.model, loaded.encoder, placed, np.flatnonzero(placed.is_placed), stride)
         for stride in (TuneArguments.encoder_stride, 1)
     }
     encoded = by_stride[TuneArguments.encoder_stride]

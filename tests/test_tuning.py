@@ -32,7 +32,7 @@ from barcodemae.training.tuning.discriminants import (
 from barcodemae.training.tuning.head import find_base_features, fit_head, fit_whitening, join_features
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
 from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
-from barcodemae.training.tuning.tune import tune
+from barcodemae.training.tuning.tune import draw_per_species, tune
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -68,7 +68,7 @@ class TestRelatives:
         assert (cluster_by_cosine(vectors, 0.8) == expected).all()
 
     def test_many_barcodes_are_compared_by_nearby_lists(self, monkeypatch):
-        # Species of 5 barcodes, chains of which consecutive ones are within the minimum cosine, and first and last not.
+        # Species are chains of 5: consecutive ones are within the minimum cosine, the first and the last are not.
         rng = np.random.default_rng(0)
         species, step = rng.normal(size=(400, 32)), rng.normal(size=(400, 32))
         vectors = (species[:, None] + 0.2 * np.arange(5)[:, None] * step[:, None]).reshape(-1, 32)
@@ -76,8 +76,7 @@ class TestRelatives:
         expected, means = cluster_by_cosine(vectors, 0.93), np.r_[vectors[:300], vectors[:300] + 0.01]
         assert expected.max() + 1 == 400
         expected_pairs = nearest_clusters(means, 1, 0.99)
-        monkeypatch.setattr("barcodemae.training.tuning.relatives.MAX_EXACT_BARCODES", 500)
-        monkeypatch.setattr("barcodemae.clustering.candidates.MAX_EXACT_BARCODES", 500)
+        monkeypatch.setattr("barcodemae.training.tuning.relatives._MAX_EXACT", 500)
         assert (cluster_by_cosine(vectors, 0.93) == expected).all()
         assert nearest_clusters(means, 1, 0.99).tolist() == expected_pairs.tolist()
 
@@ -189,6 +188,22 @@ class TestFeatures:
 
     def test_equal_vectors_are_mapped_to_0(self):
         assert not fit_whitening(np.ones((50, 2)))(np.ones((3, 2))).any()
+
+
+def test_barcodes_of_a_species_can_be_limited():
+    rows, species = np.array([0, 1, 2, 4, 5, 6, 8]), np.array([3, 3, 3, 0, 7, 3, 7, 9, 3])
+    found = draw_per_species(rows, species, 2)
+    assert (np.diff(found) > 0).all()
+    assert np.isin(found, rows).all()
+    assert np.bincount(species[found]).tolist() == [0, 0, 0, 2, 0, 0, 0, 2]
+    assert draw_per_species(rows, species, 2).tolist() == found.tolist()
+    assert (
+        draw_per_species(rows, species, 9).tolist() == draw_per_species(rows, species, None).tolist() == rows.tolist()
+    )
+    # Each barcode of a species has the same chance.
+    many = np.arange(2000)
+    drawn = draw_per_species(many, many // 4, 1)
+    assert (np.bincount(drawn % 4) > 90).all()
 
 
 @pytest.fixture(scope="module")
@@ -405,6 +420,7 @@ class TestTune:
             ({"label_share": 1.5}, "--label-share 1.5: expected 0 to 1"),
             ({"network_share": -1}, "--network-share -1: expected 0 or more"),
             ({"encoder_stride": 0}, "--encoder-stride 0: expected 1 or more"),
+            ({"max_per_species": 0}, "--max-per-species 0: expected 1 or more"),
         ],
     )
     def test_options_out_of_range(self, options, message, checkpoint, tmp_path):

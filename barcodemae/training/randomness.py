@@ -18,6 +18,7 @@ class Stream(IntEnum):
     DROPOUT = 4
     RELATIVE = 5
     CUT = 6
+    SAMPLE = 7
 
 
 def uniform(seed: int, stream: Stream, epoch: int, records: np.ndarray, count: int) -> np.ndarray:

@@ -42,20 +42,21 @@ def run_encoder(
     model: BarcodeMAEModel,
     encoder: BarcodeEncoder,
     barcodes: StoredBarcodes | PlacedBarcodes,
+    rows: np.ndarray,
     encoder_stride: int,
     bases_only: bool = False,
 ) -> EncodedBarcodes:
-    """Run the encoder on all barcodes that lie on the reference frame.
+    """Run the encoder on barcodes that lie on the reference frame.
 
     Args:
         model: an untuned model, on the CPU.
         encoder: gives its input ids.
-        barcodes: those that are not placed are left out.
+        barcodes: a set of barcodes.
+        rows: those to read, all of them placed on the reference frame.
         encoder_stride: the encoder reads every n-th slot, as in a tuned model with this setting.
         bases_only: leave out the encoder, which takes most of the time; its output is then 0.
     """
     k, num_slots = encoder.k, barcodes.num_slots
-    rows = np.flatnonzero(barcodes.is_placed)
     bases = np.full((len(rows), num_slots * k), -1, np.int8)
     num_tokens = np.zeros(len(rows), np.int64)
     encoded = np.zeros((len(rows), model.config.hidden_size), np.float32)

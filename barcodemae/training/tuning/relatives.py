@@ -1,7 +1,7 @@
 """Related barcodes by their vectors alone: clusters of about the size of a species, and neighbouring clusters.
 
-Up to `MAX_EXACT_BARCODES` barcodes, all pairs are compared. With more, each is compared with those in the nearest lists
-of an inverted file, so that the time grows less than with their square.
+Up to 20,000 vectors, all pairs are compared. Of more, each is compared with those in the nearest lists of an inverted
+file, so that the time grows less than with their square.
 """
 
 import math
@@ -12,14 +12,14 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from barcodemae.clustering.candidates import MAX_EXACT_BARCODES, Candidates
 from barcodemae.embedding.nearest import unit_length
 from barcodemae.library.search.inverted_file import learn_lists
 
+_MAX_EXACT = 20_000
 _BLOCK_ROWS = 1024
 _BLOCK_COLUMNS = 64
 
-# Each barcode is compared with those of so many lists; lists are learnt from so many barcodes each.
+# Each vector is compared with those of so many lists; lists are learnt from so many vectors each.
 _NUM_NEAR_LISTS = 4
 _TRAINING_POINTS = 64
 
@@ -45,22 +45,24 @@ def cluster_by_cosine(vectors: np.ndarray, min_cosine: float) -> np.ndarray:
 
 
 def _comparisons(vectors: np.ndarray) -> Iterator[tuple[slice | np.ndarray, slice | np.ndarray]]:
-    """Blocks of rows, and the rows to compare each of them with, so that near ones are compared once or more."""
+    """Blocks of rows, and rows to compare each with; a pair is compared once in either direction, if at all."""
     n = len(vectors)
-    if n <= MAX_EXACT_BARCODES:
+    if n <= _MAX_EXACT:
         for begin in range(0, n, _BLOCK_ROWS):
-            yield slice(begin, begin + _BLOCK_ROWS), slice(begin, None)  # each pair is needed once
+            yield slice(begin, begin + _BLOCK_ROWS), slice(None)
         return
     lists = learn_lists(vectors, lambda distinct: int(math.sqrt(distinct)), _TRAINING_POINTS, False, seed=0)
-    members, num_near = _rows_by_number(lists.list_of), min(_NUM_NEAR_LISTS, len(lists.centroids))
+    num_lists = len(lists.centroids)
+    num_near = min(_NUM_NEAR_LISTS, num_lists)
     near = faiss.knn(vectors, lists.centroids, num_near, metric=faiss.METRIC_INNER_PRODUCT)[1]
-    for visitors, own in zip(_rows_by_number(near.ravel()), members, strict=True):
+    members = _rows_by_number(lists.list_of, num_lists)
+    for visitors, own in zip(_rows_by_number(near.ravel(), num_lists), members, strict=True):
         yield visitors // num_near, own
 
 
-def _rows_by_number(numbers: np.ndarray) -> list[np.ndarray]:
-    """The rows of each number, for numbers `[n]` from 0 without gaps."""
-    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+def _rows_by_number(numbers: np.ndarray, count: int) -> list[np.ndarray]:
+    """The rows of each number from 0 to `count` - 1."""
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers, minlength=count))[:-1])
 
 
 def nearest_clusters(means: np.ndarray, num_nearest: int, min_cosine: float) -> np.ndarray:
@@ -68,23 +70,28 @@ def nearest_clusters(means: np.ndarray, num_nearest: int, min_cosine: float) -> 
 
     Args:
         means: `[clusters, dimensions]`, mean vectors of the clusters.
-        num_nearest: maximum number of nearest clusters for each cluster, up to 50.
+        num_nearest: maximum number of nearest clusters for each cluster.
         min_cosine: minimum cosine similarity of a pair.
 
     Returns:
         int64 `[pairs, 2]`.
     """
-    vectors = unit_length(np.asarray(means, np.float32))
-    candidates, rows = Candidates(vectors), np.arange(len(vectors))
-    found = [np.empty((0, 2), np.int64)]
-    for begin in range(0, len(rows), _BLOCK_ROWS):
-        own = rows[begin : begin + _BLOCK_ROWS, None]
-        near = candidates.nearest(own[:, 0], rows)[:, : num_nearest + 1]
-        cosines = np.einsum("nd,nkd->nk", vectors[own[:, 0]], vectors[near])
-        is_near = (near != own) & (near >= 0) & (cosines >= min_cosine)
-        is_near &= is_near.cumsum(axis=1) <= num_nearest
-        found.append(np.stack([np.broadcast_to(own, near.shape)[is_near], near[is_near]], axis=1))
-    return np.concatenate(found)
+    vectors, numbers = unit_length(np.asarray(means, np.float32)), np.arange(len(means))
+    near = np.full((len(means), num_nearest), -1)
+    cosines = np.full(near.shape, -np.inf, np.float32)
+    for rows, others in _comparisons(vectors):
+        references = numbers[others]
+        found, columns = faiss.knn(
+            vectors[rows], vectors[others], min(num_nearest + 1, len(references)), metric=faiss.METRIC_INNER_PRODUCT
+        )
+        candidates = np.concatenate([near[rows], references[columns]], axis=1)
+        is_own = candidates == numbers[rows, None]
+        similarities = np.where(is_own, -np.inf, np.concatenate([cosines[rows], found], axis=1))
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, :num_nearest]
+        near[rows] = np.take_along_axis(candidates, best, axis=1)
+        cosines[rows] = np.take_along_axis(similarities, best, axis=1)
+    is_near = cosines >= min_cosine
+    return np.stack([np.broadcast_to(numbers[:, None], near.shape)[is_near], near[is_near]], axis=1)
 
 
 def group_means(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -64,6 +64,13 @@ class TuneArguments:
         metadata={"help": "The encoder reads every n-th k-mer; bases are read at all k-mers."},
     )
     embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Dimension of the embeddings."})
+    max_per_species: int | None = field(
+        default=None,
+        metadata={
+            "help": "Maximum number of barcodes of a species, drawn at random; of a BIN where no species is named. By "
+            "default all are used. Names are used for this even with --label-share 0."
+        },
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_share <= 1:
@@ -72,5 +79,7 @@ class TuneArguments:
             raise ConfigurationError(f"--network-share {self.network_share}: expected 0 or more")
         if self.encoder_stride < 1:
             raise ConfigurationError(f"--encoder-stride {self.encoder_stride}: expected 1 or more")
+        if self.max_per_species is not None and self.max_per_species < 1:
+            raise ConfigurationError(f"--max-per-species {self.max_per_species}: expected 1 or more")
         if self.embedding_size < 1:
             raise ConfigurationError(f"--embedding-size {self.embedding_size}: expected 1 or more")

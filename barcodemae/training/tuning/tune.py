@@ -18,6 +18,7 @@ from barcodemae.provenance import describe_data, describe_machine, describe_vers
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import load_training_data
 from barcodemae.training.metrics import METRICS_FILE
+from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.stored import StoredBarcodes
 from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.encoded import run_encoder
@@ -64,16 +65,24 @@ def tune(args: TuneArguments) -> FittedHead:
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
     settings = HeadSettings(args.embedding_size, args.label_share, 0.0 if is_marker else args.network_share)
-    if (num_placed := int(training.barcodes.is_placed.sum())) <= settings.embedding_size:
-        raise ConfigurationError(
-            f"expected more than {settings.embedding_size} barcodes on the reference frame, got {num_placed}"
-        )
-    bases_only = settings.network_share == 0
-    encoded = run_encoder(checkpoint.model, checkpoint.encoder, training.barcodes, args.encoder_stride, bases_only)
-    logger.info("fitting the head on %d barcodes: some minutes", num_placed)
     genera, species = _taxa(training.barcodes)
+    rows = draw_per_species(np.flatnonzero(training.barcodes.is_placed), species, args.max_per_species)
+    if len(rows) <= settings.embedding_size:
+        raise ConfigurationError(
+            f"expected more than {settings.embedding_size} barcodes on the reference frame, got {len(rows)}"
+        )
+    encoded = run_encoder(
+        checkpoint.model,
+        checkpoint.encoder,
+        training.barcodes,
+        rows,
+        args.encoder_stride,
+        bases_only=settings.network_share == 0,
+    )
+    logger.info("fitting the head on %d barcodes: some minutes", len(rows))
     base_features = find_base_features(encoded.bases, encoded.num_tokens, settings)
-    fitted = fit_head(join_features(base_features, encoded.encoded, settings), genera, species, settings)
+    features = join_features(base_features, encoded.encoded, settings)
+    fitted = fit_head(features, genera[rows], species[rows], settings)
 
     head_settings = {
         "embedding_size": settings.embedding_size,
@@ -84,11 +93,17 @@ def tune(args: TuneArguments) -> FittedHead:
     fitted.copy_to(model.base_model.projection_head)
     origin = {
         "settings": dataclasses.asdict(settings)
-        | {"encoder_stride": args.encoder_stride, "splits": args.splits, "preset": args.preset},
+        | {
+            "encoder_stride": args.encoder_stride,
+            "max_per_species": args.max_per_species,
+            "splits": args.splits,
+            "preset": args.preset,
+        },
         "fitted_on": {
             "records": len(training),
             "fingerprint": training.fingerprint(),
-            "on_frame": fitted.num_barcodes,
+            "on_frame": int(training.barcodes.is_placed.sum()),
+            "used": fitted.num_barcodes,
             "clusters": fitted.num_clusters,
             "pairs_of_relatives": fitted.num_pairs,
             "with_genus": fitted.num_named,
@@ -120,13 +135,33 @@ def _check_model(name: str, checkpoint: Checkpoint) -> None:
 
 
 def _taxa(barcodes: StoredBarcodes) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of genus and species of placed barcodes; without a species name, a BIN or the barcode itself is used."""
+    """Indices of genus and species of all barcodes; without a species name, a BIN or the barcode itself is used."""
     (_, genera), (species_names, species), (bin_names, bins) = (
         barcodes.taxa(column) for column in ("genus", "species", "bin")
     )
     own = len(species_names) + len(bin_names) + np.arange(len(barcodes))
     units = np.where(species >= 0, species, np.where(bins >= 0, len(species_names) + bins, own))
-    return genera[barcodes.is_placed], units[barcodes.is_placed]
+    return genera, units
+
+
+def draw_per_species(rows: np.ndarray, species: np.ndarray, max_per_species: int | None) -> np.ndarray:
+    """Draw barcodes at random; the same ones at each call.
+
+    Args:
+        rows: `[drawn from]`, rows of barcodes, ascending.
+        species: int64 `[n]`, the species of all barcodes.
+        max_per_species: maximum number of rows of a species; None to draw all.
+
+    Returns:
+        int64 `[drawn]`, ascending.
+    """
+    if max_per_species is None:
+        return rows
+    shuffled = rows[np.argsort(uniform(0, Stream.SAMPLE, 0, rows, 1)[:, 0], kind="stable")]
+    by_species = shuffled[np.argsort(species[shuffled], kind="stable")]
+    _, begins, counts = np.unique(species[by_species], return_index=True, return_counts=True)
+    index_in_species = np.arange(len(rows)) - np.repeat(begins, counts)
+    return np.sort(by_species[index_in_species < max_per_species])
 
 
 def _without_network(folder: Path) -> Checkpoint:
