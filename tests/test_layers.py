@@ -13,7 +13,7 @@ LAYERS = (
     ("hub",),
     ("evaluation",),
     ("training",),
-    ("clustering",),
+    ("clustering", "page"),
     ("library",),
     ("embedding",),
     ("checkpoints",),

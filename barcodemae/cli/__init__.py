@@ -54,6 +54,7 @@ VERBS = {
     "split": ("hold species out for validation and test", "barcodemae.cli.split:split"),
     "tokenizer": ("learn a byte-pair encoding", "barcodemae.cli.tokenizer:tokenizer"),
     "convert": ("convert a published checkpoint", "barcodemae.cli.convert:convert"),
+    "page": ("make a page that names barcodes in the browser", "barcodemae.cli.page:page"),
     "export": ("export a checkpoint to ONNX or a Hub folder", "barcodemae.cli.export:export"),
     "push": ("publish a checkpoint or library on the Hub", "barcodemae.cli.push:push"),
 }

@@ -105,6 +105,11 @@ class BaseMapEmbedder:
         """The map itself; `BarcodeEmbedder` has the map of its model under the same name."""
         return self
 
+    @property
+    def table(self) -> np.ndarray:
+        """The rows of A at each coordinate, then of C, G and T: float32 `[4, coordinates, dimension]`."""
+        return self._table.reshape(4, -1, self.dimension)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.frame.marker}, bases to {self.dimension} numbers>"
 
@@ -177,7 +182,7 @@ class BaseMapEmbedder:
         """
         bases = bases[:, : self._num_coordinates - first]
         num_coordinates = bases.shape[1]
-        table = self._table.reshape(4, -1, self.dimension)[:, first : first + num_coordinates]
+        table = self.table[:, first : first + num_coordinates]
         table = table.reshape(-1, self.dimension)  # a copy, except of the complete table
         sums = np.empty((len(bases), self.dimension), np.float32)
         one_hot = np.empty((_BLOCK_ROWS, 4, num_coordinates), np.float32)

@@ -1,0 +1,1 @@
+"""Static pages that identify barcodes in the browser, with the records of a reference library."""

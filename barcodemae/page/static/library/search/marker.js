@@ -1,0 +1,44 @@
+// Barcodes of the marker: which sequences are, and how their bases compare. As library/search/marker.py.
+
+import { layOut } from "../../tokenization/placement.js";
+import { baseCodes } from "../../tokenization/sequences.js";
+
+export const TOO_LONG = "too long";
+
+/**
+ * A sequence on the marker's reference frame.
+ * @param {string} sequence as `normaliseNucleotides` returns it.
+ * @param {import("../../tokenization/reference_frame.js").ReferenceFrame} frame
+ */
+export function readOnMarker(sequence, frame) {
+  const codes = baseCodes(sequence);
+  const placement = frame.place(codes);
+  const bases = layOut(codes, placement, frame.length);
+  return { sequence, placement, bases, numBases: countKnown(bases), isPlaced: frame.accepts(placement) };
+}
+
+/** Why a record is not a barcode of the marker, in words for the user; "" for a barcode. */
+export function whyUnusable(problem, read, minBases) {
+  if (problem.startsWith(TOO_LONG)) return TOO_LONG;
+  if (problem) return "damaged";
+  if (!/[ACGT]/.test(read.sequence)) return "no DNA";
+  if (!read.isPlaced) return "not the marker";
+  return read.numBases < minBases ? "too short" : "";
+}
+
+/** The share of equal bases, out of those known in both. */
+export function identity(bases, others) {
+  let numEqual = 0, numShared = 0;
+  for (let c = 0; c < bases.length; c++) {
+    if (bases[c] < 0 || others[c] < 0) continue;
+    numShared++;
+    if (bases[c] === others[c]) numEqual++;
+  }
+  return Math.fround(numEqual / Math.max(numShared, 1));
+}
+
+function countKnown(bases) {
+  let numKnown = 0;
+  for (const base of bases) if (base >= 0) numKnown++;
+  return numKnown;
+}
