@@ -19,6 +19,7 @@ from barcodemae.hub.push_library import assemble_library, push_library
 from barcodemae.library.building import remove_records
 from barcodemae.library.models import open_with_model
 from barcodemae.library.store.fetching import find_library
+from barcodemae.page.making import make_page
 from helpers.hub_server import HubServer, User
 from helpers.reference_records import write_fasta
 
@@ -328,3 +329,29 @@ def test_datasets_reads_the_records_from_the_hub(hub, library, tmp_path):
     done = hub.run(tmp_path / "home", "-c", script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "300"
+
+
+# A page of it
+
+
+def test_page_is_published_as_a_static_space(hub, made, tmp_path):
+    page = make_page(made / "library", tmp_path / "page")
+    space = "spaces/org/page"
+    push([str(page), "--space", "org/page", "--license", LICENSE])
+    published = hub.files(space)
+    assert published.keys() == {".gitattributes", *contents(page)}
+    assert f"license: {LICENSE}" in published["README.md"].decode()
+    make_page(made / "library", page, title="Another title")
+    push([str(page), "--space", "org/page", "--license", LICENSE])
+    assert b"Another title" in hub.files(space)["files/library.json"]
+
+
+def test_another_space_is_not_overwritten(hub, made, tmp_path):
+    page = make_page(made / "library", tmp_path / "page")
+    api = HfApi()
+    api.create_repo("org/page", repo_type="space", space_sdk="static")
+    other = CommitOperationAdd("files.js", b"export const files = [];")
+    api.create_commit("org/page", [other], commit_message="mine", repo_type="space")
+    with pytest.raises(HubError, match="contains another kind of Space"):
+        push([str(page), "--space", "org/page", "--license", LICENSE])
+    assert hub.files("spaces/org/page")["files.js"] == b"export const files = [];"

@@ -34,8 +34,8 @@ def page(arguments: list[str]) -> None:
         (PageArguments,),
         arguments,
         positionals=("library",),
-        about="Make a page that identifies barcodes in the browser, as identify does with the same library. It is plain "
-        "files: nothing is computed on a server, and sequences stay on the visitor's machine.",
+        about="Make a page that identifies barcodes in the browser, as identify does with the same library. Nothing is "
+        "computed on a server, and sequences stay on the visitor's machine.",
         example="barcodemae page library -o page --title 'Bees of Bavaria'",
     )
     from barcodemae.page.making import make_page

@@ -1,4 +1,4 @@
-"""`barcodemae push`: publishes a checkpoint or a reference library on the Hub."""
+"""`barcodemae push`: publishes a checkpoint, a reference library or a page on the Hub."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,25 +12,33 @@ from barcodemae.errors import ConfigurationError
 
 @dataclass
 class PushArguments:
-    """The checkpoint or library, and its repository."""
+    """The checkpoint, library or page, and its repository."""
 
     folder: str = field(
         metadata={
-            "help": "Folder of a checkpoint or of a reference library (barcodemae index), or the name of a checkpoint "
-            "that comes with the package."
+            "help": "Folder of a checkpoint, of a reference library (barcodemae index) or, with --space, of a page "
+            "(barcodemae page), or the name of a checkpoint that comes with the package."
         }
     )
-    repository: str = field(
+    repository: str | None = field(
+        default=None,
         metadata={
             "help": "ORG/NAME on the Hub, made where it does not exist: a model for a checkpoint, or a data set for a "
             "library, which `identify --library hub:ORG/NAME` uses."
-        }
+        },
+    )
+    space: str | None = field(
+        default=None,
+        metadata={
+            "help": "ORG/NAME of a static Space on the Hub, made where it does not exist, that shows a page; instead "
+            "of REPOSITORY."
+        },
     )
     license: str | None = field(
         default=None,
         metadata={
-            "help": "Licence of a library's records, as an identifier of the Hub such as cc-by-4.0; ask the source of "
-            "the records (docs/identification.md). Required for a library."
+            "help": "Licence of the records of a library or a page, as an identifier of the Hub such as cc-by-4.0; ask "
+            "the source of the records (docs/identification.md). Required for both."
         },
     )
     private: bool = field(default=False, metadata={"help": "Make a new repository private."})
@@ -52,41 +60,67 @@ def push(arguments: list[str]) -> None:
         (PushArguments,),
         arguments,
         positionals=("folder", "repository"),
-        about="Publish a checkpoint or a reference library on the Hub, with its card.",
+        about="Publish a checkpoint, a reference library or a page on the Hub, with its card.",
         example="barcodemae push runs/first ORG/NAME --dry-run",
     )
     if not Path(args.folder).is_dir() and args.folder not in shipped_checkpoints():
         raise ConfigurationError(f"{args.folder}: expected the folder of a checkpoint or of a library, found none")
+    repository = args.repository or ""
+    if bool(repository) == bool(args.space):
+        raise ConfigurationError("expected REPOSITORY, or --space ORG/NAME for a page; one of the two")
     from barcodemae.library.store.manifest import MANIFEST_FILE
+    from barcodemae.page.making import is_page
 
-    if (Path(args.folder) / MANIFEST_FILE).is_file():
-        if args.license is None:
-            raise ConfigurationError(
-                "expected --license, the licence of the library's records: ask their source (docs/identification.md)"
-            )
-        _push_library(args, args.license)
+    if args.space:
+        _push_page(args, args.space, _license(args, "page"))
+    elif is_page(Path(args.folder)):
+        raise ConfigurationError(f"{args.folder}: is a page; expected --space {repository} for it")
+    elif (Path(args.folder) / MANIFEST_FILE).is_file():
+        _push_library(args, repository, _license(args, "library"))
     else:
         if args.license is not None:
             raise ConfigurationError(f"--license: expected a reference library, but {args.folder} is not one")
-        _push_checkpoint(args)
+        _push_checkpoint(args, repository)
 
 
-def _push_library(args: PushArguments, license: str) -> None:
+def _license(args: PushArguments, noun: str) -> str:
+    if args.license is None:
+        raise ConfigurationError(
+            f"expected --license, the licence of the {noun}'s records: ask their source (docs/identification.md)"
+        )
+    return args.license
+
+
+def _push_page(args: PushArguments, space: str, license: str) -> None:
+    from barcodemae.hub.push_page import assemble_page, push_page
+    from barcodemae.repositories import check_name
+
+    page = Path(args.folder)
+    if args.dry_run:
+        check_name(space)
+        with tempfile.TemporaryDirectory() as scratch:
+            _print_files(assemble_page(page, license, Path(scratch)))
+        return
+    print(push_page(page, space, license, args.private, args.revision))
+    print(f"Show it: https://huggingface.co/spaces/{space}")
+
+
+def _push_library(args: PushArguments, repository: str, license: str) -> None:
     from barcodemae.hub.push_library import assemble_library, push_library
     from barcodemae.repositories import check_name
 
     library = Path(args.folder)
     if args.dry_run:
-        check_name(args.repository)
+        check_name(repository)
         with tempfile.TemporaryDirectory() as scratch:
-            _print_files(assemble_library(library, args.repository, license, Path(scratch)))
+            _print_files(assemble_library(library, repository, license, Path(scratch)))
         return
-    print(push_library(library, args.repository, license, args.private, args.revision))
+    print(push_library(library, repository, license, args.private, args.revision))
     pinned = f"@{args.revision}" if args.revision else ""
-    print(f"Use it: barcodemae identify QUERIES --library hub:{args.repository}{pinned} --output FILE")
+    print(f"Use it: barcodemae identify QUERIES --library hub:{repository}{pinned} --output FILE")
 
 
-def _push_checkpoint(args: PushArguments) -> None:
+def _push_checkpoint(args: PushArguments, repository: str) -> None:
     from barcodemae.checkpoints.files import find_checkpoint
     from barcodemae.hub.publication import assemble
     from barcodemae.hub.push_checkpoint import push_checkpoint
@@ -94,15 +128,15 @@ def _push_checkpoint(args: PushArguments) -> None:
 
     checkpoint = Path(find_checkpoint(args.folder))
     if args.dry_run:
-        check_name(args.repository)
+        check_name(repository)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            assemble(checkpoint, args.repository, folder)
+            assemble(checkpoint, repository, folder)
             _print_files({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()})
         return
-    print(push_checkpoint(checkpoint, args.repository, args.private, args.revision))
+    print(push_checkpoint(checkpoint, repository, args.private, args.revision))
     pinned = f', revision="{args.revision}"' if args.revision else ""
-    print(f'Load it: AutoModel.from_pretrained("{args.repository}"{pinned}, trust_remote_code=True)')
+    print(f'Load it: AutoModel.from_pretrained("{repository}"{pinned}, trust_remote_code=True)')
 
 
 def _print_files(files: Mapping[str, Path]) -> None:

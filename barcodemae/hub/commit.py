@@ -6,8 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetInfo, HfApi, ModelInfo, get_token
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    DatasetInfo,
+    HfApi,
+    ModelInfo,
+    SpaceInfo,
+    get_token,
+)
 from huggingface_hub.errors import (
     HTTPError,
     RepositoryNotFoundError,
@@ -16,6 +25,8 @@ from huggingface_hub.errors import (
 
 from barcodemae.errors import ConfigurationError, HubError
 from barcodemae.repositories import check_name, explain_error
+
+_Info: TypeAlias = ModelInfo | DatasetInfo | SpaceInfo
 
 # The Hub's client has no time limit by default; without a network the first requests would wait for minutes.
 _SECONDS = 10
@@ -33,7 +44,7 @@ class Kind:
     """A kind of repository.
 
     Attributes:
-        repo_type: type on the Hub, "model" or "dataset".
+        repo_type: type on the Hub: "model", "dataset", or "space", which is a static one.
         marker_file: the file that identifies the content of such a repository.
         is_ours: whether the content of that file shows that a push of ours wrote it; other repositories are not
             overwritten.
@@ -77,7 +88,7 @@ def publish(
         parent = branch or main
         _check_repository(api, repository, kind, private, main, parent)
         if main is None:
-            api.create_repo(repository, private=private, repo_type=kind.repo_type)
+            _create(api, repository, kind, private)
         if revision and branch is None:
             api.create_branch(repository, branch=revision, repo_type=kind.repo_type)
         commit = api.create_commit(
@@ -102,7 +113,7 @@ def prepare(repository: str, kind: Kind, private: bool) -> None:
         main = _look_up(api, repository, kind)
         _check_repository(api, repository, kind, private, main, main)
         if main is None:
-            api.create_repo(repository, private=private, repo_type=kind.repo_type)
+            _create(api, repository, kind, private)
         # Sends no content, but only asks how such a file is to be sent, which needs permission to write.
         addition = CommitOperationAdd(kind.marker_file, b"{}")
         api.preupload_lfs_files(repository, [addition], repo_type=kind.repo_type)
@@ -129,10 +140,15 @@ def _explained_errors(repository: str) -> Iterator[None]:
         raise HubError(f"{repository}: {message}") from error
 
 
-def _look_up(api: HfApi, repository: str, kind: Kind, revision: str | None = None) -> ModelInfo | DatasetInfo | None:
-    request = api.model_info if kind.repo_type == "model" else api.dataset_info
+def _create(api: HfApi, repository: str, kind: Kind, private: bool) -> None:
+    space_sdk = "static" if kind.repo_type == "space" else None
+    api.create_repo(repository, private=private, repo_type=kind.repo_type, space_sdk=space_sdk)
+
+
+def _look_up(api: HfApi, repository: str, kind: Kind, revision: str | None = None) -> _Info | None:
+    requests = {"model": api.model_info, "dataset": api.dataset_info, "space": api.space_info}
     try:
-        return request(repository, revision=revision, timeout=_SECONDS)
+        return requests[kind.repo_type](repository, revision=revision, timeout=_SECONDS)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
 
@@ -142,8 +158,8 @@ def _check_repository(
     repository: str,
     kind: Kind,
     private: bool,
-    main: ModelInfo | DatasetInfo | None,
-    parent: ModelInfo | DatasetInfo | None,
+    main: _Info | None,
+    parent: _Info | None,
 ) -> None:
     if main is not None and private and not main.private:
         raise HubError(f"{repository} is public: make it private in its settings, or push without --private")
@@ -154,7 +170,7 @@ def _check_repository(
 
 
 def _operations(
-    files: Mapping[str, Path], kind: Kind, parent: ModelInfo | DatasetInfo | None
+    files: Mapping[str, Path], kind: Kind, parent: _Info | None
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     others = _file_names(parent) - files.keys() if parent else set()
     stale = sorted(name for name in others if any(_matches(name, pattern) for pattern in kind.patterns))
@@ -170,5 +186,5 @@ def _matches(name: str, pattern: str) -> bool:
     return re.fullmatch(regex, name) is not None
 
 
-def _file_names(commit: ModelInfo | DatasetInfo) -> set[str]:
+def _file_names(commit: _Info) -> set[str]:
     return {file.rfilename for file in commit.siblings or ()}

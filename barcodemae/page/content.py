@@ -37,6 +37,8 @@ _SETTINGS = {
     "max_length": MAX_LENGTH,
 }
 
+FACTS_FILE = "library.json"
+
 _NUM_EXAMPLES = 6
 
 
@@ -62,7 +64,7 @@ def write_content(
         "frame": {"marker": embedder.frame.marker, "min_score": embedder.frame.min_score},
         "settings": _SETTINGS,
     }
-    _write_json(folder / "library.json", facts)
+    _write_json(folder / FACTS_FILE, facts)
     _write_json(folder / "calibration.json", calibration.as_json())
     columns = {"id": names["id"].to_pylist(), **{name: _as_numbers(names[name]) for name in (*RANKS, "bin")}}
     _write_json(folder / "names.json", columns)

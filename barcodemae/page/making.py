@@ -14,7 +14,7 @@ from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.models import open_with_model
 from barcodemae.outputs import check_output_folder
-from barcodemae.page.content import write_content
+from barcodemae.page.content import FACTS_FILE, write_content
 
 MAX_RECORDS = 25_000
 """Maximum number of records of a page: 18 MB to load, and 130 queries a second in the browser."""
@@ -100,6 +100,11 @@ def page_files(folder: Path) -> dict[str, Path]:
         if not file.is_file():
             raise ConfigurationError(f"{folder}: expected the file {name} of the page, found none; make the page again")
     return found
+
+
+def page_title(folder: Path) -> str:
+    """The title of a page."""
+    return json.loads((folder / CONTENT_FOLDER / FACTS_FILE).read_text(encoding="utf-8"))["title"]
 
 
 def render_card(title: str, license: str | None = None) -> str:

@@ -3,8 +3,8 @@
 Its responses are derived from what the clients send and read (huggingface_hub 1.5 to 2.4: hf_api.py, _commit_api.py,
 lfs.py, file_download.py, utils/_http.py, and its documentation and issues for the refusals), and from Git LFS's batch
 API. As on the Hub, large files are in a store of another origin, which accepts signed addresses and no tokens.
-A data set is a repository whose name begins with `datasets/`, as in the Hub's addresses.
-Left out: Xet, uploads in parts (`HF_HUB_DISABLE_XET=1`), pull requests, pages of a long listing, and spaces.
+A data set is a repository whose name begins with `datasets/`, a Space one with `spaces/`, as in the Hub's addresses.
+Left out: Xet, uploads in parts (`HF_HUB_DISABLE_XET=1`), pull requests, and pages of a long listing.
 """
 
 import base64
@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-DATASETS = "datasets/"
+DATASETS, SPACES = "datasets/", "spaces/"
 
 LFS_THRESHOLD = 10 * 1024**2
 
@@ -52,7 +52,7 @@ class User:
     role: str = "write"
 
     def belongs_to(self, repository: str) -> bool:
-        return repository.removeprefix(DATASETS).split("/")[0] in (self.name, *self.organizations)
+        return _id(repository).split("/")[0] in (self.name, *self.organizations)
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ class Failure:
 
 _ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = []
 _PARTS = {
-    "kind": "models|datasets",
-    "dataset": DATASETS,
+    "kind": "models|datasets|spaces",
+    "kind_folder": f"{DATASETS}|{SPACES}",
     "repo": "[^/]+/[^/]+?",
     "revision": "[^/]+",
     "path": ".+",
@@ -177,7 +177,7 @@ _PARTS = {
 
 
 def _route(methods: str, template: str) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Methods and address of a step; `repo` is handed to it with `datasets/` where the address is a data set's."""
+    """Methods and address of a step; `repo` is handed to it with `datasets/` or `spaces/` where the address has it."""
     pattern = template.replace(".git", r"\.git")
     for name, part in _PARTS.items():
         pattern = pattern.replace(f"{{{name}}}", f"(?P<{name}>{part})")
@@ -341,10 +341,13 @@ class HubServer:
         if user is None:
             raise Refused(401, "Invalid username or password.")
         namespace = wanted.get("organization") or user.name
-        repo = f"{DATASETS if wanted.get('type') == 'dataset' else ''}{namespace}/{wanted['name']}"
+        kind_folder = {"dataset": DATASETS, "space": SPACES}.get(wanted.get("type"), "")
+        if kind_folder == SPACES and wanted.get("sdk") != "static":
+            raise Refused(400, "sdk: expected static, which needs no hardware")
+        repo = f"{kind_folder}{namespace}/{wanted['name']}"
         if user.role != "write" or not user.belongs_to(repo):
             raise Refused(403, f'You don\'t have the rights to create a model under the namespace "{namespace}"')
-        location = {"url": f"{self.url}/{repo}", "name": repo.removeprefix(DATASETS)}
+        location = {"url": f"{self.url}/{repo}", "name": _id(repo)}
         if repo in self.repositories:
             return Response({"error": "You already created this model repo", **location}, 409)
         # huggingface_hub 1 sends the first, 2 the second.
@@ -364,8 +367,8 @@ class HubServer:
                 sibling |= {"size": entry["size"], "blobId": entry["oid"], **lfs}
         return Response(
             {
-                "id": repo.removeprefix(DATASETS),
-                "author": repo.removeprefix(DATASETS).split("/")[0],
+                "id": _id(repo),
+                "author": _id(repo).split("/")[0],
                 "sha": commit.oid,
                 "lastModified": commit.date,
                 "private": found.private,
@@ -454,7 +457,7 @@ class HubServer:
             modes[-1] |= {"oid": known.etag} if known else {}
         return Response({"files": modes})
 
-    @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/batch")
+    @_route("POST", "/{kind_folder}?{repo}.git/info/lfs/objects/batch")
     def lfs_batch(self, call: Call, repo: str) -> Response:
         found, wanted = self._writable(call, repo), call.json
         found.at(wanted.get("ref", {}).get("name", "main"))
@@ -479,7 +482,7 @@ class HubServer:
         self._objects[oid] = call.body
         return Response()
 
-    @_route("POST", "/{dataset}?{repo}.git/info/lfs/objects/verify")
+    @_route("POST", "/{kind_folder}?{repo}.git/info/lfs/objects/verify")
     def lfs_verify(self, call: Call, repo: str) -> Response:
         self._writable(call, repo)
         if len(self._objects.get(call.json["oid"], b"")) != call.json["size"]:
@@ -517,7 +520,7 @@ class HubServer:
         else:
             raise Refused(400, f"unknown operation {kind}")
 
-    @_route("GET HEAD", "/{dataset}?{repo}/resolve/{revision}/{path}")
+    @_route("GET HEAD", "/{kind_folder}?{repo}/resolve/{revision}/{path}")
     def resolve(self, call: Call, repo: str, revision: str, path: str) -> Response:
         commit = self._readable(call, repo).at(revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
@@ -547,8 +550,14 @@ class HubServer:
 
 def _unquoted(match: re.Match[str]) -> dict[str, str | None]:
     parts = {name: None if value is None else unquote(value) for name, value in match.groupdict().items()}
-    is_dataset = parts.pop("kind", None) == "datasets" or parts.pop("dataset", None) is not None
-    return parts | ({"repo": f"{DATASETS}{parts['repo']}"} if is_dataset else {})
+    kind, folder = parts.pop("kind", None), parts.pop("kind_folder", None)
+    folder = f"{kind}/" if kind in ("datasets", "spaces") else folder or ""
+    return parts | ({"repo": f"{folder}{parts['repo']}"} if "repo" in parts else {})
+
+
+def _id(repository: str) -> str:
+    """A name without its kind, `ORG/NAME`."""
+    return repository.removeprefix(DATASETS).removeprefix(SPACES)
 
 
 def _folder_entry(path: str) -> dict[str, Any]:

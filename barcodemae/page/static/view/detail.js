@@ -21,7 +21,7 @@ export function detail(query, result, names) {
     "div",
     { class: "detail" },
     element("div", { class: "pair" }, lineage(result, names), references(query, result, names, show)),
-    element("h4", {}, "Alignment"),
+    element("h3", {}, "Alignment"),
     shown,
   );
 }
@@ -48,7 +48,7 @@ function lineage(result, names) {
   return element(
     "div",
     {},
-    element("h4", {}, "Most probable names"),
+    element("h3", {}, "Most probable names"),
     element("table", {}, element("tbody", {}, ...rows)),
     element("p", { class: "note" }, read),
   );
@@ -68,7 +68,7 @@ function references(query, result, names, show) {
   return element(
     "div",
     {},
-    element("h4", {}, "Nearest references"),
+    element("h3", {}, "Nearest references"),
     element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
   );
 }
