@@ -210,6 +210,7 @@ def variants(records, rng):
         "unknown": lambda text: changed(text, 0.15, "NRY"),
         "random": lambda text: changed(text, 1, "ACGT"),
         "short": lambda text: text[:70],
+        "beyond": lambda text: text[-90:] + changed("A" * 60, 1, "ACGT"),
     }
     lines = []
     for row, record in enumerate(records.to_pylist()):

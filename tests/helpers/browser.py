@@ -38,10 +38,11 @@ async function identify(text, name) {
   delete frame.contentDocument.body.dataset.state;
   find("files").files = files.files;
   find("files").dispatchEvent(new Event("change"));
-  await until(() => frame.contentDocument.body.dataset.state === "finished");
+  await until(() => frame.contentDocument.body?.dataset.state === "finished");
   if (!find("error").hidden) return `error: ${find("error").textContent}`;
   let blob;
-  frame.contentWindow.URL.createObjectURL = (given) => ((blob = given), "about:blank#");
+  frame.contentWindow.URL.createObjectURL = (given) => (blob = given);
+  frame.contentWindow.HTMLAnchorElement.prototype.click = () => {}; // a download
   find("download").click();
   return blob.text();
 }
@@ -54,8 +55,9 @@ try {
   await send("result/empty", await identify("", "empty.fasta"));
   await until(() => !find("offline").hidden);
   await send("stop", "");
+  frame.contentWindow.isOld = true;
   frame.contentWindow.location.reload();
-  await until(() => find("main")?.hidden === false && find("results").hidden);
+  await until(() => !frame.contentWindow.isOld);
   await send("result/offline", await identify(text, "queries.fasta"));
 } catch (error) {
   await send("result/failed", `${error}`);

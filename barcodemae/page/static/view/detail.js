@@ -31,7 +31,8 @@ const EXPLANATIONS = {
   damaged: "This record could not be read: its sequence and its qualities do not fit together, or it has characters that are not text.",
   "no DNA": "This sequence has no A, C, G or T.",
   "not the marker": "This sequence does not fit the marker of this library: another gene, another organism, or not DNA.",
-  "too short": "Too few bases of this sequence lie on the marker to name it.",
+  "outside the region": "Too few bases of this sequence lie on the region of the marker that this library has.",
+  "too short": "This sequence has too few bases to name it.",
 };
 
 function lineage(result, names) {

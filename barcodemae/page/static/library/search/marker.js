@@ -21,9 +21,12 @@ export function readOnMarker(sequence, frame) {
 export function whyUnusable(problem, read, minBases) {
   if (problem.startsWith(TOO_LONG)) return TOO_LONG;
   if (problem) return "damaged";
-  if (!/[ACGT]/.test(read.sequence)) return "no DNA";
+  const hasFew = read.numBases < minBases;
+  const numGiven = hasFew ? (read.sequence.match(/[ACGT]/g)?.length ?? 0) : read.numBases;
+  if (numGiven === 0) return "no DNA";
   if (!read.isPlaced) return "not the marker";
-  return read.numBases < minBases ? "too short" : "";
+  if (hasFew) return numGiven >= minBases ? "outside the region" : "too short";
+  return "";
 }
 
 /** The share of equal bases, out of those known in both. */
