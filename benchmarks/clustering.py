@@ -19,14 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.cli.command import run_command
+from barcodemae.clustering.barcodes import Barcodes, read_barcodes
 from barcodemae.clustering.grouping import group
-from barcodemae.data import normalise_nucleotides, read_records
+from barcodemae.data import read_records
 from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.evaluation.baselines.aligner_programs import run_program
 from barcodemae.evaluation.baselines.aligners import write_numbered
 from barcodemae.evaluation.benchmark import labels
 from barcodemae.evaluation.scores import load_metric
-from barcodemae.library.search.marker import read_on_marker
+from barcodemae.library.search.marker import marker_of
 
 SPLITS = ("train", "val", "val_unseen", "test+test_unseen", "test_unseen")
 PARTED = SPLITS[:3]
@@ -40,7 +41,7 @@ IDENTITIES = tuple(round(0.95 + 0.005 * step, 3) for step in range(9))
 _VSEARCH = "vsearch --cluster_fast queries.fasta --id {identity} --uc clusters.tsv --quiet"
 
 
-def bin_ami(bases: np.ndarray, bins: np.ndarray, embedder: BaseMapEmbedder) -> tuple[dict[str, float], int]:
+def bin_ami(barcodes: Barcodes.ndarray, bins: np.ndarray, embedder: BaseMapEmbedder) -> tuple[dict[str, float], int]:
     """Adjusted mutual information of clusters and BINs, and clusters at the default.
 
     Returns:
@@ -111,15 +112,16 @@ def main() -> None:
     embedder = BaseMapEmbedder.from_pretrained()
     records = read_records(args.data)
     records = records.filter(pc.not_equal(records["bin"], ""))
-    read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), embedder.frame)
-    bases, records = read.bases[read.fits], records.filter(pa.array(read.fits))
+    marker = marker_of(embedder)
+    barcodes = read_barcodes([records], marker)
+    records = records.take(pa.array(barcodes.usable))
     splits, bins, nucleotides = (labels(records, name) for name in ("split", "bin", "nucleotides"))
 
     print("| barcodes | BINs | default | clusters | automatic threshold | automatic | VSEARCH |")
     print("|---|---|---|---|---|---|---|")
     for name in SPLITS:
         rows = np.flatnonzero(np.isin(splits, name.split("+")))
-        scores, num_clusters = bin_ami(bases[rows], bins[rows], embedder)
+        scores, num_clusters = bin_ami(read_barcodes([records.take(pa.array(rows))], marker), bins[rows], embedder)
         guide = f"{scores['gap']:.1%} | {scores['guide']:.2%}" if "gap" in scores else "no gap |"
         size = f"{name}, {len(rows):,} | {len(set(bins[rows])):,}"
         vsearch = ""
@@ -131,9 +133,13 @@ def main() -> None:
     rows = np.flatnonzero(np.isin(splits, SPLITS[3].split("+")))
     for share in SHORT_SHARES:
         texts = with_short_reads(nucleotides[rows].tolist(), share, rng)
-        read = read_on_marker(texts, embedder.frame)
-        clusters = group(read.bases[read.fits], embedder).clusters.numbers
-        found = bins[rows][read.fits]
+        cut = records.take(pa.array(rows))
+        column = pa.array(texts, pa.large_string())
+        barcodes = read_barcodes(
+            [cut.set_column(cut.schema.get_field_index("nucleotides"), "nucleotides", column)], marker
+        )
+        clusters = group(barcodes, embedder).clusters.numbers
+        found = bins[rows][barcodes.usable]
         ami = load_metric("bin_ami").compute(predictions=clusters, references=found)["bin_ami"]
         mixed = num_mixed(clusters, found)
         print(f"{SPLITS[3]}, {share:.0%} short: {clusters.max():,} clusters, {mixed} mixed, {ami:.2%}")

@@ -19,6 +19,8 @@ from barcodemae.clustering.grouping import group
 from barcodemae.data import stream_records
 from barcodemae.embedding import BaseMapEmbedder
 from barcodemae.errors import ConfigurationError
+from barcodemae.library.search.comparison import BasesOnFrame
+from barcodemae.library.search.marker import FramedMarker, marker_of
 from helpers.reference_records import write_fasta
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
@@ -29,25 +31,26 @@ def numbers(row):
 
 def test_representative_agrees_in_most_bases():
     bases = numbers([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 2, 0]])
-    assert find_representative(bases, np.array([1, 1, 1])) == 1
-    assert find_representative(bases, np.array([3, 1, 1])) == 0  # copies count
+    assert find_representative(bases, np.array([1, 1, 1]), BasesOnFrame(bases.shape[1])) == 1
+    assert find_representative(bases, np.array([3, 1, 1]), BasesOnFrame(bases.shape[1])) == 0  # copies count
 
 
 def test_short_barcode_does_not_represent_longer_ones():
     bases = numbers([[0, 0, -1, -1], [0, 0, 0, 1], [0, 0, 0, 1]])
-    assert find_representative(bases, np.array([1, 1, 1])) == 1
+    assert find_representative(bases, np.array([1, 1, 1]), BasesOnFrame(bases.shape[1])) == 1
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=12))
 def test_representative_of_complete_barcodes_is_the_medoid(rows):
     bases = numbers(rows)
     to_all = (bases[:, None] != bases).sum(axis=(1, 2))
-    assert find_representative(bases, np.ones(len(bases), int)) == to_all.argmin()
+    assert find_representative(bases, np.ones(len(bases), int), BasesOnFrame(bases.shape[1])) == to_all.argmin()
 
 
 def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
     bases = numbers([[0] * 5, [1] * 5, [2] * 5, [2, 2, 2, 2, 3]])
-    found = describe_clusters(np.array([7, 3, 5, 5]), bases, np.array([1, 0, 3, 2, 1, 3]), np.ones(6, int))
+    unique, reads = np.array([1, 0, 3, 2, 1, 3]), np.ones(6, int)
+    found = describe_clusters(np.array([7, 3, 5, 5]), bases, unique, reads, BasesOnFrame(5))
     assert found.numbers.tolist() == [2, 3, 1, 1, 2, 1]
     assert found.sizes.tolist() == [2, 1, 3, 3, 2, 3]
     assert found.is_representative.tolist() == [True, True, True, False, False, False]
@@ -58,7 +61,7 @@ def test_clusters_are_numbered_by_size_and_then_by_their_first_barcode():
 def test_most_abundant_barcode_represents_its_cluster_and_reads_are_summed():
     bases = numbers([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 2], [3, 3, 3, 3]])
     unique, reads = np.array([0, 1, 0, 2, 1, 3]), np.array([2, 4, 900, 3, 5, 10**15])
-    found = describe_clusters(np.array([0, 0, 0, 1]), bases, unique, reads)
+    found = describe_clusters(np.array([0, 0, 0, 1]), bases, unique, reads, BasesOnFrame(bases.shape[1]))
     assert found.numbers.tolist() == [2, 2, 2, 2, 2, 1]
     assert found.sizes.tolist() == [914] * 5 + [10**15]
     assert found.is_representative.tolist() == [False, False, True, False, False, True]
@@ -66,7 +69,7 @@ def test_most_abundant_barcode_represents_its_cluster_and_reads_are_summed():
 
 def test_barcode_without_shared_bases_has_no_difference():
     bases = numbers([[0, 0, 0, -1], [-1, -1, -1, 1]])
-    found = describe_clusters(np.array([0, 0]), bases, np.arange(2), np.ones(2, int))
+    found = describe_clusters(np.array([0, 0]), bases, np.arange(2), np.ones(2, int), BasesOnFrame(bases.shape[1]))
     assert np.isnan(found.differences).tolist() == [False, True]
 
 
@@ -158,24 +161,25 @@ def test_clusters_follow_bins(several_species, tmp_path):
 def test_grouping_has_the_gap(several_species, tmp_path):
     file = write_fasta(several_species, tmp_path / "named.fasta")
     embedder = BaseMapEmbedder.from_pretrained()
-    bases = read_barcodes(stream_records(file, on_error="skip"), embedder.frame).bases
-    at_gap, at_default = group(bases, embedder, None), group(bases, embedder)
+    read = read_barcodes(stream_records(file, on_error="skip"), marker_of(embedder))
+    at_gap, at_default = group(read, embedder, None), group(read, embedder)
     assert 0.015 < at_gap.threshold < 0.04
     assert at_gap.threshold == at_gap.gap == at_default.gap
     assert at_default.threshold == 0.02
 
 
-def test_automatic_threshold_without_a_gap_is_an_error(barcodes, tmp_path):
+def test_automatic_threshold_without_a_gap_is_an_error(several_species, tmp_path):
     embedder = BaseMapEmbedder.from_pretrained()
-    bases = read_barcodes(stream_records(barcodes, on_error="skip"), embedder.frame).bases[:1]
-    assert group(bases, embedder).gap is None
+    file = write_fasta(several_species.slice(0, 1), tmp_path / "one.fasta")
+    read = read_barcodes(stream_records(file, on_error="skip"), marker_of(embedder))
+    assert group(read, embedder).gap is None
     with pytest.raises(ConfigurationError, match="expected barcodes that differ"):
-        group(bases, embedder, None)
+        group(read, embedder, None)
 
 
 def test_damaged_records_have_a_reason(tmp_path):
     (tmp_path / "rows.tsv").write_text("id\tnucleotides\na\tACGT\tx\nb\tACGT\n")
-    read = read_barcodes(stream_records(tmp_path / "rows.tsv", on_error="skip"), ReferenceFrame.coi())
+    read = read_barcodes(stream_records(tmp_path / "rows.tsv", on_error="skip"), FramedMarker(ReferenceFrame.coi()))
     assert read.reasons.tolist() == ["damaged", "not the marker"]
     assert read.usable.tolist() == []
 

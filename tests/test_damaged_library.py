@@ -12,6 +12,7 @@ from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
 from barcodemae.library import segments
 from barcodemae.library.building import append_records, build_library, remove_records
+from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.inverted_file import Lists
 from barcodemae.library.store.manifest import fingerprint, read_manifest
 from barcodemae.library.store.records import map_part, write_part
@@ -166,7 +167,7 @@ def test_pickled_objects_are_not_loaded(folder):
 
 
 def test_records_of_other_dimensions_are_an_error(folder):
-    part = map_part(folder / PARTS[0], 658, 32)
+    part = map_part(folder / PARTS[0], BasesOnFrame(658), 32)
     write_part(folder / PARTS[0], part, np.zeros((60, 7), np.int8), np.zeros((60, 32)))
     update_manifest(folder, PARTS[0])
     assert "expected records of 658 bases and a vector of 32 numbers, got the columns id" in error_of(folder)

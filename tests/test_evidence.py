@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 
 from barcodemae.embedding.nearest import Hits
+from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, vote
-from barcodemae.library.search.marker import compare_bases
 from barcodemae.library.settings import NUM_VOTERS
 
 
 def test_bases_are_compared_where_both_are_known():
     query = np.array([0, 1, 2, 3, -1], np.int8)
     references = np.array([[0, 1, 2, 0, 0], [0, -1, -1, -1, 2], [-1, -1, -1, -1, -1]], np.int8)
-    num_equal, num_shared = compare_bases(query, references)
+    num_equal, num_shared = BasesOnFrame(5).compare(query, references)
     assert (num_equal.tolist(), num_shared.tolist()) == ([3, 1, 0], [4, 1, 0])
 
 
 def test_identity_without_shared_bases_is_zero():
     hits = Hits(np.array([[0]]), np.array([[0.5]], np.float32))
-    found = choose_voters(hits, np.array([[0, -1]], np.int8), np.array([[-1, 0]], np.int8).__getitem__)
+    found = choose_voters(hits, np.array([[0, -1]], np.int8), np.array([[-1, 0]], np.int8).__getitem__, BasesOnFrame(2))
     assert found.identities.tolist() == [[0]]
 
 
 def test_voters_are_ordered_by_cosine_and_half_the_identity():
     bases_of = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]], np.int8)
     hits = Hits(np.array([[2, 1, 0]]), np.array([[0.9, 0.8, 0.6]], np.float32))
-    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__)
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__, BasesOnFrame(4))
     # 0.9 + 0.25, 0.8 + 0.375, 0.6 + 0.5
     assert found.records.tolist() == [[1, 2, 0]]
     np.testing.assert_allclose(found.scores, [[1.175, 1.15, 1.1]], rtol=1e-6)
@@ -34,14 +34,14 @@ def test_voters_are_ordered_by_cosine_and_half_the_identity():
 
 def test_missing_hit_does_not_vote():
     hits = Hits(np.array([[0, -1]]), np.array([[0.5, -np.inf]], np.float32))
-    found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((1, 4), np.int8).__getitem__)
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((1, 4), np.int8).__getitem__, BasesOnFrame(4))
     assert found.scores.tolist() == [[1, -np.inf]]
     assert species_vote(found, [7]).names.tolist() == [7]
 
 
 def test_only_the_best_vote():
     hits = Hits(np.arange(30)[None], np.linspace(1, 0, 30, dtype=np.float32)[None])
-    found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((30, 4), np.int8).__getitem__)
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), np.zeros((30, 4), np.int8).__getitem__, BasesOnFrame(4))
     assert found.records.tolist() == [list(range(30))]
     assert found.voters().records.tolist() == [list(range(NUM_VOTERS))]
     # The 20 others, of another name, have no share of the votes, but the best of them is evidence against the name.

@@ -20,7 +20,7 @@ from barcodemae.library.alignment import (
     MATCH,
     MISMATCH,
     Alignment,
-    FrameSegment,
+    MarkerPart,
     align,
     bit_score,
     cut_to_frame,
@@ -34,7 +34,7 @@ DNA = "ACCTGATTGCACGTTACCGATAGGCTTAACGGATCCATGTCAAGCTTGACG"  # without repeats
 
 
 def forward(text):
-    return FrameSegment(text, 1, 1)
+    return MarkerPart(text, 1, 1)
 
 
 def aligned(query, reference):

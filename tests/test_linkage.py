@@ -9,9 +9,11 @@ from scipy.sparse.csgraph import connected_components
 from barcodemae.clustering import candidates
 from barcodemae.clustering.candidates import Candidates
 from barcodemae.clustering.linkage import Linkage, compare_pairs
+from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.marker import dereplicate
 
 BASES = 200
+COMPARISON = BasesOnFrame(BASES)
 
 
 def changed(base, *changes):
@@ -30,14 +32,14 @@ def vectors_of(bases):
 
 
 def linkage_of(bases):
-    return Linkage(vectors_of(bases), bases)
+    return Linkage(vectors_of(bases), bases, COMPARISON)
 
 
 def test_difference_is_the_share_of_bases_known_in_both():
     bases = changed(np.zeros(BASES), [], [0, 1, 2, 3])
     bases[1, 160:] = -1
     bases[0, :2] = -1
-    pairs = compare_pairs(bases, np.array([0, 1]), np.array([[0, 1], [-1, 0]]))
+    pairs = compare_pairs(bases, np.array([0, 1]), np.array([[0, 1], [-1, 0]]), COMPARISON)
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 1], [1, 0])
     assert pairs.differences == pytest.approx(2 / 158)
 
@@ -45,9 +47,9 @@ def test_difference_is_the_share_of_bases_known_in_both():
 def test_barcodes_that_share_too_few_bases_are_not_compared():
     bases = changed(np.zeros(BASES), [], [])
     bases[0, :50], bases[1, 149:] = -1, -1  # 99 bases are left
-    assert not len(compare_pairs(bases, np.array([0]), np.array([[1]])).first)
+    assert not len(compare_pairs(bases, np.array([0]), np.array([[1]]), COMPARISON).first)
     bases[1, 149] = 0
-    assert len(compare_pairs(bases, np.array([0]), np.array([[1]])).first) == 1
+    assert len(compare_pairs(bases, np.array([0]), np.array([[1]]), COMPARISON).first) == 1
 
 
 def test_a_chain_of_neighbours_is_one_cluster():

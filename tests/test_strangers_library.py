@@ -15,6 +15,7 @@ from barcodemae.library import segments
 from barcodemae.library.building import remove_records, save_calibration
 from barcodemae.library.calibration.probability import OWN, QUERIES
 from barcodemae.library.models import find_neighbours
+from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.manifest import fingerprint
 from barcodemae.library.store.records import BASES, map_part
@@ -72,7 +73,7 @@ def error_of(folder):
 
 def read(folder):
     """The part, copied to memory."""
-    part = map_part(folder / PART, 658, 32)
+    part = map_part(folder / PART, BasesOnFrame(658), 32)
     return pa.ipc.open_stream(pa.BufferReader(serialised(part))).read_all()
 
 

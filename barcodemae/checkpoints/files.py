@@ -13,6 +13,7 @@ from barcodemae.provenance import sha256
 
 CONFIG_FILE = "config.json"
 FRAME_FILE = "reference_frame.safetensors"
+PROFILE_FILE = "kmer_profile.safetensors"
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_SHARDS = "model-*-of-*.safetensors"

@@ -20,6 +20,10 @@ _MIN_AGREEMENT = 0.9
 # A frame has to accept this share of all sequences, those of other lengths included.
 _MIN_PLACED = 0.75
 
+# Of a marker without a frame: a library also refuses what has few k-mers of its references. Of 434 sequences of ITS in new
+# species (`val_unseen`), 98.6 % have a score of 2, and 96.3 % one of 3.5.
+_MIN_SCORE = 2.0
+
 # Sequences that are compared with each other, at most, to see whether they align.
 _COMPARED = 2000
 

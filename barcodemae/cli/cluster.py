@@ -80,8 +80,9 @@ def cluster(arguments: list[str]) -> None:
     from barcodemae.clustering.tables import TEXTS_FROM_FILES, as_table, write_representatives
     from barcodemae.data import stream_records
     from barcodemae.data.schema import Preset
-    from barcodemae.embedding import BaseMapEmbedder
+    from barcodemae.embedding.engines import load_linear_map
     from barcodemae.library.results.tables import check_table_name, write_table
+    from barcodemae.library.search.marker import marker_of
     from barcodemae.outputs import check_outputs, check_plot, describe_output, message_stream, open_output
 
     output = Path(args.output)
@@ -91,15 +92,15 @@ def cluster(arguments: list[str]) -> None:
     messages = message_stream(*outputs.values())
     threshold = _parse_threshold(args.threshold)
     check_plot(args.plot, (".png",))
-    embedder = BaseMapEmbedder.from_pretrained(args.model)
+    embedder = load_linear_map(args.model)
+    marker = marker_of(embedder)
     records = stream_records(args.data, Preset(whole_headers=args.whole_headers), "skip", args.max_length)
-    barcodes = read_barcodes(records, embedder.frame, show_progress_bar=True, primers=args.primers)
+    barcodes = read_barcodes(records, marker, show_progress_bar=True, primers=args.primers)
     num_usable = len(barcodes.bases)
     if not num_usable:
-        marker = embedder.frame.marker
-        raise ConfigurationError(f"expected barcodes of the marker ({marker}), got none: {_left_out(barcodes)}")
+        raise ConfigurationError(f"expected barcodes of the marker ({marker.name}), got none: {_left_out(barcodes)}")
     logger.info("comparing %s barcodes with their nearest ...", f"{num_usable:,}")
-    grouping = group(barcodes.bases, embedder, threshold, barcodes.reads)
+    grouping = group(barcodes, embedder, threshold)
 
     table = as_table(barcodes, grouping.clusters)
     with ExitStack() as files:  # no file is in place before all are complete

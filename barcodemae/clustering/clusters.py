@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barcodemae.library.search.marker import compare_bases
+from barcodemae.library.search.comparison import Comparison
 
 # Their bases take some ten megabytes.
-_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,9 @@ class Clusters:
         return int(self.is_representative.sum())
 
 
-def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray, reads: np.ndarray) -> Clusters:
+def describe_clusters(
+    labels: np.ndarray, bases: np.ndarray, unique: np.ndarray, reads: np.ndarray, comparison: Comparison
+) -> Clusters:
     """Number clusters, and find their representatives.
 
     Where numbers of reads are annotated, a cluster is represented by its most abundant barcode, otherwise by the one
@@ -42,9 +43,10 @@ def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray,
 
     Args:
         labels: int64 `[unique]`, the cluster of each unique barcode, any numbers.
-        bases: int8 `[unique, coordinates]`, of unique barcodes; -1 where unknown.
+        bases: int8 `[unique, width]`, of unique barcodes, see `search.comparison`.
         unique: int64 `[n]`, for each barcode the index of its unique barcode.
         reads: int64 `[n]`, number of reads of each barcode.
+        comparison: how barcodes are compared.
     """
     copies = np.zeros(len(labels), np.int64)
     np.add.at(copies, unique, reads)  # bincount has weights in floating point
@@ -60,8 +62,8 @@ def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray,
     has_abundance = bool((reads > 1).any())
     for cluster, rows in enumerate(members):
         most = rows[copies[rows] == copies[rows].max()] if has_abundance else rows
-        representatives[cluster] = most[find_representative(bases[most], copies[most])]
-        num_equal, num_shared = compare_bases(bases[rows], bases[representatives[cluster]])
+        representatives[cluster] = most[find_representative(bases[most], copies[most], comparison)]
+        num_equal, num_shared = comparison.compare(bases[rows], bases[representatives[cluster]])
         with np.errstate(invalid="ignore"):
             differences[rows] = (num_shared - num_equal) / num_shared
     is_representative = np.zeros(len(unique), bool)
@@ -70,24 +72,18 @@ def describe_clusters(labels: np.ndarray, bases: np.ndarray, unique: np.ndarray,
     return Clusters(numbers[labels[unique]], sizes[labels[unique]], is_representative, differences[unique])
 
 
-def find_representative(bases: np.ndarray, copies: np.ndarray) -> int:
+def find_representative(bases: np.ndarray, copies: np.ndarray, comparison: Comparison) -> int:
     """The barcode of a cluster that agrees with all others in the most bases.
 
     Among barcodes of equal coverage this is the medoid, the one with the fewest differences from all others; a short
-    barcode gains nothing from the bases that it lacks. Bases are counted by coordinate: time grows with the number of
-    barcodes, not of pairs, and memory with neither.
+    barcode gains nothing from the bases that it lacks.
 
     Args:
-        bases: int8 `[n, coordinates]`, -1 where unknown.
+        bases: int8 `[n, width]`, see `search.comparison`.
         copies: int64 `[n]`, number of barcodes with these bases.
+        comparison: how they are compared.
 
     Returns:
         Its row; of equally good ones the first.
     """
-    blocks = [slice(begin, begin + _BLOCK_ROWS) for begin in range(0, len(bases), _BLOCK_ROWS)]
-    num_agreeing = np.zeros(len(bases), np.int64)
-    for base in range(4):
-        counts = sum(copies[block] @ (bases[block] == base) for block in blocks)
-        for block in blocks:
-            num_agreeing[block] += (bases[block] == base) @ counts
-    return int(num_agreeing.argmax())
+    return int(comparison.agreement(bases, copies).argmax())

@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.clustering import THRESHOLD
-from barcodemae.clustering.barcodes import read_barcodes
+from barcodemae.clustering.barcodes import Barcodes, read_barcodes
 from barcodemae.clustering.clusters import Clusters, describe_clusters
 from barcodemae.clustering.gap import gap_threshold
 from barcodemae.clustering.linkage import Linkage
 from barcodemae.clustering.tables import as_table
 from barcodemae.data.inputs import Source, stream_input
 from barcodemae.embedding import BaseMapEmbedder
+from barcodemae.embedding.engines import load_linear_map
+from barcodemae.embedding.kmer_map import KmerMapEmbedder
 from barcodemae.embedding.nearest import unit_length
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.search.marker import dereplicate
+from barcodemae.library.search.marker import dereplicate, marker_of
 
 
 @dataclass(frozen=True)
@@ -70,35 +72,32 @@ def cluster(
         >>> barcodemae.cluster("sample").num_rows
         18104
     """
-    embedder = BaseMapEmbedder.from_pretrained(model)
-    barcodes = read_barcodes(stream_input(source), embedder.frame, primers=primers)
+    embedder = load_linear_map(model)
+    marker = marker_of(embedder)
+    barcodes = read_barcodes(stream_input(source), marker, primers=primers)
     if not len(barcodes.bases):
-        raise ConfigurationError(f"expected barcodes of the marker ({embedder.frame.marker}), got none")
-    return as_table(barcodes, group(barcodes.bases, embedder, threshold, barcodes.reads).clusters)
+        raise ConfigurationError(f"expected barcodes of the marker ({marker.name}), got none")
+    return as_table(barcodes, group(barcodes, embedder, threshold).clusters)
 
 
 def group(
-    bases: np.ndarray,
-    embedder: BaseMapEmbedder,
-    threshold: float | None = THRESHOLD,
-    reads: np.ndarray | None = None,
+    barcodes: Barcodes, embedder: BaseMapEmbedder | KmerMapEmbedder, threshold: float | None = THRESHOLD
 ) -> Grouping:
     """Cluster barcodes by single linkage of the bases that differ.
 
     Args:
-        bases: int8 `[n, coordinates]`, of one barcode or more, as `read_barcodes` returns them.
-        embedder: its vectors only choose which barcodes to compare.
+        barcodes: one of the marker or more.
+        embedder: of the marker; its vectors only choose which barcodes to compare.
         threshold: share of bases; None: at the barcode gap.
-        reads: int64 `[n]`, number of reads of each barcode; by default 1.
 
     Raises:
         ConfigurationError: the threshold is not a share, or it is None and there is no gap.
     """
     if threshold is not None and not 0 <= threshold < 1:
         raise ConfigurationError(f"threshold {threshold:g}: expected a share of bases, from 0 to less than 1")
-    first, unique = dereplicate(bases)
-    bases = bases[first]
-    linkage = Linkage(unit_length(embedder.embed_bases(bases)), bases)
+    first, unique = dereplicate(barcodes.bases)
+    bases, comparison = barcodes.bases[first], marker_of(embedder).comparison
+    linkage = Linkage(unit_length(barcodes.vectors(embedder, first)), bases, comparison)
     joins, num_left = linkage.joins()
     try:
         gap = gap_threshold(joins, num_left)
@@ -108,6 +107,5 @@ def group(
         gap = None
     used = gap if threshold is None else threshold
     assert used is not None
-    reads = np.ones(len(unique), np.int64) if reads is None else reads
-    clusters = describe_clusters(linkage.cut(used), bases, unique, reads)
+    clusters = describe_clusters(linkage.cut(used), bases, unique, barcodes.reads, comparison)
     return Grouping(clusters, used, gap, joins, num_left, linkage.candidates.search)

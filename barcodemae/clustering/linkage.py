@@ -10,7 +10,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from barcodemae.clustering.candidates import Candidates
-from barcodemae.library.search.marker import MIN_BASES, compare_bases
+from barcodemae.library.search.comparison import Comparison
+from barcodemae.library.search.marker import MIN_BASES
 
 LONG_SHARE = 2 / 3
 """Barcodes with at least this share of the bases of the longest one are clustered first; shorter ones join them."""
@@ -41,19 +42,20 @@ class Linkage:
 
     Args:
         vectors: float32 `[n, dimension]`, of length 1; the candidates of a barcode are the nearest by cosine.
-        bases: int8 `[n, coordinates]`, -1 where unknown; unique rows, for copies of one barcode would take the slots
+        bases: int8 `[n, width]`, see `search.comparison`; unique rows, for copies of one barcode would take the slots
             of its other relatives.
+        comparison: how they are compared.
 
     Attributes:
         candidates: finds the candidates.
     """
 
-    def __init__(self, vectors: np.ndarray, bases: np.ndarray):
-        self._bases = bases
+    def __init__(self, vectors: np.ndarray, bases: np.ndarray, comparison: Comparison):
+        self._bases, self._comparison = bases, comparison
         self.candidates = Candidates(vectors)
         everyone = np.arange(len(bases))
         self._near = self.candidates.nearest(everyone, among=everyone)
-        self._pairs = compare_pairs(bases, everyone, self._near)
+        self._pairs = compare_pairs(bases, everyone, self._near, comparison)
 
     def joins(self) -> tuple[np.ndarray, int]:
         """The distances at which clusters join, for `clustering.gap`.
@@ -76,7 +78,7 @@ class Linkage:
         Args:
             threshold: maximum share of bases in which two barcodes that join differ.
         """
-        num_bases = (self._bases >= 0).sum(axis=1)
+        num_bases = self._comparison.num_bases(self._bases)
         clusters = np.full(len(self._bases), -1)
         left = np.arange(len(self._bases))
         while len(left):
@@ -106,7 +108,7 @@ class Linkage:
             is_own = (clusters[near[rows]] == clusters[rows, None]) | (near[rows] < 0)
             enclosed = rows[is_own.all(axis=1)]
             further = self._nearest_outside(enclosed, clusters)
-            new = compare_pairs(self._bases, enclosed, further).within(threshold)
+            new = compare_pairs(self._bases, enclosed, further, self._comparison).within(threshold)
             if not len(new.first):
                 return np.unique(clusters[rows], return_inverse=True)[1]
             pairs = Pairs(*map(np.concatenate, zip(pairs, new, strict=True)))
@@ -116,7 +118,9 @@ class Linkage:
         """For each of some barcodes, the one of others that differs in the smallest share of bases, the first of equal
         ones; -1 where none is near."""
         found = np.full(len(rows), -1)
-        pairs = compare_pairs(self._bases, rows, self.candidates.nearest(rows, among)).within(threshold)
+        pairs = compare_pairs(self._bases, rows, self.candidates.nearest(rows, among), self._comparison).within(
+            threshold
+        )
         order = np.lexsort((pairs.second, pairs.differences, pairs.first))
         short, first = np.unique(pairs.first[order], return_index=True)
         found[np.searchsorted(rows, short)] = pairs.second[order][first]
@@ -131,13 +135,14 @@ class Linkage:
         return found
 
 
-def compare_pairs(bases: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -> Pairs:
+def compare_pairs(bases: np.ndarray, rows: np.ndarray, candidates: np.ndarray, comparison: Comparison) -> Pairs:
     """Compare barcodes with their candidates.
 
     Args:
-        bases: int8 `[n, coordinates]`, -1 where unknown.
+        bases: int8 `[n, width]`, see `search.comparison`.
         rows: `[m]`.
         candidates: `[m, candidates]`, rows too; -1 for none.
+        comparison: how they are compared.
 
     Returns:
         All pairs, except a barcode with itself, and barcodes that share fewer than `MIN_BASES`.
@@ -148,7 +153,7 @@ def compare_pairs(bases: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -
     differences = np.full(len(first), np.inf)
     for begin in range(0, len(first), _BLOCK_PAIRS):
         block = slice(begin, begin + _BLOCK_PAIRS)
-        num_equal, num_shared = compare_bases(bases[first[block]], bases[second[block]])
+        num_equal, num_shared = comparison.compare(bases[first[block]], bases[second[block]])
         enough = num_shared >= MIN_BASES
         differences[block][enough] = (num_shared - num_equal)[enough] / num_shared[enough]
     return Pairs(first, second, differences).within(1)

@@ -33,8 +33,8 @@ _INSERTION, _DELETION, _EQUAL, _DIFFERENT = 1, 2, 7, 8
 
 
 @dataclass(frozen=True)
-class FrameSegment:
-    """The part of a sequence on the reference frame.
+class MarkerPart:
+    """The part of a sequence that is the marker.
 
     Attributes:
         text: its bases on the marker's strand.
@@ -77,7 +77,7 @@ class Alignment:
     reference_end: int
 
 
-def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: int) -> list[FrameSegment]:
+def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: int) -> list[MarkerPart]:
     """Cut sequences to the reference frame, which removes primers and other flanking bases.
 
     Args:
@@ -93,11 +93,20 @@ def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: i
         num_inserted = sum(part.end - part.begin - part.length for part in parts)
         begin, end = max(-start, 0), max(frame_length - start + num_inserted, 0)
         first = begin + 1 if strand > 0 else len(text) - begin
-        segments.append(FrameSegment(text[begin:end], first, strand))
+        segments.append(MarkerPart(text[begin:end], first, strand))
     return segments
 
 
-def align(query: FrameSegment, reference: FrameSegment) -> Alignment | None:
+def oriented_parts(sequences: Sequence[str], strands: np.ndarray) -> list[MarkerPart]:
+    """Complete sequences `[n]`, normalised DNA, as read on their strands `[n]`."""
+    oriented = orient(sequences, strands)
+    return [
+        MarkerPart(text, 1 if strand > 0 else len(text), strand)
+        for text, strand in zip(oriented, strands.tolist(), strict=True)
+    ]
+
+
+def align(query: MarkerPart, reference: MarkerPart) -> Alignment | None:
     """The best local alignment; among equally good ones always the same.
 
     Returns:

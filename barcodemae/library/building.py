@@ -24,6 +24,7 @@ from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.checking.labels import find_suspects
 from barcodemae.library.models import Embedder, check_model
+from barcodemae.library.search.marker import Marker, marker_of
 from barcodemae.library.segments import Inputs, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
     MANIFEST_FILE,
@@ -35,7 +36,6 @@ from barcodemae.library.store.manifest import (
 )
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.library.store.writing import clear_leftovers, writing_to
-from tokenization_barcodemae import ReferenceFrame
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def build_library(
     Args:
         folder: a new or empty one, or one with an interrupted build of the same sources.
         sources: files or Hub data sets, as for `stream_records`.
-        embedder: has a reference frame.
+        embedder: of one marker.
         model: `name, weights_sha256, engine` of the embedder, which are stored in the library.
         on_error: for a record that is not DNA, or not on the marker: "raise", or "skip" to leave it out.
         taxonomy: names by id (`data.taxonomy.read_taxonomy`), for sources without names.
@@ -113,11 +113,11 @@ def build_library(
         LibraryError: the folder is another library or has other contents, or another process is writing to it.
         BarcodeMAEError: bad input; no library is left.
     """
-    frame = _frame_of(embedder, model)
+    comparison = _marker_of(embedder, model).comparison
     inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers, primers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
-            manifest = Manifest(model, embedder.dimension, frame.length)
+            manifest = Manifest.of(model, embedder.dimension, comparison)
             return _add(folder, manifest, inputs, embedder, exclude_suspects)
         manifest = read_manifest(folder)
         check_files(folder, manifest)
@@ -218,10 +218,11 @@ def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
             clear_leftovers(folder, changed)
 
 
-def _frame_of(embedder: Embedder, model: dict[str, str]) -> ReferenceFrame:
-    if embedder.frame is None:
-        raise ConfigurationError(f"{model['name']}: expected a model with a reference frame, got one without")
-    return embedder.frame
+def _marker_of(embedder: Embedder, model: dict[str, str]) -> Marker:
+    try:
+        return marker_of(embedder)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{model['name']}: {error}") from error
 
 
 def _is_as_built(manifest: Manifest, exclude_suspects: bool) -> bool:

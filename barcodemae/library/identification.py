@@ -10,16 +10,14 @@ import pyarrow.compute as pc
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.library.alignment import Alignment, align, bit_score, cut_to_frame, expected_value
+from barcodemae.library.alignment import Alignment, align, bit_score, expected_value
 from barcodemae.library.calibration.probability import LENGTHS, NOVELTY, Calibration, nearest_length
 from barcodemae.library.models import Embedder, find_neighbours
 from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
-from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
-from barcodemae.library.search.primers import find_region
+from barcodemae.library.search.marker import NOT_THE_MARKER, OnMarker, marker_of, why_unusable
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
-from tokenization_barcodemae import ReferenceFrame
 
 _NOVEL_DEPTH = len(RANKS)
 
@@ -48,12 +46,11 @@ class Identifier:
         num_aligned: int = 0,
         primers: str | None = None,
     ):
-        assert embedder.frame is not None
         self._library, self._embedder, self._calibration = library, embedder, calibration
-        self._frame: ReferenceFrame = embedder.frame
+        self._marker = marker_of(embedder)
         self._min_confidences = np.broadcast_to(min_confidence, len(LENGTHS))
         self._num_aligned = num_aligned
-        self._region = None if primers is None else find_region(primers, self._frame)
+        self._region = None if primers is None else self._marker.region(primers)
         self._names = library.names()
         self._ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
 
@@ -102,10 +99,14 @@ class Identifier:
             A table of `RESULTS`, in the order of the records.
         """
         sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
-        read = read_on_marker(sequences, self._frame, self._region)
+        read = self._marker.read(sequences, self._region)
         reasons = why_unusable(records["problem"], read)
         barcodes = read.take(np.flatnonzero(reasons == ""))
         found = find_neighbours(self._library, self._embedder, barcodes)
+        is_related = found.identities.max(axis=1, initial=0) >= self._library.comparison.min_identity
+        if not is_related.all():
+            reasons[np.flatnonzero(reasons == "")[~is_related]] = NOT_THE_MARKER
+            barcodes, found = barcodes.take(np.flatnonzero(is_related)), found.take(is_related)
         votes = vote(found, {rank: names.numbers for rank, names in self._ranks.items()})
         voters = found.voters()
         shown = voters.in_order(np.lexsort((-voters.similarities, -voters.identities), axis=1))
@@ -186,20 +187,19 @@ class Identifier:
         }
         identities = np.array([0 if one is None else one.identity for one in alignments], np.float64)
         bit_scores = bit_score(identities, num_bases)
-        expected = expected_value(bit_scores, num_bases, len(self._library.live) * self._frame.length)
+        expected = expected_value(bit_scores, num_bases, self._marker.num_searched(self._library))
         values["bitscore"] = pa.array(bit_scores, mask=~is_aligned)
         values["evalue"] = pa.array(expected, mask=~is_aligned)
         return values
 
     def _alignments(self, found: Neighbours, barcodes: OnMarker) -> np.ndarray:
         """An `Alignment` or None for each query and hit, `[n, voters]`."""
-        queries = cut_to_frame(barcodes.sequences, barcodes.placement, self._frame.length)
+        queries = self._marker.parts(barcodes)
         alignments = np.full(found.records.shape, None, object)
         nearest = found.records[:, : self._num_aligned]
         records = np.unique(nearest[nearest >= 0])
-        sequences = self._library.nucleotides(records)
-        segments = cut_to_frame(sequences, self._frame.place(sequences), self._frame.length)
-        references = dict(zip(records.tolist(), segments, strict=True))
+        parts = self._marker.parts(self._marker.read(self._library.nucleotides(records)))
+        references = dict(zip(records.tolist(), parts, strict=True))
         for query, hit in np.argwhere(nearest >= 0):
             alignments[query, hit] = align(queries[query], references[nearest[query, hit]])
         return alignments

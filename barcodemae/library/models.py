@@ -11,7 +11,7 @@ from barcodemae.embedding.engines import load_engine
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
-from barcodemae.library.search.marker import OnMarker
+from barcodemae.library.search.marker import OnMarker, marker_of
 from barcodemae.library.search.short_queries import MAX_SHORT, BaseMap
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.fetching import find_library
@@ -97,12 +97,12 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Store
     name = described["name"] if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, described["engine"]))
     embedder = load_engine(described["engine"], name)
-    frame_length = 0 if embedder.frame is None else embedder.frame.length
-    found, expected = (library.manifest.dimension, library.manifest.frame_length), (embedder.dimension, frame_length)
+    found = library.manifest.dimension, library.comparison
+    expected = embedder.dimension, marker_of(embedder).comparison
     if found != expected:
         raise LibraryError(
-            f"{library.folder}: expected vectors of {expected[0]} numbers on a frame of {expected[1]} nucleotides, as "
-            f"{described['name']} makes them, got {found[0]} on {found[1]}"
+            f"{library.folder}: expected vectors of {expected[0]} numbers and {expected[1]}, as "
+            f"{described['name']} makes them, got {found[0]} numbers and {found[1]}"
         )
     return library, embedder
 
@@ -123,7 +123,12 @@ def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarke
         name = library.manifest.model["name"]
         raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
     hits = refine_short(library, embedder, queries, library.search(vectors, NUM_CANDIDATES))
-    return choose_voters(hits, queries.bases, library.bases)
+    return choose_voters(hits, queries.bases, library.bases, library.comparison)
+
+
+def is_short(embedder: Embedder, queries: OnMarker) -> np.ndarray:
+    """Whether queries are compared with the same part of references, bool `[n]`; never without a base map."""
+    return (queries.num_bases <= MAX_SHORT) & (embedder.base_map is not None)
 
 
 def refine_short(
@@ -145,7 +150,7 @@ def refine_short(
         hits: `[n, hits]`, by the vectors of complete references.
         num_excluded, is_excluded: references that are not searched, as for `PartSearch.search`.
     """
-    short = np.flatnonzero(queries.num_bases <= MAX_SHORT)
+    short = np.flatnonzero(is_short(embedder, queries))
     if embedder.base_map is None or not len(short):
         return hits
     excluded = None if is_excluded is None else lambda rows, records: is_excluded(short[rows], records)

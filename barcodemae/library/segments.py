@@ -21,8 +21,7 @@ from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
-from barcodemae.library.search.marker import MIN_BASES, OnMarker, read_on_marker
-from barcodemae.library.search.primers import find_region
+from barcodemae.library.search.marker import MIN_BASES, OnMarker, marker_of
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
@@ -116,7 +115,7 @@ def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Emb
         folder: of the library, locked for other writers.
         manifest: of the library.
         inputs: at least one source.
-        embedder: has a reference frame.
+        embedder: of the library's marker.
 
     Returns:
         The segment, and the report on the records that were read.
@@ -137,7 +136,7 @@ def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Emb
         drop_segment(segment_folder)
         (folder / BUILDING_FILE).unlink()
         raise
-    parts = (map_part(file, manifest.frame_length, manifest.dimension) for file in files)
+    parts = (map_part(file, manifest.comparison, manifest.dimension) for file in files)
     vectors = np.concatenate([as_matrix(part["vector"]) for part in parts])
     index = describe_exact()
     if len(vectors) > MAX_EXACT_RECORDS:
@@ -208,15 +207,15 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Re
 
 
 def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[pa.Table, OnMarker]:
-    """The records that are barcodes of the marker, placed on the reference frame, without bases outside of primers."""
-    assert embedder.frame is not None
-    region = find_region(inputs.primers, embedder.frame) if inputs.primers else None
-    read = read_on_marker(records["nucleotides"].to_pylist(), embedder.frame, region)
+    """The records that are barcodes of the marker, read as such, without bases outside of primers."""
+    marker = marker_of(embedder)
+    region = marker.region(inputs.primers) if inputs.primers else None
+    read = marker.read(records["nucleotides"].to_pylist(), region)
     fits = read.fits
     if inputs.on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
-        where = "on the reference frame" if region is None else "between the primers"
+        where = "on it" if region is None else "between the primers"
         problem = f"expected a barcode of the marker, with {MIN_BASES} bases or more {where}"
         raise BadRecordError(file, record, problem, line)
     if region is not None:

@@ -17,10 +17,9 @@ from barcodemae.data.schema import RANKS
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.calibration.probability import LENGTHS, nearest_length
-from barcodemae.library.models import Embedder, find_neighbours, refine_short
+from barcodemae.library.models import Embedder, find_neighbours, is_short, refine_short
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, choose_voters, vote
-from barcodemae.library.search.marker import OnMarker, read_on_marker
-from barcodemae.library.search.short_queries import MAX_SHORT
+from barcodemae.library.search.marker import OnMarker, marker_of
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -135,9 +134,8 @@ def search_named(
 
 
 def equal_references(library: StoredLibrary, embedder: Embedder, sequences: list[str]) -> np.ndarray:
-    """Whether barcodes are copies of references, bool `[n]`: with the same bases on the frame."""
-    assert embedder.frame is not None
-    queries = [row.tobytes() for row in read_on_marker(sequences, embedder.frame).bases]
+    """Whether barcodes are copies of references, bool `[n]`: with the same bases on the frame, or the same k-mers."""
+    queries = [row.tobytes() for row in marker_of(embedder).read(sequences).bases]
     wanted, copied = set(queries), set()
     for begin in range(0, len(library.live), _BLOCK_RECORDS):
         references = library.bases(library.live[begin : begin + _BLOCK_RECORDS])
@@ -199,7 +197,7 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
         if rank not in (None, "species"):
             is_used &= few
         num_excluded = held_out.max_excluded(rank, queries)
-        is_used &= (read.num_bases > MAX_SHORT) | (num_excluded <= _MAX_EXCLUDED)
+        is_used &= ~is_short(embedder, read) | (num_excluded <= _MAX_EXCLUDED)
         used = np.flatnonzero(is_used)
         hits = _nearest_others(library, held_out, rank, queries[used], vectors[used])
 
@@ -215,7 +213,7 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
     candidates = Hits(
         np.concatenate([part.rows for part in found]), np.concatenate([part.similarities for part in found])
     )
-    neighbours = choose_voters(candidates, read.bases[every], library.bases)
+    neighbours = choose_voters(candidates, read.bases[every], library.bases, library.comparison)
     known = {rank: rank_names.decode(rank_names.numbers[queries[every]]) for rank, rank_names in names.items()}
     return _named(neighbours, names, known, read.num_bases[every], np.concatenate(depths))
 
@@ -329,14 +327,13 @@ def _read(
     Returns:
         Rows, and sequences on the marker, without those that are not barcodes of the marker.
     """
-    assert embedder.frame is not None
     texts, text_rows = [sequences[row] for row in rows], [rows]
     for length in lengths:
         longer = np.array([row for row in to_cut if len(sequences[row]) > length], np.int64)
         begins = [int(rng.integers(len(sequences[row]) - length + 1)) for row in longer]
         texts += [sequences[row][begin : begin + length] for row, begin in zip(longer, begins, strict=True)]
         text_rows.append(longer)
-    read = read_on_marker(texts, embedder.frame)
+    read = marker_of(embedder).read(texts)
     fits = np.flatnonzero(read.fits)
     return np.concatenate(text_rows)[fits], read.take(fits)
 

@@ -51,12 +51,12 @@ def find_chimeras(library: StoredLibrary, genus: np.ndarray, embedder: Embedder,
         queries: `[n]`, all of which fit.
 
     Returns:
-        Chimeras, by query; two parts of at least 100 known bases each.
+        Chimeras, by query; two parts of at least 100 known bases each. None on a marker without a reference frame, on
+        which two parts have no common coordinates.
     """
     rows = np.flatnonzero(queries.num_bases >= 2 * MIN_PART)
-    if not len(rows):
+    if not len(rows) or embedder.frame is None:
         return []
-    assert embedder.frame is not None
     known = queries.bases[rows] >= 0
     middles = (known.cumsum(axis=1) * 2 >= known.sum(axis=1, keepdims=True)).argmax(axis=1)
     texts = ["".join("ACGTN"[base] for base in bases) for bases in queries.bases[rows].tolist()]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from barcodemae.library.search.comparison import Comparison
 from barcodemae.library.search.evidence import RankNames
-from barcodemae.library.search.marker import compare_bases
 from barcodemae.library.store.stored import StoredLibrary
 
 NEARER_TO_OTHERS, SURROUNDED = "nearer to another genus", "surrounded by another genus"
@@ -126,11 +126,11 @@ def _nearest(library: StoredLibrary, records: np.ndarray, genus: np.ndarray) -> 
     for begin in range(0, len(compared), _BLOCK_COMPARED):
         rows = compared[begin : begin + _BLOCK_COMPARED]
         bases = library.bases(others[rows].ravel()).reshape(*hits[rows].shape, -1)
-        identities[rows] = _identities(library.bases(records[rows])[:, None], bases)
+        identities[rows] = _identities(library.comparison, library.bases(records[rows])[:, None], bases)
     return hits, np.where(is_other, identities, 0)
 
 
-def _identities(bases: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Identities of barcodes `[..., coordinates]`, which are broadcast, 0 where they share too few known bases."""
-    num_equal, num_shared = compare_bases(bases, others)
+def _identities(comparison: Comparison, bases: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Identities of barcodes `[..., width]`, which are broadcast, 0 where they share too few known bases."""
+    num_equal, num_shared = comparison.compare(bases, others)
     return np.where(num_shared >= _MIN_SHARED, num_equal / np.maximum(num_shared, 1), 0)

@@ -21,9 +21,8 @@ from barcodemae.library.checking.reading_frame import (
 )
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.evidence import RankNames
-from barcodemae.library.search.marker import OnMarker, read_on_marker, why_unusable
+from barcodemae.library.search.marker import OnMarker, marker_of, why_unusable
 from barcodemae.library.store.stored import StoredLibrary
-from tokenization_barcodemae import ReferenceFrame
 
 LIBRARY_FINDINGS = pa.schema(
     [
@@ -95,9 +94,10 @@ def check_library(library: StoredLibrary, embedder: Embedder) -> pa.Table:
             own_identity=suspect.own_identity,
             evidence=f"identity {suspect.identity:.1%} with {other[1]}, {suspect.own_identity:.1%} with its own taxon",
         )
+    marker = marker_of(embedder)
     for begin in range(0, len(library.live), _BLOCK_RECORDS):
         records = library.live[begin : begin + _BLOCK_RECORDS]
-        read = read_on_marker(library.nucleotides(records), _frame(embedder))
+        read = marker.read(library.nucleotides(records))
         found = describe_sequences(read, embedder, names.take(pa.array(records)))
         for row, evidence in enumerate(found):
             if evidence:
@@ -119,7 +119,7 @@ class SequenceChecker:
     """Checks sequences, some thousand at a time.
 
     Args:
-        embedder: has the marker's reference frame.
+        embedder: of the marker.
         library: with the references that chimeras may be of; without one, they are not looked for.
     """
 
@@ -138,7 +138,7 @@ class SequenceChecker:
         Returns:
             A table of `SEQUENCE_FINDINGS`, in the order of the records.
         """
-        read = read_on_marker(normalise_nucleotides(records["nucleotides"]).to_pylist(), _frame(self._embedder))
+        read = marker_of(self._embedder).read(normalise_nucleotides(records["nucleotides"]).to_pylist())
         unusable = why_unusable(records["problem"], read)
         usable = np.flatnonzero(unusable == "")
         found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
@@ -172,10 +172,10 @@ def describe_sequences(barcodes: OnMarker, embedder: Embedder, lineages: pa.Tabl
 
     Args:
         barcodes: `[n]`, all of which fit.
-        embedder: has the marker's reference frame.
+        embedder: of the marker.
         lineages: `[n]`, with the columns `phylum` and `class`.
     """
-    begin = reading_frame(_frame(embedder))
+    begin = None if embedder.frame is None else reading_frame(embedder.frame)
     if begin is None:
         return [""] * len(barcodes.sequences)
     pairs = list(zip(lineages["phylum"].to_pylist(), lineages["class"].to_pylist(), strict=True))
@@ -187,11 +187,6 @@ def count_reasons(findings: pa.Table) -> str:
     """The numbers of findings by reason, in words."""
     counts = Counter(findings["reason"].to_pylist())
     return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "nothing"
-
-
-def _frame(embedder: Embedder) -> ReferenceFrame:
-    assert embedder.frame is not None
-    return embedder.frame
 
 
 def _name(names: pa.Table, record: int) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.embedding.nearest import Hits
-from barcodemae.library.search.marker import compare_bases
+from barcodemae.library.search.comparison import Comparison
 from barcodemae.library.settings import NUM_VOTERS
 
 # The weight of the identity in the score, beside the cosine, and the difference of scores at which the weight of a vote
@@ -29,7 +29,7 @@ class Neighbours:
     Attributes:
         records: int64 `[n, candidates]`, numbers in the library; -1 where there are fewer.
         similarities: float32 `[n, candidates]`, cosine of the two vectors.
-        identities: float32 `[n, candidates]`, share of equal bases, out of those known in both on the reference frame.
+        identities: float32 `[n, candidates]`, share of equal bases, out of those known in both.
         scores: float32 `[n, candidates]`, by which they are ordered; -inf where there are fewer.
     """
 
@@ -41,6 +41,10 @@ class Neighbours:
     def in_order(self, order: np.ndarray) -> "Neighbours":
         """Each query's references in another order, or some of them: int64 `[n, references]`, their indices."""
         return Neighbours(*(np.take_along_axis(values, order, axis=1) for values in vars(self).values()))
+
+    def take(self, rows: np.ndarray) -> "Neighbours":
+        """Those of some of the queries: their indices, or bool `[n]`."""
+        return Neighbours(*(values[rows] for values in vars(self).values()))
 
     def voters(self) -> "Neighbours":
         """Those that vote."""
@@ -90,7 +94,9 @@ class Vote:
         return Vote(*(values[rows] for values in vars(self).values()))
 
 
-def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.ndarray], np.ndarray]) -> Neighbours:
+def choose_voters(
+    hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.ndarray], np.ndarray], comparison: Comparison
+) -> Neighbours:
     """Order candidates by cosine and bases together; the first `NUM_VOTERS` vote.
 
     In the vectors, the differences that matter among relatives weigh more; in the identity all bases weigh the same,
@@ -98,8 +104,9 @@ def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.n
 
     Args:
         hits: `[n, candidates]`.
-        bases: int8 `[n, coordinates]`, of the queries on the reference frame.
-        reference_bases: returns the bases of references, given their numbers.
+        bases: int8 `[n, width]`, of the queries, see `OnMarker`.
+        reference_bases: returns those of references, given their numbers.
+        comparison: how they are compared.
     """
     identities = np.zeros(hits.rows.shape, np.float32)
     step = max(1, _BLOCK_BASES // (bases.shape[1] * hits.rows.shape[1]))
@@ -107,7 +114,7 @@ def choose_voters(hits: Hits, bases: np.ndarray, reference_bases: Callable[[np.n
         block = slice(begin, begin + step)
         records = np.maximum(hits.rows[block], 0)
         references = reference_bases(records.ravel()).reshape(*records.shape, -1)
-        num_equal, num_shared = compare_bases(bases[block, None], references)
+        num_equal, num_shared = comparison.compare(bases[block, None], references)
         identities[block] = num_equal / np.maximum(num_shared, 1)
     scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")

@@ -1,15 +1,32 @@
-"""Barcodes of the marker: which sequences are, by one rule for references and queries, and how their bases compare."""
+"""Barcodes of the marker: which sequences are, by one rule for references and queries, and how they are read.
+
+A marker has a reference frame, on which a barcode is placed, or, if its length is uneven, a profile of its k-mers,
+which gives the strand. All that differs between the two is here, and in `search.comparison`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data.schema import TOO_LONG
-from barcodemae.library.search.primers import Region
-from tokenization_barcodemae import Placement, ReferenceFrame, UnplacedPart, lay_out, original_positions
+from barcodemae.embedding.kmer_map import KmerMapEmbedder
+from barcodemae.errors import ConfigurationError
+from barcodemae.library.alignment import MarkerPart, cut_to_frame, oriented_parts
+from barcodemae.library.search.comparison import BasesOnFrame, Comparison, KmerSets
+from barcodemae.library.search.primers import Region, find_region
+from tokenization_barcodemae import (
+    KmerProfile,
+    Placement,
+    ReferenceFrame,
+    UnplacedPart,
+    lay_out,
+    orient,
+    original_positions,
+)
 
 MIN_BASES = 100
 """Minimum number of known bases on the marker for a reference or a query."""
@@ -17,37 +34,145 @@ MIN_BASES = 100
 
 @dataclass(frozen=True)
 class OnMarker:
-    """Sequences on the marker's reference frame.
+    """Sequences on the marker.
 
     Attributes:
         sequences: `[n]`, as given.
-        placement: the best one of each.
-        bases: int8 `[n, frame_length]`, as `lay_out` returns them: -1 where unknown.
-        is_placed: bool `[n]`, whether the frame accepts the placement.
+        placement: the best one of each; of a marker without a frame only the strand is known, and the start is 0.
+        bases: int8 `[n, width]`, what is compared with other barcodes, see `search.comparison`: bases on the reference
+            frame, -1 where unknown, or the set of k-mers.
+        num_bases: int64 `[n]`, number of known bases on the marker.
+        is_placed: bool `[n]`, whether each is accepted as the marker.
         num_given: int64 `[n]`, number of known bases, on the frame or not; that on the frame if these are enough.
     """
 
     sequences: list[str]
     placement: Placement
     bases: np.ndarray
+    num_bases: np.ndarray
     is_placed: np.ndarray
     num_given: np.ndarray
 
     def take(self, rows: np.ndarray) -> "OnMarker":
         sequences = [self.sequences[row] for row in rows]
-        return OnMarker(
-            sequences, self.placement.take(rows), self.bases[rows], self.is_placed[rows], self.num_given[rows]
-        )
-
-    @property
-    def num_bases(self) -> np.ndarray:
-        """Number of known bases on the frame, `[n]`."""
-        return (self.bases >= 0).sum(axis=1)
+        others = (values[rows] for values in (self.bases, self.num_bases, self.is_placed, self.num_given))
+        return OnMarker(sequences, self.placement.take(rows), *others)
 
     @property
     def fits(self) -> np.ndarray:
         """Whether each is a barcode of the marker, bool `[n]`."""
         return self.is_placed & (self.num_bases >= MIN_BASES)
+
+
+class Marker(Protocol):
+    """A marker: how its barcodes are read and compared.
+
+    Attributes:
+        name: of the marker.
+        comparison: how two of its barcodes are compared.
+    """
+
+    name: str
+    comparison: Comparison
+
+    def region(self, primers: str) -> Region:
+        """The region between two primers, see `find_region`.
+
+        Raises:
+            ConfigurationError: the primers are not on the marker, or it has no reference frame to find them by.
+        """
+
+    def read(self, sequences: list[str], region: Region | None = None) -> OnMarker:
+        """Find out which sequences are the marker, on which strand and where.
+
+        Args:
+            sequences: `[n]`, as `normalise_nucleotides` returns them.
+            region: bases outside of it, such as those of primers, become unknown, also in the sequences.
+        """
+
+    def parts(self, read: OnMarker) -> list[MarkerPart]:
+        """The parts of sequences `[n]` that are aligned: what lies on the marker, as read on its strand."""
+
+    def num_searched(self, library: Any) -> int:
+        """Number of bases of the marker in a `StoredLibrary`."""
+
+
+def marker_of(embedder: Any) -> Marker:
+    """The marker that a model was made for.
+
+    Args:
+        embedder: an `Embedder`.
+
+    Raises:
+        ConfigurationError: the model has neither a reference frame nor a profile of k-mers.
+    """
+    if isinstance(embedder, KmerMapEmbedder):
+        return FrameFreeMarker(embedder.profile)
+    if embedder.frame is None:
+        raise ConfigurationError("expected a model with a reference frame, or of a marker without one, got neither")
+    return FramedMarker(embedder.frame)
+
+
+@dataclass(frozen=True)
+class FramedMarker:
+    """A marker with a reference frame: barcodes are placed on it, and compared base by base."""
+
+    frame: ReferenceFrame
+
+    @property
+    def name(self) -> str:
+        return self.frame.marker
+
+    @property
+    def comparison(self) -> Comparison:
+        return BasesOnFrame(self.frame.length)
+
+    def region(self, primers: str) -> Region:
+        return find_region(primers, self.frame)
+
+    def read(self, sequences: list[str], region: Region | None = None) -> OnMarker:
+        return read_on_marker(sequences, self.frame, region)
+
+    def parts(self, read: OnMarker) -> list[MarkerPart]:
+        return cut_to_frame(read.sequences, read.placement, self.frame.length)
+
+    def num_searched(self, library: Any) -> int:
+        return len(library.live) * self.frame.length
+
+
+@dataclass(frozen=True)
+class FrameFreeMarker:
+    """A marker of uneven length: its strand is found by the profile, and barcodes are compared by their k-mers."""
+
+    profile: KmerProfile
+
+    @property
+    def name(self) -> str:
+        return self.profile.marker
+
+    @property
+    def comparison(self) -> Comparison:
+        return KmerSets()
+
+    def region(self, primers: str) -> Region:
+        raise ConfigurationError(
+            f"--primers {primers}: expected a marker with a reference frame, on which primers are found; trim those of "
+            f"{self.name} from the reads before"
+        )
+
+    def read(self, sequences: list[str], region: Region | None = None) -> OnMarker:
+        scores = self.profile.score(sequences)
+        starts = np.zeros(len(sequences), np.int64)
+        placement = Placement.in_one_piece(starts)._replace(strand=scores.strand, score=scores.score)
+        num_bases = np.array([sum(map(text.count, "ACGT")) for text in sequences], np.int64)
+        bases = KmerSets().rows(orient(sequences, scores.strand))
+        return OnMarker(sequences, placement, bases, num_bases, self.profile.accepts(scores), num_bases)
+
+    def parts(self, read: OnMarker) -> list[MarkerPart]:
+        return oriented_parts(read.sequences, read.placement.strand)
+
+    def num_searched(self, library: Any) -> int:
+        return library.num_nucleotides
 
 
 def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region | None = None) -> OnMarker:
@@ -68,10 +193,11 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
             )
         ]
     bases = lay_out(sequences, placement, frame.length)
-    num_given = (bases >= 0).sum(axis=1)
-    for row in np.flatnonzero(num_given < MIN_BASES):
+    num_bases = (bases >= 0).sum(axis=1)
+    num_given = num_bases.copy()
+    for row in np.flatnonzero(num_bases < MIN_BASES):
         num_given[row] = sum(map(given[row].count, "ACGT"))
-    return OnMarker(sequences, placement, bases, frame.accepts(placement), num_given)
+    return OnMarker(sequences, placement, bases, num_bases, frame.accepts(placement), num_given)
 
 
 def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPart], region: Region) -> str:
@@ -112,26 +238,11 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
     )
 
 
-def compare_bases(bases: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compare barcodes base by base.
-
-    Args:
-        bases, others: int8 `[..., coordinates]`, -1 where unknown; the leading axes are broadcast.
-
-    Returns:
-        Number of equal bases, and of bases known in both, int64 `[...]`.
-    """
-    # An unknown base, -1, becomes -2 and so equals no other. Sums of 16 bits are several times as fast as the default.
-    num_equal = (bases - (bases < 0) == others).sum(axis=-1, dtype=np.uint16)
-    num_shared = ((bases >= 0) & (others >= 0)).sum(axis=-1, dtype=np.uint16)
-    return num_equal.astype(np.int64), num_shared.astype(np.int64)
-
-
 def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the unique barcodes: copies of one barcode are compared as one.
 
     Args:
-        bases: of one byte each, `[n, coordinates]`; also packed ones.
+        bases: of one byte each, `[n, width]`; also packed ones.
 
     Returns:
         The row of the first copy of each unique barcode `[unique]`, ascending; and for each barcode, the index of its

@@ -21,6 +21,7 @@ from typing import Any
 from barcodemae.data.sources import HUB
 from barcodemae.errors import LibraryError
 from barcodemae.files import written_atomically
+from barcodemae.library.search.comparison import BasesOnFrame, Comparison, KmerSets
 
 MANIFEST_FILE = "library.json"
 BUILDING_FILE = "building.json"
@@ -106,7 +107,7 @@ class Manifest:
     Attributes:
         model: `name, weights_sha256, engine` of the model that made the vectors.
         dimension: of a vector.
-        frame_length: number of coordinates of the reference frame.
+        frame_length: number of coordinates of the reference frame; 0 for a marker without one, compared by k-mers.
         segments: in the order of their records' numbers.
         removed: files with the numbers of removed records, by name.
         calibration: the file of the calibration, by name; empty if there is none.
@@ -118,6 +119,16 @@ class Manifest:
     segments: tuple[Segment, ...] = ()
     removed: dict[str, Fingerprint] = field(default_factory=dict)
     calibration: dict[str, Fingerprint] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: dict[str, str], dimension: int, comparison: Comparison) -> "Manifest":
+        """The manifest of a library without records; its barcodes are compared in this way."""
+        return cls(model, dimension, comparison.width if isinstance(comparison, BasesOnFrame) else 0)
+
+    @property
+    def comparison(self) -> Comparison:
+        """How the library's barcodes are compared."""
+        return BasesOnFrame(self.frame_length) if self.frame_length else KmerSets()
 
     @property
     def num_records(self) -> int:
@@ -197,7 +208,7 @@ def read_manifest(folder: Path) -> Manifest:
         model = {key: _text(data["model"][key]) for key in _MODEL}
         removed = _fingerprints(data["removed"], REMOVED_NAME)
         calibration = _fingerprints(data["calibration"], CALIBRATION_NAME)
-        dimension, frame_length = _count(data["dimension"]), _count(data["frame_length"])
+        dimension, frame_length = _count(data["dimension"]), _count(data["frame_length"], minimum=0)
         return Manifest(model, dimension, frame_length, segments, removed, calibration)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"

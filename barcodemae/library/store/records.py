@@ -9,24 +9,24 @@ import pyarrow as pa
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
 from barcodemae.files import written_atomically
+from barcodemae.library.search.comparison import Comparison
 
 NAMES = ("id", *RANKS, "bin")
 
-# The column of a part with the bases on the frame, by its name in the files of existing libraries.
+# The column of a part with what is compared, by its name in the files of existing libraries.
 BASES = "letters"
 
-_UNKNOWN, _NUM_BASES = -1, 4
 _LENGTH_TOLERANCE = 0.01  # of the squared length; the rounding of half precision is a tenth of that
 _BLOCK_RECORDS = 4096
 
 
-def records_schema(frame_length: int, dimension: int) -> pa.Schema:
-    """Columns of a part: names ("" where unknown), nucleotides, bases on the frame, and the vector of length 1."""
+def records_schema(width: int, dimension: int) -> pa.Schema:
+    """Columns of a part: names ("" where unknown), nucleotides, what is compared, and the vector of length 1."""
     return pa.schema(
         [
             *((name, pa.large_string()) for name in NAMES),
             ("nucleotides", pa.large_string()),
-            (BASES, pa.list_(pa.int8(), frame_length)),
+            (BASES, pa.list_(pa.int8(), width)),
             ("vector", pa.list_(pa.float16(), dimension)),
         ]
     )
@@ -38,7 +38,7 @@ def write_part(file: Path, records: pa.Table, bases: np.ndarray, vectors: np.nda
     Args:
         file: to write, atomically.
         records: columns `NAMES` and `nucleotides`, `[n]`.
-        bases: int8 `[n, frame_length]`.
+        bases: int8 `[n, width]`, see `search.comparison`.
         vectors: `[n, dimension]`, of length 1; saved in half precision.
     """
     schema = records_schema(bases.shape[1], vectors.shape[1])
@@ -57,12 +57,12 @@ def write_part(file: Path, records: pa.Table, bases: np.ndarray, vectors: np.nda
         writer.write_table(table)
 
 
-def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
+def map_part(file: Path, comparison: Comparison, dimension: int) -> pa.Table:
     """The table of a part, memory-mapped.
 
     Args:
         file: that `write_part` wrote.
-        frame_length: number of bases of a record.
+        comparison: of its barcodes.
         dimension: of a vector.
 
     Raises:
@@ -70,18 +70,18 @@ def map_part(file: Path, frame_length: int, dimension: int) -> pa.Table:
             range, or vectors that are not of length 1.
     """
     try:
-        schema = records_schema(frame_length, dimension)
+        schema = records_schema(comparison.width, dimension)
         with pa.memory_map(str(file)) as source:
             found, batches = _read_stream(source, schema)
         if found != schema:
-            expected = f"records of {frame_length} bases and a vector of {dimension} numbers"
+            expected = f"records with {comparison} and a vector of {dimension} numbers"
             got = ", ".join(f"{field.name} ({field.type})" for field in found)
             raise LibraryError(f"{file}: expected {expected}, got the columns {got}")
         part = pa.Table.from_batches(batches, schema)
         part.validate(full=True)
     except (OSError, OverflowError, UnicodeDecodeError, struct.error, pa.ArrowException) as error:
         raise LibraryError(f"{file}: expected records of a library, got: {error}") from error
-    if problem := _problem(part):
+    if problem := _problem(part, comparison):
         raise LibraryError(f"{file}: expected records of a library, got {problem}")
     return part
 
@@ -126,16 +126,15 @@ def _follow(message: bytes, offset: int) -> int:
     return offset + struct.unpack_from("<I", message, offset)[0]
 
 
-def _problem(part: pa.Table) -> str:
+def _problem(part: pa.Table, comparison: Comparison) -> str:
     """What is wrong with the values, "" if nothing is."""
     for column in part.columns:
         pieces = [piece for chunk in column.chunks for piece in (chunk, *_values(chunk))]
         if any(piece.null_count for piece in pieces):
             return "missing values"
     for chunk in part[BASES].chunks:
-        bases = chunk.flatten().to_numpy()
-        if len(bases) and (bases.min() < _UNKNOWN or bases.max() >= _NUM_BASES):
-            return f"bases that are not from {_UNKNOWN} to {_NUM_BASES - 1}"
+        if problem := comparison.problem(chunk.flatten().to_numpy()):
+            return problem
     for begin in range(0, len(part), _BLOCK_RECORDS):
         vectors = as_matrix(part["vector"].slice(begin, _BLOCK_RECORDS)).astype(np.float32)
         lengths = np.einsum("nd,nd->n", vectors, vectors)

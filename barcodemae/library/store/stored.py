@@ -8,6 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from barcodemae.data.names import inherit_ranks
 from barcodemae.embedding.nearest import Hits
@@ -40,12 +41,13 @@ class StoredLibrary:
 
     Attributes:
         folder, manifest: as above.
+        comparison: how its barcodes are compared.
         removed: int64, numbers of the removed records, ascending.
         live: int64, numbers of the others, ascending.
     """
 
     def __init__(self, folder: Path, manifest: Manifest):
-        self.folder, self.manifest = folder, manifest
+        self.folder, self.manifest, self.comparison = folder, manifest, manifest.comparison
         self._calibration = {name: read_text(folder / name) for name in manifest.calibration}
         removed = [_read_removed(folder / name, manifest.num_records) for name in manifest.removed]
         self.removed = np.unique(np.concatenate([np.zeros(0, np.int64), *removed]))
@@ -121,8 +123,14 @@ class StoredLibrary:
         return column.take(pa.array(records)).to_pylist()
 
     def bases(self, records: np.ndarray) -> np.ndarray:
-        """Bases on the reference frame, int8 `[n, frame_length]`, of records `[n]`."""
+        """What is compared of records `[n]`, int8 `[n, width]`, see `search.comparison`."""
         return _gather(self._bases, self._begins, records)
+
+    @cached_property
+    def num_nucleotides(self) -> int:
+        """Number of nucleotides of all records that were not removed."""
+        lengths = np.concatenate([pc.binary_length(part["nucleotides"]).to_numpy() for part in self._parts])
+        return int(lengths[self.live].sum())
 
     def vectors(self, records: np.ndarray) -> np.ndarray:
         """Vectors of length 1, float16 `[n, dimension]`, of records `[n]`."""
@@ -207,7 +215,7 @@ class _Approximate:
 
 def _map_segment(folder: Path, manifest: Manifest, segment: Segment) -> list[pa.Table]:
     files = [folder / segment.name / name for name in sorted(segment.files) if name.endswith(".arrow")]
-    parts = [map_part(file, manifest.frame_length, manifest.dimension) for file in files]
+    parts = [map_part(file, manifest.comparison, manifest.dimension) for file in files]
     if (found := sum(map(len, parts))) != segment.num_records:
         expected = f"{segment.num_records:,} records, as in {MANIFEST_FILE}"
         raise LibraryError(f"{folder / segment.name}: expected {expected}, got {found:,}")

@@ -1,0 +1,186 @@
+"""Embeddings of barcodes of a marker without a reference frame, by a linear map of their k-mers, without torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+from tqdm import tqdm
+
+from barcodemae.checkpoints.files import CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
+from barcodemae.data.inputs import check_sequences
+from barcodemae.embedding.nearest import cosine_similarity
+from barcodemae.errors import BadRecordError, CheckpointError
+from tokenization_barcodemae import KmerProfile, Placement, orient, read_kmers
+
+MODEL_TYPE = "barcodemae_kmer_map"
+"""`model_type` in the `config.json` of such a checkpoint."""
+
+_FILES = (CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE)
+_BLOCK_ROWS = 128
+
+
+class KmerMapEmbedder:
+    """Embeddings by a linear map of overlapping k-mers, for markers whose length is uneven.
+
+    A barcode is turned to the marker's strand. The square roots of the numbers of its k-mers, weighted and scaled to
+    length 1, are mapped to an embedding. So k-mers that a part of the marker lacks shift its embedding as a whole, and
+    hardly its direction.
+
+    Args:
+        table: float32 `[4**k, dimension]`, a row for each k-mer, which includes its weight.
+        weights: float32 `[4**k]`, weights of k-mers, with which a spectrum has length 1.
+        origin: float32 `[dimension]`, subtracted from the sum of the rows.
+        profile: of the marker, which gives the strand.
+
+    Attributes:
+        profile: as above.
+        frame: None: the marker has no reference frame.
+        base_map: None: a part of the marker has no coordinates.
+        k: number of bases in a k-mer.
+        dimension: dimension of an embedding.
+        unreadable: error message for a sequence without an embedding.
+
+    Raises:
+        ValueError: table, weights and origin do not belong together.
+    """
+
+    frame: None = None
+    base_map: None = None
+
+    def __init__(self, table: np.ndarray, weights: np.ndarray, origin: np.ndarray, profile: KmerProfile):
+        self.k = (len(weights).bit_length() - 1) // 2
+        if weights.shape != (4**self.k,) or table.shape != (len(weights), len(origin)):
+            shapes = ", ".join(str(list(array.shape)) for array in (table, weights, origin))
+            raise ValueError(
+                f"expected a table [4**k, dimension], weights [4**k] and an origin [dimension], got {shapes}"
+            )
+        if not all(np.isfinite(array).all() for array in (table, weights, origin)):
+            raise ValueError("expected finite numbers, got NaN or infinity")
+        self.profile = profile
+        self.dimension = len(origin)
+        self.unreadable = f"expected a barcode with {self.k} known bases in a row, got none"
+        self._table, self._weights, self._origin = (
+            np.ascontiguousarray(array, np.float32) for array in (table, weights, origin)
+        )
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, revision: str | None = None) -> "KmerMapEmbedder":
+        """Load a checkpoint.
+
+        Args:
+            model: a folder, a checkpoint that comes with the package, or an id on the Hub.
+            revision: branch, tag or commit of a Hub repository.
+
+        Raises:
+            CheckpointError: the checkpoint is missing or broken, or of another kind.
+        """
+        source = find_checkpoint(model)
+        try:
+            config, profile, weights = (optional_file(source, file, revision) for file in _FILES)
+            if config is None or profile is None or weights is None:
+                raise CheckpointError(f"{model}: expected a map of k-mers, with the files {', '.join(_FILES)}")
+            tensors = load_file(weights)
+            arrays = (tensors[name].astype(np.float32) for name in ("table", "weights", "origin"))
+            return cls(*arrays, KmerProfile.load(profile))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CheckpointError(f"{model}: expected a map of k-mers: {shorten(str(error), 300)}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write configuration, weights in half precision, and profile to a folder."""
+        config = {
+            "model_type": MODEL_TYPE,
+            "k": self.k,
+            "embedding_size": self.dimension,
+            "marker": self.profile.marker,
+            "kmer_profile": self.profile.checksum(),
+        }
+        tensors = {"table": self._table, "weights": self._weights, "origin": self._origin}
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (folder / WEIGHTS_FILE).write_bytes(save({name: array.astype(np.float16) for name, array in tensors.items()}))
+        self.profile.save(folder / PROFILE_FILE)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.profile.marker}, {self.k}-mers to {self.dimension} numbers>"
+
+    def encode(
+        self,
+        sequences: str | Sequence[str],
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = False,
+        on_error: str = "raise",
+        placement: Placement | None = None,
+        **_: Any,
+    ) -> np.ndarray:
+        """Embed sequences.
+
+        Args:
+            sequences: DNA in upper or lower case, with or without gaps, on either strand; one string gives one
+                embedding.
+            show_progress_bar: whether to show a progress bar.
+            normalize_embeddings: whether to scale each embedding to length 1.
+            on_error: for a sequence without a known k-mer: "raise", or "skip", which fills its row with NaN.
+            placement: strands of the sequences, if already known.
+
+        Returns:
+            float32 `[n, dimension]`, in the order of the sequences; `[dimension]` for one string.
+
+        Raises:
+            BadRecordError: a sequence has no embedding, and `on_error` is "raise".
+            TypeError: they are not strings.
+        """
+        check_sequences(sequences)
+        if isinstance(sequences, str):
+            return self.encode([sequences], False, normalize_embeddings, on_error, placement)[0]
+        texts = list(sequences)
+        strands = self.profile.score(texts).strand if placement is None else placement.strand
+        texts = orient(texts, strands)
+        embeddings = np.empty((len(texts), self.dimension), np.float32)
+        with tqdm(total=len(texts), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
+            for rows, spectra in kmer_spectra(texts, self.k, self._weights):
+                embeddings[rows] = spectra @ self._table - self._origin
+                embeddings[rows][~spectra.any(axis=1)] = np.nan
+                progress.update(len(spectra))
+        unusable = np.flatnonzero(np.isnan(embeddings).any(axis=1))
+        if on_error == "raise" and len(unusable):
+            raise BadRecordError("input", str(unusable[0]), self.unreadable)
+        if normalize_embeddings:
+            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return embeddings
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
+
+        Args:
+            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
+
+        Returns:
+            float32 `[n, m]`.
+        """
+        return cosine_similarity(first, second)
+
+
+def kmer_spectra(sequences: Sequence[str], k: int, weights: np.ndarray | None = None):
+    """The spectra of sequences: square roots of the numbers of their k-mers, weighted, of length 1.
+
+    Args:
+        sequences: `[n]`, DNA.
+        k: bases in a k-mer.
+        weights: float32 `[4**k]`, by default 1.
+
+    Yields:
+        Some rows, a slice, and their spectra, float32 `[rows, 4**k]`; zeros for a sequence without a known k-mer.
+    """
+    for block in read_kmers(sequences, k, _BLOCK_ROWS):
+        known = block.ids >= 0
+        num_rows = block.rows.stop - block.rows.start
+        cells = block.row_of[known] * 4**k + block.ids[known]
+        spectra = np.sqrt(np.bincount(cells, minlength=num_rows * 4**k).astype(np.float32)).reshape(num_rows, -1)
+        if weights is not None:
+            spectra *= weights
+        spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        yield block.rows, spectra
