@@ -51,10 +51,10 @@ def bin_ami(barcodes: Barcodes.ndarray, bins: np.ndarray, embedder: BaseMapEmbed
     def score(clusters: np.ndarray) -> float:
         return load_metric("bin_ami").compute(predictions=clusters, references=bins)["bin_ami"]
 
-    found = group(bases, embedder)
+    found = group(barcodes, embedder)
     scores = {"default": score(found.clusters.numbers)}
     if found.gap is not None:
-        scores |= {"gap": found.gap, "guide": score(group(bases, embedder, found.gap).clusters.numbers)}
+        scores |= {"gap": found.gap, "guide": score(group(barcodes, embedder, found.gap).clusters.numbers)}
     return scores, found.clusters.num_clusters
 
 
@@ -148,7 +148,8 @@ def main() -> None:
     for name in PARTED:
         rows = np.flatnonzero(splits == name)
         for kind, part in parts(records.take(pa.array(rows)), rng):
-            scores, _ = bin_ami(bases[rows[part]], bins[rows[part]], embedder)
+            barcodes = read_barcodes([records.take(pa.array(rows[part]))], marker)
+            scores, _ = bin_ami(barcodes, bins[rows[part]], embedder)
             lost.setdefault(kind, []).append(scores.get("guide", 0) < scores["default"] - 0.01)
     for kind, cases in lost.items():
         print(f"{kind}: the automatic threshold loses more than a point in {sum(cases)} of {len(cases)}")
