@@ -167,24 +167,30 @@ class BarcodeMAE(Method):
         folder: of its files.
         engine: `network` or `frame`.
         calibration: identified barcodes that are not in the library; by default it is calibrated by its own records.
+        model: by default, the one that is the default of `barcodemae index`.
     """
 
-    def __init__(self, folder: Path, engine: str, calibration: pa.Table | None = None):
+    def __init__(self, folder: Path, engine: str, calibration: pa.Table | None = None, model: str | None = None):
         super().__init__(folder)
         self.library = folder / "library"
         self._engine = engine
         self._calibration = calibration
+        self._model = (
+            [] if model is None else ["--model", str(Path(model).resolve()) if Path(model).is_dir() else model]
+        )
 
     def prepare(self, references: pa.Table) -> None:
         pq.write_table(references, self.folder / "references.parquet")
-        self._call("index", "references.parquet", "--output", "library", "--engine", self._engine)
+        self._call("index", "references.parquet", "--output", "library", "--engine", self._engine, *self._model)
         if self._calibration is not None:
             pq.write_table(self._calibration, self.folder / "identified.parquet")
             self._call("calibrate", "library", "--queries", "identified.parquet")
 
     def run(self, queries: list[str]) -> Cost:
         write_numbered(self.folder / "queries.fasta", queries)
-        return self._call("identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet")
+        return self._call(
+            "identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet", *self._model
+        )
 
     def results(self, num_queries: int) -> Assigned:
         table = pq.read_table(self.folder / "assignments.parquet")

@@ -59,6 +59,11 @@ def is_marker_folder(name: str | Path) -> bool:
     return (Path(name) / FRAME_FILE).is_file() and not (Path(name) / CONFIG_FILE).exists()
 
 
+def is_profile_folder(name: str | Path) -> bool:
+    """Whether a folder has a k-mer profile and no model: a marker without a reference frame, made in the same way."""
+    return (Path(name) / PROFILE_FILE).is_file() and not (Path(name) / CONFIG_FILE).exists()
+
+
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:
     """SHA-256 of a checkpoint's weights, which identifies the model of results.
 

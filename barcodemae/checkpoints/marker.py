@@ -1,4 +1,5 @@
-"""The folder of a marker, made from a user's own sequences: its reference frame, from which a model can be tuned."""
+"""The folder of a marker, made from a user's own sequences: its reference frame or its k-mer profile, from which a
+model can be tuned."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.checkpoints.files import CONFIG_FILE, FRAME_FILE
+from barcodemae.checkpoints.files import CONFIG_FILE, FRAME_FILE, PROFILE_FILE
 from barcodemae.data import normalise_nucleotides, read_records
 from barcodemae.data.quality import log_records
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.files import written_atomically
-from tokenization_barcodemae import ReferenceFrame
+from tokenization_barcodemae import KmerProfile, ReferenceFrame
 
 # A frame of one half of the sequences has to accept this share of the other half, at the same coordinates.
 _MIN_AGREEMENT = 0.9
@@ -27,7 +28,7 @@ _MIN_SCORE = 2.0
 # Sequences that are compared with each other, at most, to see whether they align.
 _COMPARED = 2000
 
-_UNEVEN = "markers of uneven length, such as ITS, 12S, 16S and 18S, have no reference frame"
+_UNEVEN = "markers of uneven length, such as ITS, 12S, 16S and 18S, have no reference frame: --uneven"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,21 @@ class BuiltMarker:
     num_sequences: int
     num_used: int
     num_placed: int
+
+
+@dataclass(frozen=True)
+class BuiltProfile:
+    """A k-mer profile, and numbers of the sequences that it was learnt from.
+
+    Attributes:
+        profile: the profile.
+        num_sequences: number of different sequences.
+        num_accepted: number of those that a profile of the other half accepts.
+    """
+
+    profile: KmerProfile
+    num_sequences: int
+    num_accepted: int
 
 
 def build_marker(
@@ -65,10 +81,7 @@ def build_marker(
         ConfigurationError: the name is empty, the folder is that of a model, or pyhmmer is not installed.
         UnreadableFileError: a file can't be read, or its sequences do not align.
     """
-    if not name.strip():
-        raise ConfigurationError("--name: expected the name of a marker, such as rbcL, got an empty one")
-    if (folder / CONFIG_FILE).exists():
-        raise ConfigurationError(f"{folder}: expected a folder without a model, got one with a {CONFIG_FILE}")
+    _check_name(name, folder)
     profile = None if hmm is None else read_profile(Path(hmm))
     texts = _read(sources)
     source = ", ".join(map(str, sources))
@@ -94,6 +107,40 @@ def build_marker(
     return BuiltMarker(frame, len(sequences), num_used, num_placed)
 
 
+def build_profile(sources: Sequence[str], name: str, folder: Path) -> BuiltProfile:
+    """Learn the k-mer profile of a marker of uneven length, and write it to a folder.
+
+    Args:
+        sources: files or data sets, as for `data.stream_records`, of sequences of the marker, or of parts of it, most
+            of them on one strand.
+        name: of the marker.
+        folder: a new one, or that of the same marker.
+
+    Raises:
+        ConfigurationError: the name is empty, or the folder is that of a model.
+        UnreadableFileError: a file can't be read, or its sequences are too few to recognise others by.
+    """
+    _check_name(name, folder)
+    sequences = _plain(_read(sources))
+    try:
+        # Whether one half of the sequences recognises the other half, before all of them are learnt.
+        num_accepted = 0
+        for half, other in ((0, 1), (1, 0)):
+            learnt = KmerProfile.from_sequences(sequences[half::2], marker=name)
+            num_accepted += int(learnt.accepts(learnt.score(sequences[other::2])).sum())
+        if num_accepted < _MIN_PLACED * len(sequences):
+            raise ValueError(
+                f"expected sequences of one marker, got {len(sequences) - num_accepted:,} of {len(sequences):,} that "
+                "the others do not recognise by their k-mers"
+            )
+        profile = KmerProfile.from_sequences(sequences, marker=name)
+    except ValueError as error:
+        raise UnreadableFileError(", ".join(map(str, sources)), str(error)) from error
+    with written_atomically(folder) as scratch:
+        profile.save(scratch / PROFILE_FILE)
+    return BuiltProfile(profile, len(sequences), num_accepted)
+
+
 def read_profile(file: Path) -> np.ndarray:
     """The emissions of the match states of a hidden Markov model of DNA: float32 `[states, 4]`.
 
@@ -116,6 +163,13 @@ def read_profile(file: Path) -> np.ndarray:
         raise UnreadableFileError(file, f"{expected}, got {'none' if model is None else 'one of proteins'}")
     emissions = np.array(model.match_emissions, np.float32)[1:]  # the first row is that of the begin state
     return emissions / emissions.sum(axis=1, keepdims=True)
+
+
+def _check_name(name: str, folder: Path) -> None:
+    if not name.strip():
+        raise ConfigurationError("--name: expected the name of a marker, such as rbcL, got an empty one")
+    if (folder / CONFIG_FILE).exists():
+        raise ConfigurationError(f"{folder}: expected a folder without a model, got one with a {CONFIG_FILE}")
 
 
 def _read(sources: Sequence[str]) -> list[str]:

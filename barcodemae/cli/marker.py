@@ -35,11 +35,21 @@ class MarkerArguments:
         },
     )
 
+    uneven: bool = field(
+        default=False,
+        metadata={
+            "help": "For a marker whose length is uneven, such as ITS, 12S, 16S, 18S or trnL: it has no reference "
+            "frame, and is recognised and compared by its k-mers."
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.length is not None and self.length < 1:
             raise ConfigurationError(f"--length {self.length}: expected 1 nucleotide or more")
         if self.length is not None and self.hmm is not None:
             raise ConfigurationError("expected --length or --hmm, got both")
+        if self.uneven and (self.length is not None or self.hmm is not None):
+            raise ConfigurationError("--uneven: expected neither --length nor --hmm, as the marker gets no frame")
 
 
 def marker(arguments: list[str]) -> None:
@@ -60,10 +70,16 @@ def marker(arguments: list[str]) -> None:
         example="barcodemae marker build rbcl.fasta --name rbcL -o rbcl",
     )
     check_sources([*args.data, *filter(None, [args.hmm])])
-    from barcodemae.checkpoints.marker import build_marker
+    from barcodemae.checkpoints.marker import build_marker, build_profile
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)
+    if args.uneven:
+        learnt = build_profile(args.data, args.name, Path(args.output))
+        numbers = f"{learnt.num_accepted:,} of {learnt.num_sequences:,} different sequences"
+        print(f"The k-mer profile of {args.name} is in {args.output}: either half recognises the other, {numbers}.")
+        print(f"A model of the marker: barcodemae tune {args.output} -o MODEL --data BARCODES")
+        return
     built = build_marker(args.data, args.name, Path(args.output), args.length, args.hmm)
     origin = f"{built.num_used:,} of {built.num_sequences:,} different sequences"
     if args.hmm is not None:

@@ -1,7 +1,7 @@
 """Embeddings of barcodes of a marker without a reference frame, by a linear map of their k-mers, without torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -28,8 +28,7 @@ class KmerMapEmbedder:
     """Embeddings by a linear map of overlapping k-mers, for markers whose length is uneven.
 
     A barcode is turned to the marker's strand. The square roots of the numbers of its k-mers, weighted and scaled to
-    length 1, are mapped to an embedding. So k-mers that a part of the marker lacks shift its embedding as a whole, and
-    hardly its direction.
+    length 1, are mapped to an embedding.
 
     Args:
         table: float32 `[4**k, dimension]`, a row for each k-mer, which includes its weight.
@@ -84,14 +83,14 @@ class KmerMapEmbedder:
             config, profile, weights = (optional_file(source, file, revision) for file in _FILES)
             if config is None or profile is None or weights is None:
                 raise CheckpointError(f"{model}: expected a map of k-mers, with the files {', '.join(_FILES)}")
-            tensors = load_file(weights)
-            arrays = (tensors[name].astype(np.float32) for name in ("table", "weights", "origin"))
-            return cls(*arrays, KmerProfile.load(profile))
+            tensors = {name: array.astype(np.float32) for name, array in load_file(weights).items()}
+            table = tensors["table"] * tensors["scale"]
+            return cls(table, tensors["weights"], tensors["origin"], KmerProfile.load(profile))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(f"{model}: expected a map of k-mers: {shorten(str(error), 300)}") from error
 
     def save(self, folder: Path) -> None:
-        """Write configuration, weights in half precision, and profile to a folder."""
+        """Write configuration, weights and profile to a folder; the table in steps of 1/127 of a column's maximum."""
         config = {
             "model_type": MODEL_TYPE,
             "k": self.k,
@@ -99,9 +98,15 @@ class KmerMapEmbedder:
             "marker": self.profile.marker,
             "kmer_profile": self.profile.checksum(),
         }
-        tensors = {"table": self._table, "weights": self._weights, "origin": self._origin}
+        scale = np.maximum(np.abs(self._table).max(axis=0), np.finfo(np.float32).tiny) / 127
+        tensors = {
+            "table": np.rint(self._table / scale).astype(np.int8),
+            "scale": scale,
+            "weights": self._weights,
+            "origin": self._origin,
+        }
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (folder / WEIGHTS_FILE).write_bytes(save({name: array.astype(np.float16) for name, array in tensors.items()}))
+        (folder / WEIGHTS_FILE).write_bytes(save(tensors))
         self.profile.save(folder / PROFILE_FILE)
 
     def __repr__(self) -> str:
@@ -164,7 +169,9 @@ class KmerMapEmbedder:
         return cosine_similarity(first, second)
 
 
-def kmer_spectra(sequences: Sequence[str], k: int, weights: np.ndarray | None = None):
+def kmer_spectra(
+    sequences: Sequence[str], k: int, weights: np.ndarray | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
     """The spectra of sequences: square roots of the numbers of their k-mers, weighted, of length 1.
 
     Args:

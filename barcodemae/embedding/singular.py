@@ -29,7 +29,8 @@ class LinearMap:
 def singular_vectors(blocks: Iterable[np.ndarray], max_vectors: int) -> np.ndarray:
     """Right singular vectors of a matrix that is given in blocks of rows.
 
-    They are computed from the cross products of the columns: exact, and without the whole matrix in memory.
+    They are computed from the cross products of the columns: exact, and without the whole matrix in memory. A matrix
+    with at most as many rows as columns is decomposed directly.
 
     Args:
         blocks: one or more, float32 `[rows, columns]` each.
@@ -38,10 +39,17 @@ def singular_vectors(blocks: Iterable[np.ndarray], max_vectors: int) -> np.ndarr
     Returns:
         float32 `[columns, vectors]`, in the order of decreasing singular values.
     """
+    held: list[np.ndarray] = []
     products, num_rows = np.float32(0), 0
     for block in blocks:
-        products = products + block.T @ block
         num_rows += len(block)
+        held.append(block)
+        if num_rows > block.shape[1]:
+            for part in held:
+                products = products + part.T @ part
+            held = []
+    if held:
+        return scipy.linalg.svd(np.concatenate(held), full_matrices=False)[2][:max_vectors].T
     num_columns = len(products)
     num_vectors = min(max_vectors, num_columns, num_rows)
     _, vectors = scipy.linalg.eigh(products, subset_by_index=(num_columns - num_vectors, num_columns - 1))

@@ -91,7 +91,7 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
                 relatives = library.live[species[library.live] == species[record]]
                 relatives = relatives[relatives != record]
                 bases = library.bases(np.array([record]))
-                in_species = float(_identities(bases, library.bases(relatives)).max(initial=0))
+                in_species = float(_identities(library.comparison, bases, library.bases(relatives)).max(initial=0))
                 if identity > in_species + MARGIN:
                     reason, own_identity = NEARER_TO_OTHERS, in_species
                 elif not is_surrounded[row]:

@@ -11,9 +11,8 @@ from barcodemae.embedding.nearest import Hits
 from barcodemae.library.search.comparison import Comparison
 from barcodemae.library.settings import NUM_VOTERS
 
-# The weight of the identity in the score, beside the cosine, and the difference of scores at which the weight of a vote
-# is 1/e. Chosen on `val` and `val_unseen`, where 0.2 to 1 and 0.01 to 0.05 give the same within half a point.
-IDENTITY_WEIGHT = 0.5
+# The difference of scores at which the weight of a vote is 1/e. Chosen on `val` and `val_unseen`, where 0.01 to 0.05
+# give the same within half a point.
 VOTE_SCALE = 0.02
 
 MAX_MARGIN = 0.5
@@ -116,7 +115,8 @@ def choose_voters(
         references = reference_bases(records.ravel()).reshape(*records.shape, -1)
         num_equal, num_shared = comparison.compare(bases[block, None], references)
         identities[block] = num_equal / np.maximum(num_shared, 1)
-    scores = np.where(hits.rows >= 0, hits.similarities + IDENTITY_WEIGHT * identities, -np.inf)
+    similarities = hits.similarities * np.float32(comparison.cosine_weight)
+    scores = np.where(hits.rows >= 0, similarities + comparison.identity_weight * identities, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")
     return Neighbours(hits.rows, hits.similarities, identities, scores).in_order(order)
 

@@ -10,22 +10,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from barcodemae.checkpoints.files import FRAME_FILE, find_checkpoint, is_marker_folder, weights_sha256
+from barcodemae.checkpoints.files import (
+    FRAME_FILE,
+    PROFILE_FILE,
+    find_checkpoint,
+    is_marker_folder,
+    is_profile_folder,
+    weights_sha256,
+)
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
-from barcodemae.training.dataset import load_training_data
+from barcodemae.training.dataset import TrainingData, load_training_data
 from barcodemae.training.metrics import METRICS_FILE
 from barcodemae.training.randomness import Stream, uniform
 from barcodemae.training.stored import StoredBarcodes
 from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.encoded import run_encoder
 from barcodemae.training.tuning.head import FittedHead, find_base_features, fit_head, join_features
+from barcodemae.training.tuning.kmers import fit_kmer_map
 from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
-from tokenization_barcodemae import KmerEncoder, ReferenceFrame, build_kmer_tokenizer
+from tokenization_barcodemae import KmerEncoder, KmerProfile, ReferenceFrame, build_kmer_tokenizer, orient
 
 TUNING_FILE = "tuning.json"
 
@@ -43,7 +51,8 @@ def tune(args: TuneArguments) -> FittedHead:
     """Fit a projection head on barcodes, and save the checkpoint with the head.
 
     The encoder is not changed. Barcodes that do not lie on the reference frame are ignored. From the folder of a marker
-    (`checkpoints.marker`), which has no network, the head reads the bases alone.
+    (`checkpoints.marker`), which has no network, the head reads the bases alone; of a marker without a frame, the
+    k-mers.
 
     Args:
         args: checkpoint or folder of a marker, data, output folder and options.
@@ -59,6 +68,8 @@ def tune(args: TuneArguments) -> FittedHead:
     if folder.exists():
         found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "a file or folder with this name"
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, found {found}")
+    if is_profile_folder(args.checkpoint):
+        return _tune_kmer_map(args, folder.resolve())
     is_marker = is_marker_folder(args.checkpoint)
     checkpoint = _without_network(Path(args.checkpoint)) if is_marker else load_checkpoint(args.checkpoint)
     _check_model(args.checkpoint, checkpoint)
@@ -91,7 +102,57 @@ def tune(args: TuneArguments) -> FittedHead:
     }
     model = _add_head(checkpoint.model if is_marker else _with_decoder(args.checkpoint), head_settings)
     fitted.copy_to(model.base_model.projection_head)
-    origin = {
+    origin = _describe(args, settings, training, fitted, None if is_marker else weights_sha256(args.checkpoint))
+    folder = folder.resolve()
+    with written_atomically(folder.parent) as scratch:  # the folder appears only when it is complete
+        written = scratch / folder.name
+        save_checkpoint(written, model, checkpoint.frame, checkpoint.tokenizer)
+        (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
+        for name in _COPIED_FILES:
+            if (source := Path(find_checkpoint(args.checkpoint)) / name).is_file():
+                (written / name).write_bytes(source.read_bytes())
+    return fitted
+
+
+def _tune_kmer_map(args: TuneArguments, folder: Path) -> FittedHead:
+    """Fit the map of k-mers of a marker without a reference frame, and save it as a checkpoint.
+
+    Raises:
+        CheckpointError: the profile is damaged.
+        BarcodeMAEError: bad input; nothing is written then.
+    """
+    try:
+        profile = KmerProfile.load(Path(args.checkpoint) / PROFILE_FILE)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
+    training, _ = load_training_data(data_args, None, KmerEncoder(), seed=0)
+    settings = HeadSettings(args.embedding_size, args.label_share, 0.0)
+    texts = training.barcodes.take(np.arange(len(training))).nucleotides.to_pylist()
+    scores = profile.score(texts)
+    genera, species = _taxa(training.barcodes)
+    rows = draw_per_species(np.flatnonzero(profile.accepts(scores)), species, args.max_per_species)
+    if len(rows) <= settings.embedding_size:
+        raise ConfigurationError(
+            f"expected more than {settings.embedding_size} barcodes of the marker ({profile.marker}), got {len(rows)}"
+        )
+    oriented = orient([texts[row] for row in rows], scores.strand[rows])
+    logger.info("fitting the map of k-mers on %d barcodes: some minutes", len(rows))
+    embedder, fitted = fit_kmer_map(oriented, genera[rows], species[rows], profile, settings)
+    with written_atomically(folder.parent) as scratch:
+        written = scratch / folder.name
+        written.mkdir()
+        embedder.save(written)
+        origin = _describe(args, settings, training, fitted, None)
+        (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
+    return fitted
+
+
+def _describe(
+    args: TuneArguments, settings: HeadSettings, training: TrainingData, fitted: FittedHead, pretrained: str | None
+) -> dict[str, Any]:
+    """What a tuned checkpoint was made of, for `tuning.json`."""
+    return {
         "settings": dataclasses.asdict(settings)
         | {
             "encoder_stride": args.encoder_stride,
@@ -109,20 +170,11 @@ def tune(args: TuneArguments) -> FittedHead:
             "with_genus": fitted.num_named,
         },
         "data": describe_data(args.data),
-        "pretrained_weights_sha256": None if is_marker else weights_sha256(args.checkpoint),
+        "pretrained_weights_sha256": pretrained,
         "machine": describe_machine(),
         "versions": describe_versions(_PACKAGES),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    folder = folder.resolve()
-    with written_atomically(folder.parent) as scratch:  # the folder appears only when it is complete
-        written = scratch / folder.name
-        save_checkpoint(written, model, checkpoint.frame, checkpoint.tokenizer)
-        (written / TUNING_FILE).write_text(json.dumps(origin, indent=2) + "\n")
-        for name in _COPIED_FILES:
-            if (source := Path(find_checkpoint(args.checkpoint)) / name).is_file():
-                (written / name).write_bytes(source.read_bytes())
-    return fitted
 
 
 def _check_model(name: str, checkpoint: Checkpoint) -> None:
