@@ -21,8 +21,8 @@ _MIN_AGREEMENT = 0.9
 # A frame has to accept this share of all sequences, those of other lengths included.
 _MIN_PLACED = 0.75
 
-# Of a marker without a frame: a library also refuses what has few k-mers of its references. Of 434 sequences of ITS in new
-# species (`val_unseen`), 98.6 % have a score of 2, and 96.3 % one of 3.5.
+# Of a marker without a frame: a library also refuses what has few k-mers of its references. Of 434 sequences of ITS
+# of new species (`val_unseen`), 98.6 % have a score of 2, and 96.3 % one of 3.5.
 _MIN_SCORE = 2.0
 
 # Sequences that are compared with each other, at most, to see whether they align.
@@ -126,14 +126,14 @@ def build_profile(sources: Sequence[str], name: str, folder: Path) -> BuiltProfi
         # Whether one half of the sequences recognises the other half, before all of them are learnt.
         num_accepted = 0
         for half, other in ((0, 1), (1, 0)):
-            learnt = KmerProfile.from_sequences(sequences[half::2], marker=name)
+            learnt = KmerProfile.from_sequences(sequences[half::2], min_score=_MIN_SCORE, marker=name)
             num_accepted += int(learnt.accepts(learnt.score(sequences[other::2])).sum())
         if num_accepted < _MIN_PLACED * len(sequences):
             raise ValueError(
                 f"expected sequences of one marker, got {len(sequences) - num_accepted:,} of {len(sequences):,} that "
                 "the others do not recognise by their k-mers"
             )
-        profile = KmerProfile.from_sequences(sequences, marker=name)
+        profile = KmerProfile.from_sequences(sequences, min_score=_MIN_SCORE, marker=name)
     except ValueError as error:
         raise UnreadableFileError(", ".join(map(str, sources)), str(error)) from error
     with written_atomically(folder) as scratch:

@@ -28,6 +28,9 @@ from tokenization_barcodemae import (
     original_positions,
 )
 
+NOT_THE_MARKER = "not the marker"
+"""Why a sequence that is not accepted as the marker is not identified."""
+
 MIN_BASES = 100
 """Minimum number of known bases on the marker for a reference or a query."""
 
@@ -233,7 +236,7 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
             has_few & (read.num_given >= MIN_BASES),
             has_few,
         ],
-        [TOO_LONG, "damaged", "no DNA", "not the marker", "outside the region", "too short"],
+        [TOO_LONG, "damaged", "no DNA", NOT_THE_MARKER, "outside the region", "too short"],
         default="",
     )
 
