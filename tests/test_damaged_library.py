@@ -170,7 +170,10 @@ def test_records_of_other_dimensions_are_an_error(folder):
     part = map_part(folder / PARTS[0], BasesOnFrame(658), 32)
     write_part(folder / PARTS[0], part, np.zeros((60, 7), np.int8), np.zeros((60, 32)))
     update_manifest(folder, PARTS[0])
-    assert "expected records of 658 bases and a vector of 32 numbers, got the columns id" in error_of(folder)
+    expected = (
+        "expected records with bases on a frame of 658 nucleotides and a vector of 32 numbers, got the columns id"
+    )
+    assert expected in error_of(folder)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_primers_of_references_are_trimmed(sample, tmp_path):
     assert build("a", "leray") is None
     with pytest.raises(LibraryError, match="expected a folder without a library"):
         build("a", None)
-    with pytest.raises(BadRecordError, match="'short'.*100 bases or more between the primers"):
+    with pytest.raises(BadRecordError, match=r"'short'.*100 bases or more between the primers"):
         build("b", "leray", on_error="raise")
     with pytest.raises(ConfigurationError, match="--primers laray: expected folmer"):
         build("b", "laray")
