@@ -10,6 +10,7 @@ VSEARCH's. Differences are paired by species. Written: `markers.json`; printed: 
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from identification_methods import AlignmentProgram, Assigned, BarcodeMAE, Cost,
 from barcodemae.cli.command import run_command
 from barcodemae.data import RANKS
 from barcodemae.embedding.kmer_map import kmer_spectra
-from barcodemae.evaluation.benchmark import labels, read_usable_records, select_splits, species_of_rows
+from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import paired_comparison
 from barcodemae.files import written_atomically
 from barcodemae.library.calibration.reliability import expected_calibration_error
@@ -52,6 +53,15 @@ class KmerCosine(Method):
         return Assigned({rank: values[self._rows] for rank, values in self._taxa.items()}, {}, nothing)
 
 
+METHODS: dict[str, Callable[[Path, str], Method]] = {
+    OURS: lambda folder, model: BarcodeMAE(folder, "frame", model=model),
+    VSEARCH: lambda folder, _: AlignmentProgram(folder, "vsearch"),
+    "BLAST": lambda folder, _: AlignmentProgram(folder, "blastn_task_blastn"),
+    "SINTAX": lambda folder, _: Sintax(folder),
+    "6-mer cosine": lambda folder, _: KmerCosine(folder),
+}
+
+
 def spectra(sequences: list[str]) -> np.ndarray:
     return np.concatenate([part for _, part in kmer_spectra(sequences, _K)])
 
@@ -76,6 +86,8 @@ def main() -> None:
     parser.add_argument("--output-dir", required=True, help="Folder for the figures.")
     parser.add_argument("--new-species", default="test_unseen", help="Split of species that are not in `train`.")
     parser.add_argument("--known-species", default="test", help="Split of species that are in `train`; or none.")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="To compare.")
+    parser.add_argument("--max-queries", type=int, help="Of a split: a random sample of so many.")
     args = parser.parse_args()
     output = Path(args.output_dir)
     records = read_usable_records(args.data, "skip")
@@ -86,18 +98,14 @@ def main() -> None:
     queries = {}
     for split, rank in targets.items():
         (chosen,) = select_splits(records, [split])
-        queries[split] = chosen.filter(pa.array(np.isin(labels(chosen, rank), labels(references, rank))))
+        rows = np.flatnonzero(answerable(labels(chosen, rank), labels(references, rank)))
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[: args.max_queries])
+        queries[split] = chosen.take(pa.array(rows))
     with tempfile.TemporaryDirectory(prefix="markers-") as scratch:
         folder = Path(scratch)
-        methods: dict[str, Method] = {
-            OURS: BarcodeMAE(folder / "barcodemae", "frame", model=args.model),
-            VSEARCH: AlignmentProgram(folder / "vsearch", "vsearch"),
-            "BLAST": AlignmentProgram(folder / "blast", "blastn_task_blastn"),
-            "SINTAX": Sintax(folder / "sintax"),
-            "6-mer cosine": KmerCosine(folder / "kmers"),
-        }
         assigned, rates = {}, {}
-        for name, method in methods.items():
+        for name in dict.fromkeys([OURS, VSEARCH, *args.methods]):
+            method = METHODS[name](folder / name.replace(" ", "_"), args.model)
             method.prepare(references)
             assigned[name], rates[name] = measure(method, queries)
     figures: dict[str, Any] = {"splits": {}, "queries_per_cpu_second": rates}

@@ -2,7 +2,9 @@
 
 The checkpoint must have weights in half precision (`tools/halve_checkpoint.py`), and must be evaluated with them, as
 they are not changed. The files of a Hub repository are copied, except for the code, which is in the package, and all
-plots but the one in the card. The card is rendered from the copy, and the manifest has size and SHA-256 of every file.
+plots but the one in the card. The card is rendered from the copy. A map of k-mers, which `barcodemae tune` makes of a
+marker without a reference frame, is copied as it is, with a card that is written by hand (README.md in its folder).
+The manifest has size and SHA-256 of every file.
 """
 
 import argparse
@@ -17,13 +19,16 @@ from safetensors import safe_open
 import modeling_barcodemae
 import tokenization_barcodemae
 from barcodemae import checkpoints
-from barcodemae.checkpoints.files import WEIGHTS_FILE
+from barcodemae.checkpoints.files import CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE
 from barcodemae.cli.command import run_command
+from barcodemae.embedding.engines import is_kmer_map
+from barcodemae.embedding.kmer_map import KmerMapEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import written_atomically
 from barcodemae.hub.card import PLOT_FILE, render_card
 from barcodemae.hub.publication import assemble
 from barcodemae.provenance import sha256
+from barcodemae.training.tuning.tune import TUNING_FILE
 
 MAX_BYTES = 24 * 2**20
 """Maximum size of all shipped weights together."""
@@ -64,16 +69,29 @@ def ship(run: Path, name: str, repository: str) -> None:
         raise ConfigurationError(f"{name}: expected a name of letters, digits and underscores")
     shipped_root = checkpoints._FOLDER
     with tempfile.TemporaryDirectory() as assembled, written_atomically(shipped_root) as scratch:
-        assemble(run, repository, Path(assembled))
         folder = scratch / name
-        shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
-        _check_precision(folder / WEIGHTS_FILE, run)
-        _write_references(folder)
-        (folder / "README.md").write_text(render_card(folder, repository), encoding="utf-8")
+        if is_kmer_map(run):
+            _copy_kmer_map(run, folder)
+        else:
+            assemble(run, repository, Path(assembled))
+            shutil.copytree(assembled, folder, ignore=lambda *found: set(_LEFT_OUT(*found)) - {PLOT_FILE})
+            _check_precision(folder / WEIGHTS_FILE, run)
+            _write_references(folder)
+            (folder / "README.md").write_text(render_card(folder, repository), encoding="utf-8")
         manifest = _read_manifest(shipped_root) | {name: _describe(folder)}
         _check_size(manifest)
         (scratch / checkpoints.MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(shipped_root / name, ignore_errors=True)  # a file that the new one lacks must not stay
+
+
+def _copy_kmer_map(run: Path, folder: Path) -> None:
+    """Copy a map of k-mers, whose card is written by hand and which needs no code."""
+    KmerMapEmbedder.from_pretrained(run)
+    folder.mkdir()
+    for file in (CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE, TUNING_FILE, "README.md"):
+        if not (run / file).is_file():
+            raise CheckpointError(f"{run}: expected a {file}, found none")
+        shutil.copyfile(run / file, folder / file)
 
 
 def _write_references(folder: Path) -> None:
