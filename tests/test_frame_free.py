@@ -41,10 +41,10 @@ def uneven_relatives(num_genera=8, num_species=3, num_barcodes=4, seed=0):
         of_genus = "".join(rng.choices(BASES, k=rng.randint(120, 240)))
         for species in range(num_species):
             cut = rng.randint(0, 12)
-            of_species = changed(of_genus, 0.08)[cut:]
+            of_species = changed(of_genus, 0.2)[cut:]
             name = f"Genus{chr(97 + genus)}"
             for _ in range(num_barcodes):
-                text = changed(first, 0.01) + changed(of_species, 0.004) + changed(last, 0.01)
+                text = changed(first, 0.003) + changed(of_species, 0.003) + changed(last, 0.003)
                 records.append((name, f"{name} sp{chr(97 + species)}ecies", text))
     return records
 

@@ -15,7 +15,7 @@ from barcodemae.checkpoints.files import CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE
 from barcodemae.data.inputs import check_sequences
 from barcodemae.embedding.nearest import cosine_similarity
 from barcodemae.errors import BadRecordError, CheckpointError
-from tokenization_barcodemae import KmerProfile, Placement, orient, read_kmers
+from tokenization_barcodemae import KmerProfile, Placement, ReferenceFrame, orient, read_kmers
 
 MODEL_TYPE = "barcodemae_kmer_map"
 """`model_type` in the `config.json` of such a checkpoint."""
@@ -48,7 +48,7 @@ class KmerMapEmbedder:
         ValueError: table, weights and origin do not belong together.
     """
 
-    frame: None = None
+    frame: ReferenceFrame | None = None
     base_map: None = None
 
     def __init__(self, table: np.ndarray, weights: np.ndarray, origin: np.ndarray, profile: KmerProfile):
@@ -130,6 +130,7 @@ class KmerMapEmbedder:
             normalize_embeddings: whether to scale each embedding to length 1.
             on_error: for a sequence without a known k-mer: "raise", or "skip", which fills its row with NaN.
             placement: strands of the sequences, if already known.
+            **_: options of a network, such as the size of batches, which are ignored.
 
         Returns:
             float32 `[n, dimension]`, in the order of the sequences; `[dimension]` for one string.

@@ -24,10 +24,17 @@ class Comparison(Protocol):
         min_identity: of a query with the most similar reference; below it, the query is not of the marker.
     """
 
-    width: int
-    cosine_weight: float
-    identity_weight: float
-    min_identity: float
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def cosine_weight(self) -> float: ...
+
+    @property
+    def identity_weight(self) -> float: ...
+
+    @property
+    def min_identity(self) -> float: ...
 
     def compare(self, rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compare rows int8 `[..., width]`; the leading axes are broadcast.

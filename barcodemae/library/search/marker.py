@@ -75,8 +75,11 @@ class Marker(Protocol):
         comparison: how two of its barcodes are compared.
     """
 
-    name: str
-    comparison: Comparison
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def comparison(self) -> Comparison: ...
 
     def region(self, primers: str) -> Region:
         """The region between two primers, see `find_region`.

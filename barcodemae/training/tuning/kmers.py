@@ -41,8 +41,10 @@ def fit_kmer_map(
     for _, spectra in kmer_spectra(sequences, K):
         num_with += (spectra > 0).sum(axis=0)
     weights = np.log(len(sequences) / np.clip(num_with, 1, len(sequences) - 0.5)).astype(np.float32)
-    mean = sum(block.sum(axis=0, dtype=np.float64) for block in _blocks(sequences, weights)) / len(sequences)
-    mean = mean.astype(np.float32)
+    total = np.zeros(4**K)
+    for block in _blocks(sequences, weights):
+        total += block.sum(axis=0, dtype=np.float64)
+    mean = (total / len(sequences)).astype(np.float32)
     directions = singular_vectors(
         (block - mean for block in _blocks(sequences, weights)), min(settings.base_features, len(sequences) - 1)
     )
