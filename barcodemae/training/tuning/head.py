@@ -120,7 +120,10 @@ def join_features(base_features: BaseFeatures, encoded: np.ndarray, settings: He
     Raises:
         ConfigurationError: no clusters are related.
     """
-    pairs = _pairs_of_relatives(base_features, settings)
+    pairs = base_features.related_clusters(settings)
+    if not len(pairs):
+        num_clusters = base_features.clusters.max(initial=-1) + 1
+        raise ConfigurationError(f"expected related barcodes to tune with, got {num_clusters} unrelated clusters")
     network = fit_whitening(encoded)
     whitened = network(encoded)
     base_scale = 1 / _rms_length(base_features.vectors)
@@ -135,18 +138,6 @@ def join_features(base_features: BaseFeatures, encoded: np.ndarray, settings: He
         network=_compose(network, network_scale * np.eye(num_network_features)),
         clusters=base_features.clusters,
         pairs=pairs,
-    )
-
-
-def bases_alone(base_features: BaseFeatures, settings: HeadSettings) -> Features:
-    """The features of the bases, or of the k-mers, without a network. See `join_features` for the errors."""
-    scale = 1 / _rms_length(base_features.vectors)
-    return Features(
-        vectors=(base_features.vectors * scale).astype(np.float32),
-        bases=_compose(base_features.map, scale * np.eye(base_features.vectors.shape[1])),
-        network=LinearMap(np.zeros(0, np.float32), np.zeros((0, 0), np.float32)),
-        clusters=base_features.clusters,
-        pairs=_pairs_of_relatives(base_features, settings),
     )
 
 
@@ -195,14 +186,6 @@ def fit_head(features: Features, genera: np.ndarray, species: np.ndarray, settin
         num_pairs=len(features.pairs),
         num_named=int((genera >= 0).sum()),
     )
-
-
-def _pairs_of_relatives(base_features: BaseFeatures, settings: HeadSettings) -> np.ndarray:
-    pairs = base_features.related_clusters(settings)
-    if not len(pairs):
-        num_clusters = base_features.clusters.max(initial=-1) + 1
-        raise ConfigurationError(f"expected related barcodes to tune with, got {num_clusters} unrelated clusters")
-    return pairs
 
 
 def _rms_length(vectors: np.ndarray) -> float:

@@ -1,13 +1,12 @@
 """The head of a marker without a reference frame: a linear map of k-mers, fitted as that of bases."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
 from barcodemae.embedding.kmer_map import KmerMapEmbedder, kmer_spectra
 from barcodemae.embedding.singular import LinearMap, singular_vectors
-from barcodemae.training.tuning.head import BaseFeatures, FittedHead, bases_alone, fit_head
+from barcodemae.training.tuning.head import BaseFeatures, FittedHead, fit_head, join_features
 from barcodemae.training.tuning.relatives import cluster_by_cosine
 from barcodemae.training.tuning.settings import HeadSettings
 from tokenization_barcodemae import KmerProfile
@@ -51,7 +50,8 @@ def fit_kmer_map(
     to_features = LinearMap(mean, directions.astype(np.float32))
     vectors = np.concatenate([to_features(block) for block in _blocks(sequences, weights)])
     features = BaseFeatures(to_features, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
-    fitted = fit_head(bases_alone(features, settings), genera, species, dataclasses.replace(settings, network_share=0))
+    nothing = np.zeros((len(vectors), 1), np.float32)  # there is no network
+    fitted = fit_head(join_features(features, nothing, settings), genera, species, settings)
     table = fitted.bases.matrix
     return KmerMapEmbedder(table, weights, fitted.bases.mean @ table, profile), fitted
 
