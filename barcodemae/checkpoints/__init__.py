@@ -30,7 +30,7 @@ def shipped_checkpoints() -> list[str]:
     Examples:
         >>> from barcodemae.checkpoints import shipped_checkpoints
         >>> shipped_checkpoints()
-        ['nano_coi', 'nano_coi_label_free', 'tiny_coi_pretrained']
+        ['nano_coi', 'nano_coi_label_free', 'nano_its', 'tiny_coi_pretrained']
     """
     return sorted(config.parent.name for config in _FOLDER.glob("*/config.json"))
 
