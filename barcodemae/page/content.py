@@ -18,7 +18,8 @@ from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.singular import singular_vectors
 from barcodemae.library.calibration.probability import MIN_PROBABILITY, Calibration
-from barcodemae.library.search.evidence import IDENTITY_WEIGHT, MAX_MARGIN, VOTE_SCALE
+from barcodemae.library.search.comparison import BasesOnFrame
+from barcodemae.library.search.evidence import MAX_MARGIN, VOTE_SCALE
 from barcodemae.library.search.marker import MIN_BASES
 from barcodemae.library.search.short_queries import MAX_SHORT
 from barcodemae.library.settings import MIN_CONFIDENCE, NUM_CANDIDATES, NUM_VOTERS
@@ -28,7 +29,7 @@ _SETTINGS = {
     "num_candidates": NUM_CANDIDATES,
     "num_voters": NUM_VOTERS,
     "min_confidence": MIN_CONFIDENCE,
-    "identity_weight": IDENTITY_WEIGHT,
+    "identity_weight": BasesOnFrame.identity_weight,
     "vote_scale": VOTE_SCALE,
     "max_margin": MAX_MARGIN,
     "min_bases": MIN_BASES,
