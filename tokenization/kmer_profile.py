@@ -128,8 +128,8 @@ class KmerProfile:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                numbers = (file.get_tensor(name).item() for name in _NUMBERS)
-                return cls(file.get_tensor("weights"), *numbers, file.metadata()["marker"])
+                mean, deviation, min_score = (file.get_tensor(name).item() for name in _NUMBERS)
+                return cls(file.get_tensor("weights"), mean, deviation, min_score, file.metadata()["marker"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected a k-mer profile in safetensors format: {error}") from error
 
