@@ -146,7 +146,11 @@ def _create(api: HfApi, repository: str, kind: Kind, private: bool) -> None:
 
 
 def _look_up(api: HfApi, repository: str, kind: Kind, revision: str | None = None) -> _Info | None:
-    requests = {"model": api.model_info, "dataset": api.dataset_info, "space": api.space_info}
+    requests: dict[str, Callable[..., _Info]] = {
+        "model": api.model_info,
+        "dataset": api.dataset_info,
+        "space": api.space_info,
+    }
     try:
         return requests[kind.repo_type](repository, revision=revision, timeout=_SECONDS)
     except (RepositoryNotFoundError, RevisionNotFoundError):
