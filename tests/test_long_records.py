@@ -116,7 +116,7 @@ def test_result_of_a_long_query(write, full_length_barcodes):
     path = write("a.fasta", f">a\n{barcode}\n>b\n{barcode * 2}\n")
     records = read_records(path, on_error="skip", max_length=1000)
     read = read_on_marker(records["nucleotides"].to_pylist(), ReferenceFrame.coi())
-    assert why_unusable(records["problem"], read).tolist() == ["", "too long"]
+    assert why_unusable(records["problem"], read, "COI-5P").tolist() == ["", "too long"]
 
 
 def test_mitogenome_is_read_and_chromosome_is_not(write):

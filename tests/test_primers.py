@@ -103,7 +103,7 @@ def test_why_reads_outside_of_the_region_are_not_usable(full_length_barcodes):
     reads = [text[400:], text[330:360], text[:150], "N" * 120, text[:90], text]
     problems = pa.chunked_array([[""] * len(reads)])
     read = read_on_marker(reads, COI, find_region("zeale", COI))
-    assert why_unusable(problems, read).tolist() == [
+    assert why_unusable(problems, read, "COI-5P").tolist() == [
         "outside the region",
         "not the marker",
         "",
@@ -111,10 +111,10 @@ def test_why_reads_outside_of_the_region_are_not_usable(full_length_barcodes):
         "too short",
         "",
     ]
-    assert why_unusable(problems, read.take(np.arange(6))).tolist()[0] == "outside the region"
+    assert why_unusable(problems, read.take(np.arange(6)), "COI-5P").tolist()[0] == "outside the region"
     random = "".join("ACGT"[base] for base in np.random.default_rng(0).integers(0, 4, 120))
     read = read_on_marker([random + text[:95]], COI)  # most of it is before the marker's region
-    assert why_unusable(problems.slice(0, 1), read).tolist() == ["outside the region"]
+    assert why_unusable(problems.slice(0, 1), read, "COI-5P").tolist() == ["outside the region"]
 
 
 def test_primers_of_references_are_trimmed(sample, tmp_path):

@@ -14,6 +14,14 @@ from barcodemae.errors import CheckpointError
 DEFAULT = "nano_coi"
 """The model that embeds by default."""
 
+DEFAULT_MARKER = "COI-5P"
+
+MODELS = {DEFAULT_MARKER: DEFAULT}
+"""Marker -> the model that is used for it by default."""
+
+AUTO = "auto"
+"""Instead of the name of a marker: that of the model, or the most frequent one of the records."""
+
 CHECKPOINT_HELP = "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package"
 
 MANIFEST_FILE = "manifest.json"

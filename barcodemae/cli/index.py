@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
+from barcodemae.checkpoints import AUTO, CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FRAME
@@ -29,9 +29,16 @@ class IndexArguments:
         default=None,
         metadata={"help": "Table of names by id (TSV or CSV with ranks, or the two columns of QIIME 2)."},
     )
-    model: str = field(
-        default=DEFAULT,
-        metadata={"help": f"{CHECKPOINT_HELP}."},
+    marker: str = field(
+        default=AUTO,
+        metadata={
+            "help": "Marker of the library, such as COI-5P: records of other markers are left out and counted. With "
+            f"{AUTO}, it is that of the model, or without --model the most frequent one, and a mixture is an error."
+        },
+    )
+    model: str | None = field(
+        default=None,
+        metadata={"help": f"{CHECKPOINT_HELP}; by default, one of the marker that comes with the package ({DEFAULT})."},
     )
     engine: str = field(
         default=FRAME,
@@ -77,28 +84,32 @@ def index(arguments: list[str]) -> None:
         example="barcodemae index references.fasta -o library",
     )
     check_sources(args.data)
-    check_checkpoint(args.model)
+    if args.model is not None:
+        check_checkpoint(args.model)
     from barcodemae.data.taxonomy import read_taxonomy
     from barcodemae.embedding.engines import load_engine
     from barcodemae.library.building import append_records, build_library
-    from barcodemae.library.models import describe_model
+    from barcodemae.library.models import check_marker, choose_model, describe_model
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
-    embedder: Any = load_engine(args.engine, args.model)
+    model = choose_model(args.data, args.marker) if args.model is None else args.model
+    embedder: Any = load_engine(args.engine, model)
+    check_marker(embedder, args.marker)
     add = append_records if args.append else build_library
     added = add(
         Path(args.output),
         args.data,
         embedder,
-        describe_model(args.model, args.engine),
+        describe_model(model, args.engine),
         args.on_error,
         taxonomy,
         args.max_length,
         args.whole_headers,
         args.exclude_suspects,
         args.primers,
+        refuse_mixture=args.marker == AUTO,
     )
     if added is None:
         print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")
@@ -106,7 +117,9 @@ def index(arguments: list[str]) -> None:
     search = added.index["kind"]
     if "recall" in added.index:
         search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
-    print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}.")
+    others = ", ".join(f"{name} {count:,}" for name, count in added.other_markers.items())
+    recognised = f" (recognised: {others})" if others else ""
+    print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}{recognised}.")
     _print_names(added.names)
     if added.known_ids:
         print(

@@ -62,13 +62,13 @@ def read_barcodes(
     region = None if primers is None else marker.region(primers)
     ids: list[pa.ChunkedArray] = []
     sequences: list[pa.ChunkedArray] = []
-    reasons, bases = [np.zeros(0, "U1")], [np.zeros((0, marker.comparison.width), np.int8)]
+    reasons, bases = [np.zeros(0, object)], [np.zeros((0, marker.comparison.width), np.int8)]
     reads = [np.zeros(0, np.int64)]
     with tqdm(desc="read", unit=" barcodes", unit_scale=True, disable=not show_progress_bar) as progress:
         for records in tables:
             nucleotides = normalise_nucleotides(records["nucleotides"])
             read = marker.read(nucleotides.to_pylist(), region)
-            why = why_unusable(records["problem"], read)
+            why = why_unusable(records["problem"], read, marker.name)
             ids.append(records["id"])
             sequences.append(nucleotides)
             reasons.append(why)

@@ -46,7 +46,8 @@ class Added:
 
     Attributes:
         num_records: number of records added to the library.
-        off_marker: number of records left out that are not on the reference frame, or with fewer than 100 bases.
+        off_marker: number of records left out that are not of the marker, or with fewer than 100 bases on it.
+        other_markers: number of these that are of another known marker, by its name, the most frequent first.
         report: on the records that were read, and those that are not DNA.
         index: how the new segment is searched.
         notes: on the calibration, in words: what it did not learn from the library's own records.
@@ -58,6 +59,7 @@ class Added:
 
     num_records: int
     off_marker: int
+    other_markers: dict[str, int]
     report: Report
     index: dict[str, Any]
     notes: tuple[str, ...]
@@ -91,6 +93,7 @@ def build_library(
     whole_headers: bool = False,
     exclude_suspects: bool = False,
     primers: str | None = None,
+    refuse_mixture: bool = False,
 ) -> Added | None:
     """Build a library of barcodes, calibrated by its own records; an interrupted build is resumed.
 
@@ -105,6 +108,8 @@ def build_library(
         whole_headers: whether ids are complete headers of FASTA and FASTQ.
         exclude_suspects: whether records with doubtful labels are removed before the library is calibrated.
         primers: of the records, see `search.primers.find_region`; bases outside of the region are left out.
+        refuse_mixture: whether more than some records of another known marker are an error; by default, they are left
+            out and counted.
 
     Returns:
         A summary; None if the folder is already the library of the same sources.
@@ -113,12 +118,12 @@ def build_library(
         LibraryError: the folder is another library or has other contents, or another process is writing to it.
         BarcodeMAEError: bad input; no library is left.
     """
-    comparison = _marker_of(embedder, model).comparison
+    marker = _marker_of(embedder, model)
     inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers, primers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
-            manifest = Manifest.of(model, embedder.dimension, comparison)
-            return _add(folder, manifest, inputs, embedder, exclude_suspects)
+            manifest = Manifest.of(model, embedder.dimension, marker.comparison, marker.name)
+            return _add(folder, manifest, inputs, embedder, exclude_suspects, refuse_mixture)
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         clear_leftovers(folder, manifest)
@@ -142,6 +147,7 @@ def append_records(
     whole_headers: bool = False,
     exclude_suspects: bool = False,
     primers: str | None = None,
+    refuse_mixture: bool = False,
 ) -> Added | None:
     """Add records to a library. See `build_library` for the arguments.
 
@@ -164,7 +170,7 @@ def append_records(
             if source not in left.sources:
                 logger.warning("%s: its records are in %s already, and are not added again", source.name, folder)
         if left.names:
-            return _add(folder, library.manifest, left, embedder, exclude_suspects)
+            return _add(folder, library.manifest, left, embedder, exclude_suspects, refuse_mixture)
         clear_leftovers(folder, library.manifest)
         return None
 
@@ -231,9 +237,16 @@ def _is_as_built(manifest: Manifest, exclude_suspects: bool) -> bool:
     return (num_excluded is not None) == exclude_suspects and len(manifest.removed) == bool(num_excluded)
 
 
-def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder, exclude_suspects: bool) -> Added:
+def _add(
+    folder: Path,
+    manifest: Manifest,
+    inputs: Inputs,
+    embedder: Embedder,
+    exclude_suspects: bool,
+    refuse_mixture: bool,
+) -> Added:
     clear_leftovers(folder, manifest, in_progress=next_segment_folder(folder, manifest))
-    segment, report = make_segment(folder, manifest, inputs, embedder)
+    segment, report, other_markers = make_segment(folder, manifest, inputs, embedder, refuse_mixture)
     grown = replace(manifest, segments=(*manifest.segments, segment))
     library = StoredLibrary(folder, grown)
     suspects = np.array([one.record for one in find_suspects(library, manifest.num_records)], np.int64)
@@ -247,6 +260,7 @@ def _add(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder, e
     return Added(
         segment.num_records,
         report.num_read - report.num_dropped - segment.num_records,
+        other_markers,
         report,
         segment.index,
         notes,

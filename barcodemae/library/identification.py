@@ -100,7 +100,7 @@ class Identifier:
         """
         sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
         read = self._marker.read(sequences, self._region)
-        reasons = why_unusable(records["problem"], read)
+        reasons = why_unusable(records["problem"], read, self._marker.name)
         barcodes = read.take(np.flatnonzero(reasons == ""))
         found = find_neighbours(self._library, self._embedder, barcodes)
         is_related = found.identities.max(axis=1, initial=0) >= self._library.comparison.min_identity

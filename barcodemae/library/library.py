@@ -7,13 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from barcodemae.checkpoints import DEFAULT
+from barcodemae.checkpoints import AUTO
 from barcodemae.data.inputs import Source, stream_input
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import FRAME, load_engine
 from barcodemae.library.building import append_records, build_library, remove_records
 from barcodemae.library.identification import Identifier
-from barcodemae.library.models import describe_model, open_with_model
+from barcodemae.library.models import check_marker, choose_model, describe_model, open_with_model
 from barcodemae.library.results.schema import RESULTS
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
@@ -45,7 +45,8 @@ class Library:
         sources: str | Path | Sequence[str | Path],
         folder: str | Path,
         *,
-        model: str = DEFAULT,
+        model: str | None = None,
+        marker: str = AUTO,
         engine: str = FRAME,
         taxonomy: str | Path | None = None,
         on_error: str = "skip",
@@ -58,7 +59,10 @@ class Library:
         Args:
             sources: one or several files of named barcodes, or data sets, each as in `barcodemae.data.stream_records`.
             folder: a new or empty one. An interrupted build is resumed; a complete one of the same sources is opened.
-            model: a folder, a checkpoint that comes with the package, or an id on the Hub.
+            model: a folder, a checkpoint that comes with the package, or an id on the Hub; by default, one that comes
+                with the package, by the marker.
+            marker: name of the marker; records of other markers are then left out. With "auto", it is that of the
+                model, or without a model the most frequent one of the records, and a mixture of markers is an error.
             engine: "frame", only the base vectors of a tuned model, without torch; or "network", the complete model.
             taxonomy: a file of names by id, for sources without names.
             on_error: for a record that is not a barcode of the marker: "skip" or "raise".
@@ -67,11 +71,16 @@ class Library:
             primers: of an amplicon, as in `identify`: bases outside of the region between them are left out.
 
         Raises:
-            LibraryError: the folder holds something else, or another process is writing to it.
+            LibraryError: the folder holds something else, or another process is writing to it; or the records are a
+                mixture of markers.
             BarcodeMAEError: bad input; no library is left.
         """
+        names = [str(name) for name in ([sources] if isinstance(sources, str | PathLike) else sources)]
+        model = choose_model(names, marker) if model is None else model
         options = _options(on_error, exclude_suspects, whole_headers, primers)
-        build_library(Path(folder), **_inputs(sources, model, engine, taxonomy), **options)
+        inputs = _inputs(names, model, engine, taxonomy)
+        check_marker(inputs["embedder"], marker)
+        build_library(Path(folder), **inputs, **options, refuse_mixture=marker == AUTO)
         return cls.open(folder, model)
 
     @classmethod

@@ -1,15 +1,20 @@
 """The model that made a library's vectors, and that queries need too."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
+from barcodemae.checkpoints import AUTO, DEFAULT_MARKER, MODELS
 from barcodemae.checkpoints.files import weights_sha256
+from barcodemae.data import normalise_nucleotides, stream_records
+from barcodemae.data.known_markers import find_markers
 from barcodemae.embedding.engines import load_engine
 from barcodemae.embedding.nearest import Hits
-from barcodemae.errors import CheckpointError, LibraryError
+from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
 from barcodemae.library.search.marker import OnMarker, marker_of
 from barcodemae.library.search.short_queries import MAX_SHORT, BaseMap
@@ -19,6 +24,9 @@ from barcodemae.library.store.manifest import Manifest
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import without_folder
 from tokenization_barcodemae import Placement, ReferenceFrame
+
+# Records of a source by which its marker is found.
+_SURVEYED = 300
 
 
 class Embedder(Protocol):
@@ -45,6 +53,48 @@ class Embedder(Protocol):
         placement: Placement | None = None,
     ) -> np.ndarray:
         """Vectors of barcodes, float32 `[n, dimension]`."""
+
+
+def choose_model(sources: Sequence[str], marker: str = AUTO) -> str:
+    """The model for the records of some sources, by their marker, if none is given.
+
+    Args:
+        sources: files or Hub data sets, as for `stream_records`; the first records of each are looked at.
+        marker: the marker itself, or "auto" to find the most frequent one.
+
+    Raises:
+        ConfigurationError: no model of the marker comes with the package.
+    """
+    counts: Counter[str] = Counter()
+    if marker == AUTO:
+        for source in sources:
+            table = next(stream_records(source, on_error="skip"))
+            rows = np.unique(np.linspace(0, len(table) - 1, _SURVEYED).astype(int))
+            counts.update(find_markers(normalise_nucleotides(table["nucleotides"].take(pa.array(rows))).to_pylist()))
+        del counts[""]
+    found = marker if marker != AUTO else max(counts, key=counts.__getitem__, default=DEFAULT_MARKER)
+    for name, model in MODELS.items():
+        if name.casefold() == found.casefold():
+            return model
+    raise ConfigurationError(
+        f"{', '.join(sources)}: expected barcodes of {', '.join(MODELS)}, for which a model comes with the package, "
+        f"got {found}; make a model of it with barcodemae marker build and barcodemae tune, and give it with --model"
+    )
+
+
+def check_marker(embedder: Any, marker: str) -> None:
+    """Check that a model is of the marker that is asked for.
+
+    Args:
+        embedder: an `Embedder`.
+        marker: name of a marker, or "auto" for any.
+
+    Raises:
+        ConfigurationError: it is of another one.
+    """
+    own = marker_of(embedder).name
+    if marker not in (AUTO, own) and marker.casefold() != own.casefold():
+        raise ConfigurationError(f"--marker {marker}: expected the marker of the model, {own}, or {AUTO}")
 
 
 def describe_model(name: str, engine: str) -> dict[str, str]:

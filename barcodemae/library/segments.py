@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,11 +22,14 @@ from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
-from barcodemae.library.search.marker import MIN_BASES, OnMarker, marker_of
+from barcodemae.library.search.marker import MIN_BASES, OnMarker, find_others, marker_of
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
 from barcodemae.provenance import sha256
+
+# A download may have some records of another marker; a larger share is a mixture, of which a library is of one marker.
+_MAX_OTHERS = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +110,9 @@ def next_segment_folder(folder: Path, manifest: Manifest) -> Path:
     return folder / f"segment-{len(manifest.segments):05d}"
 
 
-def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder) -> tuple[Segment, Report]:
+def make_segment(
+    folder: Path, manifest: Manifest, inputs: Inputs, embedder: Embedder, refuse_mixture: bool = False
+) -> tuple[Segment, Report, dict[str, int]]:
     """Make the next segment of a library, which is not yet in its manifest.
 
     An interrupted one of the same input is resumed after its last part. On bad input it is deleted.
@@ -116,22 +122,37 @@ def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Emb
         manifest: of the library.
         inputs: at least one source.
         embedder: of the library's marker.
+        refuse_mixture: whether a mixture of markers is an error.
 
     Returns:
-        The segment, and the report on the records that were read.
+        The segment, the report on the records that were read, and the number of records of each other known marker
+        that were left out, except in parts that an interrupted build had written.
 
     Raises:
-        LibraryError: the segment's folder has other contents, or no record is a barcode of the marker.
+        LibraryError: the segment's folder has other contents, no record is a barcode of the marker, or the records are
+            a mixture of markers.
         BarcodeMAEError: bad input.
     """
     segment_folder = next_segment_folder(folder, manifest)
     _begin(segment_folder, manifest, inputs)
     try:
-        report = _write_parts(segment_folder, inputs, embedder)
+        report, off_marker = _write_parts(segment_folder, inputs, embedder)
         log_report(report)
+        others = {name: count for name, count in off_marker.most_common() if name}
         files = sorted(segment_folder.glob("*.arrow"))
         if not files:
-            raise LibraryError(f"{folder}: expected barcodes of the marker, got none in {report.num_read:,} records")
+            recognised = f" ({_counts(others)})" if others else ""
+            raise LibraryError(
+                f"{folder}: expected barcodes of the marker {manifest.marker}, got none in {report.num_read:,} "
+                f"records{recognised}"
+            )
+        num_others, num_usable = sum(others.values()), report.num_read - report.num_dropped
+        if refuse_mixture and num_others > _MAX_OTHERS * num_usable:
+            num_own = num_usable - sum(off_marker.values())
+            raise LibraryError(
+                f"{folder}: expected records of one marker, got {manifest.marker} {num_own:,}, {_counts(others)}; "
+                f"--marker {manifest.marker} leaves the others out"
+            )
     except BarcodeMAEError:
         drop_segment(segment_folder)
         (folder / BUILDING_FILE).unlink()
@@ -153,7 +174,11 @@ def make_segment(folder: Path, manifest: Manifest, inputs: Inputs, embedder: Emb
         inputs.taxonomy_digest,
         primers=inputs.primers,
     )
-    return segment, report
+    return segment, report, others
+
+
+def _counts(markers: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in markers.items())
 
 
 def _source(name: str) -> Source:
@@ -189,7 +214,9 @@ def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
     segment_folder.mkdir(exist_ok=True)
 
 
-def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Report:
+def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> tuple[Report, Counter[str]]:
+    """Write the parts of a segment; the report on its records, and the markers of those left out, "" if unknown."""
+    off_marker: Counter[str] = Counter()
     quality_filter = QualityFilter(drop_duplicates=False, on_error=inputs.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         preset = Preset(whole_headers=inputs.whole_headers)
@@ -198,19 +225,22 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> Re
             file = segment_folder / f"part-{number:05d}.arrow"
             records = quality_filter(table if inputs.taxonomy is None else join_taxonomy(table, inputs.taxonomy))
             if not file.exists():
-                records, read = _on_marker(records, embedder, inputs)
+                records, read, others = _on_marker(records, embedder, inputs)
+                off_marker.update(others)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
                     write_part(file, records, read.bases, vectors)
             progress.update(len(table))
-    return quality_filter.report
+    return quality_filter.report, off_marker
 
 
-def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[pa.Table, OnMarker]:
-    """The records that are barcodes of the marker, read as such, without bases outside of primers."""
+def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[pa.Table, OnMarker, list[str]]:
+    """The records that are barcodes of the marker, read as such, without bases outside of primers; and for each of the
+    others the name of its marker, "" where it is not known."""
     marker = marker_of(embedder)
     region = marker.region(inputs.primers) if inputs.primers else None
-    read = marker.read(records["nucleotides"].to_pylist(), region)
+    sequences = records["nucleotides"].to_pylist()
+    read = marker.read(sequences, region)
     fits = read.fits
     if inputs.on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
@@ -222,4 +252,5 @@ def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[p
         position = records.column_names.index("nucleotides")
         trimmed = pa.array([text.strip("N") for text in read.sequences], records.schema.field(position).type)
         records = records.set_column(position, "nucleotides", trimmed)
-    return records.filter(pa.array(fits)), read.take(np.flatnonzero(fits))
+    others = find_others([sequences[row] for row in np.flatnonzero(~fits)], marker.name).tolist()
+    return records.filter(pa.array(fits)), read.take(np.flatnonzero(fits)), others

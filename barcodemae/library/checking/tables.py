@@ -138,8 +138,9 @@ class SequenceChecker:
         Returns:
             A table of `SEQUENCE_FINDINGS`, in the order of the records.
         """
-        read = marker_of(self._embedder).read(normalise_nucleotides(records["nucleotides"]).to_pylist())
-        unusable = why_unusable(records["problem"], read)
+        marker = marker_of(self._embedder)
+        read = marker.read(normalise_nucleotides(records["nucleotides"]).to_pylist())
+        unusable = why_unusable(records["problem"], read, marker.name)
         usable = np.flatnonzero(unusable == "")
         found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
         barcodes = read.take(usable)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from barcodemae.data.known_markers import find_markers
 from barcodemae.data.schema import TOO_LONG
 from barcodemae.embedding.kmer_map import KmerMapEmbedder
 from barcodemae.errors import ConfigurationError
@@ -30,6 +31,13 @@ from tokenization_barcodemae import (
 
 NOT_THE_MARKER = "not the marker"
 """Why a sequence that is not accepted as the marker is not identified."""
+
+ANOTHER_MARKER = "another marker: "
+"""The same, of one that is accepted as another known marker, whose name follows."""
+
+# A marker of uneven length is also recognised by less typical k-mers, with which another marker may agree. Up to this
+# multiple of the minimum score, a sequence must not be of another known marker.
+_DOUBTFUL = 2.5
 
 MIN_BASES = 100
 """Minimum number of known bases on the marker for a reference or a query."""
@@ -172,7 +180,10 @@ class FrameFreeMarker:
         placement = Placement.in_one_piece(starts)._replace(strand=scores.strand, score=scores.score)
         num_bases = np.array([sum(map(text.count, "ACGT")) for text in sequences], np.int64)
         bases = KmerSets().rows(orient(sequences, scores.strand))
-        return OnMarker(sequences, placement, bases, num_bases, self.profile.accepts(scores), num_bases)
+        is_accepted = self.profile.accepts(scores)
+        doubtful = np.flatnonzero(is_accepted & (scores.score < _DOUBTFUL * self.profile.min_score))
+        is_accepted[doubtful] = find_others([sequences[row] for row in doubtful], self.name) == ""
+        return OnMarker(sequences, placement, bases, num_bases, is_accepted, num_bases)
 
     def parts(self, read: OnMarker) -> list[MarkerPart]:
         return oriented_parts(read.sequences, read.placement.strand)
@@ -218,19 +229,28 @@ def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPar
     return "N" * min(first, len(text)) + text[first:end] + "N" * (len(text) - max(end, first))
 
 
-def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
+def find_others(sequences: list[str], marker: str) -> np.ndarray:
+    """Which sequences are of another known marker: its name, objects `[n]`, "" for all others."""
+    found = np.array(find_markers(sequences), object)
+    found[[name.casefold() == marker.casefold() for name in found]] = ""
+    return found
+
+
+def why_unusable(problems: pa.ChunkedArray, read: OnMarker, marker: str) -> np.ndarray:
     """Why records are not barcodes of the marker, in words for the user.
 
     Args:
         problems: `[n]`, of records that could not be read; "" for the others.
         read: their sequences, as `normalise_nucleotides` returns them, on the marker.
+        marker: name of the marker.
 
     Returns:
-        Text `[n]`: "too long", "damaged", "no DNA", "not the marker", "outside the region" for one of which less than
-        `MIN_BASES` are on the frame or between the primers, "too short" for one without as many, or "" for a barcode.
+        Text `[n]`: "too long", "damaged", "no DNA", "another marker: " and its name, if it is known, "not the marker",
+        "outside the region" for one of which less than `MIN_BASES` are on the frame or between the primers, "too short"
+        for one without as many, or "" for a barcode.
     """
     has_few = read.num_bases < MIN_BASES
-    return np.select(
+    reasons = np.select(
         [
             pc.starts_with(problems, TOO_LONG).to_numpy(),
             pc.not_equal(problems, "").to_numpy(),
@@ -241,7 +261,12 @@ def why_unusable(problems: pa.ChunkedArray, read: OnMarker) -> np.ndarray:
         ],
         [TOO_LONG, "damaged", "no DNA", NOT_THE_MARKER, "outside the region", "too short"],
         default="",
-    )
+    ).astype(object)
+    rows = np.flatnonzero(reasons == NOT_THE_MARKER)
+    for row, name in zip(rows, find_others([read.sequences[row] for row in rows], marker), strict=True):
+        if name:
+            reasons[row] = f"{ANOTHER_MARKER}{name}"
+    return reasons
 
 
 def dereplicate(bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

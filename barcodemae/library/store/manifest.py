@@ -108,6 +108,7 @@ class Manifest:
         model: `name, weights_sha256, engine` of the model that made the vectors.
         dimension: of a vector.
         frame_length: number of coordinates of the reference frame; 0 for a marker without one, compared by k-mers.
+        marker: name of the marker.
         segments: in the order of their records' numbers.
         removed: files with the numbers of removed records, by name.
         calibration: the file of the calibration, by name; empty if there is none.
@@ -116,14 +117,15 @@ class Manifest:
     model: dict[str, str]
     dimension: int
     frame_length: int
+    marker: str
     segments: tuple[Segment, ...] = ()
     removed: dict[str, Fingerprint] = field(default_factory=dict)
     calibration: dict[str, Fingerprint] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: dict[str, str], dimension: int, comparison: Comparison) -> "Manifest":
+    def of(cls, model: dict[str, str], dimension: int, comparison: Comparison, marker: str) -> "Manifest":
         """The manifest of a library without records; its barcodes are compared in this way."""
-        return cls(model, dimension, comparison.width if isinstance(comparison, BasesOnFrame) else 0)
+        return cls(model, dimension, comparison.width if isinstance(comparison, BasesOnFrame) else 0, marker)
 
     @property
     def comparison(self) -> Comparison:
@@ -209,7 +211,8 @@ def read_manifest(folder: Path) -> Manifest:
         removed = _fingerprints(data["removed"], REMOVED_NAME)
         calibration = _fingerprints(data["calibration"], CALIBRATION_NAME)
         dimension, frame_length = _count(data["dimension"]), _count(data["frame_length"], minimum=0)
-        return Manifest(model, dimension, frame_length, segments, removed, calibration)
+        marker = _text(data["marker"])
+        return Manifest(model, dimension, frame_length, marker, segments, removed, calibration)
     except FileNotFoundError as error:
         problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
         raise LibraryError(f"{folder}: {problem}") from error

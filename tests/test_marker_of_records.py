@@ -1,0 +1,130 @@
+"""The marker of records is found: the model of a library, contaminants of other markers, and mixtures."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from barcodemae import cluster
+from barcodemae.cli.index import index
+from barcodemae.data import read_records
+from barcodemae.errors import ConfigurationError, LibraryError
+from barcodemae.library.library import Library
+from barcodemae.library.models import choose_model
+from barcodemae.library.search.marker import find_others
+from tokenization_barcodemae import reverse_complement
+
+# 5.8S of fungi, which lies within ITS.
+RIBOSOMAL = (
+    "AACTTTCAACAACGGATCTCTTGGTTCTCGCATCGATGAAGAACGCAGCGAAATGCGATAAGTAATGTGAATTGCAGAATTCAGTGAATCATCGAATCTTTGAACGCACAT"
+    "TGCGCCCCTTGGTATTCCGGGGGGCATGCCTGTTCGAGCGTCATT"
+)
+
+
+def its(number):
+    """A sequence of ITS: the conserved part, and random bases around it."""
+    rng = np.random.default_rng(number)
+    before, after = ("".join(rng.choice(list("ACGT"), length)) for length in rng.integers(60, 120, 2))
+    return before + RIBOSOMAL + after
+
+
+def random_dna(number):
+    return "".join(np.random.default_rng(number).choice(list("ACGT"), 500))
+
+
+@pytest.fixture(scope="module")
+def coi():
+    return read_records("sample").slice(0, 400)
+
+
+@pytest.fixture
+def write(tmp_path, coi):
+    """Writes a FASTA file of so many COI barcodes, sequences of ITS, and random ones."""
+
+    def write(num_coi, num_its, num_random=0, name="records.fasta"):
+        records = [
+            (
+                f"{row['id']};tax=c:Insecta,f:{row['family']},g:{row['genus']},s:{row['species'].replace(' ', '_')};",
+                row["nucleotides"],
+            )
+            for row in coi.slice(0, num_coi).to_pylist()
+        ]
+        records += [(f"its{number}", its(number)) for number in range(num_its)]
+        records += [(f"random{number}", random_dna(number)) for number in range(num_random)]
+        (tmp_path / name).write_text("".join(f">{header}\n{text}\n" for header, text in records))
+        return str(tmp_path / name)
+
+    return write
+
+
+class TestIndex:
+    def test_a_few_contaminants_are_left_out_and_counted(self, write, tmp_path, capsys):
+        index([write(400, 6, 3), "-o", str(tmp_path / "library")])
+        assert "Records added to" in (printed := capsys.readouterr().out)
+        assert ": 400; off the marker: 9 (recognised: ITS 6)." in printed
+        assert json.loads((tmp_path / "library" / "library.json").read_text())["marker"] == "COI-5P"
+
+    def test_mixture_is_refused_with_counts(self, write, tmp_path):
+        expected = (
+            "library: expected records of one marker, got COI-5P 300, ITS 60; --marker COI-5P leaves the others out"
+        )
+        with pytest.raises(LibraryError, match=expected):
+            index([write(300, 60, 5), "-o", str(tmp_path / "library")])
+        assert [path.name for path in tmp_path.glob("library/*")] in ([], [".lock"])
+
+    def test_marker_is_chosen(self, write, tmp_path, capsys):
+        index([write(300, 60, 5), "-o", str(tmp_path / "library"), "--marker", "coi-5p"])
+        assert ": 300; off the marker: 65 (recognised: ITS 60)." in capsys.readouterr().out
+
+    def test_records_of_another_marker_only(self, write, tmp_path):
+        source = write(0, 50)
+        with pytest.raises(ConfigurationError, match=r"records.fasta: expected barcodes of COI-5P, .* got ITS; make"):
+            index([source, "-o", str(tmp_path / "library")])
+        with pytest.raises(LibraryError, match=r"of the marker COI-5P, got none in 50 records \(ITS 50\)"):
+            index([source, "-o", str(tmp_path / "library"), "--model", "nano_coi"])
+
+    def test_model_of_another_marker(self, write, tmp_path):
+        with pytest.raises(ConfigurationError, match="--marker ITS: expected the marker of the model, COI-5P, or auto"):
+            index([write(10, 0), "-o", str(tmp_path / "library"), "--model", "nano_coi", "--marker", "ITS"])
+
+    def test_in_python(self, write, tmp_path):
+        source = write(300, 60)
+        with pytest.raises(LibraryError, match="expected records of one marker"):
+            Library.build(source, tmp_path / "library")
+        assert len(Library.build(source, tmp_path / "library", marker="COI-5P")) == 300
+
+    def test_model_is_chosen_by_the_most_frequent_marker(self, write):
+        assert choose_model([write(30, 20)]) == "nano_coi"
+        assert choose_model([write(0, 0, 20)]) == "nano_coi"
+        with pytest.raises(ConfigurationError, match="got ITS"):
+            choose_model([write(20, 30)])
+        with pytest.raises(ConfigurationError, match="got trnL"):
+            choose_model([write(20, 30)], "trnL")
+
+
+class TestReasons:
+    def test_queries_of_another_marker_have_that_reason(self, write, tmp_path, coi):
+        library = Library.build(write(400, 0), tmp_path / "library")
+        queries = [
+            coi["nucleotides"][0].as_py(),
+            its(1),
+            reverse_complement(its(2)),
+            random_dna(3),
+            "ACGT" * 100,
+            "NNNN",
+        ]
+        results = library.identify(queries)
+        other = "another marker: ITS"
+        assert results["reason"].to_pylist() == ["", other, other, "not the marker", "not the marker", "no DNA"]
+        assert results["call"].to_pylist()[1:] == ["unreliable"] * 5
+        assert results["hits"].to_pylist()[1:] == [[]] * 5
+
+    def test_clusters_too(self, coi):
+        table = cluster([*coi["nucleotides"].slice(0, 3).to_pylist(), its(1), random_dna(2)])
+        assert Counter(table["reason"].to_pylist()) == {"": 3, "another marker: ITS": 1, "not the marker": 1}
+
+    def test_own_marker_is_not_another(self, coi):
+        texts = coi["nucleotides"].slice(0, 5).to_pylist()
+        assert find_others([*texts, its(0)], "coi-5p").tolist() == [""] * 5 + ["ITS"]
+        assert find_others([*texts, its(0)], "ITS").tolist() == ["COI-5P"] * 5 + [""]
