@@ -100,6 +100,8 @@ def test_tsv_has_no_formulas(outputs):
         "start",
         "bases",
         "indels",
+        "query_start",
+        "query_end",
         "strand",
     }
     for row in rows:

@@ -40,15 +40,18 @@ class MarkerPart:
         text: its bases on the marker's strand.
         first: position of the first of them in the sequence as given, from 1.
         strand: +1 if the sequence was given on the marker's strand, -1 for its reverse complement.
+        circle: number of bases of a circular sequence, after whose last base its first one follows; None if it is not.
     """
 
     text: str
     first: int
     strand: int
+    circle: int | None = None
 
     def position(self, index: int) -> int:
         """Position in the sequence as given, from 1, of a base of the text, counted from 0."""
-        return self.first + self.strand * index
+        position = self.first + self.strand * index
+        return position if self.circle is None else (position - 1) % self.circle + 1
 
 
 @dataclass(frozen=True)

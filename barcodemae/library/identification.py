@@ -112,6 +112,7 @@ class Identifier:
         shown = voters.in_order(np.lexsort((-voters.similarities, -voters.identities), axis=1))
         probabilities = self._calibration(votes, barcodes.num_bases)
         has_species = self._ranks["species"].numbers[shown.records[:, 0]] >= 0
+        parts = self._marker.parts(barcodes)
         identified = self._assignments(votes, probabilities, barcodes.num_bases)
         identified |= {
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
@@ -120,6 +121,8 @@ class Identifier:
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
             "bases": pa.array(barcodes.num_bases.astype(np.int32)),
             "indels": pa.array(barcodes.placement.num_indels.astype(np.int32)),
+            "query_start": pa.array([part.position(0) for part in parts], pa.int32()),
+            "query_end": pa.array([part.position(len(part.text) - 1) for part in parts], pa.int32()),
         }
         return _result_table(records, reasons, identified)
 

@@ -69,7 +69,7 @@ results = st.fixed_dictionaries(
     | dict.fromkeys(_PREFIXED, texts)
     | {f"{name}{CONFIDENCE}": shares for name in _PREFIXED}
     | {"novelty": shares, "strand": st.sampled_from(["+", "-", ""]), "file": texts, "sample": texts}
-    | dict.fromkeys(["start", "bases", "indels"], st.none() | st.integers(0, 700))
+    | dict.fromkeys(["start", "bases", "indels", "query_start", "query_end"], st.none() | st.integers(0, 700))
     | {"size": st.integers(1, 10**15)}
     | {"hits": st.lists(hits, max_size=3)}
 )

@@ -75,6 +75,10 @@ RESULTS = pa.schema(
         pa.field("start", pa.int32()),
         pa.field("bases", pa.int32()),
         pa.field("indels", pa.int32()),
+        # Positions in the query as given, from 1, without gaps and terminal Ns, of the first and last base of the marker:
+        # start is greater than end on strand "-", and where the marker lies over the ends of a circular query.
+        pa.field("query_start", pa.int32()),
+        pa.field("query_end", pa.int32()),
         # Where it is from: its file, and by an annotation of its id the number of reads (1 without) and the sample.
         pa.field("file", pa.string()),
         pa.field("size", pa.int64()),

@@ -5,7 +5,7 @@ which gives the strand. All that differs between the two is here, and in `search
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +39,9 @@ ANOTHER_MARKER = "another marker: "
 # multiple of the minimum score, a sequence must not be of another known marker.
 _DOUBTFUL = 2.5
 
+# A sequence of more than so many times the length of the marker may be a circular genome.
+_LONG = 4
+
 MIN_BASES = 100
 """Minimum number of known bases on the marker for a reference or a query."""
 
@@ -55,6 +58,8 @@ class OnMarker:
         num_bases: int64 `[n]`, number of known bases on the marker.
         is_placed: bool `[n]`, whether each is accepted as the marker.
         num_given: int64 `[n]`, number of known bases, on the frame or not; that on the frame if these are enough.
+        moved: int64 `[n]`, number of bases at the begin of a circular sequence that were moved to its end, because the
+            marker continues there; 0 for most.
     """
 
     sequences: list[str]
@@ -63,10 +68,11 @@ class OnMarker:
     num_bases: np.ndarray
     is_placed: np.ndarray
     num_given: np.ndarray
+    moved: np.ndarray
 
     def take(self, rows: np.ndarray) -> "OnMarker":
         sequences = [self.sequences[row] for row in rows]
-        others = (values[rows] for values in (self.bases, self.num_bases, self.is_placed, self.num_given))
+        others = (values[rows] for values in (self.bases, self.num_bases, self.is_placed, self.num_given, self.moved))
         return OnMarker(sequences, self.placement.take(rows), *others)
 
     @property
@@ -148,7 +154,10 @@ class FramedMarker:
         return read_on_marker(sequences, self.frame, region)
 
     def parts(self, read: OnMarker) -> list[MarkerPart]:
-        return cut_to_frame(read.sequences, read.placement, self.frame.length)
+        parts = cut_to_frame(read.sequences, read.placement, self.frame.length)
+        for row in np.flatnonzero(read.moved):
+            parts[row] = replace(parts[row], first=parts[row].first + read.moved[row], circle=len(read.sequences[row]))
+        return parts
 
     def num_searched(self, library: Any) -> int:
         return len(library.live) * self.frame.length
@@ -183,7 +192,7 @@ class FrameFreeMarker:
         is_accepted = self.profile.accepts(scores)
         doubtful = np.flatnonzero(is_accepted & (scores.score < _DOUBTFUL * self.profile.min_score))
         is_accepted[doubtful] = find_others([sequences[row] for row in doubtful], self.name) == ""
-        return OnMarker(sequences, placement, bases, num_bases, is_accepted, num_bases)
+        return OnMarker(sequences, placement, bases, num_bases, is_accepted, num_bases, starts)
 
     def parts(self, read: OnMarker) -> list[MarkerPart]:
         return oriented_parts(read.sequences, read.placement.strand)
@@ -201,6 +210,7 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
         region: bases outside of it, such as those of primers, become unknown, also in the sequences.
     """
     placement = frame.place(sequences)
+    sequences, moved = _close_circles(sequences, placement, frame)
     given = sequences
     if region is not None:
         sequences = [
@@ -214,7 +224,39 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
     num_given = num_bases.copy()
     for row in np.flatnonzero(num_bases < MIN_BASES):
         num_given[row] = sum(map(given[row].count, "ACGT"))
-    return OnMarker(sequences, placement, bases, num_bases, frame.accepts(placement), num_given)
+    return OnMarker(sequences, placement, bases, num_bases, frame.accepts(placement), num_given, moved)
+
+
+def _close_circles(sequences: list[str], placement: Placement, frame: ReferenceFrame) -> tuple[list[str], np.ndarray]:
+    """Sequences that begin elsewhere if they are circular, as mitogenomes are, and the marker lies over their ends.
+
+    Only a long sequence is tried, of which one end lies on the marker: it is joined with the other end, if the score of
+    the placement rises by that.
+
+    Args:
+        sequences: `[n]`, DNA.
+        placement: `[n]`, which is changed.
+        frame: the marker's reference frame.
+
+    Returns:
+        The sequences, and the number of bases at the begin of each that were moved to its end, int64 `[n]`.
+    """
+    moved = np.zeros(len(sequences), np.int64)
+    lengths = np.array([len(text) for text in sequences], np.int64)
+    has_end = (placement.start > 0) | (placement.start + lengths < frame.length)
+    rows = np.flatnonzero((lengths > _LONG * frame.length) & has_end)
+    if not len(rows):
+        return sequences, moved
+    halves = lengths[rows] // 2
+    turned = [sequences[row][half:] + sequences[row][:half] for row, half in zip(rows, halves, strict=True)]
+    again = frame.place(turned)
+    sequences = list(sequences)
+    for index in np.flatnonzero(again.score > placement.score[rows]):
+        row = rows[index]
+        sequences[row], moved[row] = turned[index], halves[index]
+        for values, others in zip(placement, again, strict=True):
+            values[row] = others[index]
+    return sequences, moved
 
 
 def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPart], region: Region) -> str:
