@@ -75,7 +75,7 @@ RESULTS = pa.schema(
         pa.field("start", pa.int32()),
         pa.field("bases", pa.int32()),
         pa.field("indels", pa.int32()),
-        # Positions in the query as given, from 1, without gaps and terminal Ns, of the first and last base of the marker:
+        # Positions in the query as given, from 1, without gaps and terminal Ns, of first and last base of the marker:
         # start is greater than end on strand "-", and where the marker lies over the ends of a circular query.
         pa.field("query_start", pa.int32()),
         pa.field("query_end", pa.int32()),
