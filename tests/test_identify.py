@@ -352,9 +352,8 @@ def test_samples_and_reads_are_counted_by_the_command(indexed, splits, tmp_path,
     assert "Results of 4 queries (21 reads) are in" in printed
     assert "unreliable 1" in printed
     assert "Reasons: not the marker 1." in printed
-    assert (
-        f"Samples in {tmp_path / 's.parquet'}: 1 from ids (sample= or barcodelabel=), 2 from names of files." in printed
-    )
+    found = "1 from ids (sample=, barcodelabel= or merged_sample=), 2 from names of files."
+    assert f"Samples in {tmp_path / 's.parquet'}: {found}" in printed
     samples = pq.read_table(tmp_path / "s.parquet")
     assert [pc.sum(samples[name]).as_py() for name in ("S1", "S7", "S2")] == [13, 3, 5]
     assert pq.read_table(tmp_path / "o.parquet")["file"].to_pylist() == [files[0]] * 3 + [files[1]]

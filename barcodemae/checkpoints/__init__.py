@@ -16,7 +16,7 @@ DEFAULT = "nano_coi"
 
 DEFAULT_MARKER = "COI-5P"
 
-MODELS = {DEFAULT_MARKER: DEFAULT}
+MODELS = {DEFAULT_MARKER: DEFAULT, "ITS": "nano_its"}
 """Marker -> the model that is used for it by default."""
 
 AUTO = "auto"
