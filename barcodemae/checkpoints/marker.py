@@ -4,6 +4,7 @@ model can be tuned."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +157,7 @@ def read_profile(file: Path) -> np.ndarray:
     expected = "expected a hidden Markov model of DNA, as hmmbuild (HMMER 3) writes it"
     try:
         with HMMFile(file) as models:
-            model = next(iter(models), None)
+            model: Any = next(iter(models), None)
     except (OSError, ValueError, RuntimeError) as error:
         raise UnreadableFileError(file, f"{expected}: {error}") from error
     if model is None or model.alphabet not in (Alphabet.dna(), Alphabet.rna()):
