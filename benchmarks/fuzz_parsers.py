@@ -48,7 +48,8 @@ def library_files(folder: Path) -> tuple[StoredLibrary, dict[str, bytes]]:
     np.save(folder / REMOVED, np.array([1, 3]))
     weights = np.tile(np.arange(float(NUM_FEATURES)), (len(LENGTHS), 1))
     held_out = (HeldOut(3, np.array([0.75, 0.25], np.float32)),) * len(LENGTHS)
-    calibration = Calibration(dict.fromkeys(TARGETS, weights), OWN, Guarantee(dict.fromkeys(GROUPS, held_out)))
+    numbers = dict.fromkeys(TARGETS, np.full(len(LENGTHS), 9))
+    calibration = Calibration(dict.fromkeys(TARGETS, weights), numbers, OWN, Guarantee(dict.fromkeys(GROUPS, held_out)))
     segment = Segment(segment_folder.name, _RECORDS, {"part-00000.arrow": _UNSEEN}, {"kind": "exact"})
     model = {"name": "nano", "weights_sha256": "0", "engine": "frame"}
     manifest = Manifest(model, _DIMENSION, _BASES, (segment,), {REMOVED: _UNSEEN}, {CALIBRATION: _UNSEEN})

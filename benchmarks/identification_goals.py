@@ -2,7 +2,7 @@
 
 `python benchmarks/identification_goals.py --data coi_arthropods.parquet --strangers coi_other_phyla.parquet` makes a
 library of `train`, calibrated by its own records, and measures all of `test`, of `test_unseen` and of the strangers
-whose phylum the library does not have. Written: `goals-NAME.json`.
+whose phylum the library does not have. Written: `goals-NAME.json`, and with `--plot` `reliability.png`.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from barcodemae.evaluation.benchmark import read_usable_records, select_splits
 from barcodemae.files import written_atomically
 from barcodemae.library.building import build_library
 from barcodemae.library.calibration.fitting import Predictions, predict
-from barcodemae.library.calibration.named_queries import NamedQueries, search_named, search_outgroup
+from barcodemae.library.calibration.named_queries import NamedQueries, joined, search_named, search_outgroup
 from barcodemae.library.calibration.probability import Calibration
-from barcodemae.library.calibration.reliability import expected_calibration_error
+from barcodemae.library.calibration.reliability import draw_reliability, expected_calibration_error
 from barcodemae.library.models import describe_model, open_with_model
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
@@ -112,7 +112,9 @@ def main() -> None:
     parser.add_argument("--strangers", help="Barcodes of other phyla; by default the bundled outgroup.")
     parser.add_argument("--splits", nargs=2, default=("test", "test_unseen"), help="Of known and of new species.")
     parser.add_argument("--short", action="store_true", help="Also measure the barcodes cut to 130, 200 and 300 bases.")
+    parser.add_argument("--exclude-suspects", action="store_true", help="Leave references with doubtful labels out.")
     parser.add_argument("--library", type=Path, help="A library of `train` that is there already.")
+    parser.add_argument("--plot", action="store_true", help="Draw the reliability diagram.")
     parser.add_argument("--name", default="", help="Of the files of results; by default that of the data.")
     parser.add_argument("--output-dir", type=Path, default=Path(__file__).parent / "results" / "identification")
     args = parser.parse_args()
@@ -124,7 +126,9 @@ def main() -> None:
             pq.write_table(references, Path(scratch) / "train.parquet")
             begin = time.perf_counter()
             source = str(Path(scratch) / "train.parquet")
-            build_library(folder, [source], load_engine(FRAME, DEFAULT), describe_model(DEFAULT, FRAME), "skip")
+            model = describe_model(DEFAULT, FRAME)
+            excluded = args.exclude_suspects
+            build_library(folder, [source], load_engine(FRAME, DEFAULT), model, "skip", exclude_suspects=excluded)
             duration = time.perf_counter() - begin
         library, embedder = open_with_model(folder)
         calibration = library.calibration()
@@ -142,6 +146,7 @@ def main() -> None:
         "data": describe_data([args.data]),
         "splits": list(args.splits),
         "n_references": len(library.live),
+        "n_excluded": len(library.removed),
         "index_seconds": duration,
         "goals": scores(known, new, strangers, calibration),
         "short": {
@@ -157,9 +162,12 @@ def main() -> None:
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
     print(json.dumps(results, indent=2))
-    name = args.name or Path(args.data).stem
+    name = args.name or Path(args.data).stem + "-without_suspects" * args.exclude_suspects
     with written_atomically(args.output_dir) as scratch_folder:
         (scratch_folder / f"goals-{name}.json").write_text(json.dumps(results, indent=2) + "\n")
+        if args.plot:
+            predicted = predict(joined([known, new, strangers]), calibration)
+            draw_reliability(predicted).savefig(scratch_folder / "reliability.png", dpi=150)
 
 
 def error_at(queries: NamedQueries, calibration: Calibration, length: int, rank: str) -> float:

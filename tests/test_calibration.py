@@ -17,6 +17,7 @@ from barcodemae.library.calibration.probability import (
     LENGTHS,
     MIN_PROBABILITY,
     NOVELTY,
+    NUM_FEATURES,
     OWN,
     QUERIES,
     TARGETS,
@@ -33,13 +34,15 @@ from barcodemae.library.search.evidence import Vote
 from helpers.plain_calibration import plain_calibration
 
 
-def votes(identities, shares=None, margins=None, names=None):
+def votes(identities, shares=None, margins=None, names=None, supports=None, gaps=None):
     n = len(identities)
     return Vote(
         np.zeros(n, int) if names is None else np.asarray(names),
         np.asarray(identities, np.float32),
         np.ones(n, np.float32) if shares is None else np.asarray(shares, np.float32),
         np.full(n, 0.1, np.float32) if margins is None else np.asarray(margins, np.float32),
+        np.zeros(n, np.float32) if supports is None else np.asarray(supports, np.float32),
+        np.zeros(n, np.float32) if gaps is None else np.asarray(gaps, np.float32),
     )
 
 
@@ -55,9 +58,9 @@ def predicted(evidence, weights):
 
 
 def test_features_by_hand():
-    found = features(votes([0.995, 0.2], shares=[1, 0.5], margins=[0.5, -0.1]))
-    np.testing.assert_allclose(found[0], [np.log(0.745 / 0.01), 1, 5, 1], rtol=1e-4)
-    np.testing.assert_allclose(found[1], [np.log(0.01 / 0.805), 0.5, -1, 1], rtol=1e-4)  # no nearer than chance
+    found = features(votes([0.995, 0.2], shares=[1, 0.5], margins=[0.5, -0.1], supports=[0.2, -0.1], gaps=[0.3, -2]))
+    np.testing.assert_allclose(found[0], [np.log(0.745 / 0.01), 1, 5, 2, 0.3, 1], rtol=1e-4)
+    np.testing.assert_allclose(found[1], [np.log(0.01 / 0.805), 0.5, -1, -1, -2, 1], rtol=1e-4)  # no nearer than chance
 
 
 def test_predicted_probabilities_agree_with_observed_shares():
@@ -70,7 +73,7 @@ def test_predicted_probabilities_agree_with_observed_shares():
 def test_weights_of_evidence_are_never_negative():
     evidence, observed, weights, _ = drawn(500)
     fitted = fit_weights(evidence, ~observed, weights, False, FLAT)
-    assert (fitted[:3] >= 0).all()
+    assert (fitted[:-1] >= 0).all()
 
 
 def test_queries_are_weighted():
@@ -93,13 +96,13 @@ def test_prior_counts_as_fifty_queries():
 
 def test_only_nearness():
     evidence, observed, weights, _ = drawn(500)
-    assert fit_weights(evidence, observed, weights, True, FLAT)[1:3].tolist() == [0, 0]
+    assert fit_weights(evidence, observed, weights, True, FLAT)[1:-1].tolist() == [0] * 4
 
 
 def test_information_by_hand():
     # One query with a probability of one half: 1/4 of the outer product of its features.
-    evidence = np.array([[2.0, 1, 0, 1]])
-    found = information(evidence, np.array([True]), np.array([7.0]), False, np.array([1.0, 0, 0, -2]))
+    evidence = np.array([[2.0, 1, 0, 0.5, 0, 1]])
+    found = information(evidence, np.array([True]), np.array([7.0]), False, np.array([1.0, 0, 0, 0, 0, -2]))
     np.testing.assert_allclose(found - FLAT.information, evidence.T @ evidence / 4)
 
 
@@ -107,22 +110,24 @@ def test_priors_are_of_every_target_and_length():
     for target in TARGETS:
         assert len(bundled_priors()[target]) == len(LENGTHS)
         for prior in bundled_priors()[target]:
-            assert (prior.weights[:3] >= 0).all()
+            assert (prior.weights[:-1] >= 0).all()
             np.testing.assert_allclose(prior.information, prior.information.T)
             assert (np.linalg.eigvalsh(prior.information) > 0).all()
 
 
-ANY_VOTE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(-0.5, 0.5), st.integers(-1, 1))
+SHARE, DIFFERENCE = st.floats(0, 1), st.floats(-0.5, 0.5)
+ANY_VOTE = st.tuples(SHARE, SHARE, DIFFERENCE, st.integers(-1, 1), DIFFERENCE, st.floats(-9, 9))
 
 
 @given(
     st.lists(ANY_VOTE, min_size=6, max_size=6),
     st.integers(100, 700),
-    st.tuples(*[st.floats(0, 9)] * 3, st.floats(-9, 9)),
+    st.tuples(*[st.floats(0, 9)] * 5, st.floats(-9, 9)),
+    st.integers(0, 10**6),
 )
-def test_probabilities_never_rise_down_a_lineage_and_are_never_certain(ranks, num_bases, weights):
-    lineage = {rank: votes([one[0]], [one[1]], [one[2]], [one[3]]) for rank, one in zip(RANKS, ranks, strict=True)}
-    found = plain_calibration(weights=weights)(lineage, np.array([num_bases]))
+def test_probabilities_never_rise_down_a_lineage_and_are_never_certain(ranks, num_bases, weights, num_species):
+    lineage = {rank: votes(*([value] for value in one)) for rank, one in zip(RANKS, ranks, strict=True)}
+    found = plain_calibration(weights=weights, num_species=num_species)(lineage, np.array([num_bases]))
     down = np.array([found[rank][0] for rank in RANKS])
     assert (np.diff(down) <= 0).all()
     assert (down >= np.float32(MIN_PROBABILITY)).all()
@@ -132,18 +137,28 @@ def test_probabilities_never_rise_down_a_lineage_and_are_never_certain(ranks, nu
 
 
 def test_lineage_is_a_product_without_the_unnamed_ranks():
-    calibration = plain_calibration(weights=(0, 0, 0, 1.0))  # each factor is 1 / (1 + 1/e)
+    calibration = plain_calibration(weights=(0, 0, 0, 0, 0, 1.0))  # each factor is 1 / (1 + 1/e)
     names = {rank: votes([0.9], names=[-1 if rank in ("class", "family") else 0]) for rank in RANKS}
     found = calibration(names, np.array([600]))
     factor = 1 / (1 + np.exp(-1))
     np.testing.assert_allclose([found[rank][0] for rank in RANKS], factor ** np.array([1, 1, 2, 2, 3, 4]), rtol=1e-5)
 
 
+def test_no_probability_is_higher_than_the_queries_can_show():
+    # Of 48 species and a prior of 50 queries, all right, one in a hundred of such names may be wrong.
+    certain = {rank: votes([1.0], [1.0], [0.5]) for rank in RANKS}
+    found = plain_calibration(weights=(9, 9, 9, 0, 0, 0), num_species=48)(certain, np.array([600]))
+    np.testing.assert_allclose([found[rank][0] for rank in RANKS], 0.99)
+    nothing = plain_calibration(weights=(0, 0, 0, 0, 0, -9), num_species=48)(certain, np.array([600]))
+    assert nothing[NOVELTY][0] == pytest.approx(0.99)
+
+
 def test_calibration_round_trip():
     rng = np.random.default_rng(0)
     held_out = tuple(HeldOut(5, -np.sort(-rng.random(3).astype(np.float32))) for _ in LENGTHS)
-    weights = {target: rng.random((len(LENGTHS), 4)) for target in TARGETS}
-    written = Calibration(weights, QUERIES, Guarantee(dict.fromkeys(GROUPS, held_out)), ("a note",))
+    weights = {target: rng.random((len(LENGTHS), NUM_FEATURES)) for target in TARGETS}
+    numbers = {target: rng.integers(0, 99, len(LENGTHS)) for target in TARGETS}
+    written = Calibration(weights, numbers, QUERIES, Guarantee(dict.fromkeys(GROUPS, held_out)), ("a note",))
     read = Calibration.from_json(json.loads(json.dumps(written.as_json())))
     evidence = {rank: votes(rng.random(50)) for rank in RANKS}
     num_bases = np.linspace(100, 658, 50).astype(int)
@@ -156,8 +171,10 @@ def test_calibration_round_trip():
 def test_calibration_of_an_earlier_version_is_distinguished():
     with pytest.raises(OutdatedCalibrationError):
         Calibration.from_json({"by": OWN, "lengths": list(LENGTHS), "probabilities": {}})
-    with pytest.raises(ValueError, match="expected a calibration of version 2, got version 3"):
-        Calibration.from_json(plain_calibration().as_json() | {"version": 3})
+    with pytest.raises(OutdatedCalibrationError):
+        Calibration.from_json(plain_calibration().as_json() | {"version": 2})
+    with pytest.raises(ValueError, match="expected a calibration of version 3, got version 4"):
+        Calibration.from_json(plain_calibration().as_json() | {"version": 4})
 
 
 def test_negative_weight_of_evidence_is_an_error():

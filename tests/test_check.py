@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+import barcodemae
 from barcodemae.cli.check import check
 from barcodemae.cli.index import index
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import BarcodeMAEError, ConfigurationError, LibraryError
 from barcodemae.library.building import remove_records
-from barcodemae.library.checking.chimeras import MIN_PART, find_chimeras
+from barcodemae.library.checking.chimeras import MIN_PART, find_chimeras, find_chimeras_among
 from barcodemae.library.checking.labels import NEARER_TO_OTHERS, SURROUNDED, find_suspects
 from barcodemae.library.checking.names import (
     CONTRADICTION,
@@ -24,6 +25,7 @@ from barcodemae.library.checking.names import (
     find_doubtful_names,
 )
 from barcodemae.library.checking.reading_frame import count_frame_shifts, count_stops, describe_reading, reading_frame
+from barcodemae.library.models import find_neighbours
 from barcodemae.library.search.evidence import RankNames
 from barcodemae.library.search.marker import read_on_marker
 from barcodemae.library.store.stored import StoredLibrary
@@ -209,6 +211,32 @@ def test_two_halves_of_two_genera_are_a_chimera(records, tmp_path):
     ]
     assert found.identity == 1
     assert abs(found.coordinate - middle) < 40 < MIN_PART
+
+
+def test_chimera_is_found_among_the_references_near_it(records, tmp_path):
+    library = StoredLibrary.open(library_of(records, tmp_path))
+    genus = RankNames(library.names()["genus"]).numbers
+    first, second = (records["nucleotides"][row].as_py() for row in (0, 6))
+    bases = [read_on_marker([text], COI).bases[0] for text in (first, second)]
+    joined = "".join("ACGTN"[base] for base in (*bases[0][:400], *bases[1][400:])).strip("N")
+    queries = read_on_marker([joined, *records["nucleotides"].to_pylist()], COI)
+    found = find_neighbours(library, OneHotEmbedder(), queries)
+    (chimera,) = find_chimeras_among(library, genus, queries, found)
+    assert (chimera.query, chimera.identity) == (0, 1)
+    assert {genus[chimera.first], genus[chimera.second]} == {genus[0], genus[6]}
+
+
+def test_queries_have_notes(records, tmp_path):
+    copy = records.slice(0, 1).to_pylist()[0] | {"id": "copy", "genus": "Aus", "species": "Aus albus"}
+    named = pa.Table.from_pylist([*records.to_pylist(), copy], records.schema)
+    library = barcodemae.Library.build(write_fasta(named, tmp_path / "r.fasta"), tmp_path / "library")
+    text, other = (records["nucleotides"][row].as_py() for row in (0, 6))
+    notes = library.identify([text, other[:31] + "TAA" + other[34:], other[:300] + other[301:], other, "ACGT"])["notes"]
+    shared, *others = notes.to_pylist()
+    start = "nearest barcode shared by "
+    assert shared.startswith(start)
+    assert set(shared.removeprefix(start).split(", ")) == {records["species"][0].as_py(), "Aus albus"}
+    assert others == ["1 stop codon", "1 frame shift", "", ""]
 
 
 class TestCommand:

@@ -5,7 +5,7 @@ import pytest
 
 from barcodemae.embedding.nearest import Hits
 from barcodemae.library.search.comparison import BasesOnFrame
-from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, vote
+from barcodemae.library.search.evidence import VOTE_SCALE, Neighbours, choose_voters, nearness, vote
 from barcodemae.library.settings import NUM_VOTERS
 
 
@@ -54,12 +54,12 @@ def species_vote(found, names):
     return vote(found, {"species": np.array(names, int)})["species"]
 
 
-def neighbours(scores, similarities=None, identities=None, records=None):
+def neighbours(scores, similarities=None, identities=None, records=None, among=None):
     scores = np.array([scores], np.float32)
     similarities = scores if similarities is None else np.array([similarities], np.float32)
     identities = scores if identities is None else np.array([identities], np.float32)
     records = np.arange(scores.shape[1])[None] if records is None else np.array([records])
-    return Neighbours(records, similarities, identities, scores)
+    return Neighbours(records, similarities, identities, scores, np.zeros_like(scores) if among is None else among)
 
 
 def test_several_near_references_outvote_the_nearest():
@@ -99,9 +99,47 @@ def test_names_are_of_one_lineage():
 
 
 def test_a_reference_without_a_name_contradicts_no_lineage():
-    names = {"family": np.array([-1, 8]), "genus": np.array([2, -1])}
+    names = {"family": np.array([-1, 8]), "genus": np.array([2, -1]), "species": np.array([-1, -1])}
     found = vote(neighbours([1, 0.99]), names)
-    assert [found[rank].names.tolist() for rank in names] == [[8], [2]]
+    assert [found[rank].names.tolist() for rank in names] == [[8], [2], [-1]]
+
+
+def test_support_is_the_margin_without_the_nearest_species():
+    # Genus 1 has the nearest species, 4, and another one, 5, that is nearer than the best species of genus 2.
+    names = {"genus": np.array([1, 1, 1, 2]), "species": np.array([4, 4, 5, 6])}
+    found = vote(neighbours([1, 0.9, 0.8, 0.5]), names)
+    assert found["genus"].margins[0] == pytest.approx(0.5)
+    assert found["genus"].supports[0] == pytest.approx(0.3)
+    assert found["species"].supports.tolist() == [0]
+    # A mislabelled reference: the other references are of genus 2. Other species of genus 1 are beyond the last one.
+    alone = vote(neighbours([1, 0.8, 0.7, 0.6]), {"genus": np.array([1, 2, 2, 2]), "species": np.array([4, 6, 6, 7])})
+    assert alone["genus"].names.tolist() == [1]
+    assert alone["genus"].supports[0] == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize("species", [[4, 4, 4], [-1, 4, 5]])
+def test_without_another_species_nothing_supports_or_contradicts(species):
+    names = {"genus": np.array([1, 1, 1]), "species": np.array(species)}
+    assert vote(neighbours([1, 0.8, 0.6]), names)["genus"].supports.tolist() == [0]
+
+
+def test_gap_is_what_a_query_is_nearer_than_the_references_to_each_other():
+    among = np.array([[0, 0.99, 0.98, 0.5]], np.float32)
+    found = neighbours([1, 0.9, 0.8, 0.7], identities=[0.95, 0.95, 0.94, 0.9], among=among)
+    gap = np.mean([nearness(0.95) - nearness(0.99), nearness(0.94) - nearness(0.98)])
+    assert species_vote(found, [4, 4, 4, 5]).gaps[0] == pytest.approx(gap, rel=1e-5)
+    # One reference of the species, or the nearest one of another: unknown.
+    assert species_vote(found, [4, 5, 6, 7]).gaps.tolist() == [0]
+    near = neighbours([1, 0.99, 0.99], identities=[0.95, 0.95, 0.94], among=among[:, :3])
+    assert (species_vote(near, [5, 4, 4]).names.tolist(), species_vote(near, [5, 4, 4]).gaps.tolist()) == ([4], [0])
+
+
+def test_best_reference_is_compared_with_the_others_that_vote():
+    bases_of = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]], np.int8)
+    hits = Hits(np.array([[0, 1, 2]]), np.array([[0.5, 0.5, 0.5]], np.float32))
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__)
+    assert found.records.tolist() == [[1, 2, 0]]
+    np.testing.assert_allclose(found.among_identities, [[0, 0.75, 0.5]])
 
 
 def test_vote_take_selects_rows():

@@ -12,6 +12,7 @@ from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
 from barcodemae.library.alignment import Alignment, align, bit_score, expected_value
 from barcodemae.library.calibration.probability import LENGTHS, NOVELTY, Calibration, nearest_length
+from barcodemae.library.checking.notes import describe_queries
 from barcodemae.library.models import Embedder, find_neighbours
 from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
@@ -114,6 +115,8 @@ class Identifier:
         has_species = self._ranks["species"].numbers[shown.records[:, 0]] >= 0
         parts = self._marker.parts(barcodes)
         identified = self._assignments(votes, probabilities, barcodes.num_bases)
+        lineages = pa.table({rank: identified[rank] for rank in ("phylum", "class")})
+        notes = describe_queries(self._library, self._ranks, self._embedder.frame, barcodes, found, lineages)
         identified |= {
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
             "hits": self._hits(shown, barcodes),
@@ -123,6 +126,7 @@ class Identifier:
             "indels": pa.array(barcodes.placement.num_indels.astype(np.int32)),
             "query_start": pa.array([part.position(0) for part in parts], pa.int32()),
             "query_end": pa.array([part.position(len(part.text) - 1) for part in parts], pa.int32()),
+            "notes": pa.array(notes, pa.string()),
         }
         return _result_table(records, reasons, identified)
 

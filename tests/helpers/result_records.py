@@ -27,7 +27,9 @@ def hit(**values: Any) -> dict[str, Any]:
 def result(**values: Any) -> dict[str, Any]:
     """A result for a placed query without names, except the values given."""
     placed = {"id": "q1", "call": "novel", "strand": "+", "start": 1, "bases": 658, "indels": 0, "size": 1, "hits": []}
-    texts = dict.fromkeys(("name", "reason", "file", "sample", *RANKS, *(f"{BEST}{rank}" for rank in RANKS)), "")
+    texts = dict.fromkeys(
+        ("name", "reason", "notes", "file", "sample", *RANKS, *(f"{BEST}{rank}" for rank in RANKS)), ""
+    )
     return {field.name: None for field in RESULTS} | texts | placed | values
 
 
@@ -68,7 +70,7 @@ results = st.fixed_dictionaries(
     {"id": texts, "call": st.sampled_from(CALLS), "name": texts, "reason": texts, "confidence": shares}
     | dict.fromkeys(_PREFIXED, texts)
     | {f"{name}{CONFIDENCE}": shares for name in _PREFIXED}
-    | {"novelty": shares, "strand": st.sampled_from(["+", "-", ""]), "file": texts, "sample": texts}
+    | {"novelty": shares, "strand": st.sampled_from(["+", "-", ""]), "notes": texts, "file": texts, "sample": texts}
     | dict.fromkeys(["start", "bases", "indels", "query_start", "query_end"], st.none() | st.integers(0, 700))
     | {"size": st.integers(1, 10**15)}
     | {"hits": st.lists(hits, max_size=3)}

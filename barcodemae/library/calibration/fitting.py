@@ -104,7 +104,8 @@ def calibrate(queries: NamedQueries, by: str = OWN, notes: Sequence[str] = (), s
         seed: of the folds on whose held-out queries the guarantee rests.
     """
     predicted = _cross_validated(queries, seed)
-    return Calibration(_fit(queries), by, _guarantee(queries, predicted, seed), (*notes, *_notes(queries)))
+    guarantee = _guarantee(queries, predicted, seed)
+    return Calibration(_fit(queries), _num_species(queries), by, guarantee, (*notes, *_notes(queries)))
 
 
 def calibrate_by_own(library: StoredLibrary, embedder: Embedder) -> Calibration:
@@ -182,7 +183,8 @@ def _cross_validated(queries: NamedQueries, seed: int) -> dict[str, np.ndarray]:
     found = {target: np.zeros(len(fold), np.float32) for target in TARGETS}
     for held_out in range(_NUM_FOLDS):
         rows = np.flatnonzero(fold == held_out)
-        fitted = Calibration(_fit(queries.take(fold != held_out)), OWN, Guarantee({}))
+        others = queries.take(fold != held_out)
+        fitted = Calibration(_fit(others), _num_species(others), OWN, Guarantee({}))
         part = queries.take(rows)
         for target, values in fitted(part.votes, part.num_bases).items():
             found[target][rows] = values
@@ -213,7 +215,7 @@ def fit_prior(queries: NamedQueries) -> dict[str, tuple[Prior, ...]]:
 
 
 def _fit(queries: NamedQueries) -> dict[str, np.ndarray]:
-    """Target -> weights `[lengths, 4]`, fitted to queries, and from the bundled prior."""
+    """Target -> weights `[lengths, 6]`, fitted to queries, and from the bundled prior."""
     priors = bundled_priors()
     return {
         target: np.stack(
@@ -224,6 +226,16 @@ def _fit(queries: NamedQueries) -> dict[str, np.ndarray]:
         )
         for target, factors in _factors(queries).items()
     }
+
+
+def _num_species(queries: NamedQueries) -> dict[str, np.ndarray]:
+    """Target -> `[lengths]`, the number of species of queries that have a name there."""
+    found = {}
+    for target in TARGETS:
+        named = queries.named["species" if target == NOVELTY else target]
+        species = (queries.species[named & (queries.length == number)] for number in range(len(LENGTHS)))
+        found[target] = np.array([len(np.unique(names.astype(str))) for names in species])
+    return found
 
 
 @dataclass(frozen=True)

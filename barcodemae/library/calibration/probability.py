@@ -1,10 +1,10 @@
 """From evidence to probability: how often names with such evidence are right.
 
 The probability of a lineage is a product: that its phylum is right; that its class is, given that the phylum is; and so
-on down to the species. So no name is more probable than the one above it. Each factor is a logistic function of three
+on down to the species. So no name is more probable than the one above it. Each factor is a logistic function of five
 features of the vote on the name, and never falls when one of them rises. It is fitted to queries with known names, from
 a prior that comes with the package and counts as `PRIOR_QUERIES` queries: what the queries cannot show remains as the
-prior has it.
+prior has it. No probability is higher than that number of queries can show.
 """
 
 import json
@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from barcodemae.data.schema import RANKS
 from barcodemae.library.calibration.guarantee import Guarantee
-from barcodemae.library.search.evidence import Vote
+from barcodemae.library.search.evidence import Vote, nearness
 
 OWN, QUERIES = "the library's own records", "named queries"
 
@@ -39,14 +39,11 @@ MIN_PROBABILITY = 1e-4
 PRIOR_QUERIES = 50
 """Number of queries as which the prior counts."""
 
-VERSION = 2
+VERSION = 3
 """Of the content of a calibration's file."""
 
-NUM_FEATURES = 4
+NUM_FEATURES = 6
 
-# Identity beyond that of random sequences, and half a base of a short barcode: without them the odds would be infinite.
-_CHANCE = 0.25
-_MIN_BEYOND_CHANCE, _MIN_DIFFERENCE = 0.01, 0.005
 _MARGIN_SCALE = 0.1
 PRIOR_FILE = "prior.json"
 
@@ -60,8 +57,8 @@ class Prior:
     """What is known of a factor before a library's own queries.
 
     Attributes:
-        weights: `[4]`, of the three features, and of a constant.
-        information: `[4, 4]`, the curvature of the log-likelihood at these weights for one query, on average.
+        weights: `[6]`, of the five features, and of a constant.
+        information: `[6, 6]`, the curvature of the log-likelihood at these weights for one query, on average.
     """
 
     weights: np.ndarray
@@ -77,14 +74,18 @@ class Calibration:
     """All probabilities of a result, for barcodes of several lengths: identity is weaker evidence for a short one.
 
     Attributes:
-        weights: rank, or `NOVELTY` -> `[lengths, 4]`: of the features and of a constant in the log odds that the rank's
+        weights: rank, or `NOVELTY` -> `[lengths, 6]`: of the features and of a constant in the log odds that the rank's
             name is right, if those above it are; or the species new. Evidence of novelty is the vote on species.
+        num_species: rank, or `NOVELTY` -> `[lengths]`, number of species of the queries that it was learnt from: with
+            the prior, `n` of which all are right show a probability of at most `(n + 1) / (n + 2)` (Laplace's rule of
+            succession).
         by: the queries that it was learnt from, `OWN` or `QUERIES`.
         guarantee: how often held-out queries got a wrong name.
         notes: what was not learnt from these queries, and on what it rests instead, in words for the user.
     """
 
     weights: Mapping[str, np.ndarray]
+    num_species: Mapping[str, np.ndarray]
     by: str
     guarantee: Guarantee
     notes: tuple[str, ...] = ()
@@ -102,17 +103,25 @@ class Calibration:
         """
         length = nearest_length(num_bases)
         found = {}
-        lineage = np.ones(len(num_bases))
+        lineage, limit = np.ones(len(num_bases)), np.ones(len(num_bases))
         for rank in RANKS:
+            is_named = votes[rank].names >= 0
             factor = _logistic(features(votes[rank]), self.weights[rank][length])
-            lineage = lineage * np.where(votes[rank].names >= 0, factor, 1)
-            found[rank] = lineage
+            lineage = lineage * np.where(is_named, factor, 1)
+            limit = np.where(is_named, np.minimum(limit, self._limits(rank)[length]), limit)
+            found[rank] = np.minimum(lineage, limit)
         is_new = 1 - _logistic(features(votes["species"]), self.weights[NOVELTY][length])
         has_species = votes["species"].names >= 0
         # Where the species is right, it is in the library.
-        found[NOVELTY] = np.where(has_species, np.minimum(is_new, 1 - lineage), is_new)
+        found[NOVELTY] = np.where(has_species, np.minimum(is_new, 1 - found["species"]), is_new)
+        found[NOVELTY] = np.minimum(found[NOVELTY], self._limits(NOVELTY)[length])
         bounds = MIN_PROBABILITY, 1 - MIN_PROBABILITY
         return {target: np.clip(values, *bounds).astype(np.float32) for target, values in found.items()}
+
+    def _limits(self, target: str) -> np.ndarray:
+        """The highest probabilities that the queries can show, `[lengths]`."""
+        num_queries = self.num_species[target] + PRIOR_QUERIES
+        return (num_queries + 1) / (num_queries + 2)
 
     def as_json(self) -> dict[str, Any]:
         """Content for a JSON file."""
@@ -121,6 +130,7 @@ class Calibration:
             "by": self.by,
             "lengths": list(LENGTHS),
             "weights": {target: weights.tolist() for target, weights in self.weights.items()},
+            "num_species": {target: numbers.tolist() for target, numbers in self.num_species.items()},
             "guarantee": self.guarantee.as_json(),
             "notes": list(self.notes),
         }
@@ -133,7 +143,7 @@ class Calibration:
             OutdatedCalibrationError: an earlier version has written it.
             ValueError, KeyError, TypeError: other content.
         """
-        if "version" not in data and "probabilities" in data:
+        if ("version" not in data and "probabilities" in data) or data["version"] in range(2, VERSION):
             raise OutdatedCalibrationError("expected a calibration of this version, got one of an earlier version")
         if data["version"] != VERSION:
             raise ValueError(f"expected a calibration of version {VERSION}, got version {data['version']!r}")
@@ -142,10 +152,11 @@ class Calibration:
         if data["lengths"] != list(LENGTHS):
             raise ValueError(f"expected the lengths {list(LENGTHS)}, got {data['lengths']!r}")
         weights = {target: _checked_weights(data["weights"][target]) for target in TARGETS}
+        num_species = {target: _checked_numbers(data["num_species"][target]) for target in TARGETS}
         notes = data["notes"]
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise ValueError(f"expected a list of notes, got {notes!r}")
-        return cls(weights, data["by"], Guarantee.from_json(data["guarantee"], len(LENGTHS)), tuple(notes))
+        return cls(weights, num_species, data["by"], Guarantee.from_json(data["guarantee"], len(LENGTHS)), tuple(notes))
 
 
 def nearest_length(num_bases: np.ndarray) -> np.ndarray:
@@ -154,25 +165,22 @@ def nearest_length(num_bases: np.ndarray) -> np.ndarray:
 
 
 def features(vote: Vote) -> np.ndarray:
-    """Features of votes, float64 `[n, 4]`: nearness, share, margin, and 1.
-
-    Nearness is the log odds of an equal base beyond chance, as the first differing base matters more than the 30th.
-    """
-    identities = vote.identities.astype(np.float64)
-    nearness = np.log(np.maximum(identities - _CHANCE, _MIN_BEYOND_CHANCE) / (1 + _MIN_DIFFERENCE - identities))
-    return np.stack([nearness, vote.shares, vote.margins / _MARGIN_SCALE, np.ones(len(nearness))], axis=1)
+    """Features of votes, float64 `[n, 6]`: nearness, share, margin, support, gap, and 1."""
+    near = nearness(vote.identities.astype(np.float64))
+    margins, supports = vote.margins / _MARGIN_SCALE, vote.supports / _MARGIN_SCALE
+    return np.stack([near, vote.shares, margins, supports, vote.gaps, np.ones(len(near))], axis=1)
 
 
 def fit_weights(
     evidence: np.ndarray, observed: np.ndarray, weights: np.ndarray, is_only_nearness: bool, prior: Prior
 ) -> np.ndarray:
-    """The most probable weights of a factor, `[4]`; those of features are 0 or more.
+    """The most probable weights of a factor, `[6]`; those of features are 0 or more.
 
     Args:
-        evidence: `[n, 4]`, as from `features`.
+        evidence: `[n, 6]`, as from `features`.
         observed: bool `[n]`, whether the event occurred, such as that the name was right.
         weights: `[n]`, as how many independent queries each counts.
-        is_only_nearness: leave the share and the margin out.
+        is_only_nearness: leave all other features out.
         prior: of the weights.
     """
 
@@ -186,7 +194,7 @@ def fit_weights(
     free, none = (0, None), (0, 0)
     others = none if is_only_nearness else free
     fitted = minimize(
-        loss, prior.weights, jac=True, method="L-BFGS-B", bounds=[free, others, others, (None, None)],
+        loss, prior.weights, jac=True, method="L-BFGS-B", bounds=[free, *[others] * (NUM_FEATURES - 2), (None, None)],
         options={"maxiter": 1000, "ftol": 1e-12},
     )  # fmt: skip
     return fitted.x
@@ -195,7 +203,7 @@ def fit_weights(
 def information(
     evidence: np.ndarray, observed: np.ndarray, weights: np.ndarray, is_only_nearness: bool, fitted: np.ndarray
 ) -> np.ndarray:
-    """The information of one query on fitted weights, on average, `[4, 4]`; see `fit_weights` and `Prior`."""
+    """The information of one query on fitted weights, on average, `[6, 6]`; see `fit_weights` and `Prior`."""
     probability = expit(evidence @ fitted)
     curvature = weights * probability * (1 - probability) / max(weights.sum(), 1e-12)
     return evidence.T @ (evidence * curvature[:, None]) + FLAT.information
@@ -213,6 +221,12 @@ def bundled_priors() -> dict[str, tuple[Prior, ...]]:
 
 def _logistic(evidence: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return expit((evidence * weights).sum(axis=1))
+
+
+def _checked_numbers(values: Any) -> np.ndarray:
+    if len(values) != len(LENGTHS) or not all(type(value) is int and value >= 0 for value in values):
+        raise ValueError(f"expected {len(LENGTHS)} numbers of species, got {values!r}")
+    return np.array(values, np.int64)
 
 
 def _checked_weights(values: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barcodemae.library.models import Embedder, find_neighbours
+from barcodemae.library.search.evidence import Neighbours
 from barcodemae.library.search.marker import OnMarker, read_on_marker
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -57,8 +58,7 @@ def find_chimeras(library: StoredLibrary, genus: np.ndarray, embedder: Embedder,
     rows = np.flatnonzero(queries.num_bases >= 2 * MIN_PART)
     if not len(rows) or embedder.frame is None:
         return []
-    known = queries.bases[rows] >= 0
-    middles = (known.cumsum(axis=1) * 2 >= known.sum(axis=1, keepdims=True)).argmax(axis=1)
+    middles = _middles(queries.bases[rows])
     texts = ["".join("ACGTN"[base] for base in bases) for bases in queries.bases[rows].tolist()]
     cut = [(text[:middle], text[middle:]) for text, middle in zip(texts, middles, strict=True)]
     halves = [read_on_marker([text.strip("N") for text in half], embedder.frame) for half in zip(*cut, strict=True)]
@@ -72,12 +72,62 @@ def find_chimeras(library: StoredLibrary, genus: np.ndarray, embedder: Embedder,
         best_identity = float(complete.identities[index].max())
         if best_identity > 1 - MIN_GAIN:
             continue
-        chimera = _best_parents(library, genus, queries.bases[row], *(found[index] for found in nearest))
+        chimera = _chimera(library, genus, queries, row, *(found[index] for found in nearest), best_identity)
         if chimera is not None:
-            first, second, coordinate, identity = chimera
-            if identity >= max(MIN_IDENTITY, best_identity + MIN_GAIN):
-                chimeras.append(Chimera(int(row), first, second, coordinate, identity, best_identity))
+            chimeras.append(chimera)
     return chimeras
+
+
+def find_chimeras_among(
+    library: StoredLibrary, genus: np.ndarray, queries: OnMarker, found: Neighbours
+) -> list[Chimera]:
+    """Find probable chimeras of two genera among the references that were found with complete queries.
+
+    This takes no further search, but misses chimeras of which one parent is not among these references.
+
+    Args:
+        library, genus, queries: as for `find_chimeras`.
+        found: the references near each query.
+    """
+    rows = np.flatnonzero((queries.num_bases >= 2 * MIN_PART) & (found.identities.max(axis=1) <= 1 - MIN_GAIN))
+    if not len(rows):
+        return []
+    # One half of a chimera is that of its nearest parent.
+    bases = queries.bases[rows]
+    equal, shared = _counts(bases, library.bases(found.records[rows, 0]))
+    middles = _middles(bases)[:, None]
+    first_equal, first_shared = (np.take_along_axis(values, middles, axis=1)[:, 0] for values in (equal, shared))
+    first = first_equal / np.maximum(first_shared, 1)
+    second = (equal[:, -1] - first_equal) / np.maximum(shared[:, -1] - first_shared, 1)
+    chimeras = []
+    for row in rows[np.maximum(first, second) >= MIN_IDENTITY]:
+        records = found.records[row]
+        chimera = _chimera(library, genus, queries, row, records, records, float(found.identities[row].max()))
+        if chimera is not None:
+            chimeras.append(chimera)
+    return chimeras
+
+
+def _chimera(
+    library: StoredLibrary,
+    genus: np.ndarray,
+    queries: OnMarker,
+    row: int,
+    firsts: np.ndarray,
+    seconds: np.ndarray,
+    best_identity: float,
+) -> Chimera | None:
+    """The query in a row as a chimera of two of these references; None if it is not one."""
+    parents = _best_parents(library, genus, queries.bases[row], firsts, seconds)
+    if parents is None or parents[-1] < max(MIN_IDENTITY, best_identity + MIN_GAIN):
+        return None
+    return Chimera(int(row), *parents, best_identity)
+
+
+def _middles(bases: np.ndarray) -> np.ndarray:
+    """Coordinates `[n]` up to which half of the known bases are."""
+    known = bases >= 0
+    return (known.cumsum(axis=1) * 2 >= known.sum(axis=1, keepdims=True)).argmax(axis=1)
 
 
 def _best_parents(

@@ -66,6 +66,8 @@ _CODES_OF_UNKNOWN = (1, 2, 4, 5, 9, 13)
 # 6 and 25 in the others.
 _MAX_EXPECTED = 1.0
 
+_UNKNOWN_CODON = 64  # after the numbers of the 64 codons
+
 
 def reading_frame(frame: ReferenceFrame) -> int | None:
     """Where codons begin on a marker.
@@ -97,11 +99,16 @@ def count_stops(bases: np.ndarray, begin: int, lineages: Sequence[tuple[str, str
     Returns:
         int64 `[n]`.
     """
-    codons = _codons(bases.T, begin).transpose(2, 0, 1).astype(np.int64)
-    numbers = np.where((codons >= 0).all(axis=2), codons @ (16, 4, 1), 64)
-    stops = {lineage: _is_stop(*lineage) for lineage in set(lineages)}
-    counts = [stops[lineage][row].sum() for lineage, row in zip(lineages, numbers, strict=True)]
-    return np.array(counts, np.int64)
+    first, second, third = _codons(bases.T, begin).transpose(1, 2, 0)
+    is_known = np.minimum(np.minimum(first, second), third) >= 0
+    numbers = np.where(is_known, first * 16 + second * 4 + third, _UNKNOWN_CODON)
+    different = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
+    number_of = np.array([different[lineage] for lineage in lineages], np.int64)
+    counts = np.zeros(len(bases), np.int64)
+    for lineage, number in different.items():
+        rows = np.flatnonzero(number_of == number)
+        counts[rows] = _is_stop(*lineage)[numbers[rows]].sum(axis=1)
+    return counts
 
 
 def count_frame_shifts(placement: Placement) -> np.ndarray:
@@ -133,6 +140,6 @@ def _is_stop(phylum: str, class_: str) -> np.ndarray:
     """Whether each codon is a stop, bool `[65]`; the last one stands for codons that are not known."""
     codes = _CODES_BY_TAXON.get(class_) or _CODES_BY_TAXON.get(phylum) or _CODES_OF_UNKNOWN
     stops = set.intersection(*(set(_STOPS[code]) for code in codes))
-    is_stop = np.zeros(65, bool)
+    is_stop = np.zeros(_UNKNOWN_CODON + 1, bool)
     is_stop[["ACGT".index(a) * 16 + "ACGT".index(b) * 4 + "ACGT".index(c) for a, b, c in stops]] = True
     return is_stop

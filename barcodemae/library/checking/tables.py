@@ -13,12 +13,7 @@ from barcodemae.data.schema import RANKS
 from barcodemae.library.checking.chimeras import find_chimeras
 from barcodemae.library.checking.labels import find_suspects
 from barcodemae.library.checking.names import find_doubtful_names
-from barcodemae.library.checking.reading_frame import (
-    count_frame_shifts,
-    count_stops,
-    describe_reading,
-    reading_frame,
-)
+from barcodemae.library.checking.notes import describe_sequences
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.evidence import RankNames
 from barcodemae.library.search.marker import OnMarker, marker_of, why_unusable
@@ -98,7 +93,7 @@ def check_library(library: StoredLibrary, embedder: Embedder) -> pa.Table:
     for begin in range(0, len(library.live), _BLOCK_RECORDS):
         records = library.live[begin : begin + _BLOCK_RECORDS]
         read = marker.read(library.nucleotides(records))
-        found = describe_sequences(read, embedder, names.take(pa.array(records)))
+        found = describe_sequences(read, embedder.frame, names.take(pa.array(records)))
         for row, evidence in enumerate(found):
             if evidence:
                 rank, name = _name(names, int(records[row]))
@@ -144,7 +139,7 @@ class SequenceChecker:
         usable = np.flatnonzero(unusable == "")
         found = [(int(row), UNUSABLE, str(unusable[row])) for row in np.flatnonzero(unusable != "")]
         barcodes = read.take(usable)
-        notes = describe_sequences(barcodes, self._embedder, records.take(pa.array(usable)))
+        notes = describe_sequences(barcodes, self._embedder.frame, records.take(pa.array(usable)))
         found += [(int(usable[row]), READING, evidence) for row, evidence in enumerate(notes) if evidence]
         found += [(int(usable[row]), CHIMERA, evidence) for row, evidence in self._chimeras(barcodes)]
         found.sort()
@@ -166,22 +161,6 @@ class SequenceChecker:
                 f"identity {one.identity:.1%} with parts of {parents}, joined at base {one.coordinate + 1} of the "
                 f"marker; {one.best_identity:.1%} with the nearest reference",
             )
-
-
-def describe_sequences(barcodes: OnMarker, embedder: Embedder, lineages: pa.Table) -> list[str]:
-    """What is wrong with the reading frames of barcodes, in words; "" where nothing is, or the marker is not coding.
-
-    Args:
-        barcodes: `[n]`, all of which fit.
-        embedder: of the marker.
-        lineages: `[n]`, with the columns `phylum` and `class`.
-    """
-    begin = None if embedder.frame is None else reading_frame(embedder.frame)
-    if begin is None:
-        return [""] * len(barcodes.sequences)
-    pairs = list(zip(lineages["phylum"].to_pylist(), lineages["class"].to_pylist(), strict=True))
-    stops, shifts = count_stops(barcodes.bases, begin, pairs), count_frame_shifts(barcodes.placement)
-    return [describe_reading(*counts) for counts in zip(stops.tolist(), shifts.tolist(), strict=True)]
 
 
 def count_reasons(findings: pa.Table) -> str:

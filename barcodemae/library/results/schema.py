@@ -79,6 +79,8 @@ RESULTS = pa.schema(
         # start is greater than end on strand "-", and where the marker lies over the ends of a circular query.
         pa.field("query_start", pa.int32()),
         pa.field("query_end", pa.int32()),
+        # Faults of its sequence, and whether the nearest barcode is of several species, in words.
+        pa.field("notes", pa.string()),
         # Where it is from: its file, and by an annotation of its id the number of reads (1 without) and the sample.
         pa.field("file", pa.string()),
         pa.field("size", pa.int64()),

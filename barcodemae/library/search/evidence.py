@@ -1,7 +1,7 @@
 """The evidence that the nearest references give on a query: how near they are, and for which lineage they vote."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,10 @@ VOTE_SCALE = 0.02
 
 MAX_MARGIN = 0.5
 
+# Identity beyond that of random sequences, and half a base of a short barcode: without them the odds would be infinite.
+_CHANCE = 0.25
+_MIN_BEYOND_CHANCE, _MIN_DIFFERENCE = 0.01, 0.005
+
 # So many bases compared at a time fit into the processor's cache.
 _BLOCK_BASES = 2**20
 
@@ -30,12 +34,15 @@ class Neighbours:
         similarities: float32 `[n, candidates]`, cosine of the two vectors.
         identities: float32 `[n, candidates]`, share of equal bases, out of those known in both.
         scores: float32 `[n, candidates]`, by which they are ordered; -inf where there are fewer.
+        among_identities: float32 `[n, candidates]`, identities of the best reference with each of those that vote; 0
+            for the others.
     """
 
     records: np.ndarray
     similarities: np.ndarray
     identities: np.ndarray
     scores: np.ndarray
+    among_identities: np.ndarray
 
     def in_order(self, order: np.ndarray) -> "Neighbours":
         """Each query's references in another order, or some of them: int64 `[n, references]`, their indices."""
@@ -81,12 +88,20 @@ class Vote:
         shares: float32 `[n]`, its share of the votes of all voters with a name at the rank.
         margins: float32 `[n]`, the best score for it minus the best one for another name among all candidates; at most
             0.5.
+        supports: float32 `[n]`, the margin without the species of the best reference with the name: whether the name
+            has another reason than this one species, which may be mislabelled, or misplaced. From -0.5 to 0.5; 0 for a
+            species.
+        gaps: float32 `[n]`, for a species how much nearer the query is to its references than they are to each other,
+            in `nearness`, on average: less than 0 across a barcode gap. 0 for the other ranks, with one reference that
+            votes for it, and where the best reference is of another species.
     """
 
     names: np.ndarray
     identities: np.ndarray
     shares: np.ndarray
     margins: np.ndarray
+    supports: np.ndarray
+    gaps: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Vote":
         """The votes on some of the queries."""
@@ -108,17 +123,36 @@ def choose_voters(
         comparison: how they are compared.
     """
     identities = np.zeros(hits.rows.shape, np.float32)
+    among = np.zeros(hits.rows.shape, np.float32)
+    scores = np.zeros(hits.rows.shape, np.float32)
+    order = np.zeros(hits.rows.shape, np.int64)
     step = max(1, _BLOCK_BASES // (bases.shape[1] * hits.rows.shape[1]))
     for begin in range(0, len(bases), step):
         block = slice(begin, begin + step)
         records = np.maximum(hits.rows[block], 0)
         references = reference_bases(records.ravel()).reshape(*records.shape, -1)
-        num_equal, num_shared = comparison.compare(bases[block, None], references)
-        identities[block] = num_equal / np.maximum(num_shared, 1)
-    similarities = hits.similarities * np.float32(comparison.cosine_weight)
-    scores = np.where(hits.rows >= 0, similarities + comparison.identity_weight * identities, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return Neighbours(hits.rows, hits.similarities, identities, scores).in_order(order)
+        identities[block] = _identities(bases[block, None], references, comparison)
+        similarities = hits.similarities[block] * np.float32(comparison.cosine_weight)
+        known = similarities + comparison.identity_weight * identities[block]
+        scores[block] = np.where(hits.rows[block] >= 0, known, -np.inf)
+        order[block] = np.argsort(-scores[block], axis=1, kind="stable")
+        voters = order[block, :NUM_VOTERS]
+        best = np.take_along_axis(references, voters[:, :1, None], axis=1)
+        others = np.take_along_axis(references, voters[:, 1:, None], axis=1)
+        np.put_along_axis(among[block], voters[:, 1:], _identities(best, others, comparison), axis=1)
+    return Neighbours(hits.rows, hits.similarities, identities, scores, among).in_order(order)
+
+
+def _identities(bases: np.ndarray, others: np.ndarray, comparison: Comparison) -> np.ndarray:
+    """Shares of equal bases, out of those known in both; the leading axes are broadcast."""
+    num_equal, num_shared = comparison.compare(bases, others)
+    return num_equal / np.maximum(num_shared, 1)
+
+
+def nearness(identities: np.ndarray) -> np.ndarray:
+    """Log odds of an equal base beyond chance, as the first differing base matters more than the 30th."""
+    beyond_chance = np.maximum(identities - _CHANCE, _MIN_BEYOND_CHANCE)
+    return np.log(beyond_chance / (1 + _MIN_DIFFERENCE - identities))
 
 
 def vote(neighbours: Neighbours, names: Mapping[str, np.ndarray]) -> dict[str, Vote]:
@@ -138,9 +172,16 @@ def vote(neighbours: Neighbours, names: Mapping[str, np.ndarray]) -> dict[str, V
     weights = np.where(voters.records >= 0, weights, 0)
     is_in_lineage = voters.records >= 0
     found = {}
+    species = np.where(neighbours.records >= 0, names["species"][neighbours.records], -1)
     for rank, numbers in names.items():
-        candidates = np.where(neighbours.records >= 0, numbers[neighbours.records], -1)
-        found[rank] = _vote_at_rank(neighbours, weights, candidates, is_in_lineage)
+        is_species = rank == "species"
+        candidates = species if is_species else np.where(neighbours.records >= 0, numbers[neighbours.records], -1)
+        at_rank = _vote_at_rank(neighbours, weights, candidates, is_in_lineage)
+        if is_species:
+            at_rank = replace(at_rank, gaps=_gaps(voters, at_rank.names, candidates[:, :NUM_VOTERS]))
+        else:
+            at_rank = replace(at_rank, supports=_supports(neighbours, at_rank.names, candidates, species))
+        found[rank] = at_rank
         at_rank = candidates[:, :NUM_VOTERS]
         name = found[rank].names[:, None]
         is_in_lineage &= (at_rank == name) | (at_rank < 0) | (name < 0)
@@ -183,4 +224,46 @@ def _vote_at_rank(
         identities=np.where(is_named, best(neighbours.identities[:, :NUM_VOTERS], is_for), 0).astype(np.float32),
         shares=np.where(is_named, shares, 0).astype(np.float32),
         margins=np.where(is_named, margins, 0).astype(np.float32),
+        supports=np.zeros(len(name), np.float32),
+        gaps=np.zeros(len(name), np.float32),
     )
+
+
+def _supports(neighbours: Neighbours, name: np.ndarray, candidates: np.ndarray, species: np.ndarray) -> np.ndarray:
+    """The margins of names `[n]` without the species of the best reference with the name.
+
+    Args:
+        neighbours: of `n` queries.
+        name: `[n]`.
+        candidates, species: int64 `[n, candidates]`, the names of all candidates at the rank, and their species.
+    """
+    scores = neighbours.scores
+    is_for = (candidates == name[:, None]) & (candidates >= 0)
+    is_against = (candidates != name[:, None]) & (candidates >= 0)
+    nearest = species[np.arange(len(name)), is_for.argmax(axis=1)]
+    is_for &= species != nearest[:, None]
+    # A name of which there is no such candidate can be no nearer than the last one.
+    last = np.where(neighbours.records >= 0, scores, np.inf).min(axis=1, initial=np.inf)
+    best_for, best_against = (
+        np.maximum(np.where(where, scores, -np.inf).max(axis=1, initial=-np.inf), last)
+        for where in (is_for, is_against)
+    )
+    with np.errstate(invalid="ignore"):
+        supports = np.clip(best_for - best_against, -MAX_MARGIN, MAX_MARGIN)
+    return np.where((name >= 0) & (nearest >= 0), supports, 0).astype(np.float32)
+
+
+def _gaps(voters: Neighbours, name: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """How much nearer queries are to the references of a species than these are to each other, `[n]`.
+
+    Args:
+        voters: of `n` queries, best first.
+        name: `[n]`, of the species.
+        candidates: int64 `[n, voters]`, the species of the voters.
+    """
+    is_own = (candidates == name[:, None]) & (candidates >= 0)
+    is_other = is_own & is_own[:, :1]
+    is_other[:, :1] = False
+    differences = nearness(voters.identities) - nearness(voters.among_identities)
+    sums = np.where(is_other, differences, 0).sum(axis=1)
+    return (sums / np.maximum(is_other.sum(axis=1), 1)).astype(np.float32)
