@@ -17,7 +17,8 @@ from barcodemae.data.schema import RANKS
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.singular import singular_vectors
-from barcodemae.library.calibration.probability import MIN_PROBABILITY, Calibration
+from barcodemae.library.calibration.probability import MIN_PROBABILITY, PRIOR_QUERIES, Calibration
+from barcodemae.library.checking.reading_frame import count_stops, reading_frame
 from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.evidence import MAX_MARGIN, VOTE_SCALE
 from barcodemae.library.search.marker import MIN_BASES
@@ -35,6 +36,7 @@ _SETTINGS = {
     "min_bases": MIN_BASES,
     "max_short": MAX_SHORT,
     "min_probability": MIN_PROBABILITY,
+    "prior_queries": PRIOR_QUERIES,
     "max_length": MAX_LENGTH,
 }
 
@@ -63,6 +65,7 @@ def write_content(
         "num_named": {rank: _num_named(names[rank]) for rank in RANKS},
         "model": {"name": library.manifest.model["name"], "k": embedder.k},
         "frame": {"marker": embedder.frame.marker, "min_score": embedder.frame.min_score},
+        "reading": {"begin": reading_frame(embedder.frame), "stops": _stop_codons(names)},
         "settings": _SETTINGS,
     }
     _write_json(folder / FACTS_FILE, facts)
@@ -98,6 +101,14 @@ def _as_numbers(column: pa.ChunkedArray) -> dict[str, list[Any]]:
     """Different names, and the number of that of each record, -1 where unknown."""
     encoded = pc.dictionary_encode(pc.if_else(pc.equal(column, ""), None, column)).combine_chunks()
     return {"values": encoded.dictionary.to_pylist(), "numbers": encoded.indices.fill_null(-1).to_pylist()}
+
+
+def _stop_codons(names: pa.Table) -> dict[str, list[int]]:
+    """Phylum and class, with a tab between them and "" where unknown -> the numbers of stop codons, 0 to 63."""
+    pairs = set(zip(names["phylum"].to_pylist(), names["class"].to_pylist(), strict=True))
+    lineages = sorted(pairs | {(phylum, "") for phylum, _ in pairs} | {("", "")})
+    codons = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)), axis=1).astype(np.int8)
+    return {"\t".join(lineage): np.flatnonzero(count_stops(codons, 0, [lineage] * 64)).tolist() for lineage in lineages}
 
 
 def _pack(bases: np.ndarray) -> np.ndarray:

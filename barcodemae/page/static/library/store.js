@@ -63,10 +63,11 @@ export class StoredLibrary {
 
   constructor(facts, names, tensors, calibration) {
     this.settings = facts.settings;
+    this.reading = facts.reading;
     this.names = names;
     this.frame = new ReferenceFrame(tensors.profile.values, facts.frame.min_score);
     this.baseMap = new BaseMapEmbedder(tensors.table.values, tensors.table.shape[2], facts.model.k);
-    this.calibration = new Calibration(calibration, facts.settings.min_probability);
+    this.calibration = new Calibration(calibration, facts.settings);
     this.vectors = tensors.vectors.values;
     this.bases = unpackBases(tensors.bases, this.frame.length);
     this.projection = new Projection(tensors.mean.values, tensors.axes.values);

@@ -1,15 +1,17 @@
 // The evidence for one query: the names at all ranks, the nearest references, and an alignment with one of them.
 
 import { basesOf } from "../client.js";
+import { describeNotes } from "../library/checking/notes.js";
 import { alignment } from "./alignment.js";
 import { element, percent, some, taxon } from "./elements.js";
 
 /**
  * @param {number} query its number in the job.
  * @param {import("../library/identification.js").Result} result
+ * @param {{call: string}} called from `callName`.
  * @param {import("../library/store.js").Names} names
  */
-export function detail(query, result, names) {
+export function detail(query, result, called, names) {
   if (result.reason) return element("div", { class: "detail" }, element("p", {}, EXPLANATIONS[result.reason] ?? result.reason));
   const shown = element("div", { "aria-live": "polite" });
   const show = async (record) => {
@@ -17,9 +19,11 @@ export function detail(query, result, names) {
     shown.replaceChildren(alignment(bases, reference, numColumns(shown)));
   };
   show(result.hits[0].record);
+  const notes = describeNotes(result, called);
   return element(
     "div",
     { class: "detail" },
+    notes && element("p", {}, `Note: ${notes}.`),
     element("div", { class: "pair" }, lineage(result, names), references(query, result, names, show)),
     element("h3", {}, "Alignment"),
     shown,

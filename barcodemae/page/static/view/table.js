@@ -64,7 +64,7 @@ export class ResultTable {
     }
     const cell = element("td", { colspan: HEADINGS.length });
     row.after(element("tr", { class: "opened" }, cell));
-    cell.append(detail(query, this.results[query], this.names));
+    cell.append(detail(query, this.results[query], callName(this.results[query], this.minConfidence), this.names));
     this.onOpen(query);
   }
 }

@@ -1,17 +1,18 @@
 // From evidence to probability: how often names with such evidence are right. As library/calibration/probability.py.
 
+import { nearness } from "../search/evidence.js";
+
 const NOVELTY = "novelty";
 
-const CHANCE = 0.25;
-const MIN_BEYOND_CHANCE = 0.01;
-const MIN_DIFFERENCE = 0.005;
 const MARGIN_SCALE = 0.1;
 
 /** The features of a vote, in the order of the weights. */
 const FEATURES = [
-  (vote) => Math.log(Math.max(vote.identity - CHANCE, MIN_BEYOND_CHANCE) / (1 + MIN_DIFFERENCE - vote.identity)),
+  (vote) => nearness(vote.identity),
   (vote) => vote.share,
   (vote) => vote.margin / MARGIN_SCALE,
+  (vote) => vote.support / MARGIN_SCALE,
+  (vote) => vote.gap,
   () => 1,
 ];
 
@@ -19,10 +20,18 @@ const FEATURES = [
 export class Calibration {
   /**
    * @param {object} data content of the library's calibration file.
-   * @param {number} minProbability no name has a lower probability, and none is more certain than 1 minus this.
+   * @param {{min_probability: number, prior_queries: number}} settings no name has a lower probability than the first,
+   *   and none is more certain than 1 minus it; the prior counts as the second.
    */
-  constructor(data, minProbability) {
-    Object.assign(this, { weights: data.weights, lengths: data.lengths, minProbability });
+  constructor(data, settings) {
+    const { weights, lengths, num_species: numSpecies } = data;
+    Object.assign(this, { weights, lengths, numSpecies, settings });
+  }
+
+  /** The highest probability that the queries can show. */
+  #limit(target, length) {
+    const numQueries = this.numSpecies[target][length] + this.settings.prior_queries;
+    return (numQueries + 1) / (numQueries + 2);
   }
 
   /**
@@ -34,15 +43,20 @@ export class Calibration {
   probabilities(votes, numBases) {
     const length = nearestLength(numBases, this.lengths);
     const found = {};
-    let lineage = 1;
+    let lineage = 1, limit = 1;
     for (const [rank, vote] of Object.entries(votes)) {
-      if (vote.name >= 0) lineage *= logistic(vote, this.weights[rank][length]);
-      found[rank] = lineage;
+      if (vote.name >= 0) {
+        lineage *= logistic(vote, this.weights[rank][length]);
+        limit = Math.min(limit, this.#limit(rank, length));
+      }
+      found[rank] = Math.min(lineage, limit);
     }
     const isNew = 1 - logistic(votes.species, this.weights[NOVELTY][length]);
-    found[NOVELTY] = votes.species.name >= 0 ? Math.min(isNew, 1 - lineage) : isNew;
+    found[NOVELTY] = votes.species.name >= 0 ? Math.min(isNew, 1 - found.species) : isNew;
+    found[NOVELTY] = Math.min(found[NOVELTY], this.#limit(NOVELTY, length));
+    const { min_probability: minimum } = this.settings;
     for (const target of Object.keys(found)) {
-      const bounded = Math.min(Math.max(found[target], this.minProbability), 1 - this.minProbability);
+      const bounded = Math.min(Math.max(found[target], minimum), 1 - minimum);
       found[target] = Math.fround(bounded);
     }
     return found;

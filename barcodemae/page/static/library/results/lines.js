@@ -1,5 +1,6 @@
 // Results as lines of TSV: the columns of library/results/lines.py, in the same order.
 
+import { describeNotes } from "../checking/notes.js";
 import { callName } from "../identification.js";
 
 const BREAKS = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
@@ -22,6 +23,7 @@ export function tsvLines(results, names, minConfidence) {
     ...rankColumns(names.ranks, "", (called, rank) => names.ranks.indexOf(rank) <= names.ranks.indexOf(called.call)),
     ["novelty", ({ novelty }) => decimals(novelty)],
     ...["strand", "start", "bases", "indels"].map((column) => [column, (result) => result[column] ?? ""]),
+    ["notes", (result, called) => text(describeNotes(result, called))],
     ["file", ({ file }) => text(file)],
     ["size", ({ size }) => size],
     ["sample", ({ sample }) => text(sample)],

@@ -5,12 +5,16 @@ import { identity } from "./marker.js";
 
 const { fround } = Math;
 
+const CHANCE = 0.25;
+const MIN_BEYOND_CHANCE = 0.01;
+const MIN_DIFFERENCE = 0.005;
+
 /**
- * A reference near a query.
- * @typedef {{record: number, similarity: number, identity: number, score: number}} Neighbour
+ * A reference near a query; `among` is the identity of the best reference with another one that votes, otherwise 0.
+ * @typedef {{record: number, similarity: number, identity: number, score: number, among: number}} Neighbour
  *
  * The name that wins the vote at a rank, and how clearly. Its name is -1, and the others are 0, where no voter has one.
- * @typedef {{name: number, identity: number, share: number, margin: number}} Vote
+ * @typedef {{name: number, identity: number, share: number, margin: number, support: number, gap: number}} Vote
  */
 
 /**
@@ -23,9 +27,20 @@ const { fround } = Math;
 export function chooseVoters(hits, bases, referenceBases, settings) {
   const neighbours = hits.records.map((record, i) => {
     const similarity = hits.similarities[i], equal = identity(bases, referenceBases[record]);
-    return { record, similarity, identity: equal, score: fround(similarity + fround(settings.identity_weight * equal)) };
+    const score = fround(similarity + fround(settings.identity_weight * equal));
+    return { record, similarity, identity: equal, score, among: 0 };
   });
-  return neighbours.sort((a, b) => b.score - a.score);
+  neighbours.sort((a, b) => b.score - a.score);
+  for (const other of neighbours.slice(1, settings.num_voters)) {
+    other.among = identity(referenceBases[neighbours[0].record], referenceBases[other.record]);
+  }
+  return neighbours;
+}
+
+/** Log odds of an equal base beyond chance, as the first differing base matters more than the 30th. */
+export function nearness(identity, round = (value) => value) {
+  const beyondChance = Math.max(round(identity - CHANCE), round(MIN_BEYOND_CHANCE));
+  return round(Math.log(round(beyondChance / round(round(1 + MIN_DIFFERENCE) - identity))));
 }
 
 /**
@@ -42,6 +57,8 @@ export function vote(neighbours, names, settings) {
   for (const [rank, numbers] of Object.entries(names)) {
     const atRank = neighbours.map(({ record }) => numbers[record]);
     const won = (found[rank] = voteAtRank(neighbours, weights, atRank, isInLineage, settings));
+    if (rank === "species") won.gap = gap(voters, won.name, atRank);
+    else won.support = support(neighbours, won.name, atRank, names.species, settings);
     voters.forEach((_, i) => (isInLineage[i] &&= atRank[i] === won.name || atRank[i] < 0 || won.name < 0));
   }
   return found;
@@ -57,7 +74,7 @@ function voteAtRank(neighbours, weights, atRank, isInLineage, settings) {
   });
   let name = -1;
   for (const [candidate, votesFor] of votes) if (name < 0 || votesFor > votes.get(name)) name = candidate;
-  if (name < 0) return { name, identity: 0, share: 0, margin: 0 };
+  if (name < 0) return { name, identity: 0, share: 0, margin: 0, support: 0, gap: 0 };
   let share = 0, identity = 0, bestFor = -Infinity, bestAgainst = -Infinity;
   neighbours.forEach((neighbour, i) => {
     if (atRank[i] === name) bestFor = Math.max(bestFor, neighbour.score);
@@ -68,5 +85,27 @@ function voteAtRank(neighbours, weights, atRank, isInLineage, settings) {
     }
   });
   const margin = fround(Math.min(fround(bestFor - bestAgainst), settings.max_margin));
-  return { name, identity, share: fround(share / Math.max(sum, 1e-12)), margin };
+  return { name, identity, share: fround(share / Math.max(sum, 1e-12)), margin, support: 0, gap: 0 };
+}
+
+/** The margin of a name without the species of the best reference with the name. */
+function support(neighbours, name, atRank, species, settings) {
+  if (name < 0) return 0;
+  const nearest = species[neighbours[atRank.indexOf(name)].record];
+  if (nearest < 0) return 0;
+  // A name of which there is no other candidate can be no nearer than the last one.
+  let bestFor = Math.min(...neighbours.map(({ score }) => score)), bestAgainst = bestFor;
+  neighbours.forEach(({ record, score }, i) => {
+    if (atRank[i] === name && species[record] !== nearest) bestFor = Math.max(bestFor, score);
+    if (atRank[i] !== name && atRank[i] >= 0) bestAgainst = Math.max(bestAgainst, score);
+  });
+  return fround(Math.min(Math.max(fround(bestFor - bestAgainst), -settings.max_margin), settings.max_margin));
+}
+
+/** How much nearer the query is to the references of a species than these are to each other, on average. */
+function gap(voters, name, atRank) {
+  if (name < 0 || atRank[0] !== name) return 0;
+  const others = voters.filter((_, i) => i > 0 && atRank[i] === name);
+  const sum = others.reduce((sum, one) => sum + nearness(one.identity, fround) - nearness(one.among, fround), 0);
+  return fround(sum / Math.max(others.length, 1));
 }
