@@ -137,7 +137,7 @@ def test_gap_is_what_a_query_is_nearer_than_the_references_to_each_other():
 def test_best_reference_is_compared_with_the_others_that_vote():
     bases_of = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]], np.int8)
     hits = Hits(np.array([[0, 1, 2]]), np.array([[0.5, 0.5, 0.5]], np.float32))
-    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__)
+    found = choose_voters(hits, np.zeros((1, 4), np.int8), bases_of.__getitem__, BasesOnFrame(4))
     assert found.records.tolist() == [[1, 2, 0]]
     np.testing.assert_allclose(found.among_identities, [[0, 0.75, 0.5]])
 

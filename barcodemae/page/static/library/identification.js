@@ -5,7 +5,7 @@ import { normaliseNucleotides } from "../data/quality.js";
 import { isIndel } from "../tokenization/indels.js";
 import { countStops, describeOthers } from "./checking/notes.js";
 import { chooseVoters, vote } from "./search/evidence.js";
-import { readOnMarker, whyUnusable } from "./search/marker.js";
+import { positionsInQuery, readOnMarker, whyUnusable } from "./search/marker.js";
 
 export const NOVEL = "novel";
 export const UNRELIABLE = "unreliable";
@@ -13,10 +13,12 @@ export const UNRELIABLE = "unreliable";
 /**
  * The result of a query. `best` has the most probable name of each rank, "" where unknown, and its probability; `call`,
  * `name` and `confidence` follow from them and the minimum confidence (see `callName`). `hits` are voters, nearest
- * first by identity; `stops`, `shifts` and `others` are what `describeNotes` puts into words. Of an unusable query, only the first five are known.
+ * first by identity; `stops`, `shifts` and `others` are what `describeNotes` puts into words. Of an unusable query, only the
+ * first five are known.
  * @typedef {{id: string, file: string, size: number, sample: string, reason: string,
  *   best: Object<string, {name: string, confidence: number}>, novelty: ?number, strand: string, start: number,
- *   bases: number, indels: number, stops: number[], shifts: number, others: string[], hits: {record: number, similarity: number, identity: number}[],
+ *   bases: number, indels: number, queryStart: number, queryEnd: number, stops: number[], shifts: number,
+ *   others: string[], hits: {record: number, similarity: number, identity: number}[],
  *   point: number[]}} Result
  */
 
@@ -60,6 +62,7 @@ export class Identifier {
       start: placement.start + 1,
       bases: numBases,
       indels: placement.parts.filter(isIndel).length,
+      ...positionsInQuery(read, library.frame.length),
       stops: countStops(bases, library.reading, best),
       shifts: placement.parts.filter((part) => (part.end - part.begin - part.length) % 3 !== 0).length,
       others: describeOthers(neighbours, bases, numBases, library),

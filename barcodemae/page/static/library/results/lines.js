@@ -23,6 +23,8 @@ export function tsvLines(results, names, minConfidence) {
     ...rankColumns(names.ranks, "", (called, rank) => names.ranks.indexOf(rank) <= names.ranks.indexOf(called.call)),
     ["novelty", ({ novelty }) => decimals(novelty)],
     ...["strand", "start", "bases", "indels"].map((column) => [column, (result) => result[column] ?? ""]),
+    ["query_start", ({ queryStart }) => queryStart ?? ""],
+    ["query_end", ({ queryEnd }) => queryEnd ?? ""],
     ["notes", (result, called) => text(describeNotes(result, called))],
     ["file", ({ file }) => text(file)],
     ["size", ({ size }) => size],

@@ -17,6 +17,21 @@ export function readOnMarker(sequence, frame) {
   return { sequence, placement, bases, numBases: countKnown(bases), isPlaced: frame.accepts(placement) };
 }
 
+/**
+ * The first and the last position of a query that lie on the marker, from 1; the first is the larger one on strand -1.
+ * @param {{sequence: string, placement: import("../../tokenization/reference_frame.js").Placement}} read
+ * @param {number} frameLength
+ * @returns {{queryStart: number, queryEnd: number}}
+ */
+export function positionsInQuery({ sequence, placement }, frameLength) {
+  const { start, strand, parts } = placement;
+  const numInserted = parts.reduce((sum, part) => sum + part.end - part.begin - part.length, 0);
+  const begin = Math.max(-start, 0);
+  const end = Math.min(Math.max(frameLength - start + numInserted, 0), sequence.length);
+  const queryStart = strand > 0 ? begin + 1 : sequence.length - begin;
+  return { queryStart, queryEnd: queryStart + strand * (end - begin - 1) };
+}
+
 /** Why a record is not a barcode of the marker, in words for the user; "" for a barcode. */
 export function whyUnusable(problem, read, minBases) {
   if (problem.startsWith(TOO_LONG)) return TOO_LONG;
