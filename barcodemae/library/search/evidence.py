@@ -176,13 +176,13 @@ def vote(neighbours: Neighbours, names: Mapping[str, np.ndarray]) -> dict[str, V
     for rank, numbers in names.items():
         is_species = rank == "species"
         candidates = species if is_species else np.where(neighbours.records >= 0, numbers[neighbours.records], -1)
-        at_rank = _vote_at_rank(neighbours, weights, candidates, is_in_lineage)
-        if is_species:
-            at_rank = replace(at_rank, gaps=_gaps(voters, at_rank.names, candidates[:, :NUM_VOTERS]))
-        else:
-            at_rank = replace(at_rank, supports=_supports(neighbours, at_rank.names, candidates, species))
-        found[rank] = at_rank
         at_rank = candidates[:, :NUM_VOTERS]
+        vote_at_rank = _vote_at_rank(neighbours, weights, candidates, is_in_lineage)
+        if is_species:
+            found[rank] = replace(vote_at_rank, gaps=_gaps(voters, vote_at_rank.names, at_rank))
+        else:
+            supports = _supports(neighbours, vote_at_rank.names, candidates, species)
+            found[rank] = replace(vote_at_rank, supports=supports)
         name = found[rank].names[:, None]
         is_in_lineage &= (at_rank == name) | (at_rank < 0) | (name < 0)
     return found
