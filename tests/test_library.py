@@ -273,7 +273,7 @@ def test_records_off_the_marker_are_left_out_or_an_error(records, embedder, tmp_
     (tmp_path / "off.fasta").write_text(f">other\n{'ACGGT' * 100}\n")
     with pytest.raises(BadRecordError, match=r"off\.fasta, line 1, record 'other': expected a barcode of the marker"):
         build_library(tmp_path / "b", [str(tmp_path / "off.fasta")], embedder, MODEL)
-    with pytest.raises(LibraryError, match="expected barcodes of the marker, got none in 1 records"):
+    with pytest.raises(LibraryError, match="expected barcodes of the marker COI-5P, got none in 1 records"):
         build_library(tmp_path / "b", [str(tmp_path / "off.fasta")], embedder, MODEL, on_error="skip")
     assert not (tmp_path / "b" / "library.json").exists()
 
