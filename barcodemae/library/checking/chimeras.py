@@ -15,6 +15,9 @@ MIN_GAIN = 0.04
 MIN_IDENTITY = 0.97
 """Minimum identity of a chimera with its two parents together."""
 
+# All that a second parent gains is in one half, twice as many points there; less two, as halves are not quite equal.
+_MIN_DIFFERENCE = 2 * MIN_GAIN - 0.02
+
 MIN_PART = 100
 """Minimum number of known bases of either part."""
 
@@ -100,7 +103,8 @@ def find_chimeras_among(
     first = first_equal / np.maximum(first_shared, 1)
     second = (equal[:, -1] - first_equal) / np.maximum(shared[:, -1] - first_shared, 1)
     chimeras = []
-    for row in rows[np.maximum(first, second) >= MIN_IDENTITY]:
+    is_near, differs = np.maximum(first, second) >= MIN_IDENTITY, np.abs(first - second) >= _MIN_DIFFERENCE
+    for row in rows[is_near & differs]:
         records = found.records[row]
         chimera = _chimera(library, genus, queries, row, records, records, float(found.identities[row].max()))
         if chimera is not None:

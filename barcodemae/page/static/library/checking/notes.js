@@ -3,6 +3,7 @@
 
 const MIN_GAIN = 0.04;
 const MIN_IDENTITY = 0.97;
+const MIN_DIFFERENCE = 2 * MIN_GAIN - 0.02;
 const MIN_PART = 100;
 
 const CODON = 3;
@@ -73,7 +74,7 @@ function findChimera(neighbours, bases, numBases, library) {
   const middle = known.findIndex((count) => 2 * count >= numBases), [{ equal, shared }] = counts, last = bases.length - 1;
   const first = equal[middle] / Math.max(shared[middle], 1);
   const second = (equal[last] - equal[middle]) / Math.max(shared[last] - shared[middle], 1);
-  if (Math.max(first, second) < MIN_IDENTITY) return null;
+  if (Math.max(first, second) < MIN_IDENTITY || Math.abs(first - second) < MIN_DIFFERENCE) return null;
 
   const genus = library.names.numbers.genus;
   let parents = null, highest = 0;
