@@ -122,10 +122,9 @@ def _chimera(
     best_identity: float,
 ) -> Chimera | None:
     """The query in a row as a chimera of two of these references; None if it is not one."""
-    parents = _best_parents(library, genus, queries.bases[row], firsts, seconds)
-    if parents is None or parents[-1] < max(MIN_IDENTITY, best_identity + MIN_GAIN):
-        return None
-    return Chimera(int(row), *parents, best_identity)
+    minimum = max(MIN_IDENTITY, best_identity + MIN_GAIN)
+    parents = _best_parents(library, genus, queries.bases[row], firsts, seconds, minimum)
+    return None if parents is None else Chimera(int(row), *parents, best_identity)
 
 
 def _middles(bases: np.ndarray) -> np.ndarray:
@@ -135,25 +134,40 @@ def _middles(bases: np.ndarray) -> np.ndarray:
 
 
 def _best_parents(
-    library: StoredLibrary, genus: np.ndarray, bases: np.ndarray, firsts: np.ndarray, seconds: np.ndarray
+    library: StoredLibrary,
+    genus: np.ndarray,
+    bases: np.ndarray,
+    firsts: np.ndarray,
+    seconds: np.ndarray,
+    minimum: float,
 ) -> tuple[int, int, int, float] | None:
-    """The two references of different genera, and the coordinate, with the highest identity together."""
-    firsts, seconds = firsts[firsts >= 0], seconds[seconds >= 0]
-    is_pair = (genus[firsts][:, None] != genus[seconds]) & (genus[firsts] >= 0)[:, None] & (genus[seconds] >= 0)
+    """The two references of different genera and the coordinate with the highest identity; None if it is too low."""
+    firsts, seconds = (found[(found >= 0) & (genus[found] >= 0)] for found in (firsts, seconds))
+    if not len(firsts) or not len(seconds):
+        return None
+    (equal, shared), (equal_after, shared_after) = (_counts(bases, library.bases(found)) for found in (firsts, seconds))
+    equal_after, shared_after = equal_after[:, -1:] - equal_after, shared_after[:, -1:] - shared_after
+    # Most references differ too much, whatever the other parent.
+    different, different_after = shared - equal, shared_after - equal_after
+    most = (1 - minimum) * (bases >= 0).sum() + 1e-6
+    can_be_first = (different + different_after.min(axis=0)).min(axis=1) <= most
+    can_be_second = (different_after + different.min(axis=0)).min(axis=1) <= most
+    firsts, equal, shared = firsts[can_be_first], equal[can_be_first], shared[can_be_first]
+    seconds, equal_after, shared_after = (values[can_be_second] for values in (seconds, equal_after, shared_after))
+    is_pair = genus[firsts][:, None] != genus[seconds]
     if not is_pair.any():
         return None
-    equal, shared = zip(*(_counts(bases, library.bases(found)) for found in (firsts, seconds)), strict=True)
     # `[firsts, seconds, coordinates]`: up to each coordinate from the first parent, after it from the second one.
-    rest = [values[1][:, -1:] - values[1] for values in (equal, shared)]
-    together = [values[0][:, None] + after for values, after in zip((equal, shared), rest, strict=True)]
-    num_bases = (bases >= 0).cumsum()
-    is_part = (shared[0][:, None] >= MIN_PART) & (rest[1][None] >= MIN_PART) & (num_bases >= MIN_PART)
-    identity = np.where(is_part & is_pair[:, :, None], together[0] / np.maximum(together[1], 1), 0)
+    is_part = (shared >= MIN_PART)[:, None] & (shared_after >= MIN_PART) & is_pair[:, :, None]
+    num_shared = np.maximum(shared[:, None] + shared_after, 1, dtype=np.float64)
+    identity = np.where(is_part, (equal[:, None] + equal_after) / num_shared, 0)
     one, other, coordinate = np.unravel_index(identity.argmax(), identity.shape)
-    return int(firsts[one]), int(seconds[other]), int(coordinate) + 1, float(identity[one, other, coordinate])
+    highest = float(identity[one, other, coordinate])
+    return (int(firsts[one]), int(seconds[other]), int(coordinate) + 1, highest) if highest >= minimum else None
 
 
 def _counts(bases: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of equal and of shared bases up to each coordinate, `[references, coordinates]`."""
     is_shared = (bases >= 0) & (references >= 0)
-    return ((bases == references) & is_shared).cumsum(axis=1), is_shared.cumsum(axis=1)
+    is_equal = (bases == references) & is_shared
+    return is_equal.cumsum(axis=1), is_shared.cumsum(axis=1)

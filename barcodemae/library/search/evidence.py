@@ -137,9 +137,9 @@ def choose_voters(
         scores[block] = np.where(hits.rows[block] >= 0, known, -np.inf)
         order[block] = np.argsort(-scores[block], axis=1, kind="stable")
         voters = order[block, :NUM_VOTERS]
-        best = np.take_along_axis(references, voters[:, :1, None], axis=1)
-        others = np.take_along_axis(references, voters[:, 1:, None], axis=1)
-        np.put_along_axis(among[block], voters[:, 1:], _identities(best, others, comparison), axis=1)
+        queries = np.arange(len(voters))[:, None]
+        best, others = references[queries, voters[:, :1]], references[queries, voters[:, 1:]]
+        among[block][queries, voters[:, 1:]] = _identities(best, others, comparison)
     return Neighbours(hits.rows, hits.similarities, identities, scores, among).in_order(order)
 
 
