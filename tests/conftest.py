@@ -1,6 +1,8 @@
 """What several tests need: real barcodes of the bundled sample, and a small checkpoint."""
 
+import logging
 import os
+import sys
 import tempfile
 
 # Before any library of Hugging Face reads it: tests leave nothing in the caches of whoever runs them.
@@ -36,6 +38,20 @@ def fresh_accelerator():
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+
+
+@pytest.fixture(autouse=True)
+def options_of_a_process():
+    """A command that runs with `--quiet` in this process leaves it as it was: the next test may look for progress."""
+    logger = logging.getLogger("barcodemae")
+    quiet, level, stdout = os.environ.get("TQDM_DISABLE"), logger.level, sys.stdout
+    yield
+    logger.setLevel(level)
+    sys.stdout = stdout
+    if quiet is None:
+        os.environ.pop("TQDM_DISABLE", None)
+    else:
+        os.environ["TQDM_DISABLE"] = quiet
 
 
 @pytest.fixture(scope="session")
