@@ -7,12 +7,13 @@ same taxonomy, and give confidences without a minimum.
 
 import re
 import sys
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from identification_methods import Assigned, Cost, Method, run_measured
+from identification_methods import Assigned, Program, run_measured
 
 from barcodemae.data import RANKS
 from barcodemae.evaluation.baselines.aligners import write_numbered
@@ -70,16 +71,16 @@ def _completed(names: np.ndarray, genera: np.ndarray) -> np.ndarray:
     return np.array([name or known.get(genus, "") for name, genus in zip(names.tolist(), genera.tolist(), strict=True)])
 
 
-class Classifier(Method):
+class Classifier(Program):
     """A program that is given references with their taxa, and writes one line for each query."""
 
     def prepare(self, references: pa.Table) -> None:
         self.taxonomy = Taxonomy(references)
         self.train(references["nucleotides"].to_pylist())
 
+    @abstractmethod
     def train(self, sequences: list[str]) -> None:
         """Make what the program reads, of references whose taxonomy is known."""
-        raise NotImplementedError
 
     def write_references(self, sequences: list[str], headers: Iterable[str]) -> None:
         """Write `references.fasta` with these headers."""
@@ -106,18 +107,10 @@ class Sintax(Classifier):
         self.write_references(sequences, headers)
         run_measured(["vsearch", "--makeudb_usearch", "references.fasta", "--output", "references.udb"], self.folder)
 
-    def run(self, queries: list[str]) -> Cost:
-        write_numbered(self.folder / "queries.fasta", queries)
-        options = [
-            "--sintax_cutoff",
-            "0",
-            "--randseed",
-            str(_BOOTSTRAP_SEED),
-            "--threads",
-            "1",
-        ]  # one, to be repeatable
-        command = ["vsearch", "--sintax", "queries.fasta", "--db", "references.udb", "--tabbedout", "names.tsv"]
-        return run_measured([*command, *options], self.folder)
+    def command(self) -> list[str]:
+        # One thread, to be repeatable.
+        options = ["--sintax_cutoff", "0", "--randseed", str(_BOOTSTRAP_SEED), "--threads", "1"]
+        return ["vsearch", "--sintax", "queries.fasta", "--db", "references.udb", "--tabbedout", "names.tsv", *options]
 
     def results(self, num_queries: int) -> Assigned:
         return self.taxonomy.assigned(*parse_sintax(self.folder / "names.tsv", *self.empty(num_queries)))
@@ -158,10 +151,9 @@ class Rdp(Classifier):
             "probabilityIndex=wordConditionalProbIndexArr.txt\nwordPrior=logWordPrior.txt\nclassifierVersion=benchmark\n"
         )
 
-    def run(self, queries: list[str]) -> Cost:
-        write_numbered(self.folder / "queries.fasta", queries)
+    def command(self) -> list[str]:
         options = ["-t", "trained/rRNAClassifier.properties", "-f", "allrank", "-o", "names.tsv"]
-        return run_measured([*self._java, "classify", *options, "queries.fasta"], self.folder)
+        return [*self._java, "classify", *options, "queries.fasta"]
 
     def results(self, num_queries: int) -> Assigned:
         return self.taxonomy.assigned(*parse_rdp(self.folder / "names.tsv", *self.empty(num_queries)))
@@ -195,11 +187,10 @@ class NaiveBayes(Classifier):
 
     def train(self, sequences: list[str]) -> None:
         self.write_references(sequences, map(";".join, self.taxonomy.lineages()))
-        run_measured(self._command("fit", "references.fasta"), self.folder)
+        run_measured(self._run("fit", "references.fasta"), self.folder)
 
-    def run(self, queries: list[str]) -> Cost:
-        write_numbered(self.folder / "queries.fasta", queries)
-        return run_measured(self._command("classify", "queries.fasta"), self.folder)
+    def command(self) -> list[str]:
+        return self._run("classify", "queries.fasta")
 
     def results(self, num_queries: int) -> Assigned:
         taxa, confidence = self.empty(num_queries)
@@ -207,5 +198,5 @@ class NaiveBayes(Classifier):
         taxa[found["rows"]], confidence[found["rows"]] = found["taxa"], found["confidence"]
         return self.taxonomy.assigned(taxa, confidence)
 
-    def _command(self, verb: str, file: str) -> list[str]:
+    def _run(self, verb: str, file: str) -> list[str]:
         return [sys.executable, str(Path(__file__).with_name("naive_bayes.py")), verb, file]

@@ -106,6 +106,9 @@ def run_measured(command: list[str], folder: Path) -> Cost:
     return Cost(seconds, cpu_seconds, memory * (1 if sys.platform == "darwin" else 1024))
 
 
+_BARCODEMAE = [sys.executable, "-m", "barcodemae"]
+
+
 class Method(ABC):
     """A program with a library in a folder of its own.
 
@@ -123,14 +126,26 @@ class Method(ABC):
 
     @abstractmethod
     def run(self, queries: list[str]) -> Cost:
-        """Identify all queries by one command, and measure it."""
+        """Identify all queries, and measure it."""
 
     @abstractmethod
     def results(self, num_queries: int) -> Assigned:
         """Assignments of the last `run`."""
 
 
-class AlignmentProgram(Method):
+class Program(Method):
+    """A method that is one command in its folder."""
+
+    def run(self, queries: list[str]) -> Cost:
+        write_numbered(self.folder / "queries.fasta", queries)
+        return run_measured(self.command(), self.folder)
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command that identifies `queries.fasta` in the folder."""
+
+
+class AlignmentProgram(Program):
     """BLAST or VSEARCH, which assign the taxa of the best hit.
 
     Args:
@@ -147,9 +162,8 @@ class AlignmentProgram(Method):
         write_numbered(self.folder / "references.fasta", references["nucleotides"].to_pylist())
         run_measured(shlex.split(self._index), self.folder)
 
-    def run(self, queries: list[str]) -> Cost:
-        write_numbered(self.folder / "queries.fasta", queries)
-        return run_measured(shlex.split(self._search), self.folder)
+    def command(self) -> list[str]:
+        return shlex.split(self._search)
 
     def results(self, num_queries: int) -> Assigned:
         hits = Hits(np.full((num_queries, 1), -1), np.full((num_queries, 1), -np.inf, np.float32))
@@ -160,7 +174,7 @@ class AlignmentProgram(Method):
         return Assigned(taxa, dict.fromkeys(RANKS, identities), -identities)
 
 
-class BarcodeMAE(Method):
+class BarcodeMAE(Program):
     """`barcodemae index`, `calibrate` and `identify`.
 
     Args:
@@ -186,11 +200,9 @@ class BarcodeMAE(Method):
             pq.write_table(self._calibration, self.folder / "identified.parquet")
             self._call("calibrate", "library", "--queries", "identified.parquet")
 
-    def run(self, queries: list[str]) -> Cost:
-        write_numbered(self.folder / "queries.fasta", queries)
-        return self._call(
-            "identify", "queries.fasta", "--library", "library", "--output", "assignments.parquet", *self._model
-        )
+    def command(self) -> list[str]:
+        arguments = ["queries.fasta", "--library", "library", "--output", "assignments.parquet", *self._model]
+        return [*_BARCODEMAE, "identify", *arguments]
 
     def results(self, num_queries: int) -> Assigned:
         table = pq.read_table(self.folder / "assignments.parquet")
@@ -208,8 +220,8 @@ class BarcodeMAE(Method):
             in_order("novelty", 1.0),
         )
 
-    def _call(self, *arguments: str) -> Cost:
-        return run_measured([sys.executable, "-m", "barcodemae", *arguments], self.folder)
+    def _call(self, *arguments: str) -> None:
+        run_measured([*_BARCODEMAE, *arguments], self.folder)
 
 
 def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, min_accuracy: float = 0.95) -> float:

@@ -20,6 +20,7 @@ from barcodemae.library.library import Library
 from barcodemae.library.models import open_with_model
 from barcodemae.library.search.comparison import BasesOnFrame, KmerSets
 from barcodemae.library.search.marker import FrameFreeMarker, marker_of
+from helpers.reference_records import write_barcodes
 from tokenization_barcodemae import KmerProfile, reverse_complement
 
 BASES = "ACGT"
@@ -49,15 +50,6 @@ def uneven_relatives(num_genera=8, num_species=3, num_barcodes=4, seed=0):
     return records
 
 
-def write_fasta(path, records):
-    lines = [
-        f">r{number};tax=p:Fungi,f:Familia,g:{genus},s:{species.replace(' ', '_')};\n{text}\n"
-        for number, (genus, species, text) in enumerate(records)
-    ]
-    path.write_text("".join(lines))
-    return path
-
-
 @pytest.fixture(scope="module")
 def records():
     return uneven_relatives()
@@ -67,7 +59,7 @@ def records():
 def folder(tmp_path_factory, records):
     """Barcodes, and a model of their marker, made by the commands."""
     folder = tmp_path_factory.mktemp("uneven")
-    fasta = write_fasta(folder / "barcodes.fasta", records)
+    fasta = write_barcodes(records, folder / "barcodes.fasta", "Fungi")
     marker(["build", str(fasta), "--name", "uneven", "--uneven", "-o", str(folder / "marker")])
     options = ["--data", str(fasta), "--embedding-size", "24"]
     tune([str(folder / "marker"), "-o", str(folder / "model"), *options])
@@ -81,7 +73,7 @@ def embedder(folder):
 
 @pytest.fixture(scope="module")
 def library(folder, records):
-    references = write_fasta(folder / "references.fasta", records[::2])
+    references = write_barcodes(records[::2], folder / "references.fasta", "Fungi")
     return Library.build(references, folder / "library", model=str(folder / "model"))
 
 
@@ -191,7 +183,7 @@ class TestMarkerCommand:
     def test_sequences_that_are_not_one_marker(self, tmp_path):
         rng = random.Random(0)
         texts = ["".join(rng.choices(BASES, k=200)) for _ in range(60)]
-        fasta = write_fasta(tmp_path / "random.fasta", [("G", "G s", text) for text in texts])
+        fasta = write_barcodes([("G", "G s", text) for text in texts], tmp_path / "random.fasta", "Fungi")
         with pytest.raises(UnreadableFileError, match=r"random\.fasta: expected sequences of one marker, got .. of 60"):
             build_profile([str(fasta)], "x", tmp_path / "marker")
         assert not (tmp_path / "marker").exists()
@@ -201,7 +193,7 @@ class TestMarkerCommand:
             marker(["build", "x.fasta", "--name", "x", "-o", str(tmp_path), "--uneven", "--length", "5"])
 
     def test_too_few_barcodes_to_tune_with(self, folder, tmp_path):
-        fasta = write_fasta(tmp_path / "few.fasta", uneven_relatives(2, 1, 4))
+        fasta = write_barcodes(uneven_relatives(2, 1, 4), tmp_path / "few.fasta", "Fungi")
         with pytest.raises(ConfigurationError, match=r"expected more than 200 barcodes of the marker \(uneven\), got"):
             tune([str(folder / "marker"), "-o", str(tmp_path / "model"), "--data", str(fasta)])
 

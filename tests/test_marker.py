@@ -14,6 +14,7 @@ from barcodemae.cli.tune import tune
 from barcodemae.embedding import BarcodeEmbedder, BaseMapEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError, UnreadableFileError
 from barcodemae.library.library import Library
+from helpers.reference_records import write_barcodes
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
 LENGTH = 240
@@ -38,15 +39,6 @@ def relatives(num_genera=6, num_species=3, num_barcodes=3, length=LENGTH, seed=0
     return records
 
 
-def write_fasta(path, records):
-    lines = [
-        f">r{number};tax=p:Plantae,f:Familia,g:{genus},s:{species.replace(' ', '_')};\n{text}\n"
-        for number, (genus, species, text) in enumerate(records)
-    ]
-    path.write_text("".join(lines))
-    return path
-
-
 @pytest.fixture(scope="module")
 def sequences():
     return [text for _, _, text in relatives()]
@@ -54,7 +46,7 @@ def sequences():
 
 @pytest.fixture
 def fasta(tmp_path):
-    return write_fasta(tmp_path / "barcodes.fasta", relatives())
+    return write_barcodes(relatives(), tmp_path / "barcodes.fasta", "Plantae")
 
 
 def plain_fasta(path, texts):
@@ -206,7 +198,7 @@ class TestHiddenMarkovModel:
 def model(tmp_path_factory):
     """A model of the toy marker, made by the commands."""
     folder = tmp_path_factory.mktemp("marker")
-    fasta = write_fasta(folder / "barcodes.fasta", relatives())
+    fasta = write_barcodes(relatives(), folder / "barcodes.fasta", "Plantae")
     marker(["build", str(fasta), "--name", "rbcL", "-o", str(folder / "frame")])
     tune([str(folder / "frame"), "-o", str(folder / "model"), "--data", str(fasta), "--embedding-size", "20"])
     return folder / "model"
@@ -221,7 +213,7 @@ class TestModelWithoutNetwork:
 
     def test_it_is_the_same_each_time(self, model, tmp_path):
         torch.manual_seed(5)
-        fasta = write_fasta(tmp_path / "barcodes.fasta", relatives())
+        fasta = write_barcodes(relatives(), tmp_path / "barcodes.fasta", "Plantae")
         tune(
             [str(model.parent / "frame"), "-o", str(tmp_path / "model"), "--data", str(fasta), "--embedding-size", "20"]
         )
@@ -234,7 +226,7 @@ class TestModelWithoutNetwork:
 
     def test_library_of_the_marker(self, model, tmp_path):
         records = relatives()
-        references = write_fasta(tmp_path / "references.fasta", records[::3])
+        references = write_barcodes(records[::3], tmp_path / "references.fasta", "Plantae")
         library = Library.build(references, tmp_path / "library", model=str(model))
         results = library.identify([text for _, _, text in records[1::3]])
         assert results["best_genus"].to_pylist() == [genus for genus, _, _ in records[1::3]]

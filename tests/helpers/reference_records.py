@@ -1,6 +1,9 @@
 """Small libraries of real barcodes, with an embedder that needs no training."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 
 from barcodemae.library.building import build_library
 from tokenization_barcodemae import ReferenceFrame, bases_on_frame
@@ -41,6 +44,16 @@ def write_fasta(records, file):
         lines.append(f">{row['id']};tax={taxonomy};\n{row['nucleotides']}\n")
     file.write_text("".join(lines))
     return str(file)
+
+
+def write_barcodes(barcodes, file, phylum):
+    """Write tuples of genus, species and sequence of one phylum as `write_fasta` does; the path."""
+    ranks = {"phylum": phylum, "class": "", "order": "", "family": "Familia"}
+    rows = [
+        {"id": f"r{number}", **ranks, "genus": genus, "species": species, "nucleotides": text}
+        for number, (genus, species, text) in enumerate(barcodes)
+    ]
+    return Path(write_fasta(pa.Table.from_pylist(rows), file))
 
 
 def library_of(records, folder, embedder=None):
