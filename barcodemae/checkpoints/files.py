@@ -54,14 +54,14 @@ def find_checkpoint(name: str | Path) -> str | Path:
     return name
 
 
-def is_marker_folder(name: str | Path) -> bool:
-    """Whether a folder has a marker's reference frame and no model: the result of `barcodemae marker build`."""
-    return (Path(name) / FRAME_FILE).is_file() and not (Path(name) / CONFIG_FILE).exists()
+def is_marker_folder(name: str | Path, file: str) -> bool:
+    """Whether a folder is the result of `barcodemae marker build`: it has the marker's file, and no model.
 
-
-def is_profile_folder(name: str | Path) -> bool:
-    """Whether a folder has a k-mer profile and no model: a marker without a reference frame, made in the same way."""
-    return (Path(name) / PROFILE_FILE).is_file() and not (Path(name) / CONFIG_FILE).exists()
+    Args:
+        name: of the folder.
+        file: `FRAME_FILE`, or `PROFILE_FILE` for a marker without a reference frame.
+    """
+    return (Path(name) / file).is_file() and not (Path(name) / CONFIG_FILE).exists()
 
 
 def weights_sha256(name: str | Path, revision: str | None = None) -> str:

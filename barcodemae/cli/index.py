@@ -90,6 +90,7 @@ def index(arguments: list[str]) -> None:
     from barcodemae.embedding.engines import load_engine
     from barcodemae.library.building import append_records, build_library
     from barcodemae.library.models import check_marker, choose_model, describe_model
+    from barcodemae.library.segments import describe_markers
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)
@@ -117,7 +118,7 @@ def index(arguments: list[str]) -> None:
     search = added.index["kind"]
     if "recall" in added.index:
         search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
-    others = ", ".join(f"{name} {count:,}" for name, count in added.other_markers.items())
+    others = describe_markers(added.other_markers)
     recognised = f" (recognised: {others})" if others else ""
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}{recognised}.")
     _print_names(added.names)

@@ -62,6 +62,11 @@ def find_markers(sequences: list[str]) -> list[str]:
     return [names[row] if clear and not _is_repeat(text) else "" for text, row, clear in found]
 
 
+def is_same_marker(name: str, other: str) -> bool:
+    """Whether two names are of the same marker: they may differ in upper and lower case."""
+    return name.casefold() == other.casefold()
+
+
 @lru_cache(maxsize=1)
 def _profiles() -> tuple[tuple[KmerProfile, np.ndarray], ...]:
     """The bundled profiles, each with the mean weight of its k-mers in random DNA by share of G and C."""

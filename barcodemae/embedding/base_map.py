@@ -19,7 +19,7 @@ from barcodemae.checkpoints.files import (
     weights_files,
 )
 from barcodemae.data.inputs import check_sequences
-from barcodemae.embedding.nearest import cosine_similarity
+from barcodemae.embedding.nearest import CosineEmbedder
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
@@ -33,7 +33,7 @@ _BLOCK_ROWS = 128
 _TABLE_KEYS = ("bert.projection_head.bases.weight", "projection_head.bases.weight")
 
 
-class BaseMapEmbedder:
+class BaseMapEmbedder(CosineEmbedder):
     """Embeddings of barcodes by the base map of a tuned model, without the part of its network.
 
     An embedding is the sum of one row per base, which depends on its coordinate on the reference frame, divided by the
@@ -158,17 +158,6 @@ class BaseMapEmbedder:
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
-
-    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
-
-        Args:
-            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
-
-        Returns:
-            float32 `[n, m]`.
-        """
-        return cosine_similarity(first, second)
 
     def embed_bases(self, bases: np.ndarray, first: int = 0) -> np.ndarray:
         """Embed barcodes, or the same part of several, whose bases are already laid out on the frame.

@@ -14,7 +14,7 @@ from barcodemae.checkpoints.loading import load_checkpoint
 from barcodemae.data.inputs import check_sequences
 from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.batches import batches_by_length, cut_windows, group_by_length
-from barcodemae.embedding.nearest import cosine_similarity
+from barcodemae.embedding.nearest import CosineEmbedder
 from barcodemae.errors import BadRecordError
 from modeling_barcodemae import BarcodeMAEModel
 from tokenization_barcodemae import (
@@ -34,7 +34,7 @@ _CHUNK = 8192
 _LONG_BASES = 2**24
 
 
-class BarcodeEmbedder:
+class BarcodeEmbedder(CosineEmbedder):
     """Mean-pooled embeddings of DNA barcodes.
 
     Args:
@@ -192,17 +192,6 @@ class BarcodeEmbedder:
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
-
-    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
-
-        Args:
-            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
-
-        Returns:
-            float32 `[n, m]`.
-        """
-        return cosine_similarity(first, second)
 
     def _groups(self, barcodes: PlacedBarcodes, average_offsets: bool) -> list[np.ndarray]:
         """Groups of rows to encode together. Of a placed sequence only the part on the frame is encoded."""

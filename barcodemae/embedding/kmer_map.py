@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints.files import CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
 from barcodemae.data.inputs import check_sequences
-from barcodemae.embedding.nearest import cosine_similarity
+from barcodemae.embedding.nearest import CosineEmbedder
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import KmerProfile, Placement, ReferenceFrame, orient, read_kmers
 
@@ -24,7 +24,7 @@ _FILES = (CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE)
 _BLOCK_ROWS = 128
 
 
-class KmerMapEmbedder:
+class KmerMapEmbedder(CosineEmbedder):
     """Embeddings by a linear map of overlapping k-mers, for markers whose length is uneven.
 
     A barcode is turned to the marker's strand. The square roots of the numbers of its k-mers, weighted and scaled to
@@ -157,17 +157,6 @@ class KmerMapEmbedder:
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
-
-    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
-
-        Args:
-            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
-
-        Returns:
-            float32 `[n, m]`.
-        """
-        return cosine_similarity(first, second)
 
 
 def kmer_spectra(

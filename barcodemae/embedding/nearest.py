@@ -70,6 +70,21 @@ def cosine_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return left @ right.T
 
 
+class CosineEmbedder:
+    """What every embedder has: its embeddings are compared by their cosine."""
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Cosine of each embedding of one set with each of another, as in sentence-transformers.
+
+        Args:
+            first, second: `[n, dimension]` and `[m, dimension]`; a single embedding is a set of one.
+
+        Returns:
+            float32 `[n, m]`.
+        """
+        return cosine_similarity(first, second)
+
+
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
     """Columns of the `n` largest values of each row, largest first; equal values in the order of the columns."""
     minimum = np.partition(values, -n, axis=1)[:, -n, None]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from barcodemae.data import normalise_nucleotides
 from barcodemae.data.schema import RANKS
 from barcodemae.errors import LibraryError
-from barcodemae.library.alignment import Alignment, align, bit_score, expected_value
+from barcodemae.library.alignment import Alignment, MarkerPart, align, bit_score, expected_value
 from barcodemae.library.calibration.probability import LENGTHS, NOVELTY, Calibration, nearest_length
 from barcodemae.library.checking.notes import describe_queries
 from barcodemae.library.models import Embedder, find_neighbours
@@ -119,7 +119,7 @@ class Identifier:
         notes = describe_queries(self._library, self._ranks, self._embedder.frame, barcodes, found, lineages)
         identified |= {
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
-            "hits": self._hits(shown, barcodes),
+            "hits": self._hits(shown, barcodes, parts),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
             "bases": pa.array(barcodes.num_bases.astype(np.int32)),
@@ -160,11 +160,11 @@ class Identifier:
             f"{prefix}{rank}{CONFIDENCE}": pa.array(confidences.astype(np.float32), mask=numbers < 0),
         }
 
-    def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
+    def _hits(self, found: Neighbours, barcodes: OnMarker, parts: list[MarkerPart]) -> pa.Array:
         """The column of hits for usable queries, in the order of `found`, but the aligned ones by aligned identity."""
         alignments = np.full(found.records.shape, None, object)
         if self._num_aligned:
-            alignments = self._alignments(found, barcodes)
+            alignments = self._alignments(found, parts)
             identities, columns = (
                 np.array([[-1 if one is None else getattr(one, field) for one in row] for row in alignments])
                 for field in ("identity", "columns")
@@ -199,9 +199,8 @@ class Identifier:
         values["evalue"] = pa.array(expected, mask=~is_aligned)
         return values
 
-    def _alignments(self, found: Neighbours, barcodes: OnMarker) -> np.ndarray:
+    def _alignments(self, found: Neighbours, queries: list[MarkerPart]) -> np.ndarray:
         """An `Alignment` or None for each query and hit, `[n, voters]`."""
-        queries = self._marker.parts(barcodes)
         alignments = np.full(found.records.shape, None, object)
         nearest = found.records[:, : self._num_aligned]
         records = np.unique(nearest[nearest >= 0])

@@ -11,7 +11,7 @@ import pyarrow as pa
 from barcodemae.checkpoints import AUTO, DEFAULT_MARKER, MODELS
 from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.data import normalise_nucleotides, stream_records
-from barcodemae.data.known_markers import find_markers
+from barcodemae.data.known_markers import find_markers, is_same_marker
 from barcodemae.embedding.engines import load_engine
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
@@ -74,7 +74,7 @@ def choose_model(sources: Sequence[str], marker: str = AUTO) -> str:
         del counts[""]
     found = marker if marker != AUTO else max(counts, key=counts.__getitem__, default=DEFAULT_MARKER)
     for name, model in MODELS.items():
-        if name.casefold() == found.casefold():
+        if is_same_marker(name, found):
             return model
     raise ConfigurationError(
         f"{', '.join(sources)}: expected barcodes of {', '.join(MODELS)}, for which a model comes with the package, "
@@ -93,7 +93,7 @@ def check_marker(embedder: Any, marker: str) -> None:
         ConfigurationError: it is of another one.
     """
     own = marker_of(embedder).name
-    if marker not in (AUTO, own) and marker.casefold() != own.casefold():
+    if marker != AUTO and not is_same_marker(marker, own):
         raise ConfigurationError(f"--marker {marker}: expected the marker of the model, {own}, or {AUTO}")
 
 

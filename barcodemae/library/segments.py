@@ -23,6 +23,7 @@ from barcodemae.files import written_atomically
 from barcodemae.library.models import Embedder
 from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
 from barcodemae.library.search.marker import MIN_BASES, OnMarker, find_others, marker_of
+from barcodemae.library.search.primers import Region
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
@@ -141,16 +142,16 @@ def make_segment(
         others = {name: count for name, count in off_marker.most_common() if name}
         files = sorted(segment_folder.glob("*.arrow"))
         if not files:
-            recognised = f" ({_counts(others)})" if others else ""
+            recognised = f" ({describe_markers(others)})" if others else ""
             raise LibraryError(
                 f"{folder}: expected barcodes of the marker {manifest.marker}, got none in {report.num_read:,} "
                 f"records{recognised}"
             )
         num_others, num_usable = sum(others.values()), report.num_read - report.num_dropped
         if refuse_mixture and num_others > _MAX_OTHERS * num_usable:
-            num_own = num_usable - sum(off_marker.values())
+            found = {manifest.marker: num_usable - sum(off_marker.values())} | others
             raise LibraryError(
-                f"{folder}: expected records of one marker, got {manifest.marker} {num_own:,}, {_counts(others)}; "
+                f"{folder}: expected records of one marker, got {describe_markers(found)}; "
                 f"--marker {manifest.marker} leaves the others out"
             )
     except BarcodeMAEError:
@@ -177,7 +178,8 @@ def make_segment(
     return segment, report, others
 
 
-def _counts(markers: dict[str, int]) -> str:
+def describe_markers(markers: dict[str, int]) -> str:
+    """Numbers of records by marker, in words."""
     return ", ".join(f"{name} {count:,}" for name, count in markers.items())
 
 
@@ -217,6 +219,7 @@ def _begin(segment_folder: Path, manifest: Manifest, inputs: Inputs) -> None:
 def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> tuple[Report, Counter[str]]:
     """Write the parts of a segment; the report on its records, and the markers of those left out, "" if unknown."""
     off_marker: Counter[str] = Counter()
+    region = marker_of(embedder).region(inputs.primers) if inputs.primers else None
     quality_filter = QualityFilter(drop_duplicates=False, on_error=inputs.on_error)
     with tqdm(desc="building the library", unit=" records", unit_scale=True) as progress:
         preset = Preset(whole_headers=inputs.whole_headers)
@@ -225,7 +228,7 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> tu
             file = segment_folder / f"part-{number:05d}.arrow"
             records = quality_filter(table if inputs.taxonomy is None else join_taxonomy(table, inputs.taxonomy))
             if not file.exists():
-                records, read, others = _on_marker(records, embedder, inputs)
+                records, read, others = _on_marker(records, embedder, region, inputs.on_error)
                 off_marker.update(others)
                 if len(records):
                     vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
@@ -234,15 +237,16 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> tu
     return quality_filter.report, off_marker
 
 
-def _on_marker(records: pa.Table, embedder: Embedder, inputs: Inputs) -> tuple[pa.Table, OnMarker, list[str]]:
+def _on_marker(
+    records: pa.Table, embedder: Embedder, region: Region | None, on_error: str
+) -> tuple[pa.Table, OnMarker, list[str]]:
     """The records that are barcodes of the marker, read as such, without bases outside of primers; and for each of the
     others the name of its marker, "" where it is not known."""
     marker = marker_of(embedder)
-    region = marker.region(inputs.primers) if inputs.primers else None
     sequences = records["nucleotides"].to_pylist()
     read = marker.read(sequences, region)
     fits = read.fits
-    if inputs.on_error == "raise" and not fits.all():
+    if on_error == "raise" and not fits.all():
         row = int(np.argmin(fits))
         file, record, line = (records[column][row].as_py() for column in ("file", "id", "line"))
         where = "on it" if region is None else "between the primers"

@@ -18,6 +18,7 @@ from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.singular import singular_vectors
 from barcodemae.library.calibration.probability import MIN_PROBABILITY, PRIOR_QUERIES, Calibration
+from barcodemae.library.checking.chimeras import MIN_DIFFERENCE, MIN_GAIN, MIN_IDENTITY, MIN_PART
 from barcodemae.library.checking.reading_frame import count_stops, reading_frame
 from barcodemae.library.search.comparison import BasesOnFrame
 from barcodemae.library.search.evidence import MAX_MARGIN, VOTE_SCALE
@@ -38,6 +39,12 @@ _SETTINGS = {
     "min_probability": MIN_PROBABILITY,
     "prior_queries": PRIOR_QUERIES,
     "max_length": MAX_LENGTH,
+    "chimera": {
+        "min_gain": MIN_GAIN,
+        "min_identity": MIN_IDENTITY,
+        "min_difference": MIN_DIFFERENCE,
+        "min_part": MIN_PART,
+    },
 }
 
 FACTS_FILE = "library.json"

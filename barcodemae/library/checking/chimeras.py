@@ -16,7 +16,8 @@ MIN_IDENTITY = 0.97
 """Minimum identity of a chimera with its two parents together."""
 
 # All that a second parent gains is in one half, twice as many points there; less two, as halves are not quite equal.
-_MIN_DIFFERENCE = 2 * MIN_GAIN - 0.02
+MIN_DIFFERENCE = 2 * MIN_GAIN - 0.02
+"""Minimum difference of the identities of the two halves of a chimera with its nearest parent."""
 
 MIN_PART = 100
 """Minimum number of known bases of either part."""
@@ -103,7 +104,7 @@ def find_chimeras_among(
     first = first_equal / np.maximum(first_shared, 1)
     second = (equal[:, -1] - first_equal) / np.maximum(shared[:, -1] - first_shared, 1)
     chimeras = []
-    is_near, differs = np.maximum(first, second) >= MIN_IDENTITY, np.abs(first - second) >= _MIN_DIFFERENCE
+    is_near, differs = np.maximum(first, second) >= MIN_IDENTITY, np.abs(first - second) >= MIN_DIFFERENCE
     for row in rows[is_near & differs]:
         records = found.records[row]
         chimera = _chimera(library, genus, queries, row, records, records, float(found.identities[row].max()))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.data.known_markers import find_markers
+from barcodemae.data.known_markers import find_markers, is_same_marker
 from barcodemae.data.schema import TOO_LONG
 from barcodemae.embedding.kmer_map import KmerMapEmbedder
 from barcodemae.errors import ConfigurationError
@@ -187,7 +187,7 @@ class FrameFreeMarker:
         scores = self.profile.score(sequences)
         starts = np.zeros(len(sequences), np.int64)
         placement = Placement.in_one_piece(starts)._replace(strand=scores.strand, score=scores.score)
-        num_bases = np.array([sum(map(text.count, "ACGT")) for text in sequences], np.int64)
+        num_bases = np.array(list(map(_count_bases, sequences)), np.int64)
         bases = KmerSets().rows(orient(sequences, scores.strand))
         is_accepted = self.profile.accepts(scores)
         doubtful = np.flatnonzero(is_accepted & (scores.score < _DOUBTFUL * self.profile.min_score))
@@ -223,8 +223,12 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
     num_bases = (bases >= 0).sum(axis=1)
     num_given = num_bases.copy()
     for row in np.flatnonzero(num_bases < MIN_BASES):
-        num_given[row] = sum(map(given[row].count, "ACGT"))
+        num_given[row] = _count_bases(given[row])
     return OnMarker(sequences, placement, bases, num_bases, frame.accepts(placement), num_given, moved)
+
+
+def _count_bases(sequence: str) -> int:
+    return sum(map(sequence.count, "ACGT"))
 
 
 def _close_circles(sequences: list[str], placement: Placement, frame: ReferenceFrame) -> tuple[list[str], np.ndarray]:
@@ -274,7 +278,7 @@ def _only_region(text: str, start: int, strand: int, parts: Sequence[UnplacedPar
 def find_others(sequences: list[str], marker: str) -> np.ndarray:
     """Which sequences are of another known marker: its name, objects `[n]`, "" for all others."""
     found = np.array(find_markers(sequences), object)
-    found[[name.casefold() == marker.casefold() for name in found]] = ""
+    found[[is_same_marker(name, marker) for name in found]] = ""
     return found
 
 

@@ -15,7 +15,6 @@ from barcodemae.checkpoints.files import (
     PROFILE_FILE,
     find_checkpoint,
     is_marker_folder,
-    is_profile_folder,
     weights_sha256,
 )
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, load_model, save_checkpoint
@@ -68,9 +67,9 @@ def tune(args: TuneArguments) -> FittedHead:
     if folder.exists():
         found = "a tuned checkpoint" if (folder / TUNING_FILE).is_file() else "a file or folder with this name"
         raise ConfigurationError(f"--output {folder}: expected a folder that does not exist yet, found {found}")
-    if is_profile_folder(args.checkpoint):
+    if is_marker_folder(args.checkpoint, PROFILE_FILE):
         return _tune_kmer_map(args, folder.resolve())
-    is_marker = is_marker_folder(args.checkpoint)
+    is_marker = is_marker_folder(args.checkpoint, FRAME_FILE)
     checkpoint = _without_network(Path(args.checkpoint)) if is_marker else load_checkpoint(args.checkpoint)
     _check_model(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)

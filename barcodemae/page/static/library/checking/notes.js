@@ -1,11 +1,6 @@
 // Notes on queries: faults of their sequences, and barcodes that do not distinguish species. As library/checking/notes.py,
 // with reading_frame.py and chimeras.py.
 
-const MIN_GAIN = 0.04;
-const MIN_IDENTITY = 0.97;
-const MIN_DIFFERENCE = 2 * MIN_GAIN - 0.02;
-const MIN_PART = 100;
-
 const CODON = 3;
 
 /**
@@ -62,8 +57,9 @@ function sharedBarcode(voters, names) {
 
 /** The two parents, of different genera, of a probable chimera; null for any other barcode. */
 function findChimera(neighbours, bases, numBases, library) {
+  const { min_gain, min_identity, min_difference, min_part } = library.settings.chimera;
   const best = Math.max(...neighbours.map(({ identity }) => identity));
-  if (numBases < 2 * MIN_PART || best > Math.fround(1 - MIN_GAIN)) return null;
+  if (numBases < 2 * min_part || best > Math.fround(1 - min_gain)) return null;
   const known = cumulated(bases.length, (c) => bases[c] >= 0);
   const counts = neighbours.map(({ record }) => {
     const reference = library.bases[record];
@@ -74,7 +70,7 @@ function findChimera(neighbours, bases, numBases, library) {
   const middle = known.findIndex((count) => 2 * count >= numBases), [{ equal, shared }] = counts, last = bases.length - 1;
   const first = equal[middle] / Math.max(shared[middle], 1);
   const second = (equal[last] - equal[middle]) / Math.max(shared[last] - shared[middle], 1);
-  if (Math.max(first, second) < MIN_IDENTITY || Math.abs(first - second) < MIN_DIFFERENCE) return null;
+  if (Math.max(first, second) < min_identity || Math.abs(first - second) < min_difference) return null;
 
   const genus = library.names.numbers.genus;
   let parents = null, highest = 0;
@@ -83,13 +79,13 @@ function findChimera(neighbours, bases, numBases, library) {
       if (genus[one.record] < 0 || genus[other.record] < 0 || genus[one.record] === genus[other.record]) continue;
       for (let c = 0; c <= last; c++) {
         const rest = other.shared[last] - other.shared[c];
-        if (one.shared[c] < MIN_PART || rest < MIN_PART) continue;
+        if (one.shared[c] < min_part || rest < min_part) continue;
         const identity = (one.equal[c] + other.equal[last] - other.equal[c]) / Math.max(one.shared[c] + rest, 1);
         if (identity > highest) [parents, highest] = [[one.record, other.record], identity];
       }
     }
   }
-  return highest >= Math.max(MIN_IDENTITY, best + MIN_GAIN) ? parents : null;
+  return highest >= Math.max(min_identity, best + min_gain) ? parents : null;
 }
 
 /** The number of coordinates up to each, itself included, for which a condition is true. */
