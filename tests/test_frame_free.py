@@ -227,6 +227,15 @@ class TestLibrary:
         assert hits[0]["columns"] > 250
         assert hits[0]["evalue"] < 1e-50
 
+    def test_contributions_add_up_to_the_difference_of_the_scores(self, library, records):
+        explained = library.explain([text for _, _, text in records[1::8]], min_confidence=0)
+        assert len(explained) == len(records[1::8])
+        for one, (_, species, text) in zip(explained, records[1::8], strict=True):
+            assert (one.rank, one.name) == ("species", species)
+            assert one.completeness_error < 2e-6
+            assert "".join("ACGT"[base] for base in one.bases) == text
+            assert (one.reference_bases < 0).all()
+
     def test_primers_need_a_frame(self, library, records):
         with pytest.raises(
             ConfigurationError, match="expected a marker with a reference frame, on which primers are found"

@@ -16,6 +16,7 @@ from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from barcodemae.library.explanation.contributions import Explainer, Explanation
     from barcodemae.library.identification import Identifier
     from barcodemae.library.store.stored import StoredLibrary
 
@@ -53,6 +54,19 @@ class IdentifyArguments:
             "help": "Table to write, .tsv or .parquet: the number of reads of each taxon in each sample. Samples are "
             "those in the id (sample=, barcodelabel= or merged_sample=), otherwise the file; the number of reads is "
             "that in the id (size= or count=), otherwise 1."
+        },
+    )
+    multiqc: str | None = field(
+        default=None,
+        metadata={
+            "help": "File to write for MultiQC, NAME_mqc.json: the number of reads of each sample by called rank."
+        },
+    )
+    explain: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder to write: how much each base of a query contributes to its name rather than to the next "
+            "best one, as tables, and as pictures of the first queries."
         },
     )
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
@@ -112,13 +126,15 @@ def identify(arguments: list[str]) -> None:
 
     from barcodemae.data.sources import STANDARD_INPUT
     from barcodemae.embedding.processes import joined_processes
+    from barcodemae.library.explanation.contributions import Explainer
+    from barcodemae.library.explanation.explanation_files import open_explanations
     from barcodemae.library.identification import Identifier
     from barcodemae.library.models import open_with_model
     from barcodemae.library.results.samples import SampleCounts
     from barcodemae.library.results.schema import CALLS
     from barcodemae.outputs import describe_output, message_stream
 
-    messages = message_stream(args.output, args.summary, args.by_sample)
+    messages = message_stream(args.output, args.summary, args.by_sample, args.multiqc)
     calls: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     num_reads = 0
@@ -128,20 +144,32 @@ def identify(arguments: list[str]) -> None:
                 f"expected files for {processes.count} processes, got '-': only one process can read standard input"
             )
 
-        def begin() -> "tuple[list[Any], Identifier]":
+        def begin() -> "tuple[list[Any], Identifier, Explainer | None]":
             if processes.is_first:
                 _check_outputs(args)
             library, embedder = open_with_model(args.library, args.model)
             identifier = Identifier.from_library(
                 library, embedder, args.min_confidence, num_aligned, args.primers, args.max_error
             )
-            return _open_writers(args, files, library) if processes.is_first else [], identifier
+            explainer = None if args.explain is None else Explainer(library, embedder, identifier.ranks)
+            return _open_writers(args, files, library) if processes.is_first else [], identifier, explainer
 
-        writers, identifier = processes.together(begin)
+        def work(records: "pa.Table") -> "tuple[pa.Table, list[Explanation]]":
+            searched = identifier.search(records)
+            results = identifier.results(records, searched)
+            return results, [] if explainer is None else list(explainer(searched, results))
+
+        writers, identifier, explainer = processes.together(begin)
+        explanations = None
+        if args.explain is not None and processes.is_first:
+            explanations = files.enter_context(open_explanations(Path(args.explain)))
         with tqdm(desc="identify", unit=" queries", unit_scale=True, disable=not processes.is_first) as progress:
-            for results in processes.share(_blocks(args.queries, args.max_length, args.whole_headers), identifier):
+            blocks = _blocks(args.queries, args.max_length, args.whole_headers)
+            for results, explained in processes.share(blocks, work):
                 for writer in writers:
                     writer.write(results)
+                if explanations is not None:
+                    explanations.write(explained)
                 calls.update(results["call"].to_pylist())
                 reasons.update(filter(None, results["reason"].to_pylist()))
                 num_reads += pc.sum(results["size"]).as_py() or 0
@@ -155,6 +183,12 @@ def identify(arguments: list[str]) -> None:
             print(f"Reasons: {', '.join(f'{why} {n:,}' for why, n in reasons.most_common())}.", file=messages)
         if args.max_error is not None:
             print(_guarantee(args.max_error, identifier), file=messages)
+        if explanations is not None:
+            print(
+                f"Explanations of {explanations.num_queries:,} names are in {args.explain}; their contributions add up "
+                f"to the difference of the scores, but for at most {explanations.max_error:.0e}.",
+                file=messages,
+            )
         if args.summary is not None:
             print(f"The summary is in {describe_output(args.summary)}.", file=messages)
         for samples in (writer for writer in writers if isinstance(writer, SampleCounts)):
@@ -187,13 +221,22 @@ def _sources_of(num_annotated: int, num_files: int) -> str:
 
 
 def _check_outputs(args: IdentifyArguments) -> None:
+    from barcodemae.library.explanation.explanation_files import CONTRIBUTIONS_FILE, QUERIES_FILE
+    from barcodemae.library.results.multiqc import check_multiqc_name
     from barcodemae.library.results.tables import check_table_name
     from barcodemae.library.results.writers import results_format
-    from barcodemae.outputs import check_outputs
+    from barcodemae.library.store.manifest import MANIFEST_FILE
+    from barcodemae.outputs import check_output_folder, check_outputs
 
     inputs = [*args.queries, args.library, *filter(None, [args.model])]
-    check_outputs({"--output": args.output, "--summary": args.summary, "--by-sample": args.by_sample}, inputs)
+    outputs = {name: getattr(args, name) for name in ("output", "summary", "by_sample", "multiqc")}
+    if args.explain is not None:
+        check_output_folder(args.explain, without=[MANIFEST_FILE])
+        outputs |= {f"explain: {name}": Path(args.explain) / name for name in (QUERIES_FILE, CONTRIBUTIONS_FILE)}
+    check_outputs({f"--{name.replace('_', '-')}": file for name, file in outputs.items()}, inputs)
     results_format(Path(args.output), args.format)
+    if args.multiqc is not None:
+        check_multiqc_name(Path(args.multiqc))
     if args.by_sample is not None:
         check_table_name(Path(args.by_sample))
 
@@ -201,6 +244,7 @@ def _check_outputs(args: IdentifyArguments) -> None:
 def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLibrary") -> list[Any]:
     from barcodemae.data.formats import STANDARD_INPUT_NAME
     from barcodemae.data.sources import HUB, STANDARD_INPUT
+    from barcodemae.library.results.multiqc import open_multiqc
     from barcodemae.library.results.samples import open_samples
     from barcodemae.library.results.writers import open_writer
     from barcodemae.library.summary.page import open_summary
@@ -208,6 +252,8 @@ def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLib
     writers: list[Any] = [files.enter_context(open_writer(Path(args.output), args.format))]
     if args.by_sample is not None:
         writers.append(files.enter_context(open_samples(Path(args.by_sample))))
+    if args.multiqc is not None:
+        writers.append(files.enter_context(open_multiqc(Path(args.multiqc))))
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)
         title = f"Barcodes of {', '.join(STANDARD_INPUT_NAME if name == STANDARD_INPUT else name for name in names)}"

@@ -19,7 +19,8 @@ from barcodemae.checkpoints.files import (
     weights_files,
 )
 from barcodemae.data.inputs import check_sequences
-from barcodemae.embedding.nearest import CosineEmbedder
+from barcodemae.embedding.attribution import Attribution, difference_of_directions
+from barcodemae.embedding.nearest import CosineEmbedder, unit_length
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import Placement, ReferenceFrame, lay_out
 
@@ -158,6 +159,63 @@ class BaseMapEmbedder(CosineEmbedder):
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
+
+    def attribute(self, sequence: str, first: str | np.ndarray, second: str | np.ndarray) -> Attribution:
+        """The contribution of each base of a barcode to its similarity with one reference rather than another.
+
+        It is exact: the contributions add up to the difference of the two cosines.
+
+        Args:
+            sequence: DNA of the barcode, as for `encode`.
+            first, second: the references, as sequences or as embeddings `[dimension]`.
+
+        Raises:
+            BadRecordError: a sequence can't be placed on the reference frame.
+
+        Examples:
+            >>> from barcodemae import BaseMapEmbedder
+            >>> from barcodemae.data import read_records
+            >>> query, first, second = read_records("sample")["nucleotides"][:3].to_pylist()
+            >>> found = BaseMapEmbedder.from_pretrained().attribute(query, first, second)
+            >>> found.contributions.shape == found.coordinates.shape
+            True
+            >>> found.completeness_error < 1e-6
+            True
+        """
+        directions = (self.encode(one) if isinstance(one, str) else one for one in (first, second))
+        return self.attribute_along(sequence, difference_of_directions(*directions))
+
+    def attribute_along(self, sequence: str, direction: np.ndarray, placement: Placement | None = None) -> Attribution:
+        """The contribution of each base of a barcode to the product of its embedding, of length 1, with a vector.
+
+        Args:
+            sequence: DNA of the barcode.
+            direction: `[dimension]`.
+            placement: of this one sequence, if already known.
+
+        Raises:
+            BadRecordError: the sequence can't be placed on the reference frame.
+        """
+        placed = self.frame.place([sequence]) if placement is None else placement
+        bases = lay_out([sequence], placed, self._num_coordinates)[0]
+        if not (self.frame.accepts(placed)[0] and (bases >= 0).any()):
+            raise BadRecordError("input", "0", self.unreadable)
+        return self.attribute_bases(bases, direction)
+
+    def attribute_bases(self, bases: np.ndarray, direction: np.ndarray, first: int = 0) -> Attribution:
+        """As `attribute_along`, for bases that are already laid out on the frame.
+
+        Args:
+            bases: int8 `[coordinates]`, at least one known.
+            direction: `[dimension]`.
+            first: coordinate of the first base.
+        """
+        bases = bases[: self._num_coordinates - first]
+        known = np.flatnonzero(bases >= 0)
+        rows = self.table[bases[known], first + known].astype(np.float64)
+        contributions = rows @ direction / np.linalg.norm(rows.sum(axis=0))
+        vector = unit_length(self.embed_bases(bases[None], first))[0]
+        return Attribution(first + known, bases[known], contributions, float(vector @ direction))
 
     def embed_bases(self, bases: np.ndarray, first: int = 0) -> np.ndarray:
         """Embed barcodes, or the same part of several, whose bases are already laid out on the frame.

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from barcodemae.checkpoints.files import CONFIG_FILE, PROFILE_FILE, WEIGHTS_FILE, find_checkpoint, optional_file
 from barcodemae.data.inputs import check_sequences
-from barcodemae.embedding.nearest import CosineEmbedder
+from barcodemae.embedding.attribution import Attribution, difference_of_directions
+from barcodemae.embedding.nearest import CosineEmbedder, unit_length
 from barcodemae.errors import BadRecordError, CheckpointError
 from tokenization_barcodemae import KmerProfile, Placement, ReferenceFrame, orient, read_kmers
 
@@ -157,6 +158,61 @@ class KmerMapEmbedder(CosineEmbedder):
         if normalize_embeddings:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings
+
+    def attribute(self, sequence: str, first: str | np.ndarray, second: str | np.ndarray) -> Attribution:
+        """The contribution of each base of a barcode to its similarity with one reference rather than another.
+
+        It is exact: the contributions and the baseline, the part of the map's origin, add up to the difference of the
+        two cosines. The contribution of a k-mer is shared equally by its occurrences, and by the bases of each.
+
+        Args:
+            sequence: DNA of the barcode, as for `encode`.
+            first, second: the references, as sequences or as embeddings `[dimension]`.
+
+        Raises:
+            BadRecordError: a sequence has no known k-mer.
+        """
+        directions = (self.encode(one) if isinstance(one, str) else one for one in (first, second))
+        return self.attribute_along(sequence, difference_of_directions(*directions))
+
+    def attribute_along(self, sequence: str, direction: np.ndarray, placement: Placement | None = None) -> Attribution:
+        """The contribution of each base of a barcode to the product of its embedding, of length 1, with a vector.
+
+        Args:
+            sequence: DNA of the barcode.
+            direction: `[dimension]`.
+            placement: with the strand of this one sequence, if already known.
+
+        Raises:
+            BadRecordError: the sequence has no known k-mer.
+        """
+        strand = self.profile.score([sequence]).strand if placement is None else placement.strand
+        texts = orient([sequence], strand)
+        ((_, spectra),) = kmer_spectra(texts, self.k, self._weights)
+        spectrum = spectra[0].astype(np.float64)
+        embedding = spectrum @ self._table - self._origin
+        if not spectrum.any() or not embedding.any():
+            raise BadRecordError("input", "0", self.unreadable)
+        scaled = direction / np.linalg.norm(embedding)
+        (ids,) = (block.ids for block in read_kmers(texts, self.k))
+        (bases,) = (block.ids for block in read_kmers(texts, 1))
+        counts = np.bincount(ids[ids >= 0], minlength=len(spectrum))
+        by_kmer = spectrum * (self._table @ scaled) / np.maximum(counts, 1)
+        contributions = share_among_bases(np.where(ids >= 0, by_kmer[ids], 0), self.k)
+        known = np.flatnonzero(share_among_bases(ids >= 0, self.k) > 0)
+        vector = unit_length(self.encode(sequence, placement=placement)[None])[0]
+        return Attribution(
+            known,
+            bases[known].astype(np.int8),
+            contributions[known],
+            float(vector @ direction),
+            baseline=-float(self._origin @ scaled),
+        )
+
+
+def share_among_bases(values: np.ndarray, k: int) -> np.ndarray:
+    """Values of the k-mers that begin with each base `[n]`, each shared equally by its k bases: float64 `[n]`."""
+    return np.convolve(values.astype(np.float64) / k, np.ones(k))[: len(values)]
 
 
 def kmer_spectra(

@@ -1,6 +1,6 @@
 """From queries to results: place, embed, search, compare bases, vote, estimate how probable each name is, and align."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,23 @@ from barcodemae.library.store.stored import StoredLibrary
 _NOVEL_DEPTH = len(RANKS)
 
 
+@dataclass(frozen=True)
+class Searched:
+    """Queries and the references that vote on them.
+
+    Attributes:
+        reasons: objects `[n]`, why a query is not usable; "" for the usable ones.
+        barcodes: `[usable]`.
+        found: `[usable]`, references near them.
+        votes: rank -> vote on them.
+    """
+
+    reasons: np.ndarray
+    barcodes: OnMarker
+    found: Neighbours
+    votes: dict[str, Vote]
+
+
 class Identifier:
     """Identifies barcodes by a library.
 
@@ -33,6 +50,9 @@ class Identifier:
         min_confidence: of a name that is called; or one for each of the lengths of the calibration.
         num_aligned: number of hits that are aligned with each query, best first. Names do not depend on it.
         primers: of the queries, see `search.primers.find_region`; only bases between them are compared.
+
+    Attributes:
+        ranks: the names of all records at each rank.
 
     Raises:
         ConfigurationError: the primers are not on the marker.
@@ -53,7 +73,7 @@ class Identifier:
         self._num_aligned = num_aligned
         self._region = None if primers is None else self._marker.region(primers)
         self._names = library.names()
-        self._ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
+        self.ranks = {rank: RankNames(self._names[rank]) for rank in RANKS}
 
     @classmethod
     def from_library(
@@ -99,6 +119,14 @@ class Identifier:
         Returns:
             A table of `RESULTS`, in the order of the records.
         """
+        return self.results(records, self.search(records))
+
+    def search(self, records: pa.Table) -> Searched:
+        """Place queries on the marker, and find the references that vote on them.
+
+        Args:
+            records: as for a call.
+        """
         sequences = normalise_nucleotides(records["nucleotides"]).to_pylist()
         read = self._marker.read(sequences, self._region)
         reasons = why_unusable(records["problem"], read, self._marker.name)
@@ -108,15 +136,24 @@ class Identifier:
         if not is_related.all():
             reasons[np.flatnonzero(reasons == "")[~is_related]] = NOT_THE_MARKER
             barcodes, found = barcodes.take(np.flatnonzero(is_related)), found.take(is_related)
-        votes = vote(found, {rank: names.numbers for rank, names in self._ranks.items()})
+        return Searched(reasons, barcodes, found, vote(found, {name: one.numbers for name, one in self.ranks.items()}))
+
+    def results(self, records: pa.Table, searched: Searched) -> pa.Table:
+        """The results of a search: names, their probabilities, and hits.
+
+        Args:
+            records: as for a call.
+            searched: what `search` found for them.
+        """
+        barcodes, found, votes = searched.barcodes, searched.found, searched.votes
         voters = found.voters()
         shown = voters.in_order(np.lexsort((-voters.similarities, -voters.identities), axis=1))
         probabilities = self._calibration(votes, barcodes.num_bases)
-        has_species = self._ranks["species"].numbers[shown.records[:, 0]] >= 0
+        has_species = self.ranks["species"].numbers[shown.records[:, 0]] >= 0
         parts = self._marker.parts(barcodes)
         identified = self._assignments(votes, probabilities, barcodes.num_bases)
         lineages = pa.table({rank: identified[rank] for rank in ("phylum", "class")})
-        notes = describe_queries(self._library, self._ranks, self._embedder.frame, barcodes, found, lineages)
+        notes = describe_queries(self._library, self.ranks, self._embedder.frame, barcodes, found, lineages)
         identified |= {
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
             "hits": self._hits(shown, barcodes, parts),
@@ -128,7 +165,7 @@ class Identifier:
             "query_end": pa.array([part.position(len(part.text) - 1) for part in parts], pa.int32()),
             "notes": pa.array(notes, pa.string()),
         }
-        return _result_table(records, reasons, identified)
+        return _result_table(records, searched.reasons, identified)
 
     def _assignments(
         self, votes: dict[str, Vote], probabilities: dict[str, np.ndarray], num_bases: np.ndarray
@@ -142,7 +179,7 @@ class Identifier:
         for depth, rank in enumerate(RANKS):
             is_called = (votes[rank].names >= 0) & (probabilities[rank] >= min_confidences)
             depths[is_called], confidence[is_called] = depth, probabilities[rank][is_called]
-            called[is_called] = self._ranks[rank].decode(votes[rank].names[is_called])
+            called[is_called] = self.ranks[rank].decode(votes[rank].names[is_called])
         for depth, rank in enumerate(RANKS):
             is_in_lineage = (depths >= depth) & (depths < _NOVEL_DEPTH)
             columns |= self._name_columns(rank, np.where(is_in_lineage, votes[rank].names, -1), probabilities[rank])
@@ -156,7 +193,7 @@ class Identifier:
         self, rank: str, numbers: np.ndarray, confidences: np.ndarray, prefix: str = ""
     ) -> dict[str, Any]:
         return {
-            f"{prefix}{rank}": pa.array(self._ranks[rank].decode(numbers), pa.string()),
+            f"{prefix}{rank}": pa.array(self.ranks[rank].decode(numbers), pa.string()),
             f"{prefix}{rank}{CONFIDENCE}": pa.array(confidences.astype(np.float32), mask=numbers < 0),
         }
 

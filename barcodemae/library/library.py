@@ -12,6 +12,7 @@ from barcodemae.data.inputs import Source, stream_input
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import FRAME, load_engine
 from barcodemae.library.building import append_records, build_library, remove_records
+from barcodemae.library.explanation.contributions import Explainer, Explanation
 from barcodemae.library.identification import Identifier
 from barcodemae.library.models import check_marker, choose_model, describe_model, open_with_model
 from barcodemae.library.results.schema import RESULTS
@@ -151,6 +152,28 @@ class Library:
         )
         tables = [identifier(block) for block in _blocks(queries)]
         return pa.concat_tables(tables) if tables else RESULTS.empty_table()
+
+    def explain(
+        self, queries: Source, *, min_confidence: float = MIN_CONFIDENCE, primers: str | None = None
+    ) -> list[Explanation]:
+        """How much each base of a query contributes to its name rather than to the next best one.
+
+        Args:
+            queries, min_confidence, primers: as for `identify`.
+
+        Returns:
+            One for each query with a name, in their order, if the library has another name of the same rank.
+
+        Raises:
+            BarcodeMAEError: as from `identify`; or the model does not read k-mers.
+        """
+        identifier = Identifier.from_library(self._stored, self._embedder, min_confidence, primers=primers)
+        explainer = Explainer(self._stored, self._embedder, identifier.ranks)
+        explained: list[Explanation] = []
+        for records in _blocks(queries):
+            searched = identifier.search(records)
+            explained += explainer(searched, identifier.results(records, searched))
+        return explained
 
     def append(
         self,

@@ -12,6 +12,7 @@ from barcodemae.checkpoints import AUTO, DEFAULT_MARKER, MODELS
 from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.data import normalise_nucleotides, stream_records
 from barcodemae.data.known_markers import find_markers, is_same_marker
+from barcodemae.embedding.attribution import Attribution
 from barcodemae.embedding.engines import load_engine
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
@@ -53,6 +54,9 @@ class Embedder(Protocol):
         placement: Placement | None = None,
     ) -> np.ndarray:
         """Vectors of barcodes, float32 `[n, dimension]`."""
+
+    def attribute_along(self, sequence: str, direction: np.ndarray, placement: Placement | None = None) -> Attribution:
+        """The contributions of a barcode's bases to the product of its vector, of length 1, with a direction."""
 
 
 def choose_model(sources: Sequence[str], marker: str = AUTO) -> str:

@@ -40,11 +40,21 @@ def write_table(table: pa.Table, file: BinaryIO, as_parquet: bool = False, from_
     if as_parquet:
         pq.write_table(table, file)
         return
+    header = quoted(defused(pa.array(table.column_names, pa.string()))).to_pylist()
+    file.write(("\t".join(header) + "\n").encode())
+    write_lines(table, file, from_files)
+
+
+def write_lines(table: pa.Table, file: BinaryIO, from_files: Collection[str] = (), digits: int = 4) -> None:
+    """Write the rows of a table as TSV, without the names of columns.
+
+    Args:
+        table, file, from_files: as for `write_table`.
+        digits: of numbers, after the point.
+    """
     columns = []
     for name in table.column_names:
         column = column_array(table, name)
-        text = decimals(column, 4) if pa.types.is_floating(column.type) else column.cast(pa.string())
+        text = decimals(column, digits) if pa.types.is_floating(column.type) else column.cast(pa.string())
         columns.append((quoted(defused(text)) if name in from_files else text).fill_null(""))
-    header = quoted(defused(pa.array(table.column_names, pa.string()))).to_pylist()
-    file.write(("\t".join(header) + "\n").encode())
     file.writelines(f"{line}\n".encode() for line in joined(columns, "\t").to_pylist())

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from barcodemae.embedding.kmer_map import share_among_bases
 from tokenization_barcodemae import read_kmers
 
 _BLOCK_ROWS = 4096
@@ -52,6 +53,18 @@ class Comparison(Protocol):
         Its time is linear in the number of rows.
         """
 
+    def identity_by_base(self, sequence: str, row: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """What a barcode's bases lack of its identity with others: float64 `[others, positions]`, 0 or less.
+
+        They add up to the share of equal bases, less 1. Positions are coordinates on the reference frame, or without
+        one positions in the sequence.
+
+        Args:
+            sequence: of the barcode, as read on the marker's strand.
+            row: int8 `[width]`, what is compared of it.
+            others: int8 `[others, width]`.
+        """
+
     def problem(self, rows: np.ndarray) -> str:
         """What is wrong with the values of rows, in words; "" if nothing is."""
 
@@ -90,6 +103,11 @@ class BasesOnFrame:
             for block in _blocks(rows):
                 num_agreeing[block] += (rows[block] == base) @ counts
         return num_agreeing
+
+    def identity_by_base(self, sequence: str, row: np.ndarray, others: np.ndarray) -> np.ndarray:
+        num_shared = self.compare(row, others)[1]
+        is_different = (row >= 0) & (others >= 0) & (others != row)
+        return np.where(is_different, -1, 0) / np.maximum(num_shared, 1)[:, None]
 
     def problem(self, rows: np.ndarray) -> str:
         if rows.size and (rows.min() < -1 or rows.max() > 3):
@@ -133,11 +151,14 @@ class KmerSets:
         rows = np.zeros((len(sequences), self.width), np.uint8)
         for block in read_kmers(sequences, self.k, num_rows=256):
             known = block.ids >= 0
-            hashes = (block.ids[known].astype(np.uint64) * self._MULTIPLIER) >> self._SHIFT
             bits = np.zeros((block.rows.stop - block.rows.start, self.num_bits), bool)
-            bits[block.row_of[known], hashes.astype(np.int64)] = True
+            bits[block.row_of[known], self._hashes(block.ids[known])] = True
             rows[block.rows] = np.packbits(bits, axis=1)
         return rows.view(np.int8)
+
+    def _hashes(self, ids: np.ndarray) -> np.ndarray:
+        """The bit that each k-mer sets."""
+        return ((ids.astype(np.uint64) * self._MULTIPLIER) >> self._SHIFT).astype(np.int64)
 
     def compare(self, rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         words, other_words = (np.ascontiguousarray(one).view(np.uint64) for one in (rows, others))
@@ -167,6 +188,18 @@ class KmerSets:
         for block in _blocks(rows):
             num_agreeing[block] = np.unpackbits(rows[block].view(np.uint8), axis=1) @ counts
         return num_agreeing
+
+    def identity_by_base(self, sequence: str, row: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """It is shared equally by the k-mers that the other barcode lacks, and by the bases of each."""
+        (ids,) = (block.ids for block in read_kmers([sequence], self.k))
+        num_equal, num_shared = self.compare(row, others)
+        identities = num_equal / np.maximum(num_shared, 1)
+        shares = []
+        for identity, bits in zip(identities, np.unpackbits(others.view(np.uint8), axis=1), strict=True):
+            is_lacking = (ids >= 0) & (bits[self._hashes(np.maximum(ids, 0))] == 0)
+            each = (identity - 1) / max(int(is_lacking.sum()), 1)
+            shares.append(share_among_bases(each * is_lacking, self.k))
+        return np.stack(shares)
 
     def problem(self, rows: np.ndarray) -> str:
         return ""

@@ -10,6 +10,7 @@ from typing import Protocol
 import faiss
 import numpy as np
 
+from barcodemae.embedding.attribution import Attribution
 from barcodemae.embedding.nearest import Hits, unit_length
 from barcodemae.library.search.marker import dereplicate
 
@@ -34,6 +35,9 @@ class BaseMap(Protocol):
 
     def embed_bases(self, bases: np.ndarray, first: int = 0) -> np.ndarray:
         """Vectors `[n, dimension]` of bases `[n, coordinates]` from the coordinate `first` on."""
+
+    def attribute_bases(self, bases: np.ndarray, direction: np.ndarray, first: int = 0) -> Attribution:
+        """The contributions of bases `[coordinates]` to the product of their vector, of length 1, with a direction."""
 
 
 class PartSearch:
@@ -116,15 +120,25 @@ class PartSearch:
 
 def _groups(queries: np.ndarray, kinds: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
     """Some rows of one kind with about the same part of the marker, and the part's begin and end."""
+    groups = np.concatenate([shared_part(queries), kinds[:, None]], axis=1)
+    parts, group = np.unique(groups, axis=0, return_inverse=True)
+    group = group.ravel()  # NumPy 2.0 alone gives it another shape
+    for number, (part_begin, part_end, _) in enumerate(parts.tolist()):
+        rows = np.flatnonzero(group == number)
+        for begin in range(0, len(rows), _QUERIES):
+            yield rows[begin : begin + _QUERIES], part_begin, part_end
+
+
+def shared_part(queries: np.ndarray) -> np.ndarray:
+    """The part of the references that queries are compared with, int64 `[n, 2]`: its first coordinate, and its end.
+
+    Args:
+        queries: int8 `[n, frame_length]`, bases on the frame, at least one known in each row.
+    """
     is_known, length = queries >= 0, queries.shape[1]
     firsts = is_known.argmax(axis=1) // _BLOCK
     ends = (length - 1 - is_known[:, ::-1].argmax(axis=1)) // _BLOCK + 1
-    parts, group = np.unique(np.stack([firsts, ends, kinds], axis=1), axis=0, return_inverse=True)
-    group = group.ravel()  # NumPy 2.0 alone gives it another shape
-    for number, (first, end, _) in enumerate(parts.tolist()):
-        rows = np.flatnonzero(group == number)
-        for begin in range(0, len(rows), _QUERIES):
-            yield rows[begin : begin + _QUERIES], first * _BLOCK, min(end * _BLOCK, length)
+    return np.stack([firsts * _BLOCK, np.minimum(ends * _BLOCK, length)], axis=1)
 
 
 def _pack(bases: np.ndarray, is_query: bool) -> np.ndarray:

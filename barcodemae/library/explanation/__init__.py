@@ -1,0 +1,1 @@
+"""Why a query got its name, and which sites distinguish a taxon from its sisters."""
