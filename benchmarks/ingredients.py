@@ -1,0 +1,198 @@
+"""What each ingredient of pretraining gives: small runs that differ from one recipe in one option, compared in pairs.
+
+`python benchmarks/ingredients.py --data coi_arthropods.parquet --queries coi_large.parquet` trains what is not yet
+trained (a run that was stopped goes on) and evaluates all runs by the nearest neighbour of unseen species, by the
+cosine of their pooled vectors, without a head. The recipe is that of the decoder of the pooled vector in
+`configs/claim.yaml`, on the reference frame, half a pass long. It is run with two seeds, whose difference shows what
+chance alone gives. A second stage starts from it and is half as long; its control is a second stage without relatives.
+Intervals are resampled by species.
+
+The queries should be of `val_unseen`, and of many species: with the 132 of `coi_arthropods.parquet`, intervals are too
+wide.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from claim import ROOT, call
+from pooled_decoder import NearestGenus, scores
+
+from barcodemae.checkpoints.files import WEIGHTS_FILE
+from barcodemae.cli.arguments import parse_arguments
+from barcodemae.cli.command import run_command
+from barcodemae.embedding import BarcodeEmbedder
+from barcodemae.evaluation.benchmark import Benchmark, build_benchmark, labels, read_usable_records
+from barcodemae.evaluation.report.content import Table, as_markdown
+from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.training.metrics import METRICS_FILE, barcodes_and_seconds, read_metrics
+from barcodemae.training.summary import TRAINING_FILE
+from barcodemae.training.tuning.tune import draw_per_species
+
+_RECIPE = {
+    "config": str(ROOT / "configs/claim.yaml"),
+    "token_decoder_weight": "0",
+    "pooled_decoder_weight": "1",
+    "unaligned_share": "0",
+    "epochs": "0.5",
+}
+RECIPE = "recipe"
+CONTROL = "second stage: none"
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A run that differs from another one in some options.
+
+    Attributes:
+        options: of `barcodemae train`, beside those of the recipe.
+        compared_with: the run that it differs from.
+        starts_from: the run whose weights it starts from.
+    """
+
+    options: Mapping[str, str]
+    compared_with: str = RECIPE
+    starts_from: str | None = None
+
+
+def _second_stage(**options: str) -> Ingredient:
+    return Ingredient({"epochs": "0.25"} | options, CONTROL, RECIPE)
+
+
+RUNS: dict[str, Ingredient] = {
+    RECIPE: Ingredient({}),
+    "seed 1": Ingredient({"seed": "1"}),
+    "mask ratio 0.25": Ingredient({"mask_ratio": "0.25"}),
+    "mask ratio 0.75": Ingredient({"mask_ratio": "0.75"}),
+    "k 4": Ingredient({"k": "4"}),
+    "width 256": Ingredient({"size": "tiny"}),
+    "one pass": Ingredient({"epochs": "1"}),
+    "dropout 0.1": Ingredient({"dropout": "0.1"}),
+    "unaligned share 0.25": Ingredient({"unaligned_share": "0.25"}),
+    "cut share 0.25": Ingredient({"cut_share": "0.25"}),
+    "prefixes of 32 and 64": Ingredient({"matryoshka": "32 64"}),
+    "genera as auxiliary objective": Ingredient({"auxiliary": "cross-entropy", "auxiliary_warmup_epochs": "0"}),
+    CONTROL: _second_stage(),
+    "second stage: same cluster 0.7": _second_stage(same_cluster_share="0.7"),
+    "second stage: near cluster 0.7": _second_stage(near_cluster_share="0.7"),
+    "second stage: genus 0.7": _second_stage(genus_share="0.7"),
+}
+
+
+@dataclass
+class IngredientsArguments:
+    """What to train on, what to judge by, and where the runs go."""
+
+    data: str = field(metadata={"help": "Barcodes with splits to train on."})
+    queries: str = field(metadata={"help": "Barcodes with splits: references (train) and queries."})
+    query_split: str = field(default="val_unseen", metadata={"help": "Split of unseen species."})
+    references_per_species: int = field(default=1, metadata={"help": "References drawn of each species."})
+    cut: int = field(default=200, metadata={"help": "Length of the cut queries, in nucleotides."})
+    runs: str = field(default="runs/ingredients", metadata={"help": "A folder for each run is made in it."})
+    names: list[str] = field(default_factory=lambda: list(RUNS), metadata={"help": "Runs, by default all."})
+    steps: list[str] = field(
+        default_factory=lambda: ["train", "evaluate"], metadata={"help": "train, evaluate, or both."}
+    )
+    output: str = field(
+        default=str(ROOT / "benchmarks/results/ingredients.json"), metadata={"help": "File for the figures."}
+    )
+
+
+def run_folder(runs: Path, name: str) -> Path:
+    return runs / name.replace(": ", " ").replace(" ", "_")
+
+
+def train(name: str, data: str, runs: Path) -> None:
+    """Train one run, or resume it; nothing where it is finished."""
+    ingredient, folder = RUNS[name], run_folder(runs, name)
+    if (folder / WEIGHTS_FILE).exists():
+        return
+    options = _RECIPE | {"data": data, "output_dir": str(folder)} | dict(ingredient.options)
+    if ingredient.starts_from is not None:
+        options["init_from"] = str(run_folder(runs, ingredient.starts_from))
+    if (folder / METRICS_FILE).exists():
+        options["resume"] = "true"
+    call("train.py", options)
+
+
+def with_references_drawn(benchmark: Benchmark, max_per_species: int) -> Benchmark:
+    """The benchmark with some references of each species."""
+    references = benchmark.train
+    rows = draw_per_species(np.arange(len(references)), labels(references, "species"), max_per_species)
+    return replace(benchmark, train=references.take(pa.array(rows)))
+
+
+def evaluate(args: IngredientsArguments) -> dict[str, Any]:
+    """The figures of all runs, and their differences from what they are compared with."""
+    runs = Path(args.runs)
+    benchmark = build_benchmark(read_usable_records(args.queries, "skip"), args.query_split)
+    task = NearestGenus(with_references_drawn(benchmark, args.references_per_species))
+    cuts = task.cut(args.cut)
+    correct: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name in args.names:
+        embedder = BarcodeEmbedder.from_pretrained(run_folder(runs, name))
+        references = embedder.encode(task.references)
+        correct[name] = (
+            task.correct(references, embedder.encode(task.queries)),
+            task.correct(references, embedder.encode(cuts)),
+        )
+        print(f"{name}: {100 * correct[name][0].mean():.2f} %", flush=True)
+    found = {}
+    for name, (complete, cut) in correct.items():
+        lines = [line for line in read_metrics(run_folder(runs, name)) if "loss" in line]
+        origin = json.loads((run_folder(runs, name) / TRAINING_FILE).read_text())
+        _, seconds = barcodes_and_seconds(lines, origin["records_per_step"])
+        found[name] = {"genus": scores(complete, task.species), "cut": scores(cut, task.species), "seconds": seconds}
+        other = RUNS[name].compared_with
+        if other != name and other in correct:
+            found[name]["less"] = {
+                "run": other,
+                "genus": scores(complete - correct[other][0], task.species),
+                "cut": scores(cut - correct[other][1], task.species),
+            }
+    return {
+        "query_split": args.query_split,
+        "n_queries": len(task.queries),
+        "n_species": len(np.unique(task.species)),
+        "n_references": len(task.references),
+        "cut": args.cut,
+        "data": describe_data([args.data, args.queries]),
+        "runs": found,
+        "machine": describe_machine(),
+        "versions": describe_versions(("barcodemae", "torch", "numpy")),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def table(found: Mapping[str, Any]) -> Table:
+    """A line for each run: its accuracies, and the differences with their intervals."""
+    titles = ["", "genus, unseen", "difference (95 %)", f"cuts of {found['cut']}", "difference (95 %)", "minutes"]
+    rows = []
+    for name, run in found["runs"].items():
+        cells = []
+        for kind in ("genus", "cut"):
+            less = run.get("less", {}).get(kind)
+            difference = "" if less is None else "{:+.1f} ({:+.1f} to {:+.1f})".format(less["genus"], *less["interval"])
+            cells += [f"{run[kind]['genus']:.1f}", difference]
+        rows.append([name, *cells, f"{run['seconds'] / 60:.1f}"])
+    return Table(titles, rows)
+
+
+def main() -> None:
+    (args,) = parse_arguments((IngredientsArguments,))
+    if "train" in args.steps:
+        for name in args.names:
+            train(name, args.data, Path(args.runs))
+    if "evaluate" in args.steps:
+        found = evaluate(args)
+        Path(args.output).write_text(json.dumps(found, indent=2) + "\n")
+        print(as_markdown(table(found)))
+
+
+if __name__ == "__main__":
+    run_command(main)
