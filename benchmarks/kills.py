@@ -84,6 +84,9 @@ COMMANDS = {
     "identify": Command(
         "identify inputs/appended.fasta --library library --output out/names.tsv.gz --summary out/names.html", (_INDEX,)
     ),
+    "identify --shards": Command(
+        "identify inputs/built.fasta inputs/appended.fasta --library library --output out/names --shards", (_INDEX,)
+    ),
     "embed": Command("embed --data inputs/built.fasta --output out/vectors.parquet"),
     "cluster": Command(
         "cluster inputs/built.fasta --output out/clusters.tsv --representatives out/one.fasta --plot out/gap.png"

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["identify", "embed", "cluster", "split", "tokenizer", "convert", "leaderboard"])
+@pytest.mark.parametrize(
+    "command",
+    ["identify", "identify --shards", "embed", "cluster", "split", "tokenizer", "convert", "leaderboard"],
+)
 def test_repeated_command_has_the_same_result_after_kills(command, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     arguments = ["--commands", command, "--at", "writes", "--output", str(tmp_path / "kills.json")]

@@ -1,11 +1,12 @@
 """`barcodemae embed`: writes embeddings of sequences."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.cli.shards import SHARDS_HELP, run_shards, shared_options
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FLOAT32, NETWORK, PRECISIONS
 from barcodemae.errors import BadRecordError
@@ -54,6 +55,7 @@ class EmbedArguments:
         default=True,
         metadata={"help": "Read sequences from their first base, without the checkpoint's reference frame."},
     )
+    shards: bool = field(default=False, metadata={"help": SHARDS_HELP})
     max_length: int = field(default=MAX_LENGTH, metadata={"help": MAX_LENGTH_HELP})
     whole_headers: bool = field(default=False, metadata={"help": WHOLE_HEADERS_HELP})
     on_error: str = field(
@@ -82,6 +84,21 @@ def embed(arguments: list[str]) -> None:
     check_sources(args.data)
     if args.model is not None:
         check_checkpoint(args.model)
+    if not args.shards:
+        _embed(args)
+        return
+    from barcodemae.checkpoints.files import weights_sha256
+
+    key = shared_options(args, "data", "model") | {"model": weights_sha256(args.model or DEFAULT)}
+    run_shards(
+        args.data,
+        Path(args.output),
+        {"command": "embed"} | key,
+        lambda shard, file: _embed(replace(args, data=[shard], output=str(file))),
+    )
+
+
+def _embed(args: EmbedArguments) -> None:
     from tqdm import tqdm
 
     from barcodemae.data import QualityFilter, log_report, stream_records

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barcodemae.cli.arguments import parse_arguments
+from barcodemae.cli.shards import SHARDS_HELP, run_shards, shared_options
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS, PRIMERS_HELP
@@ -84,6 +85,7 @@ class IdentifyArguments:
             "queries; for queries like these it is sufficient with a probability of 95 percent."
         },
     )
+    shards: bool = field(default=False, metadata={"help": SHARDS_HELP})
     align: int | None = field(
         default=None,
         metadata={
@@ -111,6 +113,30 @@ def identify(arguments: list[str]) -> None:
         example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
     )
     check_sources(args.queries)
+    if not args.shards:
+        _identify(args)
+        return
+    for option, value in (("--summary", args.summary), ("--by-sample", args.by_sample), ("--format", args.format)):
+        if value is not None:
+            raise ConfigurationError(
+                f"{option}: expected no such option with --shards, which writes Parquet files only"
+            )
+    from barcodemae.library.store.fetching import find_library
+    from barcodemae.library.store.manifest import MANIFEST_FILE, read_manifest
+    from barcodemae.provenance import sha256
+
+    library = find_library(args.library)
+    read_manifest(library)
+    key = shared_options(args, "queries", "library", "model") | {"library": sha256(library / MANIFEST_FILE)}
+    run_shards(
+        args.queries,
+        Path(args.output),
+        {"command": "identify"} | key,
+        lambda shard, file: _identify(replace(args, queries=[shard], output=str(file))),
+    )
+
+
+def _identify(args: IdentifyArguments) -> None:
     if not 0 <= args.min_confidence <= 1:
         raise ConfigurationError(f"--min-confidence {args.min_confidence}: expected 0 to 1")
     if args.max_error is not None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from barcodemae.errors import BarcodeMAEError
+from barcodemae.errors import BarcodeMAEError, ConfigurationError
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -119,20 +119,46 @@ def joined_processes() -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1)
         return
-    import torch
-    from accelerate.utils import parse_flag_from_env
     from torch import distributed
 
-    if parse_flag_from_env("ACCELERATE_USE_CPU"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    _choose_device()
     # NCCL would wait for a process that has ended, where gloo notices the closed connection.
     distributed.init_process_group("gloo")
     try:
         yield Processes(distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()
+
+
+def separate_process() -> Processes:
+    """Separate this process from the others of its launcher, with which it will not communicate.
+
+    From now on it works, and reports errors, as if it were alone. Where there is no launcher, the environment variables
+    `RANK` and `WORLD_SIZE` may be set by hand, such as in jobs on several machines.
+
+    Returns:
+        Its number, and the number of processes.
+
+    Raises:
+        ConfigurationError: the variables are not those of a process.
+    """
+    rank, count = (os.environ.pop(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
+        raise ConfigurationError(f"RANK={rank}, WORLD_SIZE={count}: expected a number from 0 to WORLD_SIZE - 1")
+    if "LOCAL_RANK" in os.environ:
+        _choose_device()
+    return Processes(int(rank), int(count))
+
+
+def _choose_device() -> None:
+    """Choose the GPU of this process, where the launcher uses GPUs."""
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
 
 
 @contextmanager
