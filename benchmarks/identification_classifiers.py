@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from identification_methods import Assigned, Program, run_measured
+from identification_methods import Assigned, Cost, Program, run_measured
 
 from barcodemae.data import RANKS
 from barcodemae.evaluation.baselines.aligners import write_numbered
@@ -74,13 +74,13 @@ def _completed(names: np.ndarray, genera: np.ndarray) -> np.ndarray:
 class Classifier(Program):
     """A program that is given references with their taxa, and writes one line for each query."""
 
-    def prepare(self, references: pa.Table) -> None:
+    def prepare(self, references: pa.Table) -> Cost:
         self.taxonomy = Taxonomy(references)
-        self.train(references["nucleotides"].to_pylist())
+        return self.train(references["nucleotides"].to_pylist())
 
     @abstractmethod
-    def train(self, sequences: list[str]) -> None:
-        """Make what the program reads, of references whose taxonomy is known."""
+    def train(self, sequences: list[str]) -> Cost:
+        """Make what the program reads, of references whose taxonomy is known, and measure it."""
 
     def write_references(self, sequences: list[str], headers: Iterable[str]) -> None:
         """Write `references.fasta` with these headers."""
@@ -99,13 +99,15 @@ class Classifier(Program):
 class Sintax(Classifier):
     """`vsearch --sintax`."""
 
-    def train(self, sequences: list[str]) -> None:
+    def train(self, sequences: list[str]) -> Cost:
         headers = (
             f"{row};tax={','.join(f'{name[0]}:{name[1:]}' for name in lineage)};"
             for row, lineage in enumerate(self.taxonomy.lineages())
         )
         self.write_references(sequences, headers)
-        run_measured(["vsearch", "--makeudb_usearch", "references.fasta", "--output", "references.udb"], self.folder)
+        return run_measured(
+            ["vsearch", "--makeudb_usearch", "references.fasta", "--output", "references.udb"], self.folder
+        )
 
     def command(self) -> list[str]:
         # One thread, to be repeatable.
@@ -138,18 +140,19 @@ class Rdp(Classifier):
         super().__init__(folder)
         self._java = ["java", _JAVA_MEMORY, "-jar", str(jar.resolve())]
 
-    def train(self, sequences: list[str]) -> None:
+    def train(self, sequences: list[str]) -> Cost:
         lineages = self.taxonomy.lineages()
         headers = (f"{row}\t{';'.join([_ROOT, *lineage])}" for row, lineage in enumerate(lineages))
         self.write_references(sequences, headers)
         (self.folder / "taxonomy.txt").write_text("".join(f"{line}\n" for line in rdp_taxonomy(lineages)))
-        run_measured(
+        cost = run_measured(
             [*self._java, "train", "-o", "trained", "-s", "references.fasta", "-t", "taxonomy.txt"], self.folder
         )
         (self.folder / "trained" / "rRNAClassifier.properties").write_text(
             "bergeyTree=bergeyTrainingTree.xml\nprobabilityList=genus_wordConditionalProbList.txt\n"
             "probabilityIndex=wordConditionalProbIndexArr.txt\nwordPrior=logWordPrior.txt\nclassifierVersion=benchmark\n"
         )
+        return cost
 
     def command(self) -> list[str]:
         options = ["-t", "trained/rRNAClassifier.properties", "-f", "allrank", "-o", "names.tsv"]
@@ -185,9 +188,9 @@ def parse_rdp(path: Path, taxa: np.ndarray, confidence: np.ndarray) -> tuple[np.
 class NaiveBayes(Classifier):
     """The naive Bayes classifier of QIIME 2, in a process of its own."""
 
-    def train(self, sequences: list[str]) -> None:
+    def train(self, sequences: list[str]) -> Cost:
         self.write_references(sequences, map(";".join, self.taxonomy.lineages()))
-        run_measured(self._run("fit", "references.fasta"), self.folder)
+        return run_measured(self._run("fit", "references.fasta"), self.folder)
 
     def command(self) -> list[str]:
         return self._run("classify", "queries.fasta")

@@ -70,6 +70,10 @@ class Cost:
     cpu_seconds: float
     memory: int
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """The cost of one command after another."""
+        return Cost(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds, max(self.memory, other.memory))
+
 
 # A process of its own, since a new one counts the memory of the one that starts it.
 _LAUNCHER = """
@@ -121,8 +125,8 @@ class Method(ABC):
         folder.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
-    def prepare(self, references: pa.Table) -> None:
-        """Make the library on disk."""
+    def prepare(self, references: pa.Table) -> Cost:
+        """Make the library on disk, and measure it."""
 
     @abstractmethod
     def run(self, queries: list[str]) -> Cost:
@@ -157,10 +161,10 @@ class AlignmentProgram(Program):
         super().__init__(folder)
         self._index, self._search = AlignmentSearcher(setting).commands()
 
-    def prepare(self, references: pa.Table) -> None:
+    def prepare(self, references: pa.Table) -> Cost:
         self._taxa = {rank: labels(references, rank) for rank in RANKS}
         write_numbered(self.folder / "references.fasta", references["nucleotides"].to_pylist())
-        run_measured(shlex.split(self._index), self.folder)
+        return run_measured(shlex.split(self._index), self.folder)
 
     def command(self) -> list[str]:
         return shlex.split(self._search)
@@ -193,12 +197,14 @@ class BarcodeMAE(Program):
             [] if model is None else ["--model", str(Path(model).resolve()) if Path(model).is_dir() else model]
         )
 
-    def prepare(self, references: pa.Table) -> None:
+    def prepare(self, references: pa.Table) -> Cost:
         pq.write_table(references, self.folder / "references.parquet")
-        self._call("index", "references.parquet", "--output", "library", "--engine", self._engine, *self._model)
+        options = ["--output", "library", "--engine", self._engine, *self._model]
+        cost = self._call("index", "references.parquet", *options)
         if self._calibration is not None:
             pq.write_table(self._calibration, self.folder / "identified.parquet")
-            self._call("calibrate", "library", "--queries", "identified.parquet")
+            cost += self._call("calibrate", "library", "--queries", "identified.parquet")
+        return cost
 
     def command(self) -> list[str]:
         arguments = ["queries.fasta", "--library", "library", "--output", "assignments.parquet", *self._model]
@@ -220,8 +226,8 @@ class BarcodeMAE(Program):
             in_order("novelty", 1.0),
         )
 
-    def _call(self, *arguments: str) -> None:
-        run_measured([*_BARCODEMAE, *arguments], self.folder)
+    def _call(self, *arguments: str) -> Cost:
+        return run_measured([*_BARCODEMAE, *arguments], self.folder)
 
 
 def coverage(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, min_accuracy: float = 0.95) -> float:

@@ -36,9 +36,10 @@ _BLOCK_ROWS = 512
 class KmerCosine(Method):
     """The reference with the largest cosine of square-rooted numbers of 6-mers, in this process; it is not timed."""
 
-    def prepare(self, references: pa.Table) -> None:
+    def prepare(self, references: pa.Table) -> Cost:
         self._taxa = {rank: labels(references, rank) for rank in RANKS}
         self._spectra = spectra(references["nucleotides"].to_pylist())
+        return Cost(0, 0, 0)
 
     def run(self, queries: list[str]) -> Cost:
         found = [
