@@ -128,7 +128,7 @@ def test_folder_of_another_command_is_refused(made, tmp_path):
     assert contents(tmp_path / "other") == {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize("option", ["--summary", "--by-sample", "--format"])
+@pytest.mark.parametrize("option", ["--summary", "--by-sample", "--format", "--explain", "--multiqc"])
 def test_options_of_one_file_are_refused(option, made, tmp_path):
     value = "tsv" if option == "--format" else str(tmp_path / "x.html")
     with pytest.raises(ConfigurationError, match=f"{option}: expected no such option with --shards"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.cli.shards import SHARDS_HELP, run_shards, shared_options
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import ConfigurationError, option_name
 from barcodemae.library.settings import BLAST6, FORMATS, MIN_CONFIDENCE, NUM_VOTERS, PRIMERS_HELP
 
 if TYPE_CHECKING:
@@ -113,25 +113,26 @@ def identify(arguments: list[str]) -> None:
         example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
     )
     check_sources(args.queries)
-    if not args.shards:
-        _identify(args)
-        return
-    for option, value in (("--summary", args.summary), ("--by-sample", args.by_sample), ("--format", args.format)):
+    (_identify_shards if args.shards else _identify)(args)
+
+
+def _identify_shards(args: IdentifyArguments) -> None:
+    """Identify each of the files, or those of this process, into a file of its own."""
+    single = {name: getattr(args, name) for name in ("format", "summary", "by_sample", "explain", "multiqc")}
+    for name, value in single.items():
         if value is not None:
-            raise ConfigurationError(
-                f"{option}: expected no such option with --shards, which writes Parquet files only"
-            )
+            raise ConfigurationError(f"{option_name(name)}: expected no such option with --shards, only Parquet files")
     from barcodemae.library.store.fetching import find_library
     from barcodemae.library.store.manifest import MANIFEST_FILE, read_manifest
     from barcodemae.provenance import sha256
 
     library = find_library(args.library)
     read_manifest(library)
-    key = shared_options(args, "queries", "library", "model") | {"library": sha256(library / MANIFEST_FILE)}
+    options = shared_options(args, "queries", "library", "model", *single)
     run_shards(
         args.queries,
         Path(args.output),
-        {"command": "identify"} | key,
+        {"command": "identify", "library": sha256(library / MANIFEST_FILE)} | options,
         lambda shard, file: _identify(replace(args, queries=[shard], output=str(file))),
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from barcodemae.data.sources import HUB, SAMPLE, STANDARD_INPUT
 from barcodemae.errors import BadRecordError, BarcodeMAEError, ConfigurationError, UnreadableFileError
-from barcodemae.files import written_atomically
+from barcodemae.files import clear_abandoned, written_atomically
 
 SHARDS_HELP = (
     "Make one Parquet file of each input file, of the same name, in the folder --output. Files that are there already "
@@ -63,6 +63,7 @@ def run_shards(inputs: Sequence[str], folder: Path, command: dict[str, Any], run
     process = separate_process()
     command = command | {"made_by": version("barcodemae")}
     _check_command(folder, command)
+    clear_abandoned(folder)  # a process may have been killed after its last file was complete
     own = list(shards.items())[process.rank :: process.count]
     num_made = 0
     failures: list[BarcodeMAEError] = []
