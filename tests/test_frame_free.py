@@ -15,6 +15,7 @@ from barcodemae.cli.tune import tune
 from barcodemae.embedding.engines import FRAME, NETWORK, load_engine
 from barcodemae.embedding.kmer_map import KmerMapEmbedder, kmer_spectra
 from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError, LibraryError, UnreadableFileError
+from barcodemae.library.calibration.named_queries import search_own
 from barcodemae.library.checking.tables import SequenceChecker, check_library
 from barcodemae.library.library import Library
 from barcodemae.library.models import open_with_model
@@ -75,6 +76,22 @@ def embedder(folder):
 def library(folder, records):
     references = write_barcodes(records[::2], folder / "references.fasta", "Fungi")
     return Library.build(references, folder / "library", model=str(folder / "model"))
+
+
+def test_species_of_which_no_other_record_can_be_compared_is_held_out_as_new(folder, records):
+    """ITS1 and ITS2 of one specimen are two records, but not two references for either."""
+    half = 120
+    parts = [
+        (genus, species, text[:half] if number % 2 else text[-half:])
+        for number, (genus, species, text) in enumerate(records)
+    ]
+    # Of the first species two records of different parts are left, of the others two of each part.
+    cut = write_barcodes([*parts[:2], *parts[4:]], folder / "parts.fasta", "Fungi")
+    library = Library.build(cut, folder / "parts", model=str(folder / "model"))
+    own = search_own(library._stored, library._embedder)
+    assert own.is_new[own.species == records[0][1]].all()
+    assert not own.is_new[own.species == records[4][1]].all()
+    assert own.is_new.sum() < len(own.is_new)
 
 
 class TestKmerSets:

@@ -83,6 +83,22 @@ def test_names_do_not_depend_on_strand_and_start(identifier, splits, tmp_path):
     assert part["bases"] == 310
 
 
+def test_copies_of_a_read_have_the_same_result_and_are_read_once(identifier, splits, tmp_path, monkeypatch):
+    first, second = splits[1]["nucleotides"][:2].to_pylist()
+    texts = {"a": first, "b": second, "c": first.lower(), "none": "NNNN", "d": first, "short": second[:50], "nil": "NN"}
+    num_read = []
+    read_marker = type(identifier._marker).read
+    monkeypatch.setattr(
+        type(identifier._marker), "read", lambda self, *args: num_read.append(len(args[0])) or read_marker(self, *args)
+    )
+    results = identifier(read(texts, tmp_path))
+    assert results["id"].to_pylist() == list(texts)
+    assert num_read == [4]
+    rows = results.drop_columns(["id"]).to_pylist()
+    assert rows[0] == rows[2] == rows[4] != rows[1]
+    assert [row["reason"] for row in rows] == ["", "", "", "no DNA", "", "too short", "no DNA"]
+
+
 def test_names_do_not_depend_on_indels(identifier, splits, tmp_path):
     texts = splits[1]["nucleotides"].to_pylist()[:100]
     complete = identifier(read({f"q{row}": text for row, text in enumerate(texts)}, tmp_path))

@@ -64,6 +64,15 @@ def test_index_of_some_vectors_has_only_their_lists():
     assert set(index.search(vectors.astype(np.float32), len(rows))[1].ravel().tolist()) == set(rows.tolist())
 
 
+@pytest.mark.parametrize("dimension", [3, 16, 300])
+def test_dimension_need_not_be_that_of_a_register(dimension):
+    vectors = unit(400, dimension)
+    index = InvertedFile(learnt(vectors), np.arange(400), lambda rows: vectors[rows], nprobe=20)
+    similarities, _ = index.search(vectors[:50].astype(np.float32), 3)
+    cosines = vectors[:50].astype(np.float32) @ vectors.astype(np.float32).T
+    np.testing.assert_allclose(similarities, -np.sort(-cosines, axis=1)[:, :3], atol=1e-3)
+
+
 def test_similarities_are_those_of_the_vectors():
     vectors = unit(400, 16)
     index = InvertedFile(learnt(vectors), np.arange(400), lambda rows: vectors[rows], nprobe=20)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from barcodemae import cluster
+from barcodemae.cli.identify import identify
 from barcodemae.cli.index import index
 from barcodemae.data import read_records
 from barcodemae.errors import ConfigurationError, LibraryError
@@ -38,18 +39,28 @@ def coi():
     return read_records("sample").slice(0, 400)
 
 
+def named(table):
+    """Headers with names, and the sequences."""
+    return [
+        (
+            f"{row['id']};tax=c:Insecta,f:{row['family']},g:{row['genus']},s:{row['species'].replace(' ', '_')};",
+            row["nucleotides"],
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def write_references(path, table):
+    path.write_text("".join(f">{header}\n{text}\n" for header, text in named(table)))
+    return path
+
+
 @pytest.fixture
 def write(tmp_path, coi):
     """Writes a FASTA file of so many COI barcodes, sequences of ITS, and random ones."""
 
     def write(num_coi, num_its, num_random=0, name="records.fasta"):
-        records = [
-            (
-                f"{row['id']};tax=c:Insecta,f:{row['family']},g:{row['genus']},s:{row['species'].replace(' ', '_')};",
-                row["nucleotides"],
-            )
-            for row in coi.slice(0, num_coi).to_pylist()
-        ]
+        records = named(coi.slice(0, num_coi))
         records += [(f"its{number}", its(number)) for number in range(num_its)]
         records += [(f"random{number}", random_dna(number)) for number in range(num_random)]
         (tmp_path / name).write_text("".join(f">{header}\n{text}\n" for header, text in records))
@@ -128,3 +139,60 @@ class TestReasons:
         texts = coi["nucleotides"].slice(0, 5).to_pylist()
         assert find_others([*texts, its(0)], "coi-5p").tolist() == [""] * 5 + ["ITS"]
         assert find_others([*texts, its(0)], "ITS").tolist() == ["COI-5P"] * 5 + [""]
+
+
+@pytest.fixture(scope="module")
+def libraries(coi, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("markers")
+    Library.build(write_references(folder / "coi.fasta", coi), folder / "coi")
+    lines = [f">its{n};tax=p:Ascomycota,g:Aa,s:Aa_b{n % 4}\n{its(n)}\n" for n in range(60)]
+    (folder / "its.fasta").write_text("".join(lines))
+    Library.build(folder / "its.fasta", folder / "its")
+    return folder
+
+
+class TestSeveralLibraries:
+    """A mixture is identified by the library of each marker."""
+
+    @pytest.mark.parametrize("order", [["coi", "its"], ["its", "coi"]])
+    def test_each_query_is_identified_by_the_library_of_its_marker(self, order, libraries, coi, tmp_path, capsys):
+        texts = {
+            "known its": its(3),
+            "known coi": coi["nucleotides"][5].as_py(),
+            "other strand": reverse_complement(its(8)),
+            "none": random_dna(3),
+            "other its": its(1000),
+            "short": coi["nucleotides"][5].as_py()[:60],
+        }
+        (tmp_path / "queries.fasta").write_text("".join(f">{name}\n{text}\n" for name, text in texts.items()))
+        options = [word for name in order for word in ("--library", str(libraries / name))]
+        run = [*options, str(tmp_path / "queries.fasta"), "-o", str(tmp_path / "names.jsonl"), "--whole-headers"]
+        identify([*run, "--summary", str(tmp_path / "names.html")])
+        results = {row["id"]: row for row in map(json.loads, (tmp_path / "names.jsonl").read_text().splitlines())}
+        assert list(results) == list(texts)
+        assert [row["marker"] for row in results.values()][:4] == ["ITS", "COI-5P", "ITS", ""]
+        assert results["known its"]["best_species"] == "Aa b3"
+        assert results["known coi"]["hits"][0]["id"] == coi["id"][5].as_py()
+        assert (results["other strand"]["strand"], results["other strand"]["best_genus"]) == ("-", "Aa")
+        assert results["none"]["reason"] == "not the marker"
+        # Of ITS, but unlike all references of the library: `another marker: ITS` would be wrong.
+        assert results["other its"]["reason"] in ("", "not the marker")
+        assert results["short"]["reason"] != ""
+        printed = capsys.readouterr().out
+        assert "Markers: ITS " in printed
+        assert "coi, 400 records" in (tmp_path / "names.html").read_text()
+
+    def test_models_are_given_for_libraries_in_any_order(self, libraries, coi, tmp_path):
+        (tmp_path / "queries.fasta").write_text(f">a\n{its(3)}\n>b\n{coi['nucleotides'][5].as_py()}\n")
+        options = ["--library", str(libraries / "coi"), "--library", str(libraries / "its")]
+        models = ["--model", "nano_its", "--model", "nano_coi"]
+        identify([str(tmp_path / "queries.fasta"), *options, *models, "-o", str(tmp_path / "names.jsonl")])
+        rows = [json.loads(line) for line in (tmp_path / "names.jsonl").read_text().splitlines()]
+        assert [row["marker"] for row in rows] == ["ITS", "COI-5P"]
+
+    def test_two_libraries_of_one_marker_are_refused(self, libraries, tmp_path):
+        (tmp_path / "queries.fasta").write_text(f">a\n{its(3)}\n")
+        options = ["--library", str(libraries / "its"), "--library", str(libraries / "its")]
+        with pytest.raises(ConfigurationError, match="expected libraries of different markers, got several of ITS"):
+            identify([str(tmp_path / "queries.fasta"), *options, "-o", str(tmp_path / "names.tsv")])
+        assert not (tmp_path / "names.tsv").exists()

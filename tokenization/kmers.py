@@ -35,8 +35,10 @@ class KmerBlock(NamedTuple):
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """The sum of values `[bases]` over each sequence, `[rows]`."""
-        totals = np.concatenate([[0], np.cumsum(values, dtype=np.float64)])
-        return totals[self.bounds[1:]] - totals[self.bounds[:-1]]
+        begins, ends = self.bounds[:-1], self.bounds[1:]
+        # A zero is appended, since an empty sequence may begin behind the last base; its sum would be that of one base.
+        sums = np.add.reduceat(np.append(values, values.dtype.type(0)), begins, dtype=np.float64)
+        return np.where(ends > begins, sums, 0)
 
 
 def read_kmers(sequences: Sequences, k: int, num_rows: int = _BLOCK_ROWS) -> Iterator[KmerBlock]:

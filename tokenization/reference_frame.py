@@ -75,7 +75,7 @@ class Placement(NamedTuple):
     @property
     def num_indels(self) -> np.ndarray:
         """Number of insertions and deletions, int64 `[n]`."""
-        counts = (sum(part.is_indel for part in parts) for parts in self.unplaced)
+        counts = (sum(part.is_indel for part in parts) if parts else 0 for parts in self.unplaced)
         return np.fromiter(counts, np.int64, len(self.unplaced))
 
     def take(self, rows: np.ndarray | slice) -> "Placement":

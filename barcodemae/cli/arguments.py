@@ -152,6 +152,11 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def _is_repeated(field: Field[Any]) -> bool:
+    """Whether each value of a list has the option before it, so that positional arguments may follow a value."""
+    return bool(field.metadata.get("repeated"))
+
+
 def _is_list(hint: Any) -> bool:
     return typing.get_origin(hint) is list
 
@@ -192,7 +197,7 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[Any], hint: Any, i
         dest=field.name,
         type=value_type,
         choices=field.metadata.get("choices", choices),
-        nargs="+" if _is_list(hint) else None,
+        **({"action": "append"} if _is_repeated(field) else {"nargs": "+" if _is_list(hint) else None}),
         metavar=None if field.metadata.get("choices", choices) else _metavar(field.name),
         help=text,
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from barcodemae.library.explanation.contributions import Explainer, Explanation
     from barcodemae.library.identification import Identifier
+    from barcodemae.library.mixture import MixtureIdentifier
     from barcodemae.library.store.stored import StoredLibrary
 
 _QUERIES = 4096
@@ -29,9 +30,11 @@ class IdentifyArguments:
     """The queries, the library and the output."""
 
     queries: list[str] = field(metadata={"help": f"{SOURCES_HELP}, or - for standard input."})
-    library: str = field(
+    library: list[str] = field(
         metadata={
-            "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (hub:ORG/NAME@REVISION)."
+            "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (also @REVISION). "
+            "For several markers, give it once for each: a query is identified by the library of its marker.",
+            "repeated": True,
         }
     )
     output: str = field(
@@ -94,8 +97,12 @@ class IdentifyArguments:
             f"--format {BLAST6}."
         },
     )
-    model: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of the library's model, if it has moved since."}
+    model: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Folder or Hub id of the library's model, if it has moved since; of several, once for each.",
+            "repeated": True,
+        },
     )
 
 
@@ -126,18 +133,22 @@ def _identify_shards(args: IdentifyArguments) -> None:
     from barcodemae.library.store.manifest import MANIFEST_FILE, read_manifest
     from barcodemae.provenance import sha256
 
-    library = find_library(args.library)
-    read_manifest(library)
+    libraries = [find_library(library) for library in args.library]
+    for library in libraries:
+        read_manifest(library)
+    made_of = " ".join(sha256(library / MANIFEST_FILE) for library in libraries)
     options = shared_options(args, "queries", "library", "model", *single)
     run_shards(
         args.queries,
         Path(args.output),
-        {"command": "identify", "library": sha256(library / MANIFEST_FILE)} | options,
+        {"command": "identify", "library": made_of} | options,
         lambda shard, file: _identify(replace(args, queries=[shard], output=str(file))),
     )
 
 
 def _identify(args: IdentifyArguments) -> None:
+    if args.explain is not None and len(args.library) > 1:
+        raise ConfigurationError(f"--explain {args.explain}: expected one library, got {len(args.library)}")
     if not 0 <= args.min_confidence <= 1:
         raise ConfigurationError(f"--min-confidence {args.min_confidence}: expected 0 to 1")
     if args.max_error is not None:
@@ -156,14 +167,17 @@ def _identify(args: IdentifyArguments) -> None:
     from barcodemae.library.explanation.contributions import Explainer
     from barcodemae.library.explanation.explanation_files import open_explanations
     from barcodemae.library.identification import Identifier
-    from barcodemae.library.models import open_with_model
+    from barcodemae.library.mixture import MixtureIdentifier
+    from barcodemae.library.models import open_with_models
     from barcodemae.library.results.samples import SampleCounts
     from barcodemae.library.results.schema import CALLS
+    from barcodemae.library.segments import describe_markers
     from barcodemae.outputs import describe_output, message_stream
 
     messages = message_stream(args.output, args.summary, args.by_sample, args.multiqc)
     calls: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    markers: Counter[str] = Counter()
     num_reads = 0
     with joined_processes() as processes, ExitStack() as files:
         if processes.count > 1 and STANDARD_INPUT in args.queries:
@@ -171,20 +185,29 @@ def _identify(args: IdentifyArguments) -> None:
                 f"expected files for {processes.count} processes, got '-': only one process can read standard input"
             )
 
-        def begin() -> "tuple[list[Any], Identifier, Explainer | None]":
+        def begin() -> "tuple[list[Any], MixtureIdentifier, Explainer | None]":
             if processes.is_first:
                 _check_outputs(args)
-            library, embedder = open_with_model(args.library, args.model)
-            identifier = Identifier.from_library(
-                library, embedder, args.min_confidence, num_aligned, args.primers, args.max_error
+            opened = open_with_models(args.library, args.model)
+            identifier = MixtureIdentifier(
+                [
+                    Identifier.from_library(*one, args.min_confidence, num_aligned, args.primers, args.max_error)
+                    for one in opened
+                ]
             )
-            explainer = None if args.explain is None else Explainer(library, embedder, identifier.ranks)
-            return _open_writers(args, files, library) if processes.is_first else [], identifier, explainer
+            libraries = [library for library, _ in opened]
+            explainer = None
+            if args.explain is not None:
+                explainer = Explainer(*opened[0], identifier.identifiers[0].ranks)
+            return _open_writers(args, files, libraries) if processes.is_first else [], identifier, explainer
 
         def work(records: "pa.Table") -> "tuple[pa.Table, list[Explanation]]":
-            searched = identifier.search(records)
-            results = identifier.results(records, searched)
-            return results, [] if explainer is None else list(explainer(searched, results))
+            if explainer is None:
+                return identifier(records), []
+            (alone,) = identifier.identifiers
+            searched = alone.search(records)
+            results = alone.results(records, searched)
+            return results, list(explainer(searched, results))
 
         writers, identifier, explainer = processes.together(begin)
         explanations = None
@@ -199,6 +222,7 @@ def _identify(args: IdentifyArguments) -> None:
                     explanations.write(explained)
                 calls.update(results["call"].to_pylist())
                 reasons.update(filter(None, results["reason"].to_pylist()))
+                markers.update(filter(None, results["marker"].to_pylist()))
                 num_reads += pc.sum(results["size"]).as_py() or 0
                 progress.update(len(results))
     if processes.is_first:
@@ -208,8 +232,11 @@ def _identify(args: IdentifyArguments) -> None:
         print(f"Calls: {found}." if found else "There was no query.", file=messages)
         if reasons:
             print(f"Reasons: {', '.join(f'{why} {n:,}' for why, n in reasons.most_common())}.", file=messages)
+        if len(args.library) > 1:
+            print(f"Markers: {describe_markers(dict(markers.most_common()))}.", file=messages)
         if args.max_error is not None:
-            print(_guarantee(args.max_error, identifier), file=messages)
+            for one in identifier.identifiers:
+                print(_guarantee(args.max_error, one), file=messages)
         if explanations is not None:
             print(
                 f"Explanations of {explanations.num_queries:,} names are in {args.explain}; their contributions add up "
@@ -231,9 +258,9 @@ def _guarantee(max_error: float, identifier: "Identifier") -> str:
         for length, minimum in zip(LENGTHS, identifier.min_confidences, strict=True)
     )
     return (
-        f"At most {max_error:.1%} of the queries get a wrong name, with a probability of {CERTAINTY:.0%}: of species "
-        "in the library, of other species and of other phyla alike, if these are like the held-out queries of the "
-        f"calibration. Minimum confidence by number of bases: {chosen}."
+        f"{identifier.marker}: at most {max_error:.1%} of the queries get a wrong name, with a probability of "
+        f"{CERTAINTY:.0%}: of species in the library, of other species and of other phyla alike, if these are "
+        f"like the held-out queries of the calibration. Minimum confidence by number of bases: {chosen}."
     )
 
 
@@ -255,7 +282,7 @@ def _check_outputs(args: IdentifyArguments) -> None:
     from barcodemae.library.store.manifest import MANIFEST_FILE
     from barcodemae.outputs import check_output_folder, check_outputs
 
-    inputs = [*args.queries, args.library, *filter(None, [args.model])]
+    inputs = [*args.queries, *args.library, *args.model]
     outputs = {name: getattr(args, name) for name in ("output", "summary", "by_sample", "multiqc")}
     if args.explain is not None:
         check_output_folder(args.explain, without=[MANIFEST_FILE])
@@ -268,7 +295,7 @@ def _check_outputs(args: IdentifyArguments) -> None:
         check_table_name(Path(args.by_sample))
 
 
-def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLibrary") -> list[Any]:
+def _open_writers(args: IdentifyArguments, files: ExitStack, libraries: "list[StoredLibrary]") -> list[Any]:
     from barcodemae.data.formats import STANDARD_INPUT_NAME
     from barcodemae.data.sources import HUB, STANDARD_INPUT
     from barcodemae.library.results.multiqc import open_multiqc
@@ -284,11 +311,13 @@ def _open_writers(args: IdentifyArguments, files: ExitStack, library: "StoredLib
     if args.summary is not None:
         names = (source if source.startswith(HUB) else Path(source).name for source in args.queries)
         title = f"Barcodes of {', '.join(STANDARD_INPUT_NAME if name == STANDARD_INPUT else name for name in names)}"
-        made_with = library.manifest.model
+        folders = (one if one.startswith(HUB) else Path(one).resolve().name for one in args.library)
+        models = (library.manifest.model for library in libraries)
         facts = {
-            "library": f"{args.library if args.library.startswith(HUB) else Path(args.library).resolve().name}, "
-            f"{len(library.live):,} records",
-            "model": f"{made_with['name']} ({made_with['engine']})",
+            "library": "; ".join(
+                f"{name}, {len(library.live):,} records" for name, library in zip(folders, libraries, strict=True)
+            ),
+            "model": "; ".join(f"{model['name']} ({model['engine']})" for model in models),
             "minimum confidence": (
                 f"{args.min_confidence:g}"
                 if args.max_error is None

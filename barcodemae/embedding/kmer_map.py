@@ -149,7 +149,8 @@ class KmerMapEmbedder(CosineEmbedder):
         embeddings = np.empty((len(texts), self.dimension), np.float32)
         with tqdm(total=len(texts), unit="barcode", desc="embed", disable=not show_progress_bar) as progress:
             for rows, spectra in kmer_spectra(texts, self.k, self._weights):
-                embeddings[rows] = spectra @ self._table - self._origin
+                np.matmul(spectra, self._table, out=embeddings[rows])
+                embeddings[rows] -= self._origin
                 embeddings[rows][~spectra.any(axis=1)] = np.nan
                 progress.update(len(spectra))
         unusable = np.flatnonzero(np.isnan(embeddings).any(axis=1))
@@ -232,8 +233,10 @@ def kmer_spectra(
         known = block.ids >= 0
         num_rows = block.rows.stop - block.rows.start
         cells = block.row_of[known] * 4**k + block.ids[known]
-        spectra = np.sqrt(np.bincount(cells, minlength=num_rows * 4**k).astype(np.float32)).reshape(num_rows, -1)
+        spectra = np.bincount(cells, minlength=num_rows * 4**k).astype(np.float32).reshape(num_rows, -1)
+        np.sqrt(spectra, out=spectra)
         if weights is not None:
             spectra *= weights
-        spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        lengths = np.sqrt(np.einsum("nk,nk->n", spectra, spectra))
+        spectra /= np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
         yield block.rows, spectra

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.data import normalise_nucleotides
-from barcodemae.data.schema import RANKS
+from barcodemae.data.schema import RANKS, STRING
 from barcodemae.errors import LibraryError
 from barcodemae.library.alignment import Alignment, MarkerPart, align, bit_score, expected_value
 from barcodemae.library.calibration.probability import LENGTHS, NOVELTY, Calibration, nearest_length
@@ -21,6 +21,8 @@ from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 
 _NOVEL_DEPTH = len(RANKS)
+_SPACE = pa.scalar(" ", STRING)
+_OF_RECORDS = ("id", "file", "size", "sample")  # columns of results that copies of a read do not share
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Identifier:
         return cls(library, embedder, calibration, chosen, num_aligned, primers)
 
     @property
+    def marker(self) -> str:
+        """Name of the library's marker."""
+        return self._marker.name
+
+    @property
     def min_confidences(self) -> np.ndarray:
         """Minimum confidence of a name that is called, for each of the lengths of the calibration."""
         return self._min_confidences
@@ -119,7 +126,18 @@ class Identifier:
         Returns:
             A table of `RESULTS`, in the order of the records.
         """
-        return self.results(records, self.search(records))
+        # Copies of a read are identified once.
+        sequences = normalise_nucleotides(records["nucleotides"])
+        keys = pc.binary_join_element_wise(records["problem"], sequences, _SPACE).combine_chunks().dictionary_encode()
+        _, first, copy_of = np.unique(keys.indices.to_numpy(), return_index=True, return_inverse=True)
+        different = records.take(pa.array(first))
+        results = self.results(different, self.search(different)).take(pa.array(copy_of))
+        for name in _OF_RECORDS:
+            position = RESULTS.get_field_index(name)
+            results = results.set_column(
+                position, RESULTS.field(position), records[name].cast(RESULTS.field(name).type)
+            )
+        return results
 
     def search(self, records: pa.Table) -> Searched:
         """Place queries on the marker, and find the references that vote on them.
@@ -155,6 +173,7 @@ class Identifier:
         lineages = pa.table({rank: identified[rank] for rank in ("phylum", "class")})
         notes = describe_queries(self._library, self.ranks, self._embedder.frame, barcodes, found, lineages)
         identified |= {
+            "marker": pa.array([self.marker] * len(has_species), pa.string()),
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
             "hits": self._hits(shown, barcodes, parts),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
@@ -259,7 +278,7 @@ def _result_table(records: pa.Table, reasons: np.ndarray, identified: dict[str, 
     is_usable = reasons == ""
     rows = pa.array(np.cumsum(is_usable) - 1, mask=~is_usable)
     columns = {name: column.take(rows) for name, column in identified.items()}
-    columns |= {name: records[name].combine_chunks() for name in ("id", "file", "size", "sample")}
+    columns |= {name: records[name].combine_chunks() for name in _OF_RECORDS}
     columns |= {"reason": pa.array(reasons), "call": pc.fill_null(columns["call"], UNRELIABLE)}
     for field in RESULTS:
         if pa.types.is_string(field.type):

@@ -161,6 +161,19 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Store
     return library, embedder
 
 
+def open_with_models(folders: Sequence[str], models: Sequence[str] = ()) -> list[tuple[StoredLibrary, Any]]:
+    """Open several libraries, each with that one of some models that made it, or by default with the one it names.
+
+    Raises:
+        LibraryError, CheckpointError, HubError: as from `open_with_model`.
+    """
+    if len(folders) == 1 and len(models) == 1:
+        return [open_with_model(folders[0], models[0])]
+    weights = {weights_sha256(model): model for model in models}
+    made_with = (StoredLibrary.open(find_library(folder)).manifest.model["weights_sha256"] for folder in folders)
+    return [open_with_model(folder, weights.get(one)) for folder, one in zip(folders, made_with, strict=True)]
+
+
 def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> Neighbours:
     """Find the references that vote on queries: the nearest by their vectors, ordered by their bases too.
 

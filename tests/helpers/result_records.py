@@ -28,7 +28,7 @@ def result(**values: Any) -> dict[str, Any]:
     """A result for a placed query without names, except the values given."""
     placed = {"id": "q1", "call": "novel", "strand": "+", "start": 1, "bases": 658, "indels": 0, "size": 1, "hits": []}
     texts = dict.fromkeys(
-        ("name", "reason", "notes", "file", "sample", *RANKS, *(f"{BEST}{rank}" for rank in RANKS)), ""
+        ("name", "reason", "marker", "notes", "file", "sample", *RANKS, *(f"{BEST}{rank}" for rank in RANKS)), ""
     )
     return {field.name: None for field in RESULTS} | texts | placed | values
 

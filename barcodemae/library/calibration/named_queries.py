@@ -198,6 +198,8 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
             is_used &= few
         num_excluded = held_out.max_excluded(rank, queries)
         is_used &= ~is_short(embedder, read) | (num_excluded <= _MAX_EXCLUDED)
+        if rank is None:
+            is_used[is_used] &= _has_comparable(library, species, queries[is_used], read.bases[is_used])
         used = np.flatnonzero(is_used)
         hits = _nearest_others(library, held_out, rank, queries[used], vectors[used])
 
@@ -216,6 +218,33 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
     neighbours = choose_voters(candidates, read.bases[every], library.bases, library.comparison)
     known = {rank: rank_names.decode(rank_names.numbers[queries[every]]) for rank, rank_names in names.items()}
     return _named(neighbours, names, known, read.num_bases[every], np.concatenate(depths))
+
+
+def _has_comparable(library: StoredLibrary, species: np.ndarray, queries: np.ndarray, bases: np.ndarray) -> np.ndarray:
+    """Whether another record of its species can be compared with a query, bool `[n]`.
+
+    ITS1 and ITS2 of a specimen may be two records. Without one of them the species is still there, but by the other one
+    the query can be recognised no better than that of a new species, of which the first would be the only query.
+
+    Args:
+        library: to search.
+        species: of all records, -1 where unknown.
+        queries: int64 `[n]`, numbers of records.
+        bases: int8 `[n, width]`, of the queries, which may be parts of the records.
+    """
+    comparison = library.comparison
+    found = np.ones(len(queries), bool)
+    if comparison.min_identity == 0:  # all records have coordinates of one frame
+        return found
+    live = library.live[np.argsort(species[library.live], kind="stable")]
+    for one in np.unique(species[queries][species[queries] >= 0]):
+        begin, end = np.searchsorted(species[live], [one, one + 1])
+        records = live[begin:end][: MAX_PER_SPECIES + 1]
+        rows = np.flatnonzero(species[queries] == one)
+        num_equal, num_shared = comparison.compare(bases[rows][:, None], library.bases(records))
+        is_like = num_equal >= comparison.min_identity * num_shared
+        found[rows] = (is_like & (queries[rows][:, None] != records)).any(axis=1)
+    return found
 
 
 class _HeldOut:

@@ -25,7 +25,7 @@ _HIT_COLUMNS = ("hit_ids", "hit_names", "hit_bins", "hit_similarities", "hit_fra
 
 # The text of these comes from files. A strand is "+" or "-", which no spreadsheet runs as a formula.
 _FROM_FILES = (
-    *("id", "name", "reason", *RANKS, "notes", "file", "sample"),
+    *("id", "name", "reason", *RANKS, "marker", "notes", "file", "sample"),
     *(f"{BEST}{rank}" for rank in RANKS),
     *("hit_ids", "hit_names", "hit_bins"),
 )

@@ -66,6 +66,8 @@ RESULTS = pa.schema(
         # The lineage of that name and the probability of each of its names; "" and null below the called rank, and
         # where the references have no name.
         *_names_of_ranks(),
+        # The marker of the library that identified it; "" for UNRELIABLE.
+        pa.field("marker", pa.string()),
         # Probability that the species is not in the library; null for UNRELIABLE, and where the nearest reference has
         # no species.
         pa.field("novelty", pa.float32()),

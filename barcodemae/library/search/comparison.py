@@ -214,6 +214,7 @@ _BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).s
 
 def _count_bits(words: np.ndarray) -> np.ndarray:
     """Number of bits that are set in words uint64 `[..., words]`: int64 `[...]`."""
+    # Sums of 16 bits, which suffice for a set, are twice as fast as the default.
     if hasattr(np, "bitwise_count"):  # since NumPy 2.0
-        return np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
-    return _BITS_OF_BYTE[words.view(np.uint8)].sum(axis=-1, dtype=np.int64)
+        return np.bitwise_count(words).sum(axis=-1, dtype=np.uint16).astype(np.int64)
+    return _BITS_OF_BYTE[words.view(np.uint8)].sum(axis=-1, dtype=np.uint16).astype(np.int64)

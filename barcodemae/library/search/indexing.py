@@ -86,7 +86,7 @@ def learn_index(vectors: np.ndarray, seed: int = 0) -> tuple[Lists, InvertedFile
         is_enough = recall >= MIN_RECALL or recall < before + _MIN_GAIN
         if is_enough or index.nprobe == index.num_lists:
             break
-        index.nprobe = min(2 * index.nprobe, index.num_lists)
+        index.nprobe = min(3 * index.nprobe // 2, index.num_lists)
     code = f"PQ{dimension // 2}" if is_coded else "SQfp16"
     described = {"kind": f"IVF{index.num_lists},{code}", "nprobe": index.nprobe, "recall": recall}
     return lists, index, described

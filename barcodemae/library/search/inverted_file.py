@@ -25,6 +25,10 @@ MIN_PROBED = 16
 _BLOCK_RECORDS = 100_000
 _PROBE_FACTOR = 4
 
+# FAISS compares vectors in half precision by wide registers only if their dimension is a multiple of this; vectors of
+# 300 numbers with four zeros appended were found in a fifteenth of the time.
+_REGISTER = 16
+
 
 @dataclass(frozen=True)
 class Lists:
@@ -111,7 +115,7 @@ class InvertedFile:
         self._index = _empty_index(lists, used)
         for begin in range(0, len(rows), _BLOCK_RECORDS):
             block = rows[begin : begin + _BLOCK_RECORDS]
-            codes = lists.codes[block] if self.is_coded else np.asarray(vectors(block), np.float16).view(np.uint8)
+            codes = lists.codes[block] if self.is_coded else _padded(vectors(block), np.float16).view(np.uint8)
             ends = np.flatnonzero(np.diff(list_of[begin : begin + len(block)])) + 1
             for first, last in zip([0, *ends], [*ends, len(block)], strict=True):
                 ids, part = (np.ascontiguousarray(values[first:last]) for values in (block, codes))
@@ -140,7 +144,7 @@ class InvertedFile:
             Similarities, float32 `[n, num_hits]`, and rows, int64 `[n, num_hits]`; -1 where there are no more. With
             codes, similarities are estimates.
         """
-        queries = np.ascontiguousarray(queries, np.float32)
+        queries = np.ascontiguousarray(queries, np.float32) if self.is_coded else _padded(queries, np.float32)
         parameters: Any = faiss.SearchParametersIVF()
         if among is not None:
             selector = faiss.IDSelectorBatch(among)  # FAISS keeps no reference to it
@@ -205,10 +209,17 @@ def learn_lists(
     return Lists(centroids, list_of, codebook, codes)
 
 
+def _padded(vectors: np.ndarray, dtype: type) -> np.ndarray:
+    """Vectors `[n, dimension]` with zeros appended, to a multiple of the numbers that are compared at once."""
+    num_more = -vectors.shape[1] % _REGISTER
+    return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, num_more))), dtype)
+
+
 def _empty_index(lists: Lists, used: np.ndarray) -> Any:
-    dimension = lists.centroids.shape[1]
+    centroids = lists.centroids[used] if lists.codes.size else _padded(lists.centroids[used], np.float32)
+    dimension = centroids.shape[1]
     quantizer: Any = faiss.IndexFlatIP(dimension)
-    quantizer.add(np.ascontiguousarray(lists.centroids[used]))
+    quantizer.add(np.ascontiguousarray(centroids))
     kind = faiss.METRIC_INNER_PRODUCT
     index: Any
     if lists.codes.size:

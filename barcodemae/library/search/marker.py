@@ -228,7 +228,7 @@ def read_on_marker(sequences: list[str], frame: ReferenceFrame, region: Region |
 
 
 def _count_bases(sequence: str) -> int:
-    return sum(map(sequence.count, "ACGT"))
+    return len(sequence) - len(sequence.encode().translate(None, b"ACGT"))
 
 
 def _close_circles(sequences: list[str], placement: Placement, frame: ReferenceFrame) -> tuple[list[str], np.ndarray]:

@@ -142,7 +142,7 @@ function show() {
 const LABELS = { novel: "without a name", unreliable: "not a usable barcode" };
 
 function download() {
-  const text = `${tsvLines(results, names, minConfidence()).join("\n")}\n`;
+  const text = `${tsvLines(results, names, minConfidence(), facts.frame.marker).join("\n")}\n`;
   const address = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
   element("a", { href: address, download: "names.tsv" }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

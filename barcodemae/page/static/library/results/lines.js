@@ -11,9 +11,10 @@ const FORMULA = /^([\t\r]|[\p{C}\p{Z}]*[=+\-@\uff1d\uff0b\uff0d\uff20])/u;
  * @param {import("../identification.js").Result[]} results
  * @param {import("../store.js").Names} names of the references.
  * @param {number} minConfidence
+ * @param {string} marker of the library.
  * @returns {string[]} a header and the lines, without line breaks.
  */
-export function tsvLines(results, names, minConfidence) {
+export function tsvLines(results, names, minConfidence, marker) {
   const columns = [
     ["id", ({ id }) => text(id)],
     ["call", (_, called) => called.call],
@@ -21,6 +22,7 @@ export function tsvLines(results, names, minConfidence) {
     ["confidence", (_, called) => decimals(called.confidence)],
     ["reason", ({ reason }) => reason],
     ...rankColumns(names.ranks, "", (called, rank) => names.ranks.indexOf(rank) <= names.ranks.indexOf(called.call)),
+    ["marker", ({ reason }) => (reason ? "" : text(marker))],
     ["novelty", ({ novelty }) => decimals(novelty)],
     ...["strand", "start", "bases", "indels"].map((column) => [column, (result) => result[column] ?? ""]),
     ["query_start", ({ queryStart }) => queryStart ?? ""],
