@@ -14,13 +14,15 @@ from barcodemae.cli.marker import marker
 from barcodemae.cli.tune import tune
 from barcodemae.embedding.engines import FRAME, NETWORK, load_engine
 from barcodemae.embedding.kmer_map import KmerMapEmbedder, kmer_spectra
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import BadRecordError, CheckpointError, ConfigurationError, LibraryError, UnreadableFileError
 from barcodemae.library.calibration.named_queries import search_own
 from barcodemae.library.checking.tables import SequenceChecker, check_library
 from barcodemae.library.library import Library
-from barcodemae.library.models import open_with_model
+from barcodemae.library.models import find_neighbours, open_with_model
 from barcodemae.library.search.comparison import BasesOnFrame, KmerSets
 from barcodemae.library.search.marker import FrameFreeMarker, marker_of
+from barcodemae.library.search.shared_kmers import SharedKmerSearch
 from helpers.reference_records import write_barcodes
 from tokenization_barcodemae import KmerProfile, reverse_complement
 
@@ -290,3 +292,27 @@ def test_embeddings_of_a_file(folder, records, tmp_path, embedder):
     output = tmp_path / "vectors.npy"
     embed([str(folder / "barcodes.fasta"), "--model", str(folder / "model"), "-o", str(output)])
     np.testing.assert_allclose(np.load(output), embedder.encode([text for _, _, text in records]), atol=1e-5)
+
+
+def test_part_of_a_reference_is_found_by_shared_kmers_though_its_vector_is_far(library, records, monkeypatch):
+    """Without the search by shared k-mers, the candidates of vectors decide alone."""
+    genus, species, text = records[0]
+    stored, embedder = library._stored, library._embedder
+    part = marker_of(embedder).read([text[90:210]])  # nothing of the conserved part
+    others = np.arange(len(stored.live) - 5, len(stored.live))[None]
+    monkeypatch.setattr(type(stored), "search", lambda self, queries, num_hits: Hits(others, np.zeros((1, 5))))
+    found = find_neighbours(stored, embedder, part)
+    names = stored.names().take([int(found.records[0, 0])]).to_pylist()[0]
+    assert (names["genus"], names["species"]) == (genus, species)
+    assert found.identities[0, 0] > 0.95
+    assert found.records.shape == (1, 5)
+    assert len(set(found.records[0].tolist())) == 5
+
+
+def test_search_by_shared_kmers_is_that_of_all_pairs():
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(BASES, k=rng.randint(100, 700))) for _ in range(60)]
+    sets = KmerSets().rows([*texts, texts[7][:90] + texts[9][-80:]])
+    search = SharedKmerSearch(np.arange(10, 70), lambda rows: sets[rows - 10])
+    assert set(search.search(sets[-1:], 2)[0].tolist()) == {17, 19}
+    assert sorted(search.search(sets[:1], 100)[0].tolist()) == list(range(10, 70))

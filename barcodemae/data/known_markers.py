@@ -63,8 +63,15 @@ def find_markers(sequences: list[str]) -> list[str]:
 
 
 def is_same_marker(name: str, other: str) -> bool:
-    """Whether two names are of the same marker: they may differ in upper and lower case."""
-    return name.casefold() == other.casefold()
+    """Whether two names are of the same marker: one is part of the other, in upper or lower case.
+
+    Examples:
+        >>> from barcodemae.data.known_markers import is_same_marker
+        >>> is_same_marker("ITS", "its2"), is_same_marker("12S", "MiFish 12S"), is_same_marker("12S", "16S")
+        (True, True, False)
+    """
+    name, other = sorted((name.casefold(), other.casefold()), key=len)
+    return name != "" and name in other
 
 
 @lru_cache(maxsize=1)

@@ -190,7 +190,28 @@ def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarke
         name = library.manifest.model["name"]
         raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")
     hits = refine_short(library, embedder, queries, library.search(vectors, NUM_CANDIDATES))
-    return choose_voters(hits, queries.bases, library.bases, library.comparison)
+    found = choose_voters(hits, queries.bases, library.bases, library.comparison)
+    far = np.flatnonzero(found.identities.max(axis=1, initial=0) < library.comparison.far_identity)
+    if len(far):
+        more = _with_shared_kmers(
+            library, Hits(hits.rows[far], hits.similarities[far]), vectors[far], queries.bases[far]
+        )
+        best = choose_voters(more, queries.bases[far], library.bases, library.comparison)
+        for name, values in vars(found).items():
+            values[far] = getattr(best, name)[:, : values.shape[1]]
+    return found
+
+
+def _with_shared_kmers(library: StoredLibrary, hits: Hits, vectors: np.ndarray, bases: np.ndarray) -> Hits:
+    """Hits of queries, and the references that share most k-mers with them."""
+    records = library.kmer_search.search(bases, NUM_CANDIDATES)
+    references = library.vectors(records.ravel()).reshape(*records.shape, -1)
+    cosines = np.einsum("nd,nhd->nh", vectors, references.astype(np.float32))
+    is_known = (records[:, :, None] == hits.rows[:, None, :]).any(axis=2)
+    return Hits(
+        np.concatenate([hits.rows, np.where(is_known, -1, records)], axis=1),
+        np.concatenate([hits.similarities, np.where(is_known, -np.inf, cosines)], axis=1),
+    )
 
 
 def is_short(embedder: Embedder, queries: OnMarker) -> np.ndarray:

@@ -16,6 +16,7 @@ from barcodemae.errors import LibraryError
 from barcodemae.library.calibration.probability import Calibration, OutdatedCalibrationError
 from barcodemae.library.search.indexing import num_candidates
 from barcodemae.library.search.inverted_file import MIN_PROBED, InvertedFile, Lists
+from barcodemae.library.search.shared_kmers import SharedKmerSearch
 from barcodemae.library.search.short_queries import PartSearch
 from barcodemae.library.store.manifest import (
     INDEX_FILE,
@@ -140,6 +141,11 @@ class StoredLibrary:
     def part_search(self) -> PartSearch:
         """The search for short queries, by a part of the marker."""
         return PartSearch(self.live, self.bases, self.manifest.frame_length)
+
+    @cached_property
+    def kmer_search(self) -> SharedKmerSearch:
+        """The search by shared k-mers, on a marker without a reference frame."""
+        return SharedKmerSearch(self.live, self.bases)
 
     def search(self, queries: np.ndarray, num_hits: int) -> Hits:
         """The nearest records of each query, nearest first.
