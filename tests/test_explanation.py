@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -202,3 +203,17 @@ def test_complete_workflow_in_a_fresh_process(named, tmp_path):
     rows = list(csv.DictReader((tmp_path / "why" / "explanations.tsv").open(), delimiter="\t"))
     assert pa.table({"id": [row["id"] for row in rows]}).num_rows == len(list((tmp_path / "why").glob("*.svg")))
     assert len(read_records(tmp_path / "queries.fasta")) >= len(rows) > 0
+
+
+@pytest.mark.slow
+def test_examples_of_the_guide_run(tmp_path):
+    text = (Path(__file__).parent.parent / "docs" / "explanation.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)
+    assert [language for language, _ in blocks] == ["python", "bash"]
+    for language, code in blocks:
+        shell = ["bash", "-euo", "pipefail", "-c", f'PATH="{Path(sys.executable).parent}:$PATH"\n{code}']
+        command = [sys.executable, "-c", code] if language == "python" else shell
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "rather than" in done.stdout or "distinguish it from all of them" in done.stdout
+    assert (tmp_path / "sites.tsv").read_text().startswith("coordinate\tcodon_position\tbase")

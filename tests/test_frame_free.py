@@ -11,6 +11,7 @@ from barcodemae.checkpoints.marker import build_profile
 from barcodemae.cli.cluster import cluster
 from barcodemae.cli.embed import embed
 from barcodemae.cli.marker import marker
+from barcodemae.cli.sites import sites
 from barcodemae.cli.tune import tune
 from barcodemae.embedding.engines import FRAME, NETWORK, load_engine
 from barcodemae.embedding.kmer_map import KmerMapEmbedder, kmer_spectra
@@ -254,6 +255,10 @@ class TestLibrary:
             assert one.completeness_error < 2e-6
             assert "".join("ACGT"[base] for base in one.bases) == text
             assert (one.reference_bases < 0).all()
+
+    def test_sites_need_a_frame(self, folder, library):
+        with pytest.raises(ConfigurationError, match="expected a library of a marker with a reference frame"):
+            sites([str(library.folder), "Genusa", "--model", str(folder / "model")])
 
     def test_primers_need_a_frame(self, library, records):
         with pytest.raises(

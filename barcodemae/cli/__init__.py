@@ -42,6 +42,7 @@ VERBS = {
     "index": ("make a reference library of named barcodes", "barcodemae.cli.index:index"),
     "identify": ("name barcodes by a library, with a confidence", "barcodemae.cli.identify:identify"),
     "check": ("list doubtful references or sequences", "barcodemae.cli.check:check"),
+    "sites": ("list the bases that distinguish a taxon from its relatives", "barcodemae.cli.sites:sites"),
     "calibrate": ("fit the confidence of a library's names", "barcodemae.cli.calibrate:calibrate"),
     "remove": ("remove records from a library", "barcodemae.cli.remove:remove"),
     "cluster": ("group unlabelled barcodes", "barcodemae.cli.cluster:cluster"),

@@ -76,7 +76,8 @@ def find_chimeras(library: StoredLibrary, genus: np.ndarray, embedder: Embedder,
         best_identity = float(complete.identities[index].max())
         if best_identity > 1 - MIN_GAIN:
             continue
-        chimera = _chimera(library, genus, queries, row, *(found[index] for found in nearest), best_identity)
+        first, second = (found[index] for found in nearest)
+        chimera = _chimera(library, genus, queries, row, first, second, best_identity)
         if chimera is not None:
             chimeras.append(chimera)
     return chimeras

@@ -141,5 +141,7 @@ def _is_stop(phylum: str, class_: str) -> np.ndarray:
     codes = _CODES_BY_TAXON.get(class_) or _CODES_BY_TAXON.get(phylum) or _CODES_OF_UNKNOWN
     stops = set.intersection(*(set(_STOPS[code]) for code in codes))
     is_stop = np.zeros(_UNKNOWN_CODON + 1, bool)
-    is_stop[["ACGT".index(a) * 16 + "ACGT".index(b) * 4 + "ACGT".index(c) for a, b, c in stops]] = True
+    for codon in stops:
+        first, second, third = map("ACGT".index, codon)
+        is_stop[first * 16 + second * 4 + third] = True
     return is_stop
