@@ -80,6 +80,21 @@ def test_record_under_the_name_of_another_genus_is_suspected(records, tmp_path):
     assert suspects(changed, tmp_path) == {records["id"][0].as_py(): NEARER_TO_OTHERS}
 
 
+@pytest.mark.parametrize(("num_right", "num_wrong"), [(8, 2), (6, 2), (4, 4)])
+def test_records_that_are_mislabelled_alike_are_suspected_if_they_are_a_minority(
+    records, tmp_path, num_right, num_wrong
+):
+    """Copies have other ids, and a few bases less."""
+    rows = records.to_pylist()
+    right = [rows[number % 6] | {"id": f"right_{number}"} for number in range(num_right)]
+    wrong = [rows[6] | names_of(records, 0) | {"id": f"wrong_{number}"} for number in range(num_wrong)]
+    for number, row in enumerate(right + wrong):
+        row["nucleotides"] = row["nucleotides"][number:]
+    changed = pa.Table.from_pylist(right + wrong + rows[7:], records.schema)
+    expected = {row["id"] for row in wrong} if num_right >= 4 * num_wrong else set()
+    assert suspects(changed, tmp_path) == dict.fromkeys(expected, NEARER_TO_OTHERS)
+
+
 def test_lone_record_among_another_genus_is_suspected(records, tmp_path):
     copies = [records["nucleotides"][0].as_py()] * 4
     rows = records.slice(0, 4).to_pylist()

@@ -46,3 +46,18 @@ def test_closed_pipe_ends_the_command_silently(stream, main):
     done = subprocess.run(command, pass_fds=[writer], capture_output=True, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+
+
+@pytest.mark.slow
+def test_message_is_on_its_own_line_above_a_progress_bar():
+    script = (
+        "import logging; from tqdm import tqdm; from barcodemae.cli.command import run_command\n"
+        "def main():\n"
+        "    with tqdm(total=2, desc='bar', mininterval=0) as bar:\n"
+        "        bar.update(1); logging.getLogger('barcodemae.x').info('3 records are read'); bar.update(1)\n"
+        "run_command(main)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    lines = [line.rpartition("\r")[2] for line in ended.stderr.replace("\r\n", "\n").split("\n")]
+    assert "3 records are read" in lines
+    assert lines[-2].startswith("bar: 100%")

@@ -146,6 +146,28 @@ def test_table_of_dada2_whose_names_of_rows_are_sequences(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (f"#OTU ID\tS1\tS2\n{5 * DNA}\t9\t1\n", ["a.txt:2"]),
+        (f"ASV_ID\tS1\tRepresentante\nASV1\t9\t{5 * DNA}\n", ["ASV1"]),
+        (f"Name;Sequenz\nx;{5 * DNA}\n", ["x"]),
+        (f"id,primer,barcode_region\nx,{DNA},{5 * DNA.lower()}\n", ["x"]),
+    ],
+)
+def test_column_of_barcodes_with_another_name(text, ids, tmp_path):
+    (tmp_path / "a.txt").write_text(text)
+    records = read_records(tmp_path / "a.txt")
+    assert records["id"].to_pylist() == ids
+    assert records["nucleotides"][0].as_py().upper() == 5 * DNA
+
+
+def test_table_without_a_header_is_named_briefly(tmp_path):
+    (tmp_path / "a.txt").write_text(f"{30 * DNA}\n{30 * DNA}\n")
+    with pytest.raises(UnreadableFileError, match=r"a column of nucleotides .*got the columns [ACGT]{40}\.\.$"):
+        read_records(tmp_path / "a.txt")
+
+
 def test_ids_are_never_empty_and_shared_ones_are_counted(tmp_path, caplog):
     (tmp_path / "a.fasta").write_text("> a one\nAC\n>\nAC\n>a two\nAC\n")
     assert read_records(tmp_path / "a.fasta", Preset(whole_headers=False))["id"].to_pylist() == ["a", "a.fasta:3", "a"]

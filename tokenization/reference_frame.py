@@ -75,8 +75,10 @@ class Placement(NamedTuple):
     @property
     def num_indels(self) -> np.ndarray:
         """Number of insertions and deletions, int64 `[n]`."""
-        counts = (sum(part.is_indel for part in parts) if parts else 0 for parts in self.unplaced)
-        return np.fromiter(counts, np.int64, len(self.unplaced))
+        counts = np.zeros(len(self.unplaced), np.int64)
+        for row in np.flatnonzero(self.unplaced.astype(bool)):
+            counts[row] = sum(part.is_indel for part in self.unplaced[row])
+        return counts
 
     def take(self, rows: np.ndarray | slice) -> "Placement":
         return Placement(*(values[rows] for values in self))
@@ -337,7 +339,9 @@ class ReferenceFrame:
         profile = rfft(self._signal, size)
         # Up to signs, the correlation of the reverse complement is the convolution of the sequence itself.
         strands = np.stack([profile.conj(), profile * _COMPLEMENT_SIGNS[:, None]])
-        products = sum(spectra[:, None, channel] * strands[:, channel] for channel in range(3))
+        products = spectra[:, None, 0] * strands[:, 0]
+        for channel in (1, 2):
+            products += spectra[:, None, channel] * strands[:, channel]
         totals = irfft(products, size)
         np.rint(totals, out=totals)
         for strand, (minimum, maximum) in enumerate(allowed or ()):

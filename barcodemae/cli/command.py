@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NoReturn
 
 from barcodemae.errors import BarcodeMAEError, printable, system_refusal
@@ -29,7 +29,7 @@ def run_command(main: Callable[[], None]) -> None:
         main: reads `sys.argv` and does the work.
     """
     with standard_streams(), _stopped_by_signals():
-        logging.basicConfig(format="%(message)s")
+        logging.basicConfig(format="%(message)s", handlers=[_AboveProgressBars()])
         logging.getLogger("barcodemae").setLevel(logging.INFO if is_main_process() else logging.ERROR)
         try:
             try:
@@ -50,6 +50,15 @@ def run_command(main: Callable[[], None]) -> None:
             if refusal is None:
                 raise
             _end(BAD_INPUT, f"error: {refusal}")
+
+
+class _AboveProgressBars(logging.StreamHandler):
+    """Writes messages to standard error, each on its own line, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")  # slow to import, and without it there is no bar
+        with nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(self.stream):
+            super().emit(record)
 
 
 class _Stopped(BaseException):

@@ -17,6 +17,7 @@ _KNOWN = {alias for aliases in ALIASES.values() for alias in aliases}
 _DELIMITERS = ("\t", ",", ";", "|")
 _SEPARATOR_LINE = re.compile(r"^\"?sep=([,;|\t])\"?$")  # the first line that Excel understands
 _SEQUENCE = re.compile(r"^[ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-]{20,}$")
+_BARCODE = re.compile(r"^[ACGTUNacgtun.-]{100,}$")  # longer than primers, which other columns may have
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def read_table(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
 
     In a table with tabs, quotation marks have no special meaning, as BOLD writes it, unless all names of columns are
     quoted, as R writes it; in others, a quoted value may contain separators, quotation marks and line breaks. A table
-    of R may lack the name of its first column, the names of rows.
+    of R may lack the name of its first column, the names of rows. Nucleotides are also found by what they are, in a
+    column whose name is not known.
 
     Args:
         lines: the lines.
@@ -60,7 +62,10 @@ def read_table(lines: Lines, preset: Preset = BY_NAMES) -> Iterator[Piece]:
     _, names = read_header(rows)
     rows.width = None
     first = next(rows, None)
-    names = with_row_names(names, [] if first is None else first[1])
+    values = [] if first is None else first[1]
+    names = with_row_names(names, values)
+    if preset is BY_NAMES:
+        names = with_name_of_sequences(names, values)
     rows.width = len(names)
     found = recognise(names, lines.file, preset)
     columns = list(dict.fromkeys(found.values()))
@@ -155,6 +160,22 @@ def with_row_names(names: list[str], first: list[str]) -> list[str]:
     if number is None and names[:1] == [NO_NAME] and first and _SEQUENCE.match(first[0]):
         return ["sequence", *names[1:]]  # a table of DADA2, whose names of rows are sequences
     return names
+
+
+def with_name_of_sequences(names: list[str], first: list[str]) -> list[str]:
+    """The names of columns, of which one is `sequence` that has DNA, if none has a known name of nucleotides.
+
+    Tables of ASVs have their sequences as the names of rows, or as their ids.
+
+    Args:
+        names: in the header.
+        first: values of the first row.
+    """
+    plain = [plain_column(name) for name in names]
+    if any(alias in plain for alias in ALIASES["nucleotides"]) or any(map(_BARCODE.match, names)):
+        return names  # or there is no header
+    number = next((index for index, value in enumerate(first[: len(names)]) if _BARCODE.match(value)), None)
+    return names if number is None else [*names[:number], "sequence", *names[number + 1 :]]
 
 
 def read_header(rows: "Rows") -> tuple[int, list[str]]:

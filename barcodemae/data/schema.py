@@ -71,6 +71,8 @@ SCHEMA = pa.schema(
 BATCH_ROWS = 16_384
 BATCH_BYTES = 1 << 25
 
+_MAX_SHOWN = 40
+
 # Beginning of the problem of a record that is too long to be read.
 TOO_LONG = "too long"
 
@@ -128,6 +130,11 @@ def plain_column(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def _shown(name: str) -> str:
+    """The name of a column in a message; that of a table without a header may be a complete sequence."""
+    return name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}.."
+
+
 def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dict[str, str]:
     """Find the columns of the schema among the columns of a file.
 
@@ -164,7 +171,7 @@ def recognise(names: Sequence[str], file: str, preset: Preset = BY_NAMES) -> dic
         raise UnreadableFileError(
             file,
             "expected FASTA, FASTQ, Parquet, or a table with a column of nucleotides (nucleotides, sequence, seq, nuc, "
-            f"dna_barcode, ..), got the columns {', '.join(names)}",
+            f"dna_barcode, ..), got the columns {', '.join(map(_shown, names))}",
         )
     if "id" not in found and NO_NAME in names and plain.count(NO_NAME) == 1:
         found["id"] = NO_NAME

@@ -88,16 +88,30 @@ def cut_to_frame(sequences: Sequence[str], placement: Placement, frame_length: i
         placement: of the sequences.
         frame_length: of the frame, in nucleotides.
     """
-    segments = []
     oriented = orient(sequences, placement.strand)
-    for text, start, strand, parts in zip(
-        oriented, placement.start.tolist(), placement.strand.tolist(), placement.unplaced, strict=True
-    ):
-        num_inserted = sum(part.end - part.begin - part.length for part in parts)
-        begin, end = max(-start, 0), max(frame_length - start + num_inserted, 0)
-        first = begin + 1 if strand > 0 else len(text) - begin
-        segments.append(MarkerPart(text[begin:end], first, strand))
-    return segments
+    begins, ends = extent_on_frame(placement, frame_length)
+    return [
+        MarkerPart(text[begin:end], begin + 1 if strand > 0 else len(text) - begin, strand)
+        for text, strand, begin, end in zip(
+            oriented, placement.strand.tolist(), begins.tolist(), ends.tolist(), strict=True
+        )
+    ]
+
+
+def extent_on_frame(placement: Placement, frame_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which bases of sequences lie on the reference frame, counted from 0 on its strand.
+
+    Args:
+        placement: of the sequences, `[n]`.
+        frame_length: of the frame, in nucleotides.
+
+    Returns:
+        The first one, and the one after the last, int64 `[n]` each; the latter may be behind the end of a sequence.
+    """
+    num_inserted = np.zeros(len(placement.start), np.int64)
+    for row in np.flatnonzero(placement.unplaced.astype(bool)):
+        num_inserted[row] = sum(part.end - part.begin - part.length for part in placement.unplaced[row])
+    return np.maximum(-placement.start, 0), np.maximum(frame_length - placement.start + num_inserted, 0)
 
 
 def oriented_parts(sequences: Sequence[str], strands: np.ndarray) -> list[MarkerPart]:

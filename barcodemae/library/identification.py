@@ -168,20 +168,20 @@ class Identifier:
         shown = voters.in_order(np.lexsort((-voters.similarities, -voters.identities), axis=1))
         probabilities = self._calibration(votes, barcodes.num_bases)
         has_species = self.ranks["species"].numbers[shown.records[:, 0]] >= 0
-        parts = self._marker.parts(barcodes)
+        begins, ends = self._marker.ends(barcodes)
         identified = self._assignments(votes, probabilities, barcodes.num_bases)
         lineages = pa.table({rank: identified[rank] for rank in ("phylum", "class")})
         notes = describe_queries(self._library, self.ranks, self._embedder.frame, barcodes, found, lineages)
         identified |= {
             "marker": pa.array([self.marker] * len(has_species), pa.string()),
             "novelty": pa.array(probabilities[NOVELTY], mask=~has_species),
-            "hits": self._hits(shown, barcodes, parts),
+            "hits": self._hits(shown, barcodes),
             "strand": pa.array(np.where(barcodes.placement.strand > 0, "+", "-")),
             "start": pa.array((barcodes.placement.start + 1).astype(np.int32)),
             "bases": pa.array(barcodes.num_bases.astype(np.int32)),
             "indels": pa.array(barcodes.placement.num_indels.astype(np.int32)),
-            "query_start": pa.array([part.position(0) for part in parts], pa.int32()),
-            "query_end": pa.array([part.position(len(part.text) - 1) for part in parts], pa.int32()),
+            "query_start": pa.array(begins, pa.int32()),
+            "query_end": pa.array(ends, pa.int32()),
             "notes": pa.array(notes, pa.string()),
         }
         return _result_table(records, searched.reasons, identified)
@@ -216,11 +216,11 @@ class Identifier:
             f"{prefix}{rank}{CONFIDENCE}": pa.array(confidences.astype(np.float32), mask=numbers < 0),
         }
 
-    def _hits(self, found: Neighbours, barcodes: OnMarker, parts: list[MarkerPart]) -> pa.Array:
+    def _hits(self, found: Neighbours, barcodes: OnMarker) -> pa.Array:
         """The column of hits for usable queries, in the order of `found`, but the aligned ones by aligned identity."""
         alignments = np.full(found.records.shape, None, object)
         if self._num_aligned:
-            alignments = self._alignments(found, parts)
+            alignments = self._alignments(found, self._marker.parts(barcodes))
             identities, columns = (
                 np.array([[-1 if one is None else getattr(one, field) for one in row] for row in alignments])
                 for field in ("identity", "columns")
@@ -276,13 +276,18 @@ def _result_table(records: pa.Table, reasons: np.ndarray, identified: dict[str, 
         identified: columns of the usable queries.
     """
     is_usable = reasons == ""
-    rows = pa.array(np.cumsum(is_usable) - 1, mask=~is_usable)
-    columns = {name: column.take(rows) for name, column in identified.items()}
-    columns |= {name: records[name].combine_chunks() for name in _OF_RECORDS}
-    columns |= {"reason": pa.array(reasons), "call": pc.fill_null(columns["call"], UNRELIABLE)}
-    for field in RESULTS:
-        if pa.types.is_string(field.type):
-            columns[field.name] = pc.fill_null(columns[field.name].cast(field.type), "")
-        elif pa.types.is_list(field.type):
-            columns[field.name] = pc.fill_null(columns[field.name], pa.scalar([], field.type))
+    # The last row is that of all queries that are not usable.
+    rows = pa.array(np.where(is_usable, np.cumsum(is_usable) - 1, is_usable.sum()))
+    columns = {name: records[name].combine_chunks() for name in _OF_RECORDS}
+    columns["reason"] = pa.array(reasons)
+    for name, column in identified.items():
+        filler = pa.array([UNRELIABLE if name == "call" else _filler(column.type)], column.type)
+        columns[name] = pa.concat_arrays([column, filler]).take(rows)
     return pa.table([columns[field.name].cast(field.type) for field in RESULTS], schema=RESULTS)
+
+
+def _filler(type_: pa.DataType) -> Any:
+    """The value of a column of results for a query without a result."""
+    if pa.types.is_string(type_):
+        return ""
+    return [] if pa.types.is_list(type_) else None

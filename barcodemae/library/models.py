@@ -14,7 +14,7 @@ from barcodemae.data import normalise_nucleotides, stream_records
 from barcodemae.data.known_markers import find_markers, is_same_marker
 from barcodemae.embedding.attribution import Attribution
 from barcodemae.embedding.engines import load_engine
-from barcodemae.embedding.nearest import Hits
+from barcodemae.embedding.nearest import Hits, unit_length
 from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
 from barcodemae.library.search.marker import OnMarker, marker_of
@@ -174,6 +174,13 @@ def open_with_models(folders: Sequence[str], models: Sequence[str] = ()) -> list
     return [open_with_model(folder, weights.get(one)) for folder, one in zip(folders, made_with, strict=True)]
 
 
+def embed(embedder: Embedder, barcodes: OnMarker) -> np.ndarray:
+    """Vectors of length 1 of barcodes of the marker `[n]`, all of which fit: float32 `[n, dimension]`."""
+    if embedder.base_map is embedder:  # needs nothing but the bases, which are laid out already
+        return unit_length(embedder.base_map.embed_bases(barcodes.bases))
+    return embedder.encode(barcodes.sequences, normalize_embeddings=True, placement=barcodes.placement)
+
+
 def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarker) -> Neighbours:
     """Find the references that vote on queries: the nearest by their vectors, ordered by their bases too.
 
@@ -185,7 +192,7 @@ def find_neighbours(library: StoredLibrary, embedder: Embedder, queries: OnMarke
     Raises:
         CheckpointError: the model makes vectors that are not finite.
     """
-    vectors = embedder.encode(queries.sequences, normalize_embeddings=True, placement=queries.placement)
+    vectors = embed(embedder, queries)
     if not np.isfinite(vectors).all():
         name = library.manifest.model["name"]
         raise CheckpointError(f"{name}: expected finite vectors of barcodes of the marker, got others")

@@ -20,7 +20,7 @@ from barcodemae.data.schema import Preset
 from barcodemae.data.taxonomy import join_taxonomy
 from barcodemae.errors import BadRecordError, BarcodeMAEError, LibraryError
 from barcodemae.files import written_atomically
-from barcodemae.library.models import Embedder
+from barcodemae.library.models import Embedder, embed
 from barcodemae.library.search.indexing import MAX_EXACT_RECORDS, build_index, describe_exact
 from barcodemae.library.search.marker import MIN_BASES, OnMarker, find_others, marker_of
 from barcodemae.library.search.primers import Region
@@ -231,7 +231,7 @@ def _write_parts(segment_folder: Path, inputs: Inputs, embedder: Embedder) -> tu
                 records, read, others = _on_marker(records, embedder, region, inputs.on_error)
                 off_marker.update(others)
                 if len(records):
-                    vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
+                    vectors = embed(embedder, read)
                     write_part(file, records, read.bases, vectors)
             progress.update(len(table))
     return quality_filter.report, off_marker

@@ -17,7 +17,7 @@ from barcodemae.data.schema import RANKS
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import ConfigurationError
 from barcodemae.library.calibration.probability import LENGTHS, nearest_length
-from barcodemae.library.models import Embedder, find_neighbours, is_short, refine_short
+from barcodemae.library.models import Embedder, embed, find_neighbours, is_short, refine_short
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, choose_voters, vote
 from barcodemae.library.search.marker import OnMarker, marker_of
 from barcodemae.library.settings import NUM_CANDIDATES
@@ -183,7 +183,7 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
     rows = np.arange(len(sample))
     rows, read = _read(library.nucleotides(sample), rows, rng.permutation(rows)[:_MAX_CUT], embedder, lengths, rng)
     queries = sample[rows]
-    vectors = embedder.encode(read.sequences, normalize_embeddings=True, placement=read.placement)
+    vectors = embed(embedder, read)
     few = np.isin(rows, rng.permutation(len(sample))[:_MAX_HIGHER])
     is_cut = np.arange(len(rows)) >= len(sample)
     few[is_cut] &= rng.random(is_cut.sum()) < _MAX_CUT_HIGHER * len(lengths) / max(1, few[is_cut].sum())

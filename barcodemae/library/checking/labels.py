@@ -41,7 +41,8 @@ class Suspect:
         reason: `NEARER_TO_OTHERS` or `SURROUNDED`.
         other: number of the nearest record of another genus.
         identity: with that record, 0 to 1.
-        own_identity: with the nearest record of its own species, or for `SURROUNDED` of its genus; 0 if there is none.
+        own_identity: with the nearest record of the rest of its species, or for `SURROUNDED` of its genus; 0 if there
+            is none.
     """
 
     record: int
@@ -62,9 +63,10 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
 
     Returns:
         The suspects, by number. `NEARER_TO_OTHERS`: of a species with five records or more, and the nearest record is
-        of another genus, more than two points of identity nearer than the nearest of its species. `SURROUNDED`: among
-        the records with at least 98 % identity, three or more are of another genus, and at least four times as many as
-        of its own.
+        of another genus, more than two points of identity nearer than the nearest of the rest of its species. The rest
+        are all records with less than 98 % identity, at least four times as many as the others: so a few records that
+        are mislabelled alike are found too. `SURROUNDED`: among the records with at least 98 % identity, three or more
+        are of another genus, and at least four times as many as of its own.
     """
     names = library.names()
     species, genus = (RankNames(names[rank]).numbers for rank in ("species", "genus"))
@@ -78,8 +80,10 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
         is_own = genus[hits] == genus[records, None]
         other = np.where((genus[hits] >= 0) & ~is_own, identities, 0)
         conspecific = np.where(species[hits] == species[records, None], identities, 0)
+        num_alike, rest = _apart(conspecific)
         best, rows = other.argmax(axis=1), np.arange(len(records))
-        may_be_nearer = has_many[records] & (other[rows, best] > conspecific.max(axis=1) + MARGIN)
+        may_be_nearer = has_many[records] & (other[rows, best] > rest + MARGIN)
+        may_be_nearer &= _MAJORITY * (num_alike + 1) < num_records[species[records] + 1]
         is_surrounded = _is_surrounded(
             np.where(other >= SAME_SPECIES, genus[hits], -1), is_own & (identities >= SAME_SPECIES)
         )
@@ -91,13 +95,25 @@ def find_suspects(library: StoredLibrary, first: int = 0) -> list[Suspect]:
                 relatives = library.live[species[library.live] == species[record]]
                 relatives = relatives[relatives != record]
                 bases = library.bases(np.array([record]))
-                in_species = float(_identities(library.comparison, bases, library.bases(relatives)).max(initial=0))
-                if identity > in_species + MARGIN:
-                    reason, own_identity = NEARER_TO_OTHERS, in_species
+                in_species = _identities(library.comparison, bases, library.bases(relatives))[None]
+                (num_alike_row,), (rest_row,) = _apart(in_species)
+                num_rest = np.count_nonzero(in_species) - num_alike_row
+                if identity > rest_row + MARGIN and num_rest >= _MAJORITY * (num_alike_row + 1):
+                    reason, own_identity = NEARER_TO_OTHERS, float(rest_row)
                 elif not is_surrounded[row]:
                     continue
             suspects.append(Suspect(record, reason, int(hits[row, best[row]]), identity, own_identity))
     return suspects
+
+
+def _apart(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many records are as near as one species mostly is, and the identity of the nearest other one, `[n]` each.
+
+    Args:
+        identities: `[n, records]`, 0 for records that do not count.
+    """
+    is_alike = identities >= SAME_SPECIES
+    return is_alike.sum(axis=1), np.where(is_alike, 0, identities).max(axis=1, initial=0)
 
 
 def _is_surrounded(other_genera: np.ndarray, is_own: np.ndarray) -> np.ndarray:

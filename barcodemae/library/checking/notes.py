@@ -31,7 +31,10 @@ def describe_sequences(barcodes: OnMarker, frame: ReferenceFrame | None, lineage
         return [""] * len(barcodes.sequences)
     pairs = list(zip(lineages["phylum"].to_pylist(), lineages["class"].to_pylist(), strict=True))
     stops, shifts = count_stops(barcodes.bases, begin, pairs), count_frame_shifts(barcodes.placement)
-    return [describe_reading(*counts) for counts in zip(stops.tolist(), shifts.tolist(), strict=True)]
+    notes = [""] * len(barcodes.sequences)
+    for row in np.flatnonzero((stops > 0) | (shifts > 0)):
+        notes[row] = describe_reading(int(stops[row]), int(shifts[row]))
+    return notes
 
 
 def describe_queries(

@@ -99,15 +99,16 @@ def count_stops(bases: np.ndarray, begin: int, lineages: Sequence[tuple[str, str
     Returns:
         int64 `[n]`.
     """
-    first, second, third = _codons(bases.T, begin).transpose(1, 2, 0)
-    is_known = np.minimum(np.minimum(first, second), third) >= 0
-    numbers = np.where(is_known, first * 16 + second * 4 + third, _UNKNOWN_CODON)
+    end = begin + (bases.shape[1] - begin) // 3 * 3
+    first, second, third = (bases[:, position:end:3] for position in range(begin, begin + 3))
+    numbers = first * np.int8(16) + second * np.int8(4) + third
+    numbers[(first < 0) | (second < 0) | (third < 0)] = _UNKNOWN_CODON
     different = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
     number_of = np.array([different[lineage] for lineage in lineages], np.int64)
     counts = np.zeros(len(bases), np.int64)
     for lineage, number in different.items():
         rows = np.flatnonzero(number_of == number)
-        counts[rows] = _is_stop(*lineage)[numbers[rows]].sum(axis=1)
+        counts[rows] = _is_stop(*lineage).take(numbers[rows]).sum(axis=1)
     return counts
 
 
@@ -120,8 +121,10 @@ def count_frame_shifts(placement: Placement) -> np.ndarray:
     Returns:
         int64 `[n]`.
     """
-    counts = [sum((part.end - part.begin - part.length) % 3 != 0 for part in parts) for parts in placement.unplaced]
-    return np.array(counts, np.int64)
+    counts = np.zeros(len(placement.unplaced), np.int64)
+    for row in np.flatnonzero(placement.unplaced.astype(bool)):
+        counts[row] = sum((part.end - part.begin - part.length) % 3 != 0 for part in placement.unplaced[row])
+    return counts
 
 
 def describe_reading(num_stops: int, num_shifts: int) -> str:

@@ -210,18 +210,13 @@ def _vote_at_rank(
     name = np.where(can_win.any(axis=1), at_rank[rows, votes.argmax(axis=1)], -1)
     is_named = name >= 0
     is_for = (at_rank == name[:, None]) & has_name
-
-    def best(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-        return np.where(where, values, -np.inf).max(axis=1)
-
     with np.errstate(invalid="ignore"):
-        best_for = best(neighbours.scores, (candidates == name[:, None]) & (candidates >= 0))
-        best_against = best(neighbours.scores, (candidates != name[:, None]) & (candidates >= 0))
+        best_for, best_against = (_best_score(neighbours.scores, where) for where in _for_and_against(name, candidates))
         margins = np.minimum(best_for - best_against, MAX_MARGIN)
     shares = np.where(is_for, weights, 0).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12)
     return Vote(
         names=name,
-        identities=np.where(is_named, best(neighbours.identities[:, :NUM_VOTERS], is_for), 0).astype(np.float32),
+        identities=np.where(is_for, neighbours.identities[:, :NUM_VOTERS], 0).max(axis=1),
         shares=np.where(is_named, shares, 0).astype(np.float32),
         margins=np.where(is_named, margins, 0).astype(np.float32),
         supports=np.zeros(len(name), np.float32),
@@ -237,20 +232,29 @@ def _supports(neighbours: Neighbours, name: np.ndarray, candidates: np.ndarray, 
         name: `[n]`.
         candidates, species: int64 `[n, candidates]`, the names of all candidates at the rank, and their species.
     """
-    scores = neighbours.scores
-    is_for = (candidates == name[:, None]) & (candidates >= 0)
-    is_against = (candidates != name[:, None]) & (candidates >= 0)
-    nearest = species[np.arange(len(name)), is_for.argmax(axis=1)]
+    is_for, is_against = _for_and_against(name, candidates)
+    rows = np.arange(len(name))
+    nearest = species[rows, is_for.argmax(axis=1)]
     is_for &= species != nearest[:, None]
     # A name of which there is no such candidate can be no nearer than the last one.
-    last = np.where(neighbours.records >= 0, scores, np.inf).min(axis=1, initial=np.inf)
-    best_for, best_against = (
-        np.maximum(np.where(where, scores, -np.inf).max(axis=1, initial=-np.inf), last)
-        for where in (is_for, is_against)
-    )
+    last = neighbours.scores[rows, np.maximum((neighbours.records >= 0).sum(axis=1), 1) - 1]
+    best_for, best_against = (np.maximum(_best_score(neighbours.scores, where), last) for where in (is_for, is_against))
     with np.errstate(invalid="ignore"):
         supports = np.clip(best_for - best_against, -MAX_MARGIN, MAX_MARGIN)
     return np.where((name >= 0) & (nearest >= 0), supports, 0).astype(np.float32)
+
+
+def _for_and_against(name: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which candidates have a name `[n]`, and which another one, bool `[n, candidates]` each."""
+    has_name = candidates >= 0
+    is_same = candidates == name[:, None]
+    return is_same & has_name, ~is_same & has_name
+
+
+def _best_score(scores: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The best of some scores `[n, candidates]`, which are descending: `[n]`, -inf where there are none."""
+    rows, first = np.arange(len(scores)), where.argmax(axis=1)
+    return np.where(where[rows, first], scores[rows, first], -np.inf)
 
 
 def _gaps(voters: Neighbours, name: np.ndarray, candidates: np.ndarray) -> np.ndarray:

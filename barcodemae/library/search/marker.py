@@ -16,7 +16,7 @@ from barcodemae.data.known_markers import find_markers, is_same_marker
 from barcodemae.data.schema import TOO_LONG
 from barcodemae.embedding.kmer_map import KmerMapEmbedder
 from barcodemae.errors import ConfigurationError
-from barcodemae.library.alignment import MarkerPart, cut_to_frame, oriented_parts
+from barcodemae.library.alignment import MarkerPart, cut_to_frame, extent_on_frame, oriented_parts
 from barcodemae.library.search.comparison import BasesOnFrame, Comparison, KmerSets
 from barcodemae.library.search.primers import Region, find_region
 from tokenization_barcodemae import (
@@ -80,6 +80,17 @@ class OnMarker:
         """Whether each is a barcode of the marker, bool `[n]`."""
         return self.is_placed & (self.num_bases >= MIN_BASES)
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Nucleotides of each sequence, int64 `[n]`."""
+        return np.array(list(map(len, self.sequences)), np.int64)
+
+    def positions(self, indices: np.ndarray) -> np.ndarray:
+        """Positions in the sequences as given, from 1, of bases `[n]` counted from 0 on the marker's strand."""
+        lengths = self.lengths
+        positions = np.where(self.placement.strand > 0, indices + 1, lengths - indices)
+        return np.where(self.moved > 0, (positions + self.moved - 1) % np.maximum(lengths, 1) + 1, positions)
+
 
 class Marker(Protocol):
     """A marker: how its barcodes are read and compared.
@@ -112,6 +123,9 @@ class Marker(Protocol):
 
     def parts(self, read: OnMarker) -> list[MarkerPart]:
         """The parts of sequences `[n]` that are aligned: what lies on the marker, as read on its strand."""
+
+    def ends(self, read: OnMarker) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the sequences as given, from 1, of the first and the last base on the marker, `[n]` each."""
 
     def num_searched(self, library: Any) -> int:
         """Number of bases of the marker in a `StoredLibrary`."""
@@ -159,6 +173,10 @@ class FramedMarker:
             parts[row] = replace(parts[row], first=parts[row].first + read.moved[row], circle=len(read.sequences[row]))
         return parts
 
+    def ends(self, read: OnMarker) -> tuple[np.ndarray, np.ndarray]:
+        begins, ends = extent_on_frame(read.placement, self.frame.length)
+        return read.positions(begins), read.positions(np.minimum(ends, read.lengths) - 1)
+
     def num_searched(self, library: Any) -> int:
         return len(library.live) * self.frame.length
 
@@ -196,6 +214,9 @@ class FrameFreeMarker:
 
     def parts(self, read: OnMarker) -> list[MarkerPart]:
         return oriented_parts(read.sequences, read.placement.strand)
+
+    def ends(self, read: OnMarker) -> tuple[np.ndarray, np.ndarray]:
+        return read.positions(np.zeros_like(read.lengths)), read.positions(read.lengths - 1)
 
     def num_searched(self, library: Any) -> int:
         return library.num_nucleotides

@@ -99,8 +99,8 @@ class PartSearch:
             # Many references are equal in a short part: the vector of each different one is computed once.
             first, copy_of = dereplicate(packed[compared])
             bases = self._bases(self._records[compared[first]])[:, begin:end]
-            references = unit_length(base_map.embed_bases(bases, begin))
-            vectors = unit_length(base_map.embed_bases(part, begin))
+            vectors = unit_length(base_map.embed_bases(np.concatenate([part, bases]), begin))
+            vectors, references = np.split(vectors, [len(part)])
             cosines = np.full(found.shape, -np.inf, np.float32)
             of_query = np.nonzero(is_usable)[0]
             cosines[is_usable] = np.where(

@@ -245,11 +245,12 @@ def _no_hits(num_queries: int, num_hits: int) -> Hits:
 
 def _gather(parts: Sequence[np.ndarray], begins: np.ndarray, records: np.ndarray) -> np.ndarray:
     """Rows by number from consecutive parts."""
+    # `take` and numbers of rows are faster than indexing and bool masks.
     if len(parts) == 1:
-        return parts[0][records]
+        return parts[0].take(records, axis=0)
     part = np.searchsorted(begins, records, side="right") - 1
     gathered = np.empty((len(records), parts[0].shape[1]), parts[0].dtype)
     for number in np.unique(part):
-        in_part = part == number
-        gathered[in_part] = parts[number][records[in_part] - begins[number]]
+        rows = np.flatnonzero(part == number)
+        gathered[rows] = parts[number].take(records[rows] - begins[number], axis=0)
     return gathered
