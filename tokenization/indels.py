@@ -10,32 +10,32 @@ import numpy as np
 
 # A sequence is compared with the profile at shifts up to this number of bases, in blocks of coordinates: eight, so that
 # the conserved bases of a block are the bits of a byte.
-_MAX_SHIFT = 15
-_NUM_SHIFTS = 2 * _MAX_SHIFT + 1
+MAX_SHIFT = 15
+_NUM_SHIFTS = 2 * MAX_SHIFT + 1
 _BLOCK = 8
 
 # The score of a base is the logarithm, in bits, of its frequency over that of random bases. Frequencies are mixed with
 # uniform ones, because no sample of barcodes has all bases that occur. An indel has to gain more than its cost.
-_UNIFORM_SHARE = 0.08
-_COST = 14.0
+UNIFORM_SHARE = 0.08
+COST = 14.0
 
 # With a lower score for a base, after costs, the pieces are not those of one barcode of the marker: barcodes have 0.7
 # to 1.9, random sequences 0.4 with twenty pieces.
-_MIN_MEAN = 0.5
+MIN_MEAN = 0.5
 # A piece at either end has at least this score, which random bases have at none of the shifts.
-_MIN_END = 12.0
+MIN_END = 12.0
 # Where the score falls by more than this, bases are unknown too: between two indels that are near each other, or at an
 # end, after an indel or of poor quality.
-_MISFIT = 10.0
+MISFIT = 10.0
 
 # Where exactly a piece ends is not known. Between two pieces, bases are unknown that may belong to either: those for
 # which the end is not less probable by so many bits than at the best position, up to so many bases from the block's.
-_AMBIGUITY = 6.0
-_REACH = 24
+AMBIGUITY = 6.0
+REACH = 24
 
 # A barcode is searched if so many of the conserved bases, and this share of them, differ in adjacent blocks.
-_CONSERVED = 0.9
-_WINDOWS = ((1, 3, 0.7), (2, 4, 0.5), (4, 6, 0.4))  # number of blocks, of bases, and share
+CONSERVED = 0.9
+WINDOWS = ((1, 3, 0.7), (2, 4, 0.5), (4, 6, 0.4))  # number of blocks, of bases, and share
 
 _ROWS = 256
 _NUM_BITS = np.array([number.bit_count() for number in range(256)], np.uint8)
@@ -73,8 +73,8 @@ class IndelFinder:
         frequencies = profile + (1 - profile.sum(axis=1, keepdims=True)) / 4
         # The last column, of an unknown base, and coordinates after the frame have score 0.
         self._scores = np.zeros((self._num_blocks * _BLOCK, 5), np.float32)
-        self._scores[: self._length, :4] = np.log2(4 * (1 - _UNIFORM_SHARE) * frequencies + _UNIFORM_SHARE)
-        self._consensus = np.where(profile.max(axis=1) >= _CONSERVED, profile.argmax(axis=1), -1).astype(np.int8)
+        self._scores[: self._length, :4] = np.log2(4 * (1 - UNIFORM_SHARE) * frequencies + UNIFORM_SHARE)
+        self._consensus = np.where(profile.max(axis=1) >= CONSERVED, profile.argmax(axis=1), -1).astype(np.int8)
         # The scores of two bases at adjacent coordinates, `[coordinates / 2, 25]`: half as many to look up.
         self._pair_scores = (self._scores[::2, :, None] + self._scores[1::2, None, :]).reshape(-1, 25)
 
@@ -91,7 +91,7 @@ class IndelFinder:
         num_compared = _NUM_BITS[np.packbits(is_compared, axis=1)]
         num_different = _NUM_BITS[np.packbits(is_compared & (bases != self._consensus), axis=1)]
         found = np.zeros(len(bases), bool)
-        for num_blocks, minimum, share in _WINDOWS:
+        for num_blocks, minimum, share in WINDOWS:
             different, compared = (_sums_of_adjacent(counts, num_blocks) for counts in (num_different, num_compared))
             found |= ((different >= minimum) & (different >= share * compared)).any(axis=1)
         return found
@@ -122,7 +122,7 @@ class IndelFinder:
         """
         width = len(self._scores) + _NUM_SHIFTS - 1
         grid = np.full((len(sequences), width), -1, np.int8)
-        for row, codes, origin in zip(grid, sequences, (starts + _MAX_SHIFT).tolist(), strict=True):
+        for row, codes, origin in zip(grid, sequences, (starts + MAX_SHIFT).tolist(), strict=True):
             first, end = max(origin, 0), min(origin + len(codes), width)
             if first < end:
                 row[first:end] = codes[first - origin : end - origin]
@@ -145,7 +145,7 @@ class IndelFinder:
         same, rows = np.arange(_NUM_SHIFTS, dtype=np.int8), np.arange(num_rows)
         for number, block_scores in enumerate(scores):
             best = total.argmax(axis=1)
-            changed = (total[rows, best] - _COST)[:, None]
+            changed = (total[rows, best] - COST)[:, None]
             previous[number] = np.where(total >= changed, same, best[:, None])
             total = np.maximum(total, changed) + block_scores
         shifts = np.empty((num_rows, self._num_blocks), np.int64)
@@ -158,8 +158,8 @@ class IndelFinder:
         self, grid: np.ndarray, num_bases: int, start: int, shifts: np.ndarray
     ) -> tuple[int, tuple[UnplacedPart, ...]]:
         """As `find` for one sequence, of which the row of the grid and the shifts of all blocks are given."""
-        first = max(start - _MAX_SHIFT, 0) // _BLOCK
-        last = -(-min(start + num_bases + _MAX_SHIFT, self._length) // _BLOCK)
+        first = max(start - MAX_SHIFT, 0) // _BLOCK
+        last = -(-min(start + num_bases + MAX_SHIFT, self._length) // _BLOCK)
         breaks = (np.flatnonzero(np.diff(shifts[first:last])) + first + 1).tolist()
         coordinates = np.arange(len(self._scores))
         pieces = [int(shifts[number]) for number in (first, *breaks)]
@@ -167,16 +167,16 @@ class IndelFinder:
             shift: np.concatenate([[0], self._scores[coordinates, grid[shift : shift + len(coordinates)]].cumsum()])
             for shift in set(pieces)
         }
-        origin = start + _MAX_SHIFT  # coordinate of the first base at shift 0
+        origin = start + MAX_SHIFT  # coordinate of the first base at shift 0
         begin, end = max(origin - pieces[0], 0), min(origin - pieces[-1] + num_bases, self._length)
 
         def score(shift: int, from_coordinate: int, to_coordinate: int) -> float:
             return float(sums[shift][to_coordinate] - sums[shift][from_coordinate])
 
-        while breaks and score(pieces[0], begin, breaks[0] * _BLOCK) < _MIN_END:
+        while breaks and score(pieces[0], begin, breaks[0] * _BLOCK) < MIN_END:
             del breaks[0], pieces[0]
             begin = max(origin - pieces[0], 0)
-        while breaks and score(pieces[-1], breaks[-1] * _BLOCK, end) < _MIN_END:
+        while breaks and score(pieces[-1], breaks[-1] * _BLOCK, end) < MIN_END:
             del breaks[-1], pieces[-1]
             end = min(origin - pieces[-1] + num_bases, self._length)
         first_base, num_compared, total, parts = origin - pieces[0], end - begin, 0.0, []
@@ -186,11 +186,11 @@ class IndelFinder:
             if number < len(breaks):
                 following, limit = pieces[number + 1], limits[number + 1]
                 num_deleted = max(shift - following, 0)
-                ends = np.arange(max(near - _REACH, begin), min(near + _REACH, limit - num_deleted) + 1)
+                ends = np.arange(max(near - REACH, begin), min(near + REACH, limit - num_deleted) + 1)
                 if not len(ends):
                     return start, ()
                 scores = sums[shift][ends] - sums[following][ends + num_deleted]
-                possible = ends[scores >= scores.max() - _AMBIGUITY]
+                possible = ends[scores >= scores.max() - AMBIGUITY]
                 piece_end, next_begin = int(possible[0]), int(possible[-1]) + num_deleted
             for left, right in _misfits(sums[shift][begin : piece_end + 1]):
                 first_part = begin + left - origin + shift
@@ -201,24 +201,24 @@ class IndelFinder:
                     UnplacedPart(piece_end - origin + shift, next_begin - origin + following, next_begin - piece_end)
                 )
             begin = next_begin
-        total -= _COST * len(breaks)
-        return (first_base, tuple(parts)) if total >= _MIN_MEAN * num_compared else (start, ())
+        total -= COST * len(breaks)
+        return (first_base, tuple(parts)) if total >= MIN_MEAN * num_compared else (start, ())
 
 
 def _misfits(sums: np.ndarray) -> list[tuple[int, int]]:
-    """The parts of a piece, of given cumulative scores, in which the score falls by more than `_MISFIT`."""
+    """The parts of a piece, of given cumulative scores, in which the score falls by more than `MISFIT`."""
     found: list[tuple[int, int]] = []
     begin = 0
     while True:
         rest = sums[begin:]
         falls = np.maximum.accumulate(rest) - rest
-        if not len(rest) or falls.max() <= _MISFIT:
+        if not len(rest) or falls.max() <= MISFIT:
             return found
-        low = int((falls > _MISFIT).argmax())
+        low = int((falls > MISFIT).argmax())
         left = int(rest[: low + 1].argmax())
         # Until it rises by as much again.
         rises = rest[left:] - np.minimum.accumulate(rest[left:])
-        right = left + (int((rises > _MISFIT).argmax()) if rises.max() > _MISFIT else len(rises) - 1)
+        right = left + (int((rises > MISFIT).argmax()) if rises.max() > MISFIT else len(rises) - 1)
         right = left + int(rest[left : right + 1].argmin())
         found.append((begin + left, begin + right))
         begin += right

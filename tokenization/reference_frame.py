@@ -37,7 +37,7 @@ _COMPLEMENT_SIGNS = np.array([-1, -1, 1], np.float32)
 
 # Profile weights are integers, and so are correlations: rounding removes the numerical error of the FFT, and a
 # placement is the same in every batch.
-_WEIGHT_SCALE = 256
+WEIGHT_SCALE = 256
 
 # The minimum score is calibrated on short segments, which are the hardest to distinguish from random sequences.
 _CALIBRATION_LENGTH = 100
@@ -121,7 +121,7 @@ class ReferenceFrame:
         self.length = len(profile)
         self.min_score = float(min_score)
         self.marker = marker
-        signal = np.rint(profile @ _TETRAHEDRON.astype(np.float32) * _WEIGHT_SCALE)
+        signal = np.rint(profile @ _TETRAHEDRON.astype(np.float32) * WEIGHT_SCALE)
         self._signal = signal.T
         self._indel_finder = IndelFinder(profile)
         # The weight of each base at each coordinate. Cumulative sums of weights, and of their products, give mean and

@@ -6,6 +6,7 @@ Settings of identification are written here once, so that the page's code has no
 import json
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,34 +18,49 @@ from barcodemae.data.schema import RANKS
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.embedding.base_map import BaseMapEmbedder
 from barcodemae.embedding.singular import singular_vectors
-from barcodemae.library.calibration.probability import MIN_PROBABILITY, PRIOR_QUERIES, Calibration
-from barcodemae.library.checking.chimeras import MIN_DIFFERENCE, MIN_GAIN, MIN_IDENTITY, MIN_PART
+from barcodemae.library.calibration import probability
+from barcodemae.library.calibration.probability import Calibration
+from barcodemae.library.checking import chimeras
 from barcodemae.library.checking.reading_frame import count_stops, reading_frame
+from barcodemae.library.search import evidence, short_queries
 from barcodemae.library.search.comparison import BasesOnFrame
-from barcodemae.library.search.evidence import MAX_MARGIN, VOTE_SCALE
 from barcodemae.library.search.marker import MIN_BASES
-from barcodemae.library.search.short_queries import MAX_SHORT
 from barcodemae.library.settings import MIN_CONFIDENCE, NUM_CANDIDATES, NUM_VOTERS
 from barcodemae.library.store.stored import StoredLibrary
+from tokenization_barcodemae import indels, reference_frame
+
+
+def _constants(module: ModuleType, *names: str) -> dict[str, Any]:
+    """Constants of a module by their names in lower case."""
+    return {name.lower(): getattr(module, name) for name in names}
+
 
 _SETTINGS = {
     "num_candidates": NUM_CANDIDATES,
     "num_voters": NUM_VOTERS,
     "min_confidence": MIN_CONFIDENCE,
     "identity_weight": BasesOnFrame.identity_weight,
-    "vote_scale": VOTE_SCALE,
-    "max_margin": MAX_MARGIN,
     "min_bases": MIN_BASES,
-    "max_short": MAX_SHORT,
-    "min_probability": MIN_PROBABILITY,
-    "prior_queries": PRIOR_QUERIES,
     "max_length": MAX_LENGTH,
-    "chimera": {
-        "min_gain": MIN_GAIN,
-        "min_identity": MIN_IDENTITY,
-        "min_difference": MIN_DIFFERENCE,
-        "min_part": MIN_PART,
-    },
+    **_constants(evidence, "VOTE_SCALE", "MAX_MARGIN"),
+    **_constants(short_queries, "MAX_SHORT", "NUM_NEAR"),
+    **_constants(probability, "MIN_PROBABILITY", "PRIOR_QUERIES", "MARGIN_SCALE"),
+    "nearness": _constants(evidence, "CHANCE", "MIN_BEYOND_CHANCE", "MIN_DIFFERENCE"),
+    "chimera": _constants(chimeras, "MIN_GAIN", "MIN_IDENTITY", "MIN_DIFFERENCE", "MIN_PART"),
+    "frame": _constants(reference_frame, "WEIGHT_SCALE"),
+    "indels": _constants(
+        indels,
+        "MAX_SHIFT",
+        "UNIFORM_SHARE",
+        "COST",
+        "MIN_MEAN",
+        "MIN_END",
+        "MISFIT",
+        "AMBIGUITY",
+        "REACH",
+        "CONSERVED",
+        "WINDOWS",
+    ),
 }
 
 FACTS_FILE = "library.json"

@@ -44,7 +44,7 @@ VERSION = 3
 
 NUM_FEATURES = 6
 
-_MARGIN_SCALE = 0.1
+MARGIN_SCALE = 0.1
 PRIOR_FILE = "prior.json"
 
 
@@ -167,7 +167,7 @@ def nearest_length(num_bases: np.ndarray) -> np.ndarray:
 def features(vote: Vote) -> np.ndarray:
     """Features of votes, float64 `[n, 6]`: nearness, share, margin, support, gap, and 1."""
     near = nearness(vote.identities.astype(np.float64))
-    margins, supports = vote.margins / _MARGIN_SCALE, vote.supports / _MARGIN_SCALE
+    margins, supports = vote.margins / MARGIN_SCALE, vote.supports / MARGIN_SCALE
     return np.stack([near, vote.shares, margins, supports, vote.gaps, np.ones(len(near))], axis=1)
 
 

@@ -18,8 +18,8 @@ VOTE_SCALE = 0.02
 MAX_MARGIN = 0.5
 
 # Identity beyond that of random sequences, and half a base of a short barcode: without them the odds would be infinite.
-_CHANCE = 0.25
-_MIN_BEYOND_CHANCE, _MIN_DIFFERENCE = 0.01, 0.005
+CHANCE = 0.25
+MIN_BEYOND_CHANCE, MIN_DIFFERENCE = 0.01, 0.005
 
 # So many bases compared at a time fit into the processor's cache.
 _BLOCK_BASES = 2**20
@@ -151,8 +151,8 @@ def _identities(bases: np.ndarray, others: np.ndarray, comparison: Comparison) -
 
 def nearness(identities: np.ndarray) -> np.ndarray:
     """Log odds of an equal base beyond chance, as the first differing base matters more than the 30th."""
-    beyond_chance = np.maximum(identities - _CHANCE, _MIN_BEYOND_CHANCE)
-    return np.log(beyond_chance / (1 + _MIN_DIFFERENCE - identities))
+    beyond_chance = np.maximum(identities - CHANCE, MIN_BEYOND_CHANCE)
+    return np.log(beyond_chance / (1 + MIN_DIFFERENCE - identities))
 
 
 def vote(neighbours: Neighbours, names: Mapping[str, np.ndarray]) -> dict[str, Vote]:

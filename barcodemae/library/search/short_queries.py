@@ -24,7 +24,7 @@ _BLOCK = 16
 
 # Number of references with the most equal bases. On `val` and `val_unseen`, 100 or a comparison of all references by
 # vectors give the same names within half a point.
-_NUM_NEAR = 50
+NUM_NEAR = 50
 
 _QUERIES = 1024
 _RECORDS = 16_384
@@ -90,7 +90,7 @@ class PartSearch:
         for group, begin, end in _groups(queries, num_more):
             part = queries[group, begin:end]
             packed = np.ascontiguousarray(self._packed[:, begin // 2 : -(-end // _BLOCK) * _BLOCK // 2])
-            num_near = min(_NUM_NEAR + int(num_more[group[0]]), len(packed))
+            num_near = min(NUM_NEAR + int(num_more[group[0]]), len(packed))
             near = faiss.knn_hamming(_pack(part, is_query=True), packed, num_near)[1]
             given = np.where(candidates[group] < 0, -1, np.searchsorted(self._records, candidates[group]))
             found = np.sort(np.concatenate([near, given], axis=1), axis=1)

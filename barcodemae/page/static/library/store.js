@@ -65,14 +65,14 @@ export class StoredLibrary {
     this.settings = facts.settings;
     this.reading = facts.reading;
     this.names = names;
-    this.frame = new ReferenceFrame(tensors.profile.values, facts.frame.min_score);
+    this.frame = new ReferenceFrame(tensors.profile.values, facts.frame.min_score, facts.settings);
     this.baseMap = new BaseMapEmbedder(tensors.table.values, tensors.table.shape[2], facts.model.k);
     this.calibration = new Calibration(calibration, facts.settings);
     this.vectors = tensors.vectors.values;
     this.bases = unpackBases(tensors.bases, this.frame.length);
     this.projection = new Projection(tensors.mean.values, tensors.axes.values);
     this.search = new VectorSearch(this.vectors, this.baseMap.dimension);
-    this.partSearch = new PartSearch(this.bases, this.baseMap, this.frame.length);
+    this.partSearch = new PartSearch(this.bases, this.baseMap, this.frame.length, facts.settings.num_near);
   }
 
   /** The coordinates of all records on the map, `[2 n]`. */

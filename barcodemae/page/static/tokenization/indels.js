@@ -1,21 +1,7 @@
 // Insertions and deletions: the pieces of a barcode that does not fit its marker's frame in one piece are placed each.
-// As tokenization/indels.py, which gives the reasons for each number. Sums are rounded to single precision as there.
+// As tokenization/indels.py, which has the settings and their reasons. Sums are rounded to single precision as there.
 
-const MAX_SHIFT = 15;
-const NUM_SHIFTS = 2 * MAX_SHIFT + 1;
 const BLOCK = 8;
-
-const UNIFORM_SHARE = 0.08;
-const COST = 14;
-const MIN_MEAN = 0.5;
-const MIN_END = 12;
-const MISFIT = 10;
-const AMBIGUITY = 6;
-const REACH = 24;
-
-const CONSERVED = 0.9;
-// Number of adjacent blocks, minimum number of bases that differ in them, and their minimum share.
-const WINDOWS = [[1, 3, 0.7], [2, 4, 0.5], [4, 6, 0.4]];
 
 const { fround } = Math;
 
@@ -29,8 +15,13 @@ export const isIndel = (part) => part.end - part.begin !== part.length;
 
 /** Places barcodes with a few insertions and deletions on a marker's profile. */
 export class IndelFinder {
-  /** @param {Float32Array} profile `[length, 4]`, frequencies of A, C, G and T at each coordinate. */
-  constructor(profile) {
+  /**
+   * @param {Float32Array} profile `[length, 4]`, frequencies of A, C, G and T at each coordinate.
+   * @param {object} settings the constants of tokenization/indels.py, in lower case.
+   */
+  constructor(profile, settings) {
+    this.settings = settings;
+    this.numShifts = 2 * settings.max_shift + 1;
     this.length = profile.length / 4;
     this.numBlocks = Math.ceil(this.length / BLOCK);
     this.width = this.numBlocks * BLOCK;
@@ -41,11 +32,11 @@ export class IndelFinder {
       const rest = fround(1 - frequencies.reduce((sum, one) => fround(sum + one), 0)) / 4;
       let best = 0;
       for (let base = 0; base < 4; base++) {
-        const mixed = fround(fround(4 * (1 - UNIFORM_SHARE)) * fround(frequencies[base] + rest));
-        this.scores[5 * c + base] = Math.log2(fround(mixed + fround(UNIFORM_SHARE)));
+        const mixed = fround(fround(4 * (1 - this.settings.uniform_share)) * fround(frequencies[base] + rest));
+        this.scores[5 * c + base] = Math.log2(fround(mixed + fround(this.settings.uniform_share)));
         if (frequencies[base] > frequencies[best]) best = base;
       }
-      if (frequencies[best] >= fround(CONSERVED)) this.consensus[c] = best;
+      if (frequencies[best] >= fround(this.settings.conserved)) this.consensus[c] = best;
     }
   }
 
@@ -58,7 +49,7 @@ export class IndelFinder {
       compared[c >> 3]++;
       if (bases[c] !== this.consensus[c]) different[c >> 3]++;
     }
-    return WINDOWS.some(([numBlocks, minimum, share]) => {
+    return this.settings.windows.some(([numBlocks, minimum, share]) => {
       const width = Math.min(numBlocks, this.numBlocks);
       for (let first = 0; first + width <= this.numBlocks; first++) {
         let numDifferent = 0, numCompared = 0;
@@ -86,8 +77,8 @@ export class IndelFinder {
 
   /** Codes by coordinate and shift, 4 where unknown: column c + s has the base that shift s moves to coordinate c. */
   #grid(codes, start) {
-    const grid = new Uint8Array(this.width + NUM_SHIFTS - 1).fill(4);
-    const origin = start + MAX_SHIFT;
+    const grid = new Uint8Array(this.width + this.numShifts - 1).fill(4);
+    const origin = start + this.settings.max_shift;
     const end = Math.min(origin + codes.length, grid.length);
     for (let column = Math.max(origin, 0); column < end; column++) {
       if (codes[column - origin] >= 0) grid[column] = codes[column - origin];
@@ -97,14 +88,14 @@ export class IndelFinder {
 
   /** The shift of each block with which the sequence fits best, by the algorithm of Viterbi (1967). */
   #bestShifts(grid) {
-    const { numBlocks, scores } = this;
-    const previous = new Int8Array(numBlocks * NUM_SHIFTS);
-    const total = new Float32Array(NUM_SHIFTS);
+    const { numBlocks, numShifts, scores } = this;
+    const previous = new Int8Array(numBlocks * numShifts);
+    const total = new Float32Array(numShifts);
     for (let block = 0; block < numBlocks; block++) {
       const best = argmax(total);
-      const changed = fround(total[best] - COST);
-      for (let shift = 0; shift < NUM_SHIFTS; shift++) {
-        previous[block * NUM_SHIFTS + shift] = total[shift] >= changed ? shift : best;
+      const changed = fround(total[best] - this.settings.cost);
+      for (let shift = 0; shift < numShifts; shift++) {
+        previous[block * numShifts + shift] = total[shift] >= changed ? shift : best;
         const first = block * BLOCK;
         const at = (offset) => scores[5 * (first + offset) + grid[first + offset + shift]];
         const pair = (offset) => fround(at(offset) + at(offset + 1));
@@ -115,7 +106,7 @@ export class IndelFinder {
     const shifts = new Int8Array(numBlocks);
     shifts[numBlocks - 1] = argmax(total);
     for (let block = numBlocks - 1; block > 0; block--) {
-      shifts[block - 1] = previous[block * NUM_SHIFTS + shifts[block]];
+      shifts[block - 1] = previous[block * numShifts + shifts[block]];
     }
     return shifts;
   }
@@ -127,23 +118,24 @@ export class IndelFinder {
   }
 
   #placePieces(grid, numBases, start, shifts) {
-    const first = Math.floor(Math.max(start - MAX_SHIFT, 0) / BLOCK);
-    const last = Math.ceil(Math.min(start + numBases + MAX_SHIFT, this.length) / BLOCK);
+    const { max_shift: maxShift, min_end: minEnd, reach, ambiguity, misfit, cost, min_mean: minMean } = this.settings;
+    const first = Math.floor(Math.max(start - maxShift, 0) / BLOCK);
+    const last = Math.ceil(Math.min(start + numBases + maxShift, this.length) / BLOCK);
     const breaks = [];
     for (let block = first + 1; block < last; block++) if (shifts[block] !== shifts[block - 1]) breaks.push(block);
     const pieces = [first, ...breaks].map((block) => shifts[block]);
     const sums = new Map(pieces.map((shift) => [shift, this.#sums(grid, shift)]));
     const score = (shift, from, to) => sums.get(shift)[to] - sums.get(shift)[from];
-    const origin = start + MAX_SHIFT; // coordinate of the first base at shift 0
+    const origin = start + maxShift; // coordinate of the first base at shift 0
     const lastPiece = () => pieces[pieces.length - 1];
     let begin = Math.max(origin - pieces[0], 0);
     let end = Math.min(origin - lastPiece() + numBases, this.length);
-    while (breaks.length && score(pieces[0], begin, breaks[0] * BLOCK) < MIN_END) {
+    while (breaks.length && score(pieces[0], begin, breaks[0] * BLOCK) < minEnd) {
       breaks.shift();
       pieces.shift();
       begin = Math.max(origin - pieces[0], 0);
     }
-    while (breaks.length && score(lastPiece(), breaks[breaks.length - 1] * BLOCK, end) < MIN_END) {
+    while (breaks.length && score(lastPiece(), breaks[breaks.length - 1] * BLOCK, end) < minEnd) {
       breaks.pop();
       pieces.pop();
       end = Math.min(origin - lastPiece() + numBases, this.length);
@@ -157,16 +149,16 @@ export class IndelFinder {
       if (number < breaks.length) {
         following = pieces[number + 1];
         const numDeleted = Math.max(shift - following, 0);
-        const lowest = Math.max(limits[number] - REACH, begin);
-        const highest = Math.min(limits[number] + REACH, limits[number + 1] - numDeleted);
+        const lowest = Math.max(limits[number] - reach, begin);
+        const highest = Math.min(limits[number] + reach, limits[number + 1] - numDeleted);
         if (highest < lowest) return { start, parts: [] };
         const scores = [];
         for (let at = lowest; at <= highest; at++) scores.push(sums.get(shift)[at] - sums.get(following)[at + numDeleted]);
-        const minimum = Math.max(...scores) - AMBIGUITY;
+        const minimum = Math.max(...scores) - ambiguity;
         pieceEnd = lowest + scores.findIndex((one) => one >= minimum);
         nextBegin = lowest + scores.findLastIndex((one) => one >= minimum) + numDeleted;
       }
-      for (const [left, right] of misfits(sums.get(shift).subarray(begin, pieceEnd + 1))) {
+      for (const [left, right] of misfits(sums.get(shift).subarray(begin, pieceEnd + 1), misfit)) {
         const firstOfPart = begin + left - origin + shift;
         parts.push({ begin: firstOfPart, end: firstOfPart + right - left, length: right - left });
       }
@@ -180,27 +172,27 @@ export class IndelFinder {
       }
       begin = nextBegin;
     }
-    total -= COST * breaks.length;
-    return total >= MIN_MEAN * numCompared ? { start: firstBase, parts } : { start, parts: [] };
+    total -= cost * breaks.length;
+    return total >= minMean * numCompared ? { start: firstBase, parts } : { start, parts: [] };
   }
 }
 
-/** The parts of a piece, of given cumulative scores, in which the score falls by more than `MISFIT`. */
-function misfits(sums) {
+/** The parts of a piece, of given cumulative scores, in which the score falls by more than a limit. */
+function misfits(sums, limit) {
   const found = [];
   for (let begin = 0; ; ) {
     const rest = sums.subarray(begin);
     let low = -1, highest = -Infinity;
     for (let i = 0; i < rest.length && low < 0; i++) {
       highest = Math.max(highest, rest[i]);
-      if (highest - rest[i] > MISFIT) low = i;
+      if (highest - rest[i] > limit) low = i;
     }
     if (low < 0) return found;
     const left = argmax(rest.subarray(0, low + 1));
     let right = rest.length - 1, lowest = Infinity; // until it rises by as much again
     for (let i = left; i < rest.length; i++) {
       lowest = Math.min(lowest, rest[i]);
-      if (rest[i] - lowest > MISFIT) {
+      if (rest[i] - lowest > limit) {
         right = i;
         break;
       }

@@ -6,7 +6,6 @@ import { layOut } from "./placement.js";
 import { reverseComplement } from "./sequences.js";
 
 const TETRAHEDRON = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]];
-const WEIGHT_SCALE = 256;
 
 // A start is given up when the remaining bases cannot make it the best: that is checked after so many pairs of bases.
 const PAIRS = 24;
@@ -23,16 +22,17 @@ export class ReferenceFrame {
   /**
    * @param {Float32Array} profile `[length, 4]`, frequencies of A, C, G and T at each coordinate.
    * @param {number} minScore minimum score of a sequence that is accepted as the marker.
+   * @param {{frame: {weight_scale: number}, indels: object}} settings
    */
-  constructor(profile, minScore) {
+  constructor(profile, minScore, settings) {
     this.length = profile.length / 4;
     this.minScore = Math.fround(minScore);
-    this.indelFinder = new IndelFinder(profile);
+    this.indelFinder = new IndelFinder(profile, settings.indels);
     this.weights = new Int32Array(4 * this.length);
     this.largestSums = new Int32Array(this.length + 1);
     for (let c = 0; c < this.length; c++) {
       const signal = [0, 1, 2].map((channel) =>
-        rint(TETRAHEDRON.reduce((sum, corner, base) => sum + profile[4 * c + base] * corner[channel], 0) * WEIGHT_SCALE));
+        rint(TETRAHEDRON.reduce((sum, corner, base) => sum + profile[4 * c + base] * corner[channel], 0) * settings.frame.weight_scale));
       for (let base = 0; base < 4; base++) {
         this.weights[4 * c + base] = signal.reduce((sum, one, channel) => sum + one * TETRAHEDRON[base][channel], 0);
       }

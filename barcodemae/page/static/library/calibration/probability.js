@@ -4,14 +4,12 @@ import { nearness } from "../search/evidence.js";
 
 const NOVELTY = "novelty";
 
-const MARGIN_SCALE = 0.1;
-
 /** The features of a vote, in the order of the weights. */
 const FEATURES = [
-  (vote) => nearness(vote.identity),
+  (vote, settings) => nearness(vote.identity, settings.nearness),
   (vote) => vote.share,
-  (vote) => vote.margin / MARGIN_SCALE,
-  (vote) => vote.support / MARGIN_SCALE,
+  (vote, settings) => vote.margin / settings.margin_scale,
+  (vote, settings) => vote.support / settings.margin_scale,
   (vote) => vote.gap,
   () => 1,
 ];
@@ -20,8 +18,8 @@ const FEATURES = [
 export class Calibration {
   /**
    * @param {object} data content of the library's calibration file.
-   * @param {{min_probability: number, prior_queries: number}} settings no name has a lower probability than the first,
-   *   and none is more certain than 1 minus it; the prior counts as the second.
+   * @param {object} settings no name has a lower probability than `min_probability`, and none is more certain than 1
+   *   minus it; the prior counts as `prior_queries`; and the scales of the features.
    */
   constructor(data, settings) {
     const { weights, lengths, num_species: numSpecies } = data;
@@ -46,12 +44,12 @@ export class Calibration {
     let lineage = 1, limit = 1;
     for (const [rank, vote] of Object.entries(votes)) {
       if (vote.name >= 0) {
-        lineage *= logistic(vote, this.weights[rank][length]);
+        lineage *= logistic(vote, this.weights[rank][length], this.settings);
         limit = Math.min(limit, this.#limit(rank, length));
       }
       found[rank] = Math.min(lineage, limit);
     }
-    const isNew = 1 - logistic(votes.species, this.weights[NOVELTY][length]);
+    const isNew = 1 - logistic(votes.species, this.weights[NOVELTY][length], this.settings);
     found[NOVELTY] = votes.species.name >= 0 ? Math.min(isNew, 1 - found.species) : isNew;
     found[NOVELTY] = Math.min(found[NOVELTY], this.#limit(NOVELTY, length));
     const { min_probability: minimum } = this.settings;
@@ -68,7 +66,7 @@ function nearestLength(numBases, lengths) {
   return distances.indexOf(Math.min(...distances));
 }
 
-function logistic(vote, weights) {
+function logistic(vote, weights, settings) {
   if (weights.length !== FEATURES.length) throw new Error(`expected ${FEATURES.length} weights, got ${weights.length}`);
-  return 1 / (1 + Math.exp(-FEATURES.reduce((sum, feature, i) => sum + feature(vote) * weights[i], 0)));
+  return 1 / (1 + Math.exp(-FEATURES.reduce((sum, feature, i) => sum + feature(vote, settings) * weights[i], 0)));
 }

@@ -5,10 +5,6 @@ import { identity } from "./marker.js";
 
 const { fround } = Math;
 
-const CHANCE = 0.25;
-const MIN_BEYOND_CHANCE = 0.01;
-const MIN_DIFFERENCE = 0.005;
-
 /**
  * A reference near a query; `among` is the identity of the best reference with another one that votes, otherwise 0.
  * @typedef {{record: number, similarity: number, identity: number, score: number, among: number}} Neighbour
@@ -37,10 +33,15 @@ export function chooseVoters(hits, bases, referenceBases, settings) {
   return neighbours;
 }
 
-/** Log odds of an equal base beyond chance, as the first differing base matters more than the 30th. */
-export function nearness(identity, round = (value) => value) {
-  const beyondChance = Math.max(round(identity - CHANCE), round(MIN_BEYOND_CHANCE));
-  return round(Math.log(round(beyondChance / round(round(1 + MIN_DIFFERENCE) - identity))));
+/**
+ * Log odds of an equal base beyond chance, as the first differing base matters more than the 30th.
+ * @param {number} identity
+ * @param {{chance: number, min_beyond_chance: number, min_difference: number}} limits
+ * @param {function(number): number} round
+ */
+export function nearness(identity, limits, round = (value) => value) {
+  const beyondChance = Math.max(round(identity - limits.chance), round(limits.min_beyond_chance));
+  return round(Math.log(round(beyondChance / round(round(1 + limits.min_difference) - identity))));
 }
 
 /**
@@ -57,7 +58,7 @@ export function vote(neighbours, names, settings) {
   for (const [rank, numbers] of Object.entries(names)) {
     const atRank = neighbours.map(({ record }) => numbers[record]);
     const won = (found[rank] = voteAtRank(neighbours, weights, atRank, isInLineage, settings));
-    if (rank === "species") won.gap = gap(voters, won.name, atRank);
+    if (rank === "species") won.gap = gap(voters, won.name, atRank, settings);
     else won.support = support(neighbours, won.name, atRank, names.species, settings);
     voters.forEach((_, i) => (isInLineage[i] &&= atRank[i] === won.name || atRank[i] < 0 || won.name < 0));
   }
@@ -103,9 +104,10 @@ function support(neighbours, name, atRank, species, settings) {
 }
 
 /** How much nearer the query is to the references of a species than these are to each other, on average. */
-function gap(voters, name, atRank) {
+function gap(voters, name, atRank, settings) {
   if (name < 0 || atRank[0] !== name) return 0;
   const others = voters.filter((_, i) => i > 0 && atRank[i] === name);
-  const sum = others.reduce((sum, one) => sum + nearness(one.identity, fround) - nearness(one.among, fround), 0);
+  const near = (identity) => nearness(identity, settings.nearness, fround);
+  const sum = others.reduce((sum, one) => sum + near(one.identity) - near(one.among), 0);
   return fround(sum / Math.max(others.length, 1));
 }

@@ -3,7 +3,6 @@
 import { cosine } from "./nearest.js";
 
 const BLOCK = 16;
-const NUM_NEAR = 50;
 // The bases of a block, four bits each, fill two words of 32 bits.
 const WORDS = BLOCK / 8;
 // Vectors of a part of references that are stored; queries of one amplicon all need those of the same part.
@@ -15,9 +14,10 @@ export class PartSearch {
    * @param {Int8Array[]} bases of all references on the frame.
    * @param {import("../../embedding/base_map.js").BaseMapEmbedder} baseMap
    * @param {number} frameLength
+   * @param {number} numNear number of references with the most equal bases that are compared.
    */
-  constructor(bases, baseMap, frameLength) {
-    Object.assign(this, { bases, baseMap, frameLength });
+  constructor(bases, baseMap, frameLength, numNear) {
+    Object.assign(this, { bases, baseMap, frameLength, numNear });
     this.numWords = Math.ceil(frameLength / BLOCK) * WORDS;
     this.packed = new Uint32Array(bases.length * this.numWords);
     bases.forEach((one, record) => this.packed.set(pack(one, this.numWords, false), record * this.numWords));
@@ -71,8 +71,8 @@ export class PartSearch {
     }
     const near = [];
     for (const records of byDistance) {
-      if (records) near.push(...records.slice(0, NUM_NEAR - near.length));
-      if (near.length >= NUM_NEAR) break;
+      if (records) near.push(...records.slice(0, this.numNear - near.length));
+      if (near.length >= this.numNear) break;
     }
     return near;
   }
