@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from barcodemae.checkpoints import shipped_folder
 from barcodemae.errors import CheckpointError, ConfigurationError, HubError
 from barcodemae.hub import commit as commit_module
 from barcodemae.hub.publication import assemble
@@ -43,6 +44,12 @@ def hub(server, monkeypatch, tmp_path):
     monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return server
+
+
+def test_map_of_kmers_is_not_published(tmp_path):
+    with pytest.raises(CheckpointError, match="nano_its: expected a checkpoint with a network, got the map of k-mers"):
+        assemble(shipped_folder("nano_its"), REPOSITORY, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def add(hub, files, revision=None):

@@ -407,6 +407,12 @@ PRESET_FILES = {
         "nucleotides,species_name,genus_name,bin_uri,processid\nACGT,Aedes vexans,Aedes,BOLD:AAA0001,P1\n",
         {"id": "P1", "genus": "Aedes", "species": "Aedes vexans", "bin": "BOLD:AAA0001", "split": "val"},
     ),
+    "its-5m": (
+        "test1.fasta",
+        ">KY106088|k__Fungi;p__Basidiomycota;c__Tremellomycetes;o__Tremellales;f__Cryptococcaceae;g__Cryptococcus;"
+        "s__Cryptococcus_neoformans|SH1572816.08FU\nACGT\n",
+        {"id": "KY106088", "genus": "Cryptococcus", "species": "Cryptococcus neoformans", "split": "test_yeast"},
+    ),
     "bold-v3": (
         "bold_data.txt",
         "processid\tsampleid\tbin_uri\tphylum_name\tclass_name\torder_name\tfamily_name\tgenus_name\tspecies_name\t"

@@ -124,6 +124,11 @@ def test_a_folder_without_a_checkpoint(config, message, tmp_path):
     assert len(str(refused.value).splitlines()) == 1
 
 
+def test_map_of_kmers_has_no_network():
+    with pytest.raises(CheckpointError, match="nano_its: expected a checkpoint with a network, got the map of k-mers"):
+        Model.load("nano_its", batch_size=2)
+
+
 def test_our_configuration_without_weights(ours, tmp_path):
     shutil.copytree(ours, tmp_path / "torn", ignore=shutil.ignore_patterns(WEIGHTS_FILE))
     with pytest.raises(CheckpointError, match="no checkpoint could be loaded"):

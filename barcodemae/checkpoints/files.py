@@ -135,6 +135,22 @@ def optional_file(name: str | Path, file: str, revision: str | None = None) -> P
         return None
 
 
+def refuse_kmer_map(name: str | Path) -> None:
+    """Refuse the checkpoint of a marker without a reference frame, where a network is needed.
+
+    Args:
+        name: a folder, or a checkpoint that comes with the package; such a checkpoint is not published on the Hub.
+
+    Raises:
+        CheckpointError: it is a map of k-mers.
+    """
+    if (Path(find_checkpoint(name)) / PROFILE_FILE).is_file():
+        raise CheckpointError(
+            f"{name}: expected a checkpoint with a network, got the map of k-mers of a marker without a reference "
+            "frame; index, identify, calibrate, check, cluster and embed use it"
+        )
+
+
 def read_config(file: Path) -> dict[str, Any]:
     """Read the configuration of a checkpoint, and check that it refers to no other files or code.
 

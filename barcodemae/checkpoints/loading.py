@@ -20,6 +20,7 @@ from barcodemae.checkpoints.files import (
     find_checkpoint,
     optional_file,
     read_config,
+    refuse_kmer_map,
     weights_files,
 )
 from barcodemae.errors import CheckpointError
@@ -124,6 +125,7 @@ def load_checkpoint(name: str | Path, revision: str | None = None, use_frame: bo
     """
     check_checkpoint(name)
     source = find_checkpoint(name)
+    refuse_kmer_map(name)
     try:
         model, loading = load_model(BarcodeMAEModel, source, revision)
         frame_file = optional_file(source, FRAME_FILE, revision) if use_frame else None

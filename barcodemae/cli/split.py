@@ -22,6 +22,15 @@ class SplitArguments:
             "choices": ["all", "train"],
         },
     )
+    against: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "File of references, such as training data, or several: the records are queries, and become "
+            "test (of a species of the references), test_unseen (of another one of their genera), copy (with the "
+            "sequence of a reference, or a part of it, or a longer one) or no_genus. No species is held out.",
+            "repeated": True,
+        },
+    )
     fold: int = field(default=0, metadata={"help": "Number of the fold; each fold holds out other species."})
     seed: int = field(default=0, metadata={"help": "Random seed of the choice of species and rows."})
     on_error: str = field(
@@ -46,26 +55,30 @@ def split(arguments: list[str]) -> None:
         about="Hold species out for validation and test.",
         example="barcodemae split barcodes.tsv -o split.parquet",
     )
-    check_sources([args.data])
+    check_sources([args.data, *args.against])
+    if args.against and args.of != "all":
+        raise ConfigurationError(f"--against: expected --of all, got --of {args.of}")
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from barcodemae.data import read_records
     from barcodemae.data.quality import log_records
-    from barcodemae.evaluation.folds import fold_of_train, split_by_species
+    from barcodemae.evaluation.folds import fold_of_train, split_by_references, split_by_species
     from barcodemae.outputs import check_outputs, open_output
 
     output = Path(args.output)
     if output.suffix != ".parquet":
         raise ConfigurationError(f"--output {output}: expected a name that ends with .parquet")
-    check_outputs({"--output": output}, [args.data])
+    check_outputs({"--output": output}, [args.data, *args.against])
     records = read_records(args.data, on_error=args.on_error)
     is_damaged = pc.not_equal(records["problem"], "")
     if pc.any(is_damaged).as_py():
         log_records(records.filter(is_damaged), "problem")
         print(f"Records left out, as they are damaged: {pc.sum(is_damaged).as_py():,}.")
         records = records.filter(pc.invert(is_damaged))
-    if args.of == "train":
+    if args.against:
+        records = split_by_references(records, args.against)
+    elif args.of == "train":
         records = fold_of_train(records, args.fold, args.seed)
     else:
         records = split_by_species(records, args.seed, fold=args.fold)

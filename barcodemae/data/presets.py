@@ -58,6 +58,17 @@ PRESETS: dict[str, Preset] = {
         },
         max_bases=660,
     ),
+    # UNITE+INSD as MycoAI distributes it (Zenodo 10946477): FASTA with headers of UNITE, five million sequences of
+    # fungal ITS, two sets of the Westerdijk institute, of yeasts and of filamentous fungi, and MycoAI's own test set.
+    "its-5m": Preset(
+        file_splits={
+            "trainset": "train",
+            "trainset_valid": "val",
+            "test1": "test_yeast",
+            "test2": "test_filamentous",
+            "test3": "test_mycoai",
+        },
+    ),
     "bold-v3": Preset(
         columns={"id": "processid", "nucleotides": "nucleotides", **_RANK_NAMES, "bin": "bin_uri"},
         marker=("markercode", "COI-5P"),

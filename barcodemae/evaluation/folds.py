@@ -1,19 +1,25 @@
 """Splits that hold whole species out: to choose a model without the test splits, and for files without splits."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.data import normalise_nucleotides, stream_records
 from barcodemae.data.schema import STRING
 from barcodemae.errors import ConfigurationError
 from barcodemae.evaluation.benchmark import labels, rank_within, select_splits
+from barcodemae.evaluation.copies import CopySearch
 
 SPECIES_SHARE = 0.15
 SEEN_SHARE = 0.15
 
 # Rows that may be of any species, a held-out one among them, are neither references nor queries.
 NO_SPECIES = "no_species"
+
+COPY, NO_GENUS = "copy", "no_genus"
+"""Splits of queries that references decide on, or know nothing of."""
 
 
 def split_by_species(
@@ -74,6 +80,30 @@ def fold_of_train(records: pa.Table, fold: int, seed: int = 0) -> pa.Table:
     """
     (train,) = select_splits(records, ["train"])
     return split_by_species(train, seed, fold=fold, names=("train", "val", "val_unseen"))
+
+
+def split_by_references(records: pa.Table, references: Sequence[str]) -> pa.Table:
+    """Give each query a split by what references have of it.
+
+    Args:
+        records: the queries, of `barcodemae.data.schema.SCHEMA`.
+        references: files or data sets, as for `stream_records`; they may be many millions.
+
+    Returns:
+        The same rows in the same order with another column `split`: `copy` for a query with the sequence of a
+        reference, or a part of it, or a longer one (see `copies`); of the others, `test` where the references have its
+        species, `test_unseen` where they have its genus alone, and `no_genus`.
+    """
+    search = CopySearch(normalise_nucleotides(records["nucleotides"]).to_pylist())
+    known: dict[str, set[str]] = {"genus": set(), "species": set()}
+    for table in stream_records(references, on_error="skip"):
+        search.add(normalise_nucleotides(table["nucleotides"]).to_pylist())
+        for rank, names in known.items():
+            names.update(table[rank].unique().to_pylist())
+    has = {rank: np.isin(labels(records, rank), sorted(names - {""})) for rank, names in known.items()}
+    split = np.select([search.is_copy, has["species"], has["genus"]], [COPY, "test", "test_unseen"], NO_GENUS)
+    position = records.column_names.index("split")
+    return records.set_column(position, records.schema.field(position), pa.array(split.tolist(), STRING))
 
 
 def _species_held_out(species: np.ndarray, genera: np.ndarray, share: float, key: str) -> list[str]:

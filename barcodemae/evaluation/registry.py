@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import PretrainedConfig
 
-from barcodemae.checkpoints.files import find_checkpoint, weights_sha256
+from barcodemae.checkpoints.files import find_checkpoint, refuse_kmer_map, weights_sha256
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS
@@ -105,6 +105,7 @@ class Model:
         Raises:
             BarcodeMAEError: it cannot be loaded.
         """
+        refuse_kmer_map(name)
         if not reading and is_barcodemae(name):
             embedder = BarcodeEmbedder.from_pretrained(name)
             return cls(ModelRepresentation(embedder, batch_size), weights_sha256(name), embedder, {})
