@@ -164,7 +164,7 @@ class TestNfCore:
 def test_citation_has_the_version(setup):
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == setup["metadata"]["version"]
-    assert f"- {citation['version']}" in re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0]
+    assert citation["version"] in re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0]
 
 
 @pytest.mark.slow
