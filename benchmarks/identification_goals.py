@@ -2,7 +2,8 @@
 
 `python benchmarks/identification_goals.py --data coi_arthropods.parquet --strangers coi_other_phyla.parquet` makes a
 library of `train`, calibrated by its own records, and measures all of `test`, of `test_unseen` and of the strangers
-whose phylum the library does not have. Written: `goals-NAME.json`, and with `--plot` `reliability.png`.
+whose phylum the library does not have. Written: `goals-NAME.json`, and with `--plot` `reliability.png`; with `--short`
+also one of each length, such as `reliability-130.png`.
 """
 
 import argparse
@@ -168,6 +169,10 @@ def main() -> None:
         if args.plot:
             predicted = predict(joined([known, new, strangers]), calibration)
             draw_reliability(predicted).savefig(scratch_folder / "reliability.png", dpi=150)
+            for index, length in enumerate(SHORT if args.short else ()):
+                cut = joined(short)
+                predicted = predict(cut.take(cut.length == index), calibration)
+                draw_reliability(predicted).savefig(scratch_folder / f"reliability-{length}.png", dpi=150)
 
 
 def error_at(queries: NamedQueries, calibration: Calibration, length: int, rank: str) -> float:

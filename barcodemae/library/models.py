@@ -176,8 +176,9 @@ def open_with_models(folders: Sequence[str], models: Sequence[str] = ()) -> list
 
 def embed(embedder: Embedder, barcodes: OnMarker) -> np.ndarray:
     """Vectors of length 1 of barcodes of the marker `[n]`, all of which fit: float32 `[n, dimension]`."""
-    if embedder.base_map is embedder:  # needs nothing but the bases, which are laid out already
-        return unit_length(embedder.base_map.embed_bases(barcodes.bases))
+    base_map = embedder.base_map
+    if base_map is not None and base_map is embedder:  # needs nothing but the bases, which are laid out already
+        return unit_length(base_map.embed_bases(barcodes.bases))
     return embedder.encode(barcodes.sequences, normalize_embeddings=True, placement=barcodes.placement)
 
 

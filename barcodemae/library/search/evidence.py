@@ -203,11 +203,13 @@ def _vote_at_rank(
     has_name = at_rank >= 0
     can_win = has_name & is_in_lineage
     weights = np.where(has_name, weights, 0)
+    name = np.where(can_win.any(axis=1), at_rank[np.arange(len(at_rank)), can_win.argmax(axis=1)], -1)
+    contested = np.flatnonzero((can_win & (at_rank != name[:, None])).any(axis=1))
     # The votes for a name are summed at each of its voters; argmax takes the first, so that the nearest decides a tie.
-    is_same = (at_rank[:, :, None] == at_rank[:, None, :]) & can_win[:, None, :]
-    votes = (is_same * weights[:, None, :]).sum(axis=2) * can_win
-    rows = np.arange(len(at_rank))
-    name = np.where(can_win.any(axis=1), at_rank[rows, votes.argmax(axis=1)], -1)
+    names, is_open = at_rank[contested], can_win[contested]
+    is_same = (names[:, :, None] == names[:, None, :]) & is_open[:, None, :]
+    votes = (is_same * weights[contested, None, :]).sum(axis=2) * is_open
+    name[contested] = names[np.arange(len(names)), votes.argmax(axis=1)]
     is_named = name >= 0
     is_for = (at_rank == name[:, None]) & has_name
     with np.errstate(invalid="ignore"):
