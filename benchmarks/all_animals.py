@@ -29,6 +29,7 @@ from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_v
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import paired_comparison
 from barcodemae.files import written_atomically
+from barcodemae.library.store.manifest import MANIFEST_FILE
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 
 OURS = "barcodemae"
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="Of the queries.")
     parser.add_argument("--queries", type=int, default=2000, help="Number of queries of a split.")
     parser.add_argument("--aligned", type=int, default=500, help="Number of these for BLAST and VSEARCH.")
-    parser.add_argument("--folder", type=Path, help="Folder of the libraries, which stay; by default they are deleted.")
+    parser.add_argument("--folder", type=Path, help="Of the libraries, which stay, and are used again.")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "all_animals.json")
     args = parser.parse_args()
     versions = {name: program_version(name) for name in PROGRAMS.values()}
@@ -91,7 +92,9 @@ def main() -> None:
         methods: dict[str, Method] = {OURS: ours}
         methods |= {name: AlignmentProgram(folder / name, setting) for name, setting in PROGRAMS.items()}
         for name, method in methods.items():
-            results["methods"][name] = {"index": asdict(method.prepare(references)), "identify": {}}
+            is_made = method is ours and (ours.library / MANIFEST_FILE).exists()
+            cost = asdict(method.prepare(references))
+            results["methods"][name] = {"index": None if is_made else cost, "identify": {}}
             print(f"{name}: made the library", file=sys.stderr)
         for split, table in zip(args.splits, tables, strict=True):
             queries = table.take(pa.array(drawn(len(table), args.queries, seed=0)))
