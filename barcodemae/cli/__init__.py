@@ -44,6 +44,7 @@ VERBS = {
     "check": ("list doubtful references or sequences", "barcodemae.cli.check:check"),
     "sites": ("list the bases that distinguish a taxon from its relatives", "barcodemae.cli.sites:sites"),
     "calibrate": ("fit the confidence of a library's names", "barcodemae.cli.calibrate:calibrate"),
+    "distil": ("make a small library that gives the same names", "barcodemae.cli.distil:distil"),
     "remove": ("remove records from a library", "barcodemae.cli.remove:remove"),
     "cluster": ("group unlabelled barcodes", "barcodemae.cli.cluster:cluster"),
     "embed": ("compute embeddings of barcodes", "barcodemae.cli.embed:embed"),

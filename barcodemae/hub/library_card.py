@@ -57,6 +57,7 @@ def render_library_card(folder: Path, repository: str, license: str) -> str:
         dimension=manifest.dimension,
         frame_length=manifest.frame_length,
         segments=manifest.segments,
+        distilled_from=sum(segment.distilled_from or 0 for segment in manifest.segments),
         removed=len(library.removed),
     )
     metadata = DatasetCardData(

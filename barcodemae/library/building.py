@@ -4,9 +4,10 @@ A change is one replacement of `library.json`, which covers the records and thei
 killed, the same command completes the change.
 """
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,16 @@ from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.checking.labels import find_suspects
 from barcodemae.library.models import Embedder, check_model
 from barcodemae.library.search.marker import Marker, marker_of
-from barcodemae.library.segments import Inputs, make_segment, next_segment_folder
+from barcodemae.library.segments import Inputs, copy_segment, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
+    BUILDING_FILE,
     MANIFEST_FILE,
     Manifest,
+    Segment,
     check_files,
     fingerprint,
     read_manifest,
+    read_text,
     write_manifest,
 )
 from barcodemae.library.store.stored import StoredLibrary
@@ -202,6 +206,64 @@ def remove_records(folder: Path, ids: Sequence[str]) -> Removed:
         return Removed(len(rows), removed_before)
 
 
+def copy_records(
+    folder: Path,
+    library: StoredLibrary,
+    options: Mapping[str, object],
+    choose: Callable[[], np.ndarray],
+    calibrate: Callable[[StoredLibrary], Calibration],
+) -> tuple[StoredLibrary, np.ndarray]:
+    """Make a library of some records of another one, with their names, vectors and sources.
+
+    Args:
+        folder: of the new library, a new or empty one, or one with an interrupted copy, whose choice is used if it was
+            made with the same options.
+        library: has the records.
+        options: by which the records are chosen.
+        choose: returns the numbers of the records, int64, ascending, at least one.
+        calibrate: called with the new library before it is complete.
+
+    Returns:
+        The new library, and the numbers that its records have in the other one.
+
+    Raises:
+        LibraryError: the folder is another library or has other contents, or another process is writing to it.
+    """
+    with writing_to(folder, is_new=True):
+        if (folder / MANIFEST_FILE).exists():
+            raise LibraryError(f"{folder}: expected a new or empty folder, got one with a library")
+        file = folder / BUILDING_FILE
+        copied = {"copied": hashlib.sha256(library.manifest.as_text().encode()).hexdigest(), "options": options}
+        records = _chosen_before(read_text(file), copied, library.live) if file.exists() else None
+        new = replace(library.manifest, segments=(), removed={}, calibration={})
+        clear_leftovers(folder, new)
+        if records is None:
+            records = choose()
+        with written_atomically(folder) as scratch:
+            (scratch / BUILDING_FILE).write_text(json.dumps(copied | {"records": records.tolist()}) + "\n")
+        ends = np.cumsum([segment.num_records for segment in library.manifest.segments])
+        number_of = np.searchsorted(ends, records, side="right")
+        segments: list[Segment] = []
+        for source in np.unique(number_of).tolist():
+            segments.append(copy_segment(folder, library, source, len(segments), records[number_of == source]))
+        new = replace(new, segments=tuple(segments))
+        new = _with_calibration(folder, new, calibrate(StoredLibrary(folder, new)))
+        write_manifest(folder, new)
+        clear_leftovers(folder, new)
+        return StoredLibrary(folder, new), records
+
+
+def _chosen_before(text: str, copied: Mapping[str, object], live: np.ndarray) -> np.ndarray | None:
+    """Those of the live records that an interrupted copy has chosen; None if it was another one."""
+    try:
+        data = json.loads(text)
+        records = np.array(data.pop("records"), np.int64)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    is_same = data == copied and records.ndim == 1 and len(records) and np.isin(records, live).all()
+    return np.unique(records) if is_same else None
+
+
 def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
     """Save a calibration in a library; it replaces the one before.
 
@@ -234,6 +296,8 @@ def _marker_of(embedder: Embedder, model: dict[str, str]) -> Marker:
 def _is_as_built(manifest: Manifest, exclude_suspects: bool) -> bool:
     """Whether no record of a library of one build has been removed since, and suspects were treated alike."""
     num_excluded = manifest.segments[0].num_excluded
+    if manifest.segments[0].distilled_from is not None:
+        return False
     return (num_excluded is not None) == exclude_suspects and len(manifest.removed) == bool(num_excluded)
 
 

@@ -26,11 +26,14 @@ from barcodemae.library.search.marker import MIN_BASES, OnMarker, find_others, m
 from barcodemae.library.search.primers import Region
 from barcodemae.library.store.manifest import BUILDING_FILE, INDEX_FILE, Manifest, Segment, Source, fingerprint
 from barcodemae.library.store.records import as_matrix, map_part, write_part
+from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
 from barcodemae.provenance import sha256
 
 # A download may have some records of another marker; a larger share is a mixture, of which a library is of one marker.
 _MAX_OTHERS = 0.05
+
+_PART_RECORDS = 16_384
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +143,7 @@ def make_segment(
         report, off_marker = _write_parts(segment_folder, inputs, embedder)
         log_report(report)
         others = {name: count for name, count in off_marker.most_common() if name}
-        files = sorted(segment_folder.glob("*.arrow"))
-        if not files:
+        if not any(segment_folder.glob("*.arrow")):
             recognised = f" ({describe_markers(others)})" if others else ""
             raise LibraryError(
                 f"{folder}: expected barcodes of the marker {manifest.marker}, got none in {report.num_read:,} "
@@ -158,6 +160,44 @@ def make_segment(
         drop_segment(segment_folder)
         (folder / BUILDING_FILE).unlink()
         raise
+    segment = finish_segment(segment_folder, manifest)
+    segment = replace(segment, sources=inputs.sources, taxonomy=inputs.taxonomy_digest, primers=inputs.primers)
+    return segment, report, others
+
+
+def copy_segment(folder: Path, library: StoredLibrary, source: int, number: int, records: np.ndarray) -> Segment:
+    """Write some records of one segment of a library as a segment of another one.
+
+    Args:
+        folder: of the other library, locked for other writers.
+        library: has the records.
+        source: number of the segment that they are in.
+        number: of the new segment in the other library.
+        records: int64, at least one.
+
+    Returns:
+        The new segment, with the same sources.
+    """
+    segment_folder = folder / f"segment-{number:05d}"
+    segment_folder.mkdir()
+    for part, begin in enumerate(range(0, len(records), _PART_RECORDS)):
+        some = records[begin : begin + _PART_RECORDS]
+        file = segment_folder / f"part-{part:05d}.arrow"
+        write_part(file, library.records(some), library.bases(some), library.vectors(some))
+    begin, end = np.cumsum([0, *(segment.num_records for segment in library.manifest.segments)])[source : source + 2]
+    segment = library.manifest.segments[source]
+    return replace(
+        finish_segment(segment_folder, library.manifest),
+        sources=segment.sources,
+        taxonomy=segment.taxonomy,
+        primers=segment.primers,
+        distilled_from=int(((library.live >= begin) & (library.live < end)).sum()),
+    )
+
+
+def finish_segment(segment_folder: Path, manifest: Manifest) -> Segment:
+    """Make the index of a segment whose parts are written, if it is too large for an exact search, and describe it."""
+    files = sorted(segment_folder.glob("*.arrow"))
     parts = (map_part(file, manifest.comparison, manifest.dimension) for file in files)
     vectors = np.concatenate([as_matrix(part["vector"]) for part in parts])
     index = describe_exact()
@@ -166,16 +206,7 @@ def make_segment(
             index = build_index(vectors, scratch / INDEX_FILE)
         files.append(segment_folder / INDEX_FILE)
     fingerprints = {file.name: fingerprint(file) for file in sorted(files)}
-    segment = Segment(
-        segment_folder.name,
-        len(vectors),
-        fingerprints,
-        index,
-        inputs.sources,
-        inputs.taxonomy_digest,
-        primers=inputs.primers,
-    )
-    return segment, report, others
+    return Segment(segment_folder.name, len(vectors), fingerprints, index)
 
 
 def describe_markers(markers: dict[str, int]) -> str:

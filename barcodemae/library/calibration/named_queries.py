@@ -196,19 +196,11 @@ def search_own(library: StoredLibrary, embedder: Embedder, lengths: Sequence[int
         is_used = depth == lowest if rank is None else names[rank].numbers[queries] >= 0
         if rank not in (None, "species"):
             is_used &= few
-        num_excluded = held_out.max_excluded(rank, queries)
-        is_used &= ~is_short(embedder, read) | (num_excluded <= _MAX_EXCLUDED)
+        is_used &= ~is_short(embedder, read) | (held_out.max_excluded(rank, queries) <= _MAX_EXCLUDED)
         if rank is None:
             is_used[is_used] &= _has_comparable(library, species, queries[is_used], read.bases[is_used])
         used = np.flatnonzero(is_used)
-        hits = _nearest_others(library, held_out, rank, queries[used], vectors[used])
-
-        def is_excluded(
-            rows: np.ndarray, records: np.ndarray, rank: str | None = rank, used: np.ndarray = used
-        ) -> np.ndarray:
-            return held_out.is_excluded(rank, queries[used[rows]], records)
-
-        found.append(refine_short(library, embedder, read.take(used), hits, num_excluded[used], is_excluded))
+        found.append(_hits_of_others(library, embedder, held_out, rank, queries[used], read.take(used), vectors[used]))
         chosen.append(used)
         depths.append(depth[used])
     every = np.concatenate(chosen)
@@ -245,6 +237,27 @@ def _has_comparable(library: StoredLibrary, species: np.ndarray, queries: np.nda
         is_like = num_equal >= comparison.min_identity * num_shared
         found[rows] = (is_like & (queries[rows][:, None] != records)).any(axis=1)
     return found
+
+
+def search_as_new(library: StoredLibrary, embedder: Embedder, records: np.ndarray) -> NamedQueries:
+    """Search a library with records, complete, as barcodes of a new species: each without its species.
+
+    Args:
+        library: to search.
+        embedder: the model that made its vectors.
+        records: int64, numbers of records with a species, which may be removed ones of the library.
+    """
+    columns = library.names()
+    names = {rank: RankNames(columns[rank]) for rank in RANKS}
+    read = marker_of(embedder).read(library.nucleotides(records))
+    held_out = _HeldOut(library, names)
+    fits = read.fits & (~is_short(embedder, read) | (held_out.max_excluded("species", records) <= _MAX_EXCLUDED))
+    records, read = records[fits], read.take(np.flatnonzero(fits))
+    vectors = library.vectors(records).astype(np.float32)
+    hits = _hits_of_others(library, embedder, held_out, "species", records, read, vectors)
+    found = choose_voters(hits, read.bases, library.bases, library.comparison)
+    known = {rank: rank_names.decode(rank_names.numbers[records]) for rank, rank_names in names.items()}
+    return _named(found, names, known, read.num_bases, held_out.depth(records, "species"))
 
 
 class _HeldOut:
@@ -375,6 +388,34 @@ def _sample(records: np.ndarray, species: np.ndarray, rng: np.random.Generator) 
     index_in_species = np.arange(len(shuffled)) - np.repeat(begins, np.diff(np.r_[begins, len(shuffled)]))
     few = shuffled[(index_in_species < MAX_PER_SPECIES) | (species[shuffled] < 0)]
     return np.sort(rng.permutation(few)[:_MAX_OWN])
+
+
+def _hits_of_others(
+    library: StoredLibrary,
+    embedder: Embedder,
+    held_out: _HeldOut,
+    rank: str | None,
+    queries: np.ndarray,
+    read: OnMarker,
+    vectors: np.ndarray,
+) -> Hits:
+    """Find the nearest records of queries, also of short ones, except those that are left out with them.
+
+    Args:
+        library: to search.
+        embedder: the model that made its vectors.
+        held_out: which records are left out.
+        rank: of the taxa that are left out; None for the record itself.
+        queries: int64 `[n]`, numbers of records.
+        read: their sequences, or parts of them, on the marker.
+        vectors: float32 `[n, dimension]`, of these.
+    """
+
+    def is_excluded(rows: np.ndarray, records: np.ndarray) -> np.ndarray:
+        return held_out.is_excluded(rank, queries[rows], records)
+
+    hits = _nearest_others(library, held_out, rank, queries, vectors)
+    return refine_short(library, embedder, read, hits, held_out.max_excluded(rank, queries), is_excluded)
 
 
 def _nearest_others(

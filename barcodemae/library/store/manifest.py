@@ -88,6 +88,7 @@ class Segment:
         num_excluded: number of its records that were left out as suspects when it was built, and so are among the
             removed ones; None if suspects were not to be left out.
         primers: outside of which its bases were left out; empty for none.
+        distilled_from: number of records of a larger library that these were chosen from; None if they were not.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Segment:
     taxonomy: str = ""
     num_excluded: int | None = None
     primers: str = ""
+    distilled_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -271,10 +273,11 @@ def _segment(data: dict[str, Any]) -> Segment:
     sources = tuple(Source(_text(one["name"]), _text(one["version"])) for one in data.get("sources", ()))
     name, num_records = _checked_name(data["name"], SEGMENT_NAME), _count(data["num_records"])
     files, index = _fingerprints(data["files"], SEGMENT_FILE_NAME), _index(data["index"])
-    excluded = data.get("num_excluded")
-    num_excluded = None if excluded is None else _count(excluded, minimum=0)
+    num_excluded, distilled_from = (
+        None if data.get(key) is None else _count(data[key], minimum=0) for key in ("num_excluded", "distilled_from")
+    )
     taxonomy, primers = (_text(data.get(key, "")) for key in ("taxonomy", "primers"))
-    return Segment(name, num_records, files, index, sources, taxonomy, num_excluded, primers)
+    return Segment(name, num_records, files, index, sources, taxonomy, num_excluded, primers, distilled_from)
 
 
 def _index(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A reference library on disk, opened to be searched."""
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -57,10 +58,7 @@ class StoredLibrary:
         self._bases = [as_matrix(part[BASES]) for part in self._parts]
         self._vectors = [as_matrix(part["vector"]) for part in self._parts]
         self.live = np.setdiff1d(np.arange(manifest.num_records), self.removed, assume_unique=True)
-        begins = np.cumsum([0, *(segment.num_records for segment in manifest.segments)])
-        self._searchers = [
-            self._searcher(segment, int(begin)) for segment, begin in zip(manifest.segments, begins, strict=False)
-        ]
+        self._searchers = self._make_searchers()
 
     @classmethod
     def open(cls, folder: str | Path) -> "StoredLibrary":
@@ -79,6 +77,21 @@ class StoredLibrary:
             except LibraryError:
                 if read_manifest(Path(folder)) == manifest:
                     raise
+
+    def without(self, records: np.ndarray) -> "StoredLibrary":
+        """The library without some more of its records, in memory; its files stay as they are.
+
+        Args:
+            records: int64, their numbers.
+        """
+        other = copy.copy(self)
+        other.removed = np.union1d(self.removed, records)
+        other.live = np.setdiff1d(self.live, records, assume_unique=True)
+        for name, value in vars(StoredLibrary).items():
+            if isinstance(value, cached_property) and name != "_names":  # what depends on the records that are left
+                vars(other).pop(name, None)
+        other._searchers = other._make_searchers()
+        return other
 
     def calibration(self) -> Calibration | None:
         """The calibration of the library, None if it has none.
@@ -123,6 +136,11 @@ class StoredLibrary:
         column = pa.chunked_array([chunk for part in self._parts for chunk in part["nucleotides"].chunks])
         return column.take(pa.array(records)).to_pylist()
 
+    def records(self, records: np.ndarray) -> pa.Table:
+        """Columns `id`, the ranks, `bin` and `nucleotides` of records `[n]`."""
+        nucleotides = pa.array(self.nucleotides(records), pa.large_string())
+        return self.names().take(pa.array(records)).append_column("nucleotides", nucleotides)
+
     def bases(self, records: np.ndarray) -> np.ndarray:
         """What is compared of records `[n]`, int8 `[n, width]`, see `search.comparison`."""
         return _gather(self._bases, self._begins, records)
@@ -159,6 +177,11 @@ class StoredLibrary:
         similarities = np.concatenate([hits.similarities for hits in found], axis=1)
         order = np.argsort(-similarities, axis=1, kind="stable")[:, :num_hits]
         return Hits(np.take_along_axis(rows, order, axis=1), np.take_along_axis(similarities, order, axis=1))
+
+    def _make_searchers(self) -> "list[_Exact | _Approximate]":
+        segments = self.manifest.segments
+        begins = np.cumsum([0, *(segment.num_records for segment in segments)])
+        return [self._searcher(segment, int(begin)) for segment, begin in zip(segments, begins, strict=False)]
 
     def _searcher(self, segment: Segment, begin: int) -> "_Exact | _Approximate":
         end = begin + segment.num_records
