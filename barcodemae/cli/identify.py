@@ -245,7 +245,8 @@ def _identify(args: IdentifyArguments) -> None:
             )
         if args.summary is not None:
             print(f"The summary is in {describe_output(args.summary)}.", file=messages)
-        for samples in (writer for writer in writers if isinstance(writer, SampleCounts)):
+        if args.by_sample is not None:
+            (samples,) = (writer for writer in writers if isinstance(writer, SampleCounts))
             print(f"Samples in {describe_output(args.by_sample)}: {_sources_of(*samples.sources())}.", file=messages)
 
 
