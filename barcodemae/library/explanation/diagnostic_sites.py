@@ -7,6 +7,7 @@ base there, and none of another taxon has it. Libraries have errors, so a small 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -180,7 +181,7 @@ def find_sites(
         )
     own, *compared = (BaseShares.of(library.bases(one.records), one.weights()) for one in (taxon, *others))
     begin = reading_frame(frame)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for at in range(frame.length):
         base = int(own.shares[:, at].argmax())
         share = float(own.shares[base, at])
