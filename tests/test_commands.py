@@ -53,7 +53,7 @@ def test_message_is_on_its_own_line_above_a_progress_bar():
     script = (
         "import logging; from tqdm import tqdm; from barcodemae.cli.command import run_command\n"
         "def main():\n"
-        "    with tqdm(total=2, desc='bar', mininterval=0) as bar:\n"
+        "    with tqdm(total=2, desc='bar', mininterval=0, disable=False) as bar:\n"
         "        bar.update(1); logging.getLogger('barcodemae.x').info('3 records are read'); bar.update(1)\n"
         "run_command(main)"
     )
