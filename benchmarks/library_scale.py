@@ -7,11 +7,6 @@ are replaced, and barcodes of the species differ from the ancestor by up to 1 %.
 5 % of the bases are replaced. `barcodemae index` and `identify` run in fresh processes, whose peak memory is reported.
 Recall is the share of a thousand queries for which the library finds a reference as near as the nearest one by exact
 search. The library takes about 2 kB a record; everything is deleted.
-
-`python benchmarks/library_scale.py --data coi_large.parquet --query-splits test test_unseen --queries 2000` builds a
-library of the file's own split `train`, and identifies a random sample of each of the splits. For each rank it reports
-the accuracy of the most probable name (of BLAST and VSEARCH, that of the best hit, for `--aligned` of the queries) over
-queries whose name the library has. `--library FOLDER` is a library of these records that was built before.
 """
 
 import argparse
@@ -21,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,16 +23,12 @@ from typing import Any
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from barcodemae.cli.command import run_command
 from barcodemae.data import RANKS, sample_path
-from barcodemae.evaluation.baselines.aligners import AlignmentSearcher
-from barcodemae.evaluation.benchmark import labels
 from barcodemae.files import written_atomically
 from barcodemae.library.models import open_with_model
-from barcodemae.library.results.schema import BEST
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.provenance import describe_machine, describe_versions
@@ -110,57 +100,6 @@ def command(folder: Path, *arguments: str) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": after.ru_maxrss / 1e3}
 
 
-def accuracies(found: Mapping[str, np.ndarray], known: pa.Table, references: pa.Table) -> dict[str, Any]:
-    """Rank -> accuracy in percent over the queries whose name is among the references', and their number."""
-    scores = {}
-    for rank in RANKS:
-        names = labels(known, rank)
-        is_known = (names != "") & np.isin(names, labels(references, rank))
-        if is_known.any():
-            right = found[rank][is_known] == names[is_known]
-            scores[rank] = {"accuracy": 100 * float(right.mean()), "queries": int(is_known.sum())}
-    return scores
-
-
-def identify_splits(folder: Path, data: pa.Table, args: argparse.Namespace) -> dict[str, Any]:
-    """Build a library of the split `train`, and identify samples of other splits, also by BLAST and VSEARCH."""
-    references = data.filter(pc.equal(data["split"], "train"))
-    results: dict[str, Any] = {"references": len(references), "engine": args.engine, "splits": {}}
-    library = args.library and args.library.resolve()
-    if library is None:
-        library = folder / "library"
-        pq.write_table(references, folder / "references.parquet")
-        options = ["--output", "library", "--engine", args.engine, "--on-error", "skip"]
-        results["index"] = command(folder, "index", "references.parquet", *options)
-    results["segments"] = [segment.index for segment in StoredLibrary.open(library).manifest.segments]
-    searchers = {name: AlignmentSearcher(name) for name in args.aligners}
-    texts = references["nucleotides"].to_pylist()
-    for split in args.query_splits:
-        rows = data.filter(pc.equal(data["split"], split))
-        drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[: args.queries])
-        queries = rows.take(pa.array(drawn))
-        pq.write_table(queries.select(["id", "nucleotides"]), folder / "queries.parquet")
-        options = ["--library", str(library), "--output", f"{split}.parquet"]
-        cost = command(folder, "identify", "queries.parquet", *options)
-        found = pq.read_table(folder / f"{split}.parquet")
-        named = {rank: np.array([name or "" for name in found[BEST + rank].to_pylist()]) for rank in RANKS}
-        aligned = np.sort(np.random.default_rng(1).permutation(len(queries))[: args.aligned])
-        some = queries.take(pa.array(aligned))
-        methods = {"barcodemae": accuracies({rank: names[aligned] for rank, names in named.items()}, some, references)}
-        for name, searcher in searchers.items():
-            best = searcher.search(texts, some["nucleotides"].to_pylist()).rows[:, 0]
-            names = {rank: np.where(best >= 0, labels(references, rank)[best], "") for rank in RANKS}
-            methods[name] = accuracies(names, some, references)
-        results["splits"][split] = {
-            "queries": len(queries),
-            "identify": cost | {"per_cpu_second": len(queries) / cost["cpu_seconds"]},
-            "accuracy": accuracies(named, queries, references),
-            "aligned_queries": len(some),
-            "of_aligned": methods,
-        }
-    return results
-
-
 def recall(folder: Path, queries: list[str]) -> dict[str, float]:
     """Of queries: nearest reference found among the candidates, and the seconds that a search takes."""
     library, embedder = open_with_model(folder)
@@ -205,21 +144,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=str(sample_path()), help="Parquet file of real barcodes.")
     parser.add_argument("--references", type=int, default=1_000_000)
-    parser.add_argument("--queries", type=int, default=1_000_000, help="with --query-splits, of each split")
-    parser.add_argument("--query-splits", nargs="+", default=[], help="real queries; references are the split train")
-    parser.add_argument("--library", type=Path, help="with --query-splits, a library that was built before")
-    parser.add_argument("--aligners", nargs="*", default=["blastn", "vsearch"], help="with --query-splits")
-    parser.add_argument("--aligned", type=int, default=500, help="number of queries of a split for the aligners")
+    parser.add_argument("--queries", type=int, default=1_000_000)
     parser.add_argument("--engine", default="frame")
     parser.add_argument("--folder", type=Path, help="Folder of scratch files; by default the system's.")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "library_scale.json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="library-", dir=args.folder) as scratch:
         folder = Path(scratch)
-        if args.query_splits:
-            results = identify_splits(folder, pq.read_table(args.data), args)
-        else:
-            results = search_mutated(folder, args)
+        results = search_mutated(folder, args)
     results |= {
         "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
         "machine": describe_machine(),
