@@ -107,8 +107,8 @@ class NetworkCurves:
         network prefers the other reference."""
         direction = difference_of_directions(*self.embedder.encode(references))
         by_steps = {steps: self.embedder.attribute_along(query, direction, num_steps=steps) for steps in (1, NUM_STEPS)}
-        whole = by_steps[NUM_STEPS].difference
-        if whole <= 0:
+        complete = by_steps[NUM_STEPS].difference
+        if complete <= 0:
             return None
         contributions = {
             "integrated gradients": self._by_kmer(by_steps[NUM_STEPS]),
@@ -118,9 +118,9 @@ class NetworkCurves:
         encoding = encode_barcodes(self.embedder.encoder, placed, None)
         if self._relevance is not None:
             contributions["DynamicLRP"] = self._relevance(self.embedder.model, encoding, direction)
-            error = abs(contributions["DynamicLRP"].sum() - whole) / whole
+            error = abs(contributions["DynamicLRP"].sum() - complete) / complete
             self.errors.setdefault("DynamicLRP", []).append(float(error))
-        error = by_steps[NUM_STEPS].completeness_error / whole
+        error = by_steps[NUM_STEPS].completeness_error / complete
         self.errors.setdefault("integrated gradients", []).append(error)
         orders = {name: np.argsort(-values, kind="stable") for name, values in contributions.items()}
         num_tokens = encoding["input_ids"].shape[1]
@@ -133,7 +133,7 @@ class NetworkCurves:
             batch = {key: torch.from_numpy(values).expand(len(SHARES), -1) for key, values in encoding.items()}
             with torch.inference_mode():
                 pooled = self.embedder.model(**batch | {"attention_mask": torch.from_numpy(mask)}).pooler_output
-            found[name] = torch.nn.functional.normalize(pooled.double(), dim=1).numpy() @ direction / whole
+            found[name] = torch.nn.functional.normalize(pooled.double(), dim=1).numpy() @ direction / complete
         return found
 
     def _by_kmer(self, attribution: Attribution) -> np.ndarray:

@@ -30,7 +30,7 @@ def draw_explanation(explanation: Explanation) -> str:
 
     A blue base speaks for the name, an orange one for the other name; the darker, the more. The row above has the bases
     of the reference with the name, the row below those of the other one: a point for the base of the query, and
-    the letter where they differ. A tooltip gives the contribution of each base.
+    its own base where it differs. A tooltip gives the contribution of each base.
     """
     first, last = int(explanation.coordinates[0]), int(explanation.coordinates[-1])
     num_lines = (last - first) // _LINE_BASES + 1
