@@ -4,8 +4,7 @@
 trained (a run that was stopped goes on) and evaluates all runs by the nearest neighbour of unseen species, by the
 cosine of their pooled vectors, without a head. The recipe is that of the decoder of the pooled vector in
 `configs/claim.yaml`, on the reference frame, half a pass long. It is run with two seeds, whose difference shows what
-chance alone gives. A second stage starts from it and is half as long; its control is a second stage without relatives.
-Intervals are resampled by species.
+chance alone gives. Intervals are resampled by species.
 
 The queries should be of `val_unseen`, and of many species: with the 132 of `coi_arthropods.parquet`, intervals are too
 wide.
@@ -42,41 +41,15 @@ _RECIPE = {
     "epochs": "0.5",
 }
 RECIPE = "recipe"
-CONTROL = "second stage: none"
 
-
-@dataclass(frozen=True)
-class Ingredient:
-    """A run that differs from another one in some options.
-
-    Attributes:
-        options: of `barcodemae train`, beside those of the recipe.
-        compared_with: the run that it differs from.
-        starts_from: the run whose weights it starts from.
-    """
-
-    options: Mapping[str, str]
-    compared_with: str = RECIPE
-    starts_from: str | None = None
-
-
-def _second_stage(**options: str) -> Ingredient:
-    return Ingredient({"epochs": "0.25"} | options, CONTROL, RECIPE)
-
-
-RUNS: dict[str, Ingredient] = {
-    RECIPE: Ingredient({}),
-    "seed 1": Ingredient({"seed": "1"}),
-    "mask ratio 0.25": Ingredient({"mask_ratio": "0.25"}),
-    "mask ratio 0.75": Ingredient({"mask_ratio": "0.75"}),
-    "k 4": Ingredient({"k": "4"}),
-    "one pass": Ingredient({"epochs": "1"}),
-    "cut share 0.25": Ingredient({"cut_share": "0.25"}),
-    "prefixes of 32 and 64": Ingredient({"matryoshka": "32 64"}),
-    "genera as auxiliary objective": Ingredient({"auxiliary": "cross-entropy", "auxiliary_warmup_epochs": "0"}),
-    CONTROL: _second_stage(),
-    "second stage: near cluster 0.7": _second_stage(near_cluster_share="0.7"),
-    "second stage: genus 0.7": _second_stage(genus_share="0.7"),
+# Options of `barcodemae train` in which each run differs from the recipe.
+RUNS: dict[str, dict[str, str]] = {
+    RECIPE: {},
+    "seed 1": {"seed": "1"},
+    "mask ratio 0.75": {"mask_ratio": "0.75"},
+    "k 4": {"k": "4"},
+    "cut share 0.25": {"cut_share": "0.25"},
+    "prefixes of 32 and 64": {"matryoshka": "32 64"},
 }
 
 
@@ -90,9 +63,8 @@ class IngredientsArguments:
     references_per_species: int = field(default=1, metadata={"help": "References drawn of each species."})
     cut: int = field(default=200, metadata={"help": "Length of the cut queries, in nucleotides."})
     runs: str = field(default="runs/ingredients", metadata={"help": "A folder for each run is made in it."})
-    names: list[str] = field(default_factory=lambda: list(RUNS), metadata={"help": "Runs, by default all."})
     steps: list[str] = field(
-        default_factory=lambda: ["train", "evaluate"], metadata={"help": "train, evaluate, or both."}
+        default_factory=lambda: ["train", "evaluate"], metadata={"help": "Any of train, evaluate."}
     )
     output: str = field(
         default=str(ROOT / "benchmarks/results/ingredients.json"), metadata={"help": "File for the figures."}
@@ -100,17 +72,15 @@ class IngredientsArguments:
 
 
 def run_folder(runs: Path, name: str) -> Path:
-    return runs / name.replace(": ", " ").replace(" ", "_")
+    return runs / name.replace(" ", "_")
 
 
 def train(name: str, data: str, runs: Path) -> None:
     """Train one run, or resume it; nothing where it is finished."""
-    ingredient, folder = RUNS[name], run_folder(runs, name)
+    folder = run_folder(runs, name)
     if (folder / WEIGHTS_FILE).exists():
         return
-    options = _RECIPE | {"data": data, "output_dir": str(folder)} | dict(ingredient.options)
-    if ingredient.starts_from is not None:
-        options["init_from"] = str(run_folder(runs, ingredient.starts_from))
+    options = _RECIPE | {"data": data, "output_dir": str(folder)} | RUNS[name]
     if (folder / METRICS_FILE).exists():
         options["resume"] = "true"
     call("train.py", options)
@@ -124,13 +94,13 @@ def with_references_drawn(benchmark: Benchmark, max_per_species: int) -> Benchma
 
 
 def evaluate(args: IngredientsArguments) -> dict[str, Any]:
-    """The figures of all runs, and their differences from what they are compared with."""
+    """The figures of all runs, and their differences from the recipe."""
     runs = Path(args.runs)
     benchmark = build_benchmark(read_usable_records(args.queries, "skip"), args.query_split)
     task = NearestGenus(with_references_drawn(benchmark, args.references_per_species))
     cuts = task.cut(args.cut)
     correct: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name in args.names:
+    for name in RUNS:
         embedder = BarcodeEmbedder.from_pretrained(run_folder(runs, name))
         references = embedder.encode(task.references)
         correct[name] = (
@@ -144,12 +114,10 @@ def evaluate(args: IngredientsArguments) -> dict[str, Any]:
         origin = json.loads((run_folder(runs, name) / TRAINING_FILE).read_text())
         _, seconds = barcodes_and_seconds(lines, origin["records_per_step"])
         found[name] = {"genus": scores(complete, task.species), "cut": scores(cut, task.species), "seconds": seconds}
-        other = RUNS[name].compared_with
-        if other != name and other in correct:
+        if name != RECIPE:
             found[name]["less"] = {
-                "run": other,
-                "genus": scores(complete - correct[other][0], task.species),
-                "cut": scores(cut - correct[other][1], task.species),
+                "genus": scores(complete - correct[RECIPE][0], task.species),
+                "cut": scores(cut - correct[RECIPE][1], task.species),
             }
     return {
         "query_split": args.query_split,
@@ -182,7 +150,7 @@ def table(found: Mapping[str, Any]) -> Table:
 def main() -> None:
     (args,) = parse_arguments((IngredientsArguments,))
     if "train" in args.steps:
-        for name in args.names:
+        for name in RUNS:
             train(name, args.data, Path(args.runs))
     if "evaluate" in args.steps:
         found = evaluate(args)
