@@ -256,8 +256,8 @@ def test_other_file_names_in_the_manifest_are_an_error(name, folder):
 
 def test_query_vectors_that_are_not_finite_are_an_error(folder, sample):
     class Broken(OneHotEmbedder):
-        def encode(self, *given, **more):
-            return super().encode(*given, **more) * np.nan
+        def embed_bases(self, *given, **more):
+            return super().embed_bases(*given, **more) * np.nan
 
     queries = read_on_marker(sample["nucleotides"].slice(0, 3).to_pylist(), OneHotEmbedder().frame)
     with pytest.raises(CheckpointError, match="bases: expected finite vectors of barcodes of the marker, got others"):
