@@ -14,7 +14,7 @@ from barcodemae.data import normalise_nucleotides, stream_records
 from barcodemae.data.known_markers import find_markers, is_same_marker
 from barcodemae.embedding.attribution import Attribution
 from barcodemae.embedding.engines import load_engine
-from barcodemae.embedding.nearest import Hits, unit_length
+from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
 from barcodemae.library.search.marker import OnMarker, marker_of
@@ -175,10 +175,14 @@ def open_with_models(folders: Sequence[str], models: Sequence[str] = ()) -> list
 
 
 def embed(embedder: Embedder, barcodes: OnMarker) -> np.ndarray:
-    """Vectors of length 1 of barcodes of the marker `[n]`, all of which fit: float32 `[n, dimension]`."""
+    """Vectors of length 1 of barcodes of the marker `[n]`, all of which fit: float32 `[n, dimension]`.
+
+    Those of a damaged model may be NaN.
+    """
     base_map = embedder.base_map
     if base_map is not None and base_map is embedder:  # needs nothing but the bases, which are laid out already
-        return unit_length(base_map.embed_bases(barcodes.bases))
+        vectors = base_map.embed_bases(barcodes.bases)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return embedder.encode(barcodes.sequences, normalize_embeddings=True, placement=barcodes.placement)
 
 
