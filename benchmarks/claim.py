@@ -109,11 +109,11 @@ class ClaimArguments:
             raise ConfigurationError("--data: expected a file of barcodes to train and evaluate on")
 
 
-def train(name: str, data: str, folder: Path) -> None:
-    """Train one run, or resume it; nothing where it is finished."""
+def train(data: str, folder: Path, options: Mapping[str, str]) -> None:
+    """Train one run by `configs/claim.yaml` and more options, or resume it; nothing where it is finished."""
     if (folder / WEIGHTS_FILE).exists():
         return
-    options = {"config": str(ROOT / "configs/claim.yaml"), "data": data, "output_dir": str(folder), **RUNS[name]}
+    options = {"config": str(ROOT / "configs/claim.yaml"), "data": data, "output_dir": str(folder), **options}
     if (folder / METRICS_FILE).exists():
         options["resume"] = "true"
     call("train.py", options)
@@ -145,14 +145,10 @@ def summarise(runs: Path, names: list[str], query_split: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         results = load_results(runs / name / "evaluation" / query_split / "results.json")
-        lines = read_metrics(runs / name)
-        origin = json.loads((runs / name / TRAINING_FILE).read_text())
-        barcodes, seconds = barcodes_and_seconds([line for line in lines if "loss" in line], origin["records_per_step"])
-        val_accuracy = [line["val_accuracy"] for line in lines if "val_accuracy" in line][-1]
         found[name] = {
             "model": scores_shown(results),
             "baselines": {baseline: scores_shown(scores) for baseline, scores in results["baselines"].items()},
-            "training": {"val_accuracy": val_accuracy, "barcodes": barcodes, "seconds": seconds},
+            "training": training_figures(runs / name),
         }
     comparisons = {}
     for left, right in COMPARISONS:
@@ -162,6 +158,15 @@ def summarise(runs: Path, names: list[str], query_split: str) -> dict[str, Any]:
             comparison = compare(left_runs, right_runs, runs, query_split)
             comparisons[f"{left} less {right}"] = comparison | {"num_seeds": len(seeds)}
     return {"query_split": query_split, "runs": found, "comparisons": comparisons}
+
+
+def training_figures(folder: Path) -> dict[str, float]:
+    """What the training of a run reached and took: `val_accuracy, barcodes, seconds`."""
+    lines = read_metrics(folder)
+    origin = json.loads((folder / TRAINING_FILE).read_text())
+    barcodes, seconds = barcodes_and_seconds([line for line in lines if "loss" in line], origin["records_per_step"])
+    val_accuracy = [line["val_accuracy"] for line in lines if "val_accuracy" in line][-1]
+    return {"val_accuracy": val_accuracy, "barcodes": barcodes, "seconds": seconds}
 
 
 def scores_shown(scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,7 +238,7 @@ def main() -> None:
     runs, summary = Path(args.runs), Path(args.summary)
     for name in args.names:
         if "train" in args.steps:
-            train(name, args.data, runs / name)
+            train(args.data, runs / name, RUNS[name])
         if "evaluate" in args.steps:
             evaluate(name, args.data, runs / name, args.query_split)
     if "evaluate" in args.steps:

@@ -105,7 +105,7 @@ class NetworkCurves:
     def __call__(self, query: str, references: list[str]) -> dict[str, np.ndarray] | None:
         """Order of the k-mers -> the difference after each of `SHARES`, as a share of that with all; None if the
         network prefers the other reference."""
-        direction = difference_of_directions(*self.embedder.encode(references))
+        direction = difference_of_directions(self.embedder.encode, *references)
         by_steps = {steps: self.embedder.attribute_along(query, direction, num_steps=steps) for steps in (1, NUM_STEPS)}
         complete = by_steps[NUM_STEPS].difference
         if complete <= 0:

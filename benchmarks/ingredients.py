@@ -19,22 +19,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from claim import ROOT, call
+from claim import ROOT, train, training_figures
 from pooled_decoder import NearestGenus, scores
 
-from barcodemae.checkpoints.files import WEIGHTS_FILE
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.evaluation.benchmark import Benchmark, build_benchmark, labels, read_usable_records
 from barcodemae.evaluation.report.content import Table, as_markdown
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
-from barcodemae.training.metrics import METRICS_FILE, barcodes_and_seconds, read_metrics
-from barcodemae.training.summary import TRAINING_FILE
 from barcodemae.training.tuning.tune import draw_per_species
 
 _RECIPE = {
-    "config": str(ROOT / "configs/claim.yaml"),
     "token_decoder_weight": "0",
     "pooled_decoder_weight": "1",
     "unaligned_share": "0",
@@ -75,17 +71,6 @@ def run_folder(runs: Path, name: str) -> Path:
     return runs / name.replace(" ", "_")
 
 
-def train(name: str, data: str, runs: Path) -> None:
-    """Train one run, or resume it; nothing where it is finished."""
-    folder = run_folder(runs, name)
-    if (folder / WEIGHTS_FILE).exists():
-        return
-    options = _RECIPE | {"data": data, "output_dir": str(folder)} | RUNS[name]
-    if (folder / METRICS_FILE).exists():
-        options["resume"] = "true"
-    call("train.py", options)
-
-
 def with_references_drawn(benchmark: Benchmark, max_per_species: int) -> Benchmark:
     """The benchmark with some references of each species."""
     references = benchmark.train
@@ -110,9 +95,7 @@ def evaluate(args: IngredientsArguments) -> dict[str, Any]:
         print(f"{name}: {100 * correct[name][0].mean():.2f} %", flush=True)
     found = {}
     for name, (complete, cut) in correct.items():
-        lines = [line for line in read_metrics(run_folder(runs, name)) if "loss" in line]
-        origin = json.loads((run_folder(runs, name) / TRAINING_FILE).read_text())
-        _, seconds = barcodes_and_seconds(lines, origin["records_per_step"])
+        seconds = training_figures(run_folder(runs, name))["seconds"]
         found[name] = {"genus": scores(complete, task.species), "cut": scores(cut, task.species), "seconds": seconds}
         if name != RECIPE:
             found[name]["less"] = {
@@ -151,7 +134,7 @@ def main() -> None:
     (args,) = parse_arguments((IngredientsArguments,))
     if "train" in args.steps:
         for name in RUNS:
-            train(name, args.data, Path(args.runs))
+            train(args.data, run_folder(Path(args.runs), name), _RECIPE | RUNS[name])
     if "evaluate" in args.steps:
         found = evaluate(args)
         Path(args.output).write_text(json.dumps(found, indent=2) + "\n")

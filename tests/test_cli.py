@@ -13,6 +13,7 @@ from barcodemae import BarcodeEmbedder
 from barcodemae.cli import VERBS
 from barcodemae.cli.tokenizer import tokenizer
 from barcodemae.errors import ConfigurationError
+from helpers.fresh_process import run_barcodemae
 from helpers.small_files import write_first_rows
 
 EXTRAS = (
@@ -35,11 +36,6 @@ EXTRAS = (
 WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from barcodemae.cli import main; main()"
 
 
-def barcodemae(*arguments):
-    command = [sys.executable, "-m", "barcodemae", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def barcodemae_without_extras(*arguments):
     command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -54,20 +50,20 @@ def fasta(sample, tmp_path):
 
 
 def test_help_names_every_verb():
-    done = barcodemae("--help")
+    done = run_barcodemae("--help")
     assert done.returncode == 0
     for verb in VERBS:
         assert f"\n  {verb} " in done.stdout
 
 
 def test_help_of_a_verb_names_it():
-    done = barcodemae("push", "--help")
+    done = run_barcodemae("push", "--help")
     assert done.stdout.startswith("usage: barcodemae push FOLDER REPOSITORY [options]")
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("calibrate", "remove", "push")])
 def test_every_verb_with_an_output_takes_it_by_o(verb):
-    assert re.search(r"^  -o OUTPUT\w*, --output", barcodemae(verb, "--help").stdout, re.MULTILINE)
+    assert re.search(r"^  -o OUTPUT\w*, --output", run_barcodemae(verb, "--help").stdout, re.MULTILINE)
 
 
 def test_help_works_without_extras():
@@ -104,7 +100,7 @@ def test_verbs_work_without_extras_or_say_what_they_need(checkpoint, fasta, samp
 def test_embed_writes_ids_and_vectors(checkpoint, fasta, sample, tmp_path):
     parquet, npy = tmp_path / "out" / "vectors.parquet", tmp_path / "vectors.npy"
     for output in (parquet, npy):
-        done = barcodemae("embed", "--model", checkpoint, "--data", fasta, "--output", output)
+        done = run_barcodemae("embed", "--model", checkpoint, "--data", fasta, "--output", output)
         assert done.returncode == 0, done.stderr
         assert f"5 embeddings of dimension 32 are in {output}" in done.stdout
     table = pq.read_table(parquet)
@@ -124,17 +120,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(checkpoint, fasta, tmp_pat
         "expected a name that ends with": ("--model", checkpoint, "--data", fasta, "--output", "vectors.txt"),
     }
     for message, arguments in cases.items():
-        done = barcodemae("embed", *arguments)
+        done = run_barcodemae("embed", *arguments)
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stderr.count("error: ") == 1
         assert not output.exists()
-    assert barcodemae("embed", *cases["record 'bad': expected DNA"], "--on-error", "skip").returncode == 0
+    assert run_barcodemae("embed", *cases["record 'bad': expected DNA"], "--on-error", "skip").returncode == 0
     assert np.load(output).shape == (5, 32)
 
 
 def test_unknown_verb():
-    done = barcodemae("sing")
+    done = run_barcodemae("sing")
     assert done.returncode == 2
     assert done.stderr == f"error: expected one of {', '.join(VERBS)}, got sing\n"
 

@@ -1,8 +1,5 @@
 """Distillation: a small library that gives the same names."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +15,7 @@ from barcodemae.library.calibration.probability import OWN
 from barcodemae.library.distillation.choosing import choose_records
 from barcodemae.library.distillation.distilling import distil_library
 from barcodemae.library.store.stored import StoredLibrary
+from helpers.fresh_process import run_barcodemae
 from helpers.reference_records import MODEL, OneHotEmbedder, library_of, write_fasta
 
 BASES = np.array(list("ACGT"))
@@ -226,9 +224,7 @@ def test_whole_workflow_in_fresh_processes(files, tmp_path):
     """Distilled, a library identifies; its sources are known to it; a complete one is not overwritten."""
 
     def run(*arguments, code=0):
-        done = subprocess.run(
-            [sys.executable, "-m", "barcodemae", *map(str, arguments)], capture_output=True, text=True, check=False
-        )
+        done = run_barcodemae(*arguments)
         assert done.returncode == code, done.stderr
         return done
 

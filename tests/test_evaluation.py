@@ -29,6 +29,7 @@ from barcodemae.evaluation.run import run_evaluation
 from barcodemae.evaluation.tasks.probes import linear_probe_scores
 from barcodemae.training.summary import draw_training
 from helpers.evaluation_records import make_records
+from helpers.fresh_process import run_barcodemae
 from helpers.report_records import accuracies
 from helpers.small_encoders import base_tokenizer, small_model
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEModel
@@ -521,7 +522,7 @@ def test_every_task_every_kind_of_baseline_and_a_leaderboard(tmp_path, tiny_reco
 
     board = tmp_path / "leaderboard.md"
     words = ["leaderboard", "--results", tmp_path / "results", "--output", board]
-    done = subprocess.run([sys.executable, "-m", "barcodemae", *map(str, words)], capture_output=True, text=True)
+    done = run_barcodemae(*words)
     assert done.returncode == 0, done.stderr
     (merged,) = json.loads(board.with_suffix(".json").read_text())["boards"]
     names = [row["name"] for row in merged["rows"]]

@@ -21,6 +21,7 @@ from barcodemae.library.explanation.contributions import Explanation
 from barcodemae.library.explanation.explanation_files import NUM_PICTURES, open_explanations, query_row, sites
 from barcodemae.library.explanation.sequence_picture import draw_explanation
 from barcodemae.library.settings import NUM_CANDIDATES
+from helpers.fresh_process import run_barcodemae
 from helpers.reference_records import write_barcodes, write_fasta
 
 
@@ -193,10 +194,7 @@ def test_complete_workflow_in_a_fresh_process(named, tmp_path):
         "index references.fasta -o library",
         "identify queries.fasta --library library -o names.tsv --explain why --multiqc names_mqc.json",
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "barcodemae", *command.split()],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = run_barcodemae(*command.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     (error,) = re.findall(r"but for at most (\S+)\.", done.stdout)
     assert float(error) < 1e-5

@@ -1,8 +1,6 @@
 """`barcodemae marker build`: frames of other markers, and models of them without a network."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from barcodemae.cli.tune import tune
 from barcodemae.embedding import BarcodeEmbedder, BaseMapEmbedder
 from barcodemae.errors import CheckpointError, ConfigurationError, UnreadableFileError
 from barcodemae.library.library import Library
+from helpers.fresh_process import run_barcodemae
 from helpers.reference_records import write_barcodes
 from tokenization_barcodemae import ReferenceFrame, reverse_complement
 
@@ -241,19 +240,17 @@ class TestModelWithoutNetwork:
 
 @pytest.mark.slow
 def test_a_marker_in_a_fresh_process(tmp_path, fasta):
-    def run(*words):
-        command = [sys.executable, "-m", "barcodemae", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
     frame, built, library = tmp_path / "frame", tmp_path / "model", tmp_path / "library"
-    assert run("marker", "build", fasta, "--name", "rbcL", "-o", frame).returncode == 0
-    assert run("tune", frame, "-o", built, "--data", fasta, "--embedding-size", 20).returncode == 0
-    assert run("index", fasta, "-o", library, "--model", built).returncode == 0
-    done = run("identify", fasta, "--library", library, "--model", built, "-o", tmp_path / "names.tsv")
+    assert run_barcodemae("marker", "build", fasta, "--name", "rbcL", "-o", frame).returncode == 0
+    assert run_barcodemae("tune", frame, "-o", built, "--data", fasta, "--embedding-size", 20).returncode == 0
+    assert run_barcodemae("index", fasta, "-o", library, "--model", built).returncode == 0
+    done = run_barcodemae("identify", fasta, "--library", library, "--model", built, "-o", tmp_path / "names.tsv")
     assert "Results of 54 queries" in done.stdout, done.stderr
-    assert run("calibrate", library, "--model", built).returncode == 0
-    done = run("cluster", fasta, "--model", built, "-o", tmp_path / "clusters.tsv")
+    assert run_barcodemae("calibrate", library, "--model", built).returncode == 0
+    done = run_barcodemae("cluster", fasta, "--model", built, "-o", tmp_path / "clusters.tsv")
     assert done.returncode == 0, done.stderr
     texts = np.random.default_rng(0).choice(list("ACGT"), (30, 200))
-    failed = run("marker", "build", plain_fasta(tmp_path / "x.fasta", map("".join, texts)), "--name", "x", "-o", "m")
+    failed = run_barcodemae(
+        "marker", "build", plain_fasta(tmp_path / "x.fasta", map("".join, texts)), "--name", "x", "-o", "m"
+    )
     assert (failed.returncode, failed.stderr.count("\n")) == (2, 2), failed.stderr

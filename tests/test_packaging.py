@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from configparser import ConfigParser
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +13,7 @@ import yaml
 
 from barcodemae.cli.identify import IdentifyArguments
 from barcodemae.cli.index import IndexArguments
+from helpers.fresh_process import run_barcodemae
 
 ROOT = Path(__file__).parent.parent
 PACKAGING = ROOT / "packaging"
@@ -175,10 +174,7 @@ def test_data_of_the_galaxy_test_give_what_it_expects(tool, tmp_path):
         "index references.fasta library --threads 1",
         "identify queries.fasta --library library -o names.tsv --summary summary.html --multiqc x_mqc.json --threads 1",
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "barcodemae", *command.split()],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = run_barcodemae(*command.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     expected = {one.get("name"): one.find("assert_contents") for one in tool.iter("output")}
     names = (tmp_path / "names.tsv").read_text().splitlines()

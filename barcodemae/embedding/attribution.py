@@ -1,5 +1,6 @@
 """Which bases of a barcode make its embedding more similar to one reference than to another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +33,15 @@ class Attribution:
         return abs(float(self.contributions.sum()) + self.baseline - self.difference)
 
 
-def difference_of_directions(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def difference_of_directions(
+    encode: Callable[[str], np.ndarray], first: str | np.ndarray, second: str | np.ndarray
+) -> np.ndarray:
     """The vector whose product with an embedding of length 1 is the difference of its cosines with two others.
 
     Args:
-        first, second: `[dimension]`.
+        encode: returns the embedding of a sequence, `[dimension]`.
+        first, second: the others, as sequences or as embeddings `[dimension]`.
     """
-    directions = unit_length(np.stack([first, second]).astype(np.float64))
+    vectors = [encode(one) if isinstance(one, str) else one for one in (first, second)]
+    directions = unit_length(np.stack(vectors).astype(np.float64))
     return directions[0] - directions[1]

@@ -221,8 +221,7 @@ class BarcodeEmbedder(CosineEmbedder):
             >>> found.completeness_error < 1e-4
             True
         """
-        directions = (self.encode(one) if isinstance(one, str) else one for one in (first, second))
-        return self.attribute_along(sequence, difference_of_directions(*directions), num_steps=num_steps)
+        return self.attribute_along(sequence, difference_of_directions(self.encode, first, second), num_steps=num_steps)
 
     def attribute_along(
         self, sequence: str, direction: np.ndarray, placement: Placement | None = None, num_steps: int = NUM_STEPS

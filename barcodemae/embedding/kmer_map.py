@@ -173,8 +173,7 @@ class KmerMapEmbedder(CosineEmbedder):
         Raises:
             BadRecordError: a sequence has no known k-mer.
         """
-        directions = (self.encode(one) if isinstance(one, str) else one for one in (first, second))
-        return self.attribute_along(sequence, difference_of_directions(*directions))
+        return self.attribute_along(sequence, difference_of_directions(self.encode, first, second))
 
     def attribute_along(self, sequence: str, direction: np.ndarray, placement: Placement | None = None) -> Attribution:
         """The contribution of each base of a barcode to the product of its embedding, of length 1, with a vector.
