@@ -9,28 +9,26 @@ since opening a large library takes longer than naming some hundred queries.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from identification_methods import AlignmentProgram, BarcodeMAE, Method
+from results_file import save_results
 
 from barcodemae.cli.command import run_command
 from barcodemae.data import RANKS, sample_path
 from barcodemae.evaluation.baselines.aligner_programs import SETTINGS, program_version
 from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, select_splits, species_of_rows
 from barcodemae.evaluation.scores import paired_comparison
-from barcodemae.files import written_atomically
 from barcodemae.library.store.manifest import MANIFEST_FILE
-from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.provenance import describe_data
 
 OURS = "barcodemae"
 PROGRAMS = {"BLAST": "blastn", "VSEARCH": "vsearch"}
@@ -123,13 +121,8 @@ def main() -> None:
         "settings": {name: SETTINGS[setting].options for name, setting in PROGRAMS.items()},
         "programs": versions,
         "data": describe_data([args.data]),
-        "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
-        "machine": describe_machine(),
-        "date": datetime.now(timezone.utc).date().isoformat(),
     }
-    print(json.dumps(results, indent=2))
-    with written_atomically(args.output.parent) as scratch:
-        (scratch / args.output.name).write_text(json.dumps(results, indent=2) + "\n")
+    save_results(results, args.output)
 
 
 def drawn(num_rows: int, size: int, seed: int) -> np.ndarray:

@@ -9,25 +9,23 @@ both libraries has a 95 % interval from a bootstrap over species. `barcodemae di
 """
 
 import argparse
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from results_file import save_results
 
 from barcodemae.cli.command import run_command
 from barcodemae.data import RANKS
 from barcodemae.evaluation.benchmark import read_usable_records, select_splits
 from barcodemae.evaluation.scores import paired_comparison
-from barcodemae.files import written_atomically
 from barcodemae.library.calibration.named_queries import KNOWN, NamedQueries, search_named
 from barcodemae.library.distillation.choosing import choose_records
 from barcodemae.library.models import open_with_model
 from barcodemae.library.store.stored import StoredLibrary
-from barcodemae.provenance import describe_data, describe_machine, describe_versions
+from barcodemae.provenance import describe_data
 
 
 def families_of(library: StoredLibrary, share: float) -> StoredLibrary:
@@ -80,14 +78,8 @@ def main() -> None:
         "queries": len(before.species),
         "accuracy": compare(before, after),
         "data": describe_data([args.data]),
-        "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy")),
-        "machine": describe_machine(),
     }
-    text = json.dumps(results, indent=2) + "\n"
-    sys.stdout.write(text)
-    if args.output is not None:
-        with written_atomically(args.output.parent) as scratch:
-            (scratch / args.output.name).write_text(text)
+    save_results(results, args.output)
 
 
 if __name__ == "__main__":

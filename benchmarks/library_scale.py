@@ -10,13 +10,11 @@ search. The library takes about 2 kB a record; everything is deleted.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,13 @@ import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from results_file import save_results
 
 from barcodemae.cli.command import run_command
 from barcodemae.data import RANKS, sample_path
-from barcodemae.files import written_atomically
 from barcodemae.library.models import open_with_model
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.stored import StoredLibrary
-from barcodemae.provenance import describe_machine, describe_versions
 
 PER_SPECIES = 10
 ROWS = 20_000
@@ -152,14 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="library-", dir=args.folder) as scratch:
         folder = Path(scratch)
         results = search_mutated(folder, args)
-    results |= {
-        "versions": describe_versions(("barcodemae", "faiss-cpu", "numpy", "pyarrow")),
-        "machine": describe_machine(),
-        "date": datetime.now(timezone.utc).date().isoformat(),
-    }
-    print(json.dumps(results, indent=2))
-    with written_atomically(args.output.parent) as scratch_folder:
-        (scratch_folder / args.output.name).write_text(json.dumps(results, indent=2) + "\n")
+    save_results(results, args.output)
 
 
 if __name__ == "__main__":
