@@ -283,6 +283,52 @@ def test_library_with_species_but_no_genus(named, tmp_path):
     assert own.named["genus"].any()  # the first word of the species
 
 
+@pytest.fixture(scope="module")
+def two_phyla(named, tmp_path_factory):
+    """The own records of a library in which every other record has another name of the phylum."""
+    records = named.slice(0, 600)
+    index = records.schema.get_field_index("phylum")
+    phyla = pa.array(["Arthropoda", "Euarthropoda"] * 300, records.schema.field(index).type)
+    records = records.set_column(index, "phylum", phyla)
+    folder = tmp_path_factory.mktemp("two_phyla")
+    build_library(folder / "library", [_parquet(records, folder)], OneHotEmbedder(), MODEL)
+    return search_own(StoredLibrary.open(folder / "library"), OneHotEmbedder())
+
+
+def test_taxon_under_another_name_is_right_where_a_name_below_it_is(two_phyla):
+    known = two_phyla.depth == KNOWN
+    assert two_phyla.right["class"][known].all()
+    # By the names alone, half of the phyla would be wrong.
+    assert two_phyla.right["phylum"][known].all()
+
+
+def test_taxon_is_left_out_under_all_of_its_names(two_phyla):
+    is_stranger = two_phyla.depth == STRANGER
+    assert is_stranger.any()
+    for rank in RANKS:
+        assert not two_phyla.right[rank][is_stranger].any()
+
+
+def test_name_below_is_right_with_the_name_of_another_record(named, tmp_path):
+    """Of two references, one has a class but not the species, the other the species but no class."""
+    one = named.slice(0, 1)
+    other_class = _with_names(one, {"class": "Arachnida", **dict.fromkeys(RANKS[2:], "")})
+    no_class = _with_names(one, {"class": ""})
+    file = _parquet(pa.concat_tables([other_class, no_class]), tmp_path)
+    build_library(tmp_path / "library", [file], OneHotEmbedder(), MODEL)
+    found = search_named(StoredLibrary.open(tmp_path / "library"), OneHotEmbedder(), one)
+    assert found.named["class"].all()
+    assert not found.right["class"].any()
+    assert found.right["species"].all()
+
+
+def _with_names(records, names):
+    for rank, name in names.items():
+        index = records.schema.get_field_index(rank)
+        records = records.set_column(index, rank, pa.array([name] * len(records), records.schema.field(index).type))
+    return records
+
+
 def _parquet(records, folder):
     """A Parquet file, because in a header a species always has a genus."""
     pq.write_table(records, folder / "bare.parquet")

@@ -53,7 +53,8 @@ class NamedQueries:
 
     Attributes:
         votes: rank -> vote, on one lineage.
-        right: rank -> bool `[n]`, whether the vote's name is the known one.
+        right: rank -> bool `[n]`, whether the vote's name is the known one; or a name below it is, which a voter has
+            together with it: sources call one taxon by several names, such as a phylum, and place it differently.
         named: rank -> bool `[n]`, whether the vote has a name, and the name is known.
         species: `[n]`, the known ones; "" where only higher names are known.
         num_bases: `[n]`, on the frame; queries are complete barcodes, and parts of the lengths of `CUT_LENGTHS`.
@@ -263,6 +264,10 @@ def search_as_new(library: StoredLibrary, embedder: Embedder, records: np.ndarra
 class _HeldOut:
     """Which records are left out with a query's taxon, and what is left of its lineage.
 
+    Where a name is in several taxa of a higher rank, such as a class under an old and a new name of its phylum, all
+    records of the name are left out with each of them: otherwise a query without its phylum would be near to references
+    of its own class, whose phylum counts as wrong.
+
     Args:
         library: of the records.
         names: rank -> names of all records.
@@ -271,6 +276,24 @@ class _HeldOut:
     def __init__(self, library: StoredLibrary, names: Mapping[str, RankNames]):
         self._live = library.live
         self._numbers = {rank: rank_names.numbers for rank, rank_names in names.items()}
+        # Rank -> a lower rank with names in several of its taxa -> number of records with each of these names.
+        self._in_several: dict[str, dict[str, np.ndarray]] = {rank: {} for rank in RANKS}
+        for index, rank in enumerate(RANKS):
+            for lower in RANKS[index + 1 :]:
+                counts = self._count_in_several(rank, lower)
+                if counts.any():
+                    self._in_several[rank][lower] = counts
+
+    def _count_in_several(self, rank: str, lower: str) -> np.ndarray:
+        """Number of records with each name of a lower rank, 0 for a name in one taxon; the last is that of no name."""
+        names, taxa = self._numbers[lower][self._live], self._numbers[rank][self._live]
+        has_both = (names >= 0) & (taxa >= 0)
+        names, taxa = names[has_both], taxa[has_both]
+        num_names = self._numbers[lower].max(initial=-1) + 2
+        taxon = np.zeros(num_names, np.int64)
+        taxon[names] = taxa
+        is_in_several = np.bincount(names[taxon[names] != taxa], minlength=num_names) > 0
+        return np.where(is_in_several, np.bincount(names, minlength=num_names), 0)
 
     def is_excluded(self, rank: str | None, queries: np.ndarray, records: np.ndarray) -> np.ndarray:
         """Whether records may be of the queries' taxon; broadcast.
@@ -285,6 +308,9 @@ class _HeldOut:
             return queries == records
         numbers = self._numbers[rank]
         excluded = numbers[queries] == numbers[records]
+        for lower in self._in_several[rank]:
+            below = self._numbers[lower]
+            excluded |= (below[queries] == below[records]) & (below[records] >= 0)
         is_open = numbers[records] < 0
         if is_open.any():
             for higher in reversed(RANKS[: RANKS.index(rank)]):
@@ -301,7 +327,10 @@ class _HeldOut:
             return np.ones(len(queries), np.int64)
         numbers = self._numbers[rank][self._live]
         counts = np.bincount(numbers[numbers >= 0], minlength=self._numbers[rank].max() + 2)
-        return counts[self._numbers[rank][queries]] + (numbers < 0).sum()
+        found = counts[self._numbers[rank][queries]] + (numbers < 0).sum()
+        for lower, in_several in self._in_several[rank].items():
+            found += in_several[self._numbers[lower][queries]]
+        return found
 
     def depth(self, queries: np.ndarray, rank: str | None) -> np.ndarray:
         """The depth of queries, as in `NamedQueries`, when their taxa of a rank are left out; None for the record."""
@@ -345,6 +374,11 @@ def _named(
     votes = vote(found, {rank: rank_names.numbers for rank, rank_names in names.items()})
     named = {rank: (known[rank] != "") & (votes[rank].names >= 0) for rank in RANKS}
     right = {rank: (names[rank].decode(votes[rank].names) == known[rank]) & named[rank] for rank in RANKS}
+    voters = found.voters().records
+    has_name = {rank: (names[rank].numbers[voters] == votes[rank].names[:, None]) & (voters >= 0) for rank in RANKS}
+    for index, rank in enumerate(RANKS):
+        for lower in RANKS[index + 1 :]:
+            right[rank] |= named[rank] & right[lower] & (has_name[rank] & has_name[lower]).any(axis=1)
     return NamedQueries(votes, right, named, known["species"], num_bases, depth)
 
 
