@@ -41,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
 import micro_train  # noqa: F401 (knows the size `micro`)
 from killed_children import Watch, append_to, finish, kill_at, start
+from other_markers import ITS, with_random_ends
 
 from barcodemae import cli
 from barcodemae.checkpoints import shipped_folder
@@ -79,6 +80,7 @@ _INDEX = f"index inputs/built.fasta -o library --model {MODEL}"
 COMMANDS = {
     "index": Command(_INDEX),
     "index --append": Command("index inputs/appended.fasta -o library --append", (_INDEX,)),
+    "index --marker all": Command("index inputs/mixed.fasta -o collection --marker all"),
     "remove": Command("remove library --ids inputs/ids.txt", (_INDEX,)),
     "calibrate": Command("calibrate library --queries inputs/appended.fasta --plot plots/calibration.png", (_INDEX,)),
     "identify": Command(
@@ -147,6 +149,8 @@ def write_inputs(folder: Path) -> None:
             names = ",".join(f"{rank[0]}:{row[rank].replace(' ', '_')}" for rank in RANKS)
             lines.append(f">{row['id']};tax={names};\n{row['nucleotides']}\n")
         (folder / f"{name}.fasta").write_text("".join(lines))
+    mixed = [f">its{number};tax=g:Aa,s:Aa_b{number % 4};\n{with_random_ends(ITS, number)}\n" for number in range(40)]
+    (folder / "mixed.fasta").write_text((folder / "built.fasta").read_text() + "".join(mixed))
     (folder / "ids.txt").write_text("\n".join(records["id"].to_pylist()[10:60]))
     rng = random.Random(0)
     pq.write_table(sample.take(sorted(rng.sample(range(len(sample)), 600))), folder / "some.parquet")

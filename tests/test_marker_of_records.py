@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from barcodemae import cluster
@@ -14,24 +13,12 @@ from barcodemae.errors import ConfigurationError, LibraryError
 from barcodemae.library.library import Library
 from barcodemae.library.models import choose_model
 from barcodemae.library.search.marker import find_others
+from helpers.other_markers import ITS, random_dna, with_random_ends
 from tokenization_barcodemae import reverse_complement
-
-# 5.8S of fungi, which lies within ITS.
-RIBOSOMAL = (
-    "AACTTTCAACAACGGATCTCTTGGTTCTCGCATCGATGAAGAACGCAGCGAAATGCGATAAGTAATGTGAATTGCAGAATTCAGTGAATCATCGAATCTTTGAACGCACAT"
-    "TGCGCCCCTTGGTATTCCGGGGGGCATGCCTGTTCGAGCGTCATT"
-)
 
 
 def its(number):
-    """A sequence of ITS: the conserved part, and random bases around it."""
-    rng = np.random.default_rng(number)
-    before, after = ("".join(rng.choice(list("ACGT"), length)) for length in rng.integers(60, 120, 2))
-    return before + RIBOSOMAL + after
-
-
-def random_dna(number):
-    return "".join(np.random.default_rng(number).choice(list("ACGT"), 500))
+    return with_random_ends(ITS, number)
 
 
 @pytest.fixture(scope="module")

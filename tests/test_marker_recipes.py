@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,18 +13,15 @@ import pytest
 
 from barcodemae.data import read_records
 from barcodemae.data.presets import find_preset
-from helpers.marker_relatives import BASES, relatives
+from helpers.marker_relatives import BASES, Relative, relatives
+from helpers.other_markers import ITS, MIFISH
 from tokenization_barcodemae import reverse_complement
 
 PAGE = Path(__file__).parent.parent / "docs" / "marker_recipes.md"
 SECTIONS = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
 RECIPES = {part.split("\n")[0]: "".join(re.findall(r"```bash\n(.*?)```", part, re.DOTALL)) for part in SECTIONS}
 
-# 5.8S of fungi, which lies within ITS.
-RIBOSOMAL = (
-    "AACTTTCAACAACGGATCTCTTGGTTCTCGCATCGATGAAGAACGCAGCGAAATGCGATAAGTAATGTGAATTGCAGAATTCAGTGAATCATCGAATCTTTGAACGCACAT"
-    "TGCGCCCCTTGGTATTCCGGGGGGCATGCCTGTTCGAGCGTCATT"
-)
+MIXTURE = "Several markers in one file"
 
 
 def unite(number, one):
@@ -62,14 +60,30 @@ FORMATS = {
     "Protists and other eukaryotes: 18S from PR2": ("pr2_SSU_UTAX.fasta", "18s_asvs.fasta", "18s_names.tsv", pr2, True),
     "Bacteria and archaea: 16S from SILVA": ("silva_nr99.fasta", "16s_asvs.fasta", "16s_names.tsv", silva, True),
     "Plants: rbcL from BOLD": ("bold_rbcl.fasta", "plants.fasta", "rbcl_names.tsv", bold, False),
+    MIXTURE: ("mixture.fasta", "reads.fasta", "mixture_names.tsv", pr2, True),
     "Fungal ITS as MycoAI distributes it": ("trainset.fasta", "test1.fasta", None, mycoai, True),
 }
 
 
-def sequences(is_its, is_uneven):
-    rng = random.Random(0)
+def sequences(recipe, is_uneven):
+    if recipe == MIXTURE:
+        return [*of_marker(ITS, True), *of_marker(MIFISH, True, seed=2), *barcodes_of_coi()]
+    return of_marker(ITS if "ITS" in recipe else "", is_uneven)
+
+
+def of_marker(conserved, is_uneven, seed=1):
+    rng = random.Random(seed - 1)
     before, after = ("".join(rng.choices(BASES, k=90)) for _ in range(2))
-    return list(relatives(before, RIBOSOMAL if is_its else after, is_uneven))
+    return list(relatives(before, conserved or after, is_uneven, seed=seed))
+
+
+def barcodes_of_coi():
+    """Of each of 40 species, five barcodes of the bundled sample."""
+    by_species = defaultdict(list)
+    for row in read_records("sample").to_pylist():
+        if row["genus"] and row["species"].startswith(f"{row['genus']} "):
+            by_species[row["species"]].append(Relative(row["genus"], row["species"], row["nucleotides"]))
+    return [one for found in [found for found in by_species.values() if len(found) >= 5][:40] for one in found[:5]]
 
 
 def test_every_recipe_has_a_miniature():
@@ -79,7 +93,7 @@ def test_every_recipe_has_a_miniature():
 @pytest.mark.parametrize("recipe", FORMATS)
 def test_headers_of_the_database_are_read(recipe, tmp_path):
     file, _, _, write, is_uneven = FORMATS[recipe]
-    found = sequences("ITS" in recipe, is_uneven)
+    found = sequences(recipe, is_uneven)
     (tmp_path / file).write_text("".join(write(number, one) for number, one in enumerate(found)))
     records = read_records(tmp_path / file)
     assert len(set(records["id"].to_pylist())) == len(found)
@@ -91,7 +105,7 @@ def test_headers_of_the_database_are_read(recipe, tmp_path):
 @pytest.mark.parametrize("recipe", FORMATS)
 def test_recipe_runs(recipe, tmp_path):
     file, queries, names, write, is_uneven = FORMATS[recipe]
-    found = sequences("ITS" in recipe, is_uneven)
+    found = sequences(recipe, is_uneven)
     references, others = found[::5] + found[1::5] + found[2::5] + found[3::5], found[4::5]
     (tmp_path / file).write_text("".join(write(number, one) for number, one in enumerate(references)))
     if names is None:
@@ -123,7 +137,7 @@ def test_splits_of_mycoai_are_those_of_the_files(tmp_path):
         "test2": "test_filamentous",
         "test3": "test_mycoai",
     }
-    one = sequences(True, True)[0]
+    one = of_marker(ITS, True)[0]
     for number, (name, split) in enumerate(splits.items()):
         (tmp_path / f"{name}.fasta").write_text(mycoai(number, one))
         record = read_records(tmp_path / f"{name}.fasta", find_preset("its-5m")).to_pylist()[0]

@@ -22,6 +22,9 @@ MODELS = {DEFAULT_MARKER: DEFAULT, "ITS": "nano_its"}
 AUTO = "auto"
 """Instead of the name of a marker: that of the model, or the most frequent one of the records."""
 
+ALL = "all"
+"""Instead of the name of a marker: a library of each marker of the records."""
+
 CHECKPOINT_HELP = "Folder of a checkpoint, its id on the Hub, or the name of one that comes with the package"
 
 MANIFEST_FILE = "manifest.json"

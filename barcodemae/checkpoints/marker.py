@@ -1,6 +1,8 @@
 """The folder of a marker, made from a user's own sequences: its reference frame or its k-mer profile, from which a
 model can be tuned."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 
 from barcodemae.checkpoints.files import CONFIG_FILE, FRAME_FILE, PROFILE_FILE
 from barcodemae.data import normalise_nucleotides, read_records
+from barcodemae.data.known_markers import MAX_OTHERS, find_markers, is_same_marker, known_markers
 from barcodemae.data.quality import log_records
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.files import written_atomically
@@ -28,6 +31,8 @@ _MIN_SCORE = 2.0
 
 # Sequences that are compared with each other, at most, to see whether they align.
 _COMPARED = 2000
+
+logger = logging.getLogger(__name__)
 
 _UNEVEN = "markers of uneven length, such as ITS, 12S, 16S and 18S, have no reference frame: --uneven"
 
@@ -69,6 +74,8 @@ def build_marker(
 ) -> BuiltMarker:
     """Build the reference frame of a marker, and write it to a folder.
 
+    Of a mixture of known markers, such as COI and 12S, only sequences that are recognised as this one are used.
+
     Args:
         sources: files or data sets, as for `data.stream_records`, of sequences on the coding strand: those of one
             length are used, or all where they are aligned, with `-` or `.` for gaps. With `hmm`, sequences of any
@@ -84,7 +91,7 @@ def build_marker(
     """
     _check_name(name, folder)
     profile = None if hmm is None else read_profile(Path(hmm))
-    texts = _read(sources)
+    texts = _read(sources, name)
     source = ", ".join(map(str, sources))
     try:
         if profile is not None:
@@ -111,6 +118,8 @@ def build_marker(
 def build_profile(sources: Sequence[str], name: str, folder: Path) -> BuiltProfile:
     """Learn the k-mer profile of a marker of uneven length, and write it to a folder.
 
+    Of a mixture of known markers, such as COI and 12S, only sequences that are recognised as this one are used.
+
     Args:
         sources: files or data sets, as for `data.stream_records`, of sequences of the marker, or of parts of it, most
             of them on one strand.
@@ -122,7 +131,7 @@ def build_profile(sources: Sequence[str], name: str, folder: Path) -> BuiltProfi
         UnreadableFileError: a file can't be read, or its sequences are too few to recognise others by.
     """
     _check_name(name, folder)
-    sequences = _plain(_read(sources))
+    sequences = _plain(_read(sources, name))
     try:
         # Whether one half of the sequences recognises the other half, before all of them are learnt.
         num_accepted = 0
@@ -173,13 +182,25 @@ def _check_name(name: str, folder: Path) -> None:
         raise ConfigurationError(f"{folder}: expected a folder without a model, got one with a {CONFIG_FILE}")
 
 
-def _read(sources: Sequence[str]) -> list[str]:
-    """The different sequences of some sources, with their gaps."""
+def _read(sources: Sequence[str], name: str) -> list[str]:
+    """The different sequences of some sources, with their gaps; of a mixture, only those of the marker."""
     records = read_records(sources, on_error="skip")
     is_damaged = pc.not_equal(records["problem"], "")
     log_records(records.filter(is_damaged), "problem")
     texts = pc.utf8_upper(records.filter(pc.invert(is_damaged))["nucleotides"]).unique().to_pylist()
-    return [text for text in texts if text.strip("-.N")]
+    texts = [text for text in texts if text.strip("-.N")]
+    if not any(is_same_marker(name, known) for known in known_markers()):
+        return texts
+    found = find_markers(_plain(texts))
+    num_others = Counter(other for other in found if other and not is_same_marker(other, name))
+    if num_others.total() <= MAX_OTHERS * len(texts):
+        return texts
+    own = [text for text, marker in zip(texts, found, strict=True) if is_same_marker(marker, name)]
+    others = ", ".join(f"{other} {count:,}" for other, count in num_others.most_common())
+    logger.warning(
+        "of a mixture, only sequences that are recognised as %s are used: %d (others: %s)", name, len(own), others
+    )
+    return own
 
 
 def _plain(texts: list[str]) -> list[str]:

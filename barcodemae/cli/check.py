@@ -15,8 +15,8 @@ class CheckArguments:
 
     input: str = field(
         metadata={
-            "help": "Folder of a library (barcodemae index): its labels, names and sequences are checked; or a file of "
-            "sequences, or - for standard input: stop codons and frame shifts."
+            "help": "Folder of a library (barcodemae index), or of a collection: its labels, names and sequences are "
+            "checked; or a file of sequences, or - for standard input: stop codons and frame shifts."
         }
     )
     output: str = field(
@@ -62,15 +62,17 @@ def check(arguments: list[str]) -> None:
         check_library,
         count_reasons,
     )
-    from barcodemae.library.models import open_with_model
+    from barcodemae.library.models import open_with_model, open_with_models
     from barcodemae.library.results.tables import check_table_name, write_table
+    from barcodemae.library.store.fetching import find_libraries
     from barcodemae.outputs import check_outputs, describe_output, message_stream, open_output
 
     check_outputs({"--output": args.output}, [args.input, *filter(None, [args.library])])
     check_table_name(Path(args.output))
     if is_library:
-        library, embedder = open_with_model(args.input, args.model)
-        findings, checked = check_library(library, embedder), f"{len(library.live):,} records of {args.input}"
+        opened = open_with_models(find_libraries([args.input]), [] if args.model is None else [args.model])
+        findings = pa.concat_tables([check_library(*one) for one in opened])
+        checked = f"{sum(len(library.live) for library, _ in opened):,} records of {args.input}"
     else:
         library, embedder = None, None
         if args.library is not None:

@@ -33,7 +33,8 @@ class IdentifyArguments:
     library: list[str] = field(
         metadata={
             "help": "Folder of a library (barcodemae index), or hub:ORG/NAME of one on the Hub (also @REVISION). "
-            "For several markers, give it once for each: a query is identified by the library of its marker.",
+            "For several markers, the folder of a collection (barcodemae index --marker all), or this option once for "
+            "each library: a query is identified by the library of its marker.",
             "repeated": True,
         }
     )
@@ -120,6 +121,9 @@ def identify(arguments: list[str]) -> None:
         example="barcodemae identify reads.fasta.gz --library library -o names.tsv --summary names.html",
     )
     check_sources(args.queries)
+    from barcodemae.library.store.fetching import find_libraries
+
+    args = replace(args, library=find_libraries(args.library))
     (_identify_shards if args.shards else _identify)(args)
 
 

@@ -1,17 +1,21 @@
 """`barcodemae index`: builds a reference library."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barcodemae.checkpoints import AUTO, CHECKPOINT_HELP, DEFAULT, check_checkpoint
+from barcodemae.checkpoints import ALL, AUTO, CHECKPOINT_HELP, MODELS, check_checkpoint
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, SOURCES_HELP, WHOLE_HEADERS_HELP, check_sources
 from barcodemae.embedding.engines import ENGINES, FRAME
+from barcodemae.errors import ConfigurationError
 from barcodemae.library.settings import PRIMERS_HELP
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from barcodemae.library.building import Added
 
 
 @dataclass
@@ -21,8 +25,8 @@ class IndexArguments:
     data: list[str] = field(metadata={"help": f"{SOURCES_HELP}; with or without names."})
     output: str = field(
         metadata={
-            "help": "Folder of the library: a new or empty one, or that of an interrupted build, which is resumed. "
-            "To repeat a finished command changes nothing.",
+            "help": "Folder of the library, or of the collection: a new or empty one, or that of an interrupted build, "
+            "which is resumed. To repeat a finished command changes nothing.",
         }
     )
     taxonomy: str | None = field(
@@ -33,12 +37,17 @@ class IndexArguments:
         default=AUTO,
         metadata={
             "help": "Marker of the library, such as COI-5P: records of other markers are left out and counted. With "
-            f"{AUTO}, it is that of the model, or without --model the most frequent one, and a mixture is an error."
+            f"{AUTO}, it is that of the model, or without --model the most frequent one, and a mixture is an error. "
+            f"With {ALL}, the output is a collection: a library of each marker, which identify uses together."
         },
     )
-    model: str | None = field(
-        default=None,
-        metadata={"help": f"{CHECKPOINT_HELP}; by default, one of the marker that comes with the package ({DEFAULT})."},
+    model: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": f"{CHECKPOINT_HELP}; by default, one of the marker that comes with the package "
+            f"({', '.join(MODELS.values())}). With --marker {ALL}, once for each marker that has none there.",
+            "repeated": True,
+        },
     )
     engine: str = field(
         default=FRAME,
@@ -49,7 +58,9 @@ class IndexArguments:
     )
     append: bool = field(
         default=False,
-        metadata={"help": "Add to an existing library. Files that it was built from are not added again."},
+        metadata={
+            "help": "Add to an existing library or collection. Files that it was built from are not added again."
+        },
     )
     exclude_suspects: bool = field(
         default=False,
@@ -84,18 +95,26 @@ def index(arguments: list[str]) -> None:
         example="barcodemae index references.fasta -o library",
     )
     check_sources(args.data)
-    if args.model is not None:
-        check_checkpoint(args.model)
+    for model in args.model:
+        check_checkpoint(model)
     from barcodemae.data.taxonomy import read_taxonomy
-    from barcodemae.embedding.engines import load_engine
-    from barcodemae.library.building import append_records, build_library
-    from barcodemae.library.models import check_marker, choose_model, describe_model
-    from barcodemae.library.segments import describe_markers
     from barcodemae.outputs import check_output_folder
 
     check_output_folder(args.output)
     taxonomy = None if args.taxonomy is None else read_taxonomy(args.taxonomy)
-    model = choose_model(args.data, args.marker) if args.model is None else args.model
+    (_index_all if args.marker == ALL else _index_one)(args, taxonomy)
+
+
+def _index_one(args: IndexArguments, taxonomy: "pa.Table | None") -> None:
+    """Build a library of one marker, or add to it."""
+    from barcodemae.embedding.engines import load_engine
+    from barcodemae.library.building import append_records, build_library
+    from barcodemae.library.models import check_marker, choose_model, describe_model
+    from barcodemae.library.segments import describe_markers
+
+    if len(args.model) > 1:
+        raise ConfigurationError(f"--model: expected one for a library, got {len(args.model)}; --marker {ALL} uses all")
+    model = args.model[0] if args.model else choose_model(args.data, args.marker)
     embedder: Any = load_engine(args.engine, model)
     check_marker(embedder, args.marker)
     add = append_records if args.append else build_library
@@ -115,12 +134,64 @@ def index(arguments: list[str]) -> None:
     if added is None:
         print(f"The library {args.output} already has the records of {', '.join(args.data)}; nothing was added.")
         return
-    search = added.index["kind"]
-    if "recall" in added.index:
-        search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
     others = describe_markers(added.other_markers)
     recognised = f" (recognised: {others})" if others else ""
     print(f"Records added to {args.output}: {added.num_records:,}; off the marker: {added.off_marker:,}{recognised}.")
+    _print_added(args.output, added)
+
+
+def _index_all(args: IndexArguments, taxonomy: "pa.Table | None") -> None:
+    """Build a library of each marker in a collection, or add to them."""
+    from barcodemae.library.collection import MIN_RECORDS, build_collection, plan_collection
+
+    if args.primers is not None:
+        raise ConfigurationError(f"--primers {args.primers}: expected one marker, got --marker {ALL}")
+    if args.on_error != "skip":
+        raise ConfigurationError(
+            f"--on-error {args.on_error}: expected skip with --marker {ALL}, as each library leaves out other markers"
+        )
+    reading = (args.max_length, args.whole_headers)
+    sources = ", ".join(args.data)
+    plan = plan_collection(Path(args.output), args.data, args.model, args.engine, *reading, is_append=args.append)
+    print(f"Markers in {sources}: {plan.counts}.", flush=True)
+    made = build_collection(plan, args.data, taxonomy, *reading, args.exclude_suspects, is_append=args.append)
+    summaries = []
+    for path, added in made:
+        if added is None:
+            print(f"The library {path} already has the records of {sources}; nothing was added.", flush=True)
+            summaries.append(f"{path.name} (nothing added)")
+        else:
+            print(f"Records added to {path}: {added.num_records:,}.")
+            _print_added(str(path), added)
+            summaries.append(f"{path.name} ({added.num_records:,} records added)")
+    print(f"Libraries in {args.output}: {', '.join(summaries)}.")
+    for marker, count in plan.too_few.items():
+        print(f"No library of {marker}, as it has {count:,} records; --marker {marker} makes one of so few.")
+    for marker, count in plan.counts.others.most_common():
+        what = f"No library of {marker}, as its {count:,} records have no model"
+        if count < MIN_RECORDS:
+            print(f"{what}, and are few.")
+        else:
+            print(
+                f"{what}; make one, and repeat the command with --model {marker}_model: {_how_to_model(args, marker)}"
+            )
+    models = "".join(f" --model {shlex.quote(model)}" for model in args.model if Path(model).is_dir())
+    library = shlex.quote(args.output)
+    print(f"Identify by all of them: barcodemae identify QUERIES --library {library}{models} -o names.tsv")
+
+
+def _how_to_model(args: IndexArguments, marker: str) -> str:
+    """The commands that make a model of a marker from the records."""
+    sources = shlex.join(args.data)
+    build = f"barcodemae marker build {sources} --name {marker} --uneven -o {marker}_marker"
+    return f"{build} && barcodemae tune {marker}_marker -o {marker}_model --data {sources}"
+
+
+def _print_added(folder: str, added: "Added") -> None:
+    """Print what is to be known of the records added to a library."""
+    search = added.index["kind"]
+    if "recall" in added.index:
+        search += f" (recall of nearest neighbours: {added.index['recall']:.1%})"
     _print_names(added.names)
     if added.known_ids:
         print(
@@ -131,12 +202,12 @@ def index(arguments: list[str]) -> None:
         what = "left out" if added.num_excluded else "in use; --exclude-suspects leaves them out"
         print(
             f"Records with doubtful labels: {len(added.suspects):,} (such as {added.suspects[0]}), {what}. "
-            f"The evidence: barcodemae check {args.output}."
+            f"The evidence: barcodemae check {folder}."
         )
     print(f"Search: {search}.")
     print("Calibrated with its own records; independent named barcodes do it better: barcodemae calibrate --queries.")
     for note in added.notes:
-        print(f"Note: {note}")
+        print(f"Note: {note}", flush=True)
 
 
 def _print_names(names: "pa.Table") -> None:

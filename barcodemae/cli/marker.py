@@ -18,7 +18,7 @@ class MarkerArguments:
     data: list[str] = field(
         metadata={
             "help": f"{SOURCES_HELP}: sequences that cover the marker from its first to its last base, on the coding "
-            "strand, or an alignment of it in FASTA."
+            "strand, or an alignment of it in FASTA. Of a mixture of known markers, those of this one are used."
         }
     )
     name: str = field(metadata={"help": "Name of the marker, such as rbcL."})

@@ -68,13 +68,15 @@ def push(arguments: list[str]) -> None:
     repository = args.repository or ""
     if bool(repository) == bool(args.space):
         raise ConfigurationError("expected REPOSITORY, or --space ORG/NAME for a page; one of the two")
-    from barcodemae.library.store.manifest import MANIFEST_FILE
+    from barcodemae.library.store.manifest import MANIFEST_FILE, libraries_within, read_manifest
     from barcodemae.page.making import is_page
 
     if args.space:
         _push_page(args, args.space, _license(args, "page"))
     elif is_page(Path(args.folder)):
         raise ConfigurationError(f"{args.folder}: is a page; expected --space {repository} for it")
+    elif libraries_within(Path(args.folder)):
+        read_manifest(Path(args.folder))  # raises: each is published by itself
     elif (Path(args.folder) / MANIFEST_FILE).is_file():
         _push_library(args, repository, _license(args, "library"))
     else:

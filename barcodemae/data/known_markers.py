@@ -10,6 +10,9 @@ from tokenization_barcodemae.kmer_profile import WEIGHT_SCALE
 
 _PROFILES = Path(__file__).parent / "markers"
 
+MAX_OTHERS = 0.05
+"""Maximum share of other known markers in a file of one marker, such as a download. With more, it is a mixture."""
+
 # Minimum score of the best profile, after correction for the composition of the sequence, and minimum difference from
 # the second best. Chosen on unseen species (`val_unseen`) and on random and shuffled sequences; see markers/README.md.
 _MIN_SCORE, _MIN_MARGIN = 4.0, 2.0

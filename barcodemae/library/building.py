@@ -24,8 +24,7 @@ from barcodemae.files import written_atomically
 from barcodemae.library.calibration.fitting import calibrate_by_own
 from barcodemae.library.calibration.probability import OWN, Calibration
 from barcodemae.library.checking.labels import find_suspects
-from barcodemae.library.models import Embedder, check_model
-from barcodemae.library.search.marker import Marker, marker_of
+from barcodemae.library.models import Embedder, check_model, find_marker
 from barcodemae.library.segments import Inputs, copy_segment, make_segment, next_segment_folder
 from barcodemae.library.store.manifest import (
     BUILDING_FILE,
@@ -122,7 +121,7 @@ def build_library(
         LibraryError: the folder is another library or has other contents, or another process is writing to it.
         BarcodeMAEError: bad input; no library is left.
     """
-    marker = _marker_of(embedder, model)
+    marker = find_marker(embedder, model["name"])
     inputs = Inputs.from_names(sources, on_error, taxonomy, max_length, whole_headers, primers)
     with writing_to(folder, is_new=True):
         if not (folder / MANIFEST_FILE).exists():
@@ -284,13 +283,6 @@ def save_calibration(library: StoredLibrary, calibration: Calibration) -> None:
         if changed != manifest:
             write_manifest(folder, changed)
             clear_leftovers(folder, changed)
-
-
-def _marker_of(embedder: Embedder, model: dict[str, str]) -> Marker:
-    try:
-        return marker_of(embedder)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{model['name']}: {error}") from error
 
 
 def _is_as_built(manifest: Manifest, exclude_suspects: bool) -> bool:

@@ -16,7 +16,7 @@ from barcodemae.library.checking.notes import describe_queries
 from barcodemae.library.models import Embedder, find_neighbours
 from barcodemae.library.results.schema import BEST, CONFIDENCE, HIT, NOVEL, RESULTS, UNRELIABLE
 from barcodemae.library.search.evidence import Neighbours, RankNames, Vote, vote
-from barcodemae.library.search.marker import NOT_THE_MARKER, OnMarker, marker_of, why_unusable
+from barcodemae.library.search.marker import NOT_THE_MARKER, FramedMarker, OnMarker, marker_of, why_unusable
 from barcodemae.library.settings import MIN_CONFIDENCE
 from barcodemae.library.store.stored import StoredLibrary
 
@@ -111,6 +111,11 @@ class Identifier:
     def marker(self) -> str:
         """Name of the library's marker."""
         return self._marker.name
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether the marker has a reference frame."""
+        return isinstance(self._marker, FramedMarker)
 
     @property
     def min_confidences(self) -> np.ndarray:

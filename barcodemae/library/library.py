@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from barcodemae.checkpoints import AUTO
+from barcodemae.checkpoints import ALL, AUTO
 from barcodemae.data.inputs import Source, stream_input
 from barcodemae.data.taxonomy import read_taxonomy
 from barcodemae.embedding.engines import FRAME, load_engine
+from barcodemae.errors import ConfigurationError
 from barcodemae.library.building import append_records, build_library, remove_records
 from barcodemae.library.explanation.contributions import Explainer, Explanation
 from barcodemae.library.identification import Identifier
@@ -76,6 +77,11 @@ class Library:
                 mixture of markers.
             BarcodeMAEError: bad input; no library is left.
         """
+        if marker == ALL:
+            raise ConfigurationError(
+                f"marker {ALL!r}: expected the marker of one library, or {AUTO!r}; the command barcodemae index "
+                f"--marker {ALL} makes a collection of libraries"
+            )
         names = [str(name) for name in ([sources] if isinstance(sources, str | PathLike) else sources)]
         model = choose_model(names, marker) if model is None else model
         options = _options(on_error, exclude_suspects, whole_headers, primers)

@@ -14,21 +14,22 @@ from barcodemae.library.search.marker import ANOTHER_MARKER, NOT_THE_MARKER
 class MixtureIdentifier:
     """Identifies barcodes of several markers, for each of which there is a library.
 
-    A query is identified by the first library that accepts it as its marker. One that none accepts has as reason the
-    known marker that it is of, or `not the marker`.
+    A query is identified by the first library that accepts it as its marker; those with a reference frame, which hardly
+    ever mistake other DNA for it, are tried first. A query that none accepts has as reason the known marker that it is
+    of, or `not the marker`.
 
     Args:
         identifiers: one for each marker.
 
     Attributes:
-        identifiers: as given.
+        identifiers: in the order in which they are tried.
 
     Raises:
         ConfigurationError: two libraries are of the same marker.
     """
 
     def __init__(self, identifiers: Sequence[Identifier]):
-        self.identifiers = identifiers
+        self.identifiers = sorted(identifiers, key=lambda one: not one.has_frame)
         names = [one.marker for one in identifiers]
         for name in names:
             if names.count(name) > 1:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.checkpoints import AUTO, DEFAULT_MARKER, MODELS
+from barcodemae.checkpoints import AUTO, DEFAULT_MARKER, MODELS, check_checkpoint
 from barcodemae.checkpoints.files import weights_sha256
 from barcodemae.data import normalise_nucleotides, stream_records
 from barcodemae.data.known_markers import find_markers, is_same_marker
@@ -17,7 +17,7 @@ from barcodemae.embedding.engines import load_engine
 from barcodemae.embedding.nearest import Hits
 from barcodemae.errors import CheckpointError, ConfigurationError, LibraryError
 from barcodemae.library.search.evidence import Neighbours, choose_voters
-from barcodemae.library.search.marker import OnMarker, marker_of
+from barcodemae.library.search.marker import Marker, OnMarker, marker_of
 from barcodemae.library.search.short_queries import MAX_SHORT, BaseMap
 from barcodemae.library.settings import NUM_CANDIDATES
 from barcodemae.library.store.fetching import find_library
@@ -86,6 +86,22 @@ def choose_model(sources: Sequence[str], marker: str = AUTO) -> str:
     )
 
 
+def find_marker(embedder: Any, name: str) -> Marker:
+    """The marker that a model was made for.
+
+    Args:
+        embedder: an `Embedder`.
+        name: of the model, for the error.
+
+    Raises:
+        ConfigurationError: the model has neither a reference frame nor a profile of k-mers.
+    """
+    try:
+        return marker_of(embedder)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+
+
 def check_marker(embedder: Any, marker: str) -> None:
     """Check that a model is of the marker that is asked for.
 
@@ -129,6 +145,22 @@ def check_model(folder: Path, manifest: Manifest, model: dict[str, str]) -> None
             )
 
 
+def default_model(folder: Path, manifest: Manifest) -> str:
+    """The name of the model that a library was made with, if it can be used here.
+
+    Raises:
+        CheckpointError: it is that of a folder, which is not here.
+    """
+    name = manifest.model["name"]
+    try:
+        check_checkpoint(name)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder}: made with the model {name}, not found here; name its folder: --model"
+        ) from error
+    return name
+
+
 def open_with_model(folder: str | Path, model: str | None = None) -> tuple[StoredLibrary, Any]:
     """Open a library together with its model.
 
@@ -148,7 +180,7 @@ def open_with_model(folder: str | Path, model: str | None = None) -> tuple[Store
     """
     library = StoredLibrary.open(find_library(folder))
     described = library.manifest.model
-    name = described["name"] if model is None else model
+    name = default_model(library.folder, library.manifest) if model is None else model
     check_model(library.folder, library.manifest, describe_model(name, described["engine"]))
     embedder = load_engine(described["engine"], name)
     found = library.manifest.dimension, library.comparison

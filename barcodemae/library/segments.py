@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from barcodemae.checkpoints import ALL
 from barcodemae.data import QualityFilter, Report, log_report, stream_records
+from barcodemae.data.known_markers import MAX_OTHERS
 from barcodemae.data.readers import source_version
 from barcodemae.data.schema import Preset
 from barcodemae.data.taxonomy import join_taxonomy
@@ -29,9 +31,6 @@ from barcodemae.library.store.records import as_matrix, map_part, write_part
 from barcodemae.library.store.stored import StoredLibrary
 from barcodemae.library.store.writing import check_segment_folder, drop_segment
 from barcodemae.provenance import sha256
-
-# A download may have some records of another marker; a larger share is a mixture, of which a library is of one marker.
-_MAX_OTHERS = 0.05
 
 _PART_RECORDS = 16_384
 
@@ -150,11 +149,11 @@ def make_segment(
                 f"records{recognised}"
             )
         num_others, num_usable = sum(others.values()), report.num_read - report.num_dropped
-        if refuse_mixture and num_others > _MAX_OTHERS * num_usable:
+        if refuse_mixture and num_others > MAX_OTHERS * num_usable:
             found = {manifest.marker: num_usable - sum(off_marker.values())} | others
             raise LibraryError(
                 f"{folder}: expected records of one marker, got {describe_markers(found)}; "
-                f"--marker {manifest.marker} leaves the others out"
+                f"--marker {manifest.marker} leaves the others out, --marker {ALL} makes a library of each"
             )
     except BarcodeMAEError:
         drop_segment(segment_folder)

@@ -21,7 +21,13 @@ def changed(rng: random.Random, text: str, share: float) -> str:
 
 
 def relatives(
-    before: str, after: str, is_uneven: bool, num_genera: int = 16, num_species: int = 5, num_barcodes: int = 5
+    before: str,
+    after: str,
+    is_uneven: bool,
+    num_genera: int = 16,
+    num_species: int = 5,
+    num_barcodes: int = 5,
+    seed: int = 1,
 ) -> Iterator[Relative]:
     """Sequences with a variable part between two conserved ones.
 
@@ -29,8 +35,9 @@ def relatives(
         before, after: the conserved parts.
         is_uneven: whether the length of the variable part differs among genera and species.
         num_genera, num_species, num_barcodes: genera, species of each, and sequences of each of these.
+        seed: another one gives other variable parts.
     """
-    rng = random.Random(1)
+    rng = random.Random(seed)
     common = "".join(rng.choices(BASES, k=200))
     for genus in range(num_genera):
         name = f"Genus{chr(97 + genus)}"

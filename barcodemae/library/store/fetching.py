@@ -1,11 +1,12 @@
-"""Find a reference library: in a folder, or on the Hub, from which it is downloaded."""
+"""Find a reference library, or a collection of them: in a folder, or on the Hub, from which it is downloaded."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from barcodemae.data.sources import HUB
 from barcodemae.errors import HubError
-from barcodemae.library.store.manifest import MANIFEST_FILE
+from barcodemae.library.store.manifest import BUILDING_FILE, MANIFEST_FILE, libraries_within
 
 _DIGITS = "[0-9]" * 5
 LIBRARY_PATTERNS = (
@@ -54,3 +55,18 @@ def find_library(name: str | Path) -> Path:
         raise HubError(f"{name}: expected a library on the Hub: {explain_error(error, _REFUSALS)[0]}") from error
     logger.info("%s: commit %s", name, Path(folder).name)
     return Path(folder)
+
+
+def find_libraries(names: Sequence[str]) -> list[str]:
+    """The names of libraries, in which that of a collection is replaced by those of its libraries.
+
+    Args:
+        names: folders of libraries or collections, or `hub:ORG/NAME`. A folder that is neither, or a collection whose
+            build has not ended, stays as it is, and is an error where it is opened.
+    """
+    found: list[str] = []
+    for name in names:
+        is_complete = not name.startswith(HUB) and not (Path(name) / BUILDING_FILE).exists()
+        libraries = libraries_within(Path(name)) if is_complete else []
+        found += map(str, libraries or [name])
+    return found

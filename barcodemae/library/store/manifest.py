@@ -7,7 +7,7 @@ LIBRARY/
     index.safetensors          lists of an inverted file, for a segment too large for an exact search
   removed-00001.npy            numbers of removed records
   calibration-00000.json       how reliable names are
-  building.json                input of a segment that is being built
+  building.json                input of a segment, or markers of a collection of libraries, being built
 """
 
 import hashlib
@@ -216,10 +216,32 @@ def read_manifest(folder: Path) -> Manifest:
         marker = _text(data["marker"])
         return Manifest(model, dimension, frame_length, marker, segments, removed, calibration)
     except FileNotFoundError as error:
-        problem = f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
-        raise LibraryError(f"{folder}: {problem}") from error
+        raise LibraryError(f"{folder}: {_what_instead(folder)}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LibraryError(f"{file}: expected the manifest of a library, got: {error!r}") from error
+
+
+def libraries_within(folder: Path) -> list[Path]:
+    """The folders of the libraries of a collection, by name; an empty list for any other folder.
+
+    Links and hidden folders are ignored.
+    """
+    if not folder.is_dir() or (folder / MANIFEST_FILE).exists():
+        return []
+    inner = (path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and not path.is_symlink())
+    return [path for path in inner if (path / MANIFEST_FILE).is_file()]
+
+
+def _what_instead(folder: Path) -> str:
+    """What was expected and what a folder without a manifest is, in words."""
+    if (folder / BUILDING_FILE).is_file():
+        return (
+            "expected a complete library, got one whose build has not ended; if it was interrupted, repeat the command"
+        )
+    if libraries := libraries_within(folder):
+        names = ", ".join(path.name for path in libraries)
+        return f"expected one library, got a collection of libraries ({names}); name one, such as {libraries[0]}"
+    return f"expected a reference library (a folder with {MANIFEST_FILE}), found none"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

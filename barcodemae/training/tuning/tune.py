@@ -20,6 +20,7 @@ from barcodemae.checkpoints.files import (
 from barcodemae.checkpoints.loading import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.files import clear_abandoned, written_atomically
+from barcodemae.library.search.marker import FrameFreeMarker
 from barcodemae.provenance import describe_data, describe_machine, describe_versions
 from barcodemae.training.arguments import DataArguments
 from barcodemae.training.dataset import TrainingData, load_training_data
@@ -128,12 +129,13 @@ def _tune_kmer_map(args: TuneArguments, folder: Path) -> FittedHead:
     training, _ = load_training_data(data_args, None, KmerEncoder(), seed=0)
     settings = HeadSettings(args.embedding_size, args.label_share, 0.0)
     texts = training.barcodes.take(np.arange(len(training))).nucleotides.to_pylist()
-    scores = profile.score(texts)
+    scores, is_accepted = FrameFreeMarker(profile).recognise(texts)
     genera, species = _taxa(training.barcodes)
-    rows = draw_per_species(np.flatnonzero(profile.accepts(scores)), species, args.max_per_species)
+    rows = draw_per_species(np.flatnonzero(is_accepted), species, args.max_per_species)
     if len(rows) <= settings.embedding_size:
         raise ConfigurationError(
-            f"expected more than {settings.embedding_size} barcodes of the marker ({profile.marker}), got {len(rows)}"
+            f"expected more than {settings.embedding_size} barcodes of the marker ({profile.marker}), got {len(rows)}; "
+            "of few barcodes, make shorter embeddings: --embedding-size"
         )
     oriented = orient([texts[row] for row in rows], scores.strand[rows])
     logger.info("fitting the map of k-mers on %d barcodes: some minutes", len(rows))
