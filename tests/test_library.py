@@ -302,7 +302,7 @@ def test_interrupted_build_is_resumed(records, embedder, tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "write_part", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         build_library(tmp_path / "library", [source], embedder, MODEL)
-    with pytest.raises(LibraryError, match="found none"):
+    with pytest.raises(LibraryError, match="expected a complete library, got one whose build has not ended"):
         StoredLibrary.open(tmp_path / "library")
     (tmp_path / "library" / "segment-00000" / ".saving-abcdefgh").mkdir()  # as left by a killed process
     monkeypatch.setattr(

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from barcodemae.checkpoints import CHECKPOINT_HELP, DEFAULT
 from barcodemae.cli.arguments import parse_arguments
 from barcodemae.data.sources import MAX_LENGTH, MAX_LENGTH_HELP, check_sources
 from barcodemae.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from barcodemae.library.store.stored import StoredLibrary
 
 
 @dataclass
@@ -74,7 +78,8 @@ def check(arguments: list[str]) -> None:
         findings = pa.concat_tables([check_library(*one) for one in opened])
         checked = f"{sum(len(library.live) for library, _ in opened):,} records of {args.input}"
     else:
-        library, embedder = None, None
+        library: StoredLibrary | None = None
+        embedder: Any
         if args.library is not None:
             library, embedder = open_with_model(args.library, args.model)
         else:

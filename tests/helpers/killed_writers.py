@@ -74,7 +74,7 @@ class Steps:
         try:
             library = StoredLibrary.open(folder)
         except LibraryError as error:
-            if "found none" in str(error) and "reference library" in str(error):
+            if "expected a reference library" in str(error) or "whose build has not ended" in str(error):
                 return NO_LIBRARY
             raise
         hits = library.search(self.queries, 5)

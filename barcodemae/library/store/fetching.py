@@ -68,5 +68,5 @@ def find_libraries(names: Sequence[str]) -> list[str]:
     for name in names:
         is_complete = not name.startswith(HUB) and not (Path(name) / BUILDING_FILE).exists()
         libraries = libraries_within(Path(name)) if is_complete else []
-        found += map(str, libraries or [name])
+        found += map(str, libraries) if libraries else [name]
     return found
