@@ -85,11 +85,13 @@ class BarcodeMAEConfig(BertConfig):
         mask_by_chance: mask each token by chance, as published, instead of the same number in every row of a batch.
         token_decoder_weight: weight of the loss of the published decoder, which reconstructs masked tokens from all
             tokens of the encoder; 0 for a model without it.
-        pooled_decoder_weight: weight of the loss of a decoder that reconstructs all bases of the barcode from the
-            pooled vector alone; 0, as published, for a model without it.
-        pooled_decoder_coordinates: number of coordinates that the pooled decoder reconstructs, on the reference frame,
-            or counted from the first base without one.
-        pooled_decoder_prefixes: numbers of leading dimensions of the pooled vector that reconstruct the bases too, each
+        pooled_decoder_weight: weight of the loss of a decoder that reconstructs the barcode from the pooled vector
+            alone; 0, as published, for a model without it.
+        pooled_target: what that decoder reconstructs: `bases`, the base at each coordinate, or `kmers`, how often the
+            barcode has each k-mer, for markers whose length is uneven.
+        pooled_decoder_coordinates: number of coordinates of the target `bases`, on the reference frame, or counted from
+            the first base without one.
+        pooled_decoder_prefixes: numbers of leading dimensions of the pooled vector that reconstruct too, each
             with the same weight as the complete vector (Matryoshka, arXiv 2402.14776), so that it can be truncated.
         label_ranks: for a classifier of taxa, rank -> number of its labels, in the order of the logits. In the file it
             is a list of pairs, because keys of an object are sorted.
@@ -133,6 +135,7 @@ class BarcodeMAEConfig(BertConfig):
     mask_by_chance: bool = False
     token_decoder_weight: float = 1.0
     pooled_decoder_weight: float = 0.0
+    pooled_target: str = "bases"
     pooled_decoder_coordinates: int = 660
     pooled_decoder_prefixes: list[int] | None = None
     label_ranks: dict[str, int] | list[list[Any]] | None = None
@@ -220,6 +223,12 @@ class BarcodeMAEConfig(BertConfig):
             )
         if self.pooled_decoder_coordinates < 1:
             raise ValueError(f"pooled_decoder_coordinates must be 1 or more; got {self.pooled_decoder_coordinates}")
+        if self.pooled_target not in ("bases", "kmers"):
+            raise ValueError(f"pooled_target must be bases or kmers; got {self.pooled_target}")
+        if self.pooled_target == "kmers" and self.num_targets != 4**self.k:
+            raise ValueError(
+                f"pooled_target kmers expects tokens that are k-mers; got {self.num_targets} tokens with k = {self.k}"
+            )
 
     def _validate_soft_targets(self) -> None:
         if self.soft_target_temperature < 0:

@@ -29,5 +29,10 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in float32, summed over the rows of `logits [n, targets]` whose label is not -100."""
+    """Cross-entropy in float32, summed over the rows of `logits [n, targets]`.
+
+    Args:
+        logits: `[n, targets]`.
+        labels: int64 `[n]`, -100 for rows without one; or float32 `[n, targets]`, how often each target counts.
+    """
     return nn.functional.cross_entropy(logits.float(), labels, reduction="sum")

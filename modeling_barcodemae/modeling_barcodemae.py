@@ -40,6 +40,7 @@ from .tokens_barcodemae import (
     counted_positions,
     every_nth_slot,
     kmer_bases,
+    kmer_counts,
     known_positions,
     masked_mean,
     padding_on_the_left,
@@ -58,8 +59,10 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
         logits: `[batch, masked, targets]`, logits of the k-mers (id minus 2) at the masked tokens, each row's first.
         labels: `[batch, masked]`, the masked k-mers (id minus 2); -100 where a row has fewer masked tokens.
         mask: `[batch, tokens]`, true for masked tokens.
-        base_logits: `[batch, coordinates, 4]`, the pooled decoder's logits of A, C, G and T, if the model has one.
-        base_labels: `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T; -100 where no base is known.
+        pooled_logits: the pooled decoder's logits, if the model has one: `[batch, coordinates, 4]` of A, C, G and T, or
+            `[batch, 1, 4**k]` of all k-mers.
+        pooled_labels: its targets: int64 `[batch, coordinates]`, the bases, 0 to 3 for A, C, G and T, -100 where no
+            base is known; or float32 `[batch, 1, 4**k]`, the numbers of k-mers.
         auxiliary_loss: mean loss of the auxiliary objective, without its weight, if taxa are given.
         hidden_states: with `output_hidden_states`, the encoder's, each `[batch, kept, hidden]`.
         attentions: with `output_attentions`, the encoder's, each `[batch, heads, kept, kept]`.
@@ -69,8 +72,8 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     logits: Tensor | None = None
     labels: Tensor | None = None
     mask: Tensor | None = None
-    base_logits: Tensor | None = None
-    base_labels: Tensor | None = None
+    pooled_logits: Tensor | None = None
+    pooled_labels: Tensor | None = None
     auxiliary_loss: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
@@ -416,11 +419,11 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
 
     As published (arXiv 2502.18405, section 3), a decoder that attends to all tokens of the encoder reconstructs the
     masked ones; with `config.soft_target_temperature`, similar k-mers are part of its targets. With
-    `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs all bases from the pooled vector
-    alone. The loss is the weighted sum of both, in which a base has `mask_ratio / k` times the weight of a masked
-    token, because there are more bases; with one decoder, it is its mean cross-entropy times its weight. If taxa are
-    given to a model with `config.auxiliary_objective`, the weighted loss of that objective on the pooled vector is
-    added.
+    `config.pooled_decoder_weight`, a second decoder, or the only one, reconstructs the barcode from the pooled vector
+    alone: the base at each coordinate, or with `config.pooled_target` `kmers` the numbers of its k-mers. The loss is
+    the weighted sum of both, in which a base or k-mer has `mask_ratio / k` times the weight of a masked token, because
+    there are more of them; with one decoder, it is its mean cross-entropy times its weight. If taxa are given to a
+    model with `config.auxiliary_objective`, the weighted loss of that objective on the pooled vector is added.
 
     Examples:
         >>> from modeling_barcodemae import SIZES, BarcodeMAEConfig, BarcodeMAEForPreTraining
@@ -450,7 +453,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         position_ids: Tensor | None = None,
         noise: Tensor | None = None,
         num_kept: int | None = None,
-        bases: Tensor | None = None,
+        pooled_labels: Tensor | None = None,
         taxa: Tensor | None = None,
         auxiliary_weight: float = 0.1,
         num_items_in_batch: Tensor | int | None = None,
@@ -468,12 +471,13 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             noise: `[batch, tokens]` in [0, 1); tokens with the smallest values are kept. By default drawn here.
             num_kept: number of tokens to keep in each row, if the caller knows that all rows have more; see
                 `partition_equally`. Not used with `mask_by_chance`.
-            bases: `[batch, coordinates]`, targets of the pooled decoder: 0 to 3 for A, C, G and T, another number where
-                there is no target. By default the bases of the known k-mers.
+            pooled_labels: targets of the pooled decoder: `[batch, coordinates]`, 0 to 3 for A, C, G and T, another
+                number where there is no target; or `[batch, 1, 4**k]`, how often the barcode has each k-mer. By default
+                those of the known tokens.
             taxa: `[batch]`, the index of each barcode's taxon for the auxiliary objective, negative if it is unknown.
             auxiliary_weight: weight of the auxiliary objective.
             num_items_in_batch: divisor of the summed loss; by default the number of masked tokens of this batch, or of
-                bases if the model has only the pooled decoder.
+                bases or k-mers if the model has only the pooled decoder.
             return_loss: ignored; by its name and default, Trainer knows that the model has a loss without labels.
             **kwargs: passed to the encoder.
         """
@@ -482,7 +486,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
         partition = choose_partition(config, known, noise, num_kept)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
         masked = partition.masked()
-        logits = labels = base_logits = base_labels = None
+        logits = labels = pooled_logits = None
         loss, counted = torch.zeros((), device=input_ids.device), masked
         if self.decoder is not None:
             logits = self.decoder(encoded.last_hidden_state, positions, partition)
@@ -495,21 +499,18 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             )
             loss = config.token_decoder_weight * token_loss
         if self.pooled_decoder is not None:
-            base_logits = self.pooled_decoder(encoded.pooler_output)
-            if bases is None:
-                positions = counted_positions(input_ids, position_ids, config.pad_token_id)
-                bases = kmer_bases(input_ids, positions, known, config)
-            base_labels = bases.long().masked_fill((bases < 0) | (bases > 3), -100)
+            pooled_logits = self.pooled_decoder(encoded.pooler_output)
+            pooled_labels = self._pooled_labels(pooled_labels, input_ids, position_ids, known)
             weight = config.pooled_decoder_weight
             if self.decoder is None:
-                counted = base_labels >= 0
+                counted = pooled_labels if pooled_labels.is_floating_point() else pooled_labels >= 0
             else:
                 weight *= config.mask_ratio / config.k
             shortened = self.pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
-            all_logits = [base_logits, *(self.pooled_decoder(pooled) for pooled in shortened)]
+            all_logits = [pooled_logits, *(self.pooled_decoder(pooled) for pooled in shortened)]
             for prefix_logits in all_logits:
-                base_loss = summed_cross_entropy(prefix_logits.flatten(0, 1), base_labels.flatten())
-                loss = loss + weight / len(all_logits) * base_loss
+                pooled_loss = summed_cross_entropy(prefix_logits.flatten(0, 1), pooled_labels.flatten(0, 1))
+                loss = loss + weight / len(all_logits) * pooled_loss
         auxiliary_loss = None
         if self.auxiliary_head is not None and taxa is not None:
             auxiliary_loss = self.auxiliary_head(encoded.pooler_output, taxa)
@@ -522,12 +523,24 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             logits=logits,
             labels=labels,
             mask=put_columns(masked, partition.order, torch.zeros_like(known)),
-            base_logits=base_logits,
-            base_labels=base_labels,
+            pooled_logits=pooled_logits,
+            pooled_labels=None if self.pooled_decoder is None else pooled_labels,
             auxiliary_loss=auxiliary_loss,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
+
+    def _pooled_labels(
+        self, labels: Tensor | None, input_ids: Tensor, position_ids: Tensor | None, known: Tensor
+    ) -> Tensor:
+        """The targets of the pooled decoder, by default those of the known tokens; see the output."""
+        config = self.config
+        if config.pooled_target == "kmers":
+            return kmer_counts(input_ids, known, config) if labels is None else labels.float()
+        if labels is None:
+            positions = counted_positions(input_ids, position_ids, config.pad_token_id)
+            labels = kmer_bases(input_ids, positions, known, config)
+        return labels.long().masked_fill((labels < 0) | (labels > 3), -100)
 
 
 class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):

@@ -2,7 +2,8 @@
 
 The published decoder attends to every token of the encoder, and their mean need not contain fine differences between
 barcodes. Reconstruction from the pooled vector alone has improved text embeddings (RetroMAE, arXiv 2205.12035; TSDAE,
-arXiv 2104.06979). Here it predicts the bases of the complete barcode, of kept and masked tokens.
+arXiv 2104.06979). Here it predicts the complete barcode, kept and masked tokens: its base at each coordinate, or, for
+markers whose length is uneven, how often it has each k-mer.
 """
 
 import torch
@@ -21,15 +22,21 @@ class BarcodeMAEPooledDecoder(nn.Module):
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
         self.prefixes = config.pooled_decoder_prefixes or []
-        width, num_logits = config.hidden_size, 4 * config.pooled_decoder_coordinates
+        width = config.hidden_size
+        self.shape = (config.pooled_decoder_coordinates, 4) if config.pooled_target == "bases" else (1, 4**config.k)
+        num_logits = self.shape[0] * self.shape[1]
         self.linear = nn.Linear(width, num_logits)
         self.hidden = nn.Linear(width, 4 * width)
         self.output = BarcodeMAEZeroLinear(4 * width, num_logits, bias=False)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Logits of A, C, G and T at each coordinate: `[batch, coordinates, 4]`, from `pooled [batch, hidden]`."""
+        """Logits from `pooled [batch, hidden]`: of A, C, G and T at each coordinate, or of all k-mers.
+
+        Returns:
+            `[batch, coordinates, 4]` or `[batch, 1, 4**k]`.
+        """
         logits = self.linear(pooled) + self.output(nn.functional.gelu(self.hidden(pooled)))
-        return logits.unflatten(-1, (-1, 4))
+        return logits.unflatten(-1, self.shape)
 
     def shortened(self, pooled: Tensor) -> list[Tensor]:
         """The pooled vectors `[batch, hidden]` once for each prefix, with zeros after it."""
@@ -37,11 +44,11 @@ class BarcodeMAEPooledDecoder(nn.Module):
         return [pooled.masked_fill(dimensions >= prefix, 0) for prefix in self.prefixes]
 
     @torch.no_grad()
-    def set_base_counts(self, counts: Tensor) -> None:
-        """Initialise the bias with the log frequency of each base at each coordinate.
+    def set_counts(self, counts: Tensor) -> None:
+        """Initialise the bias with the log frequency of each base at each coordinate, or of each k-mer.
 
         Args:
-            counts: `[coordinates, 4]`, counts of the bases; 1 is added to each, so that no frequency is 0.
+            counts: `[coordinates, 4]` or `[1, 4**k]`; 1 is added to each, so that no frequency is 0.
         """
         counts = counts.to(self.linear.bias) + 1
         self.linear.bias.copy_((counts / counts.sum(dim=1, keepdim=True)).log().flatten())

@@ -139,3 +139,19 @@ def kmer_bases(input_ids: Tensor, position_ids: Tensor, known: Tensor, config: B
     coordinates = (columns // 4).clamp(max=config.pooled_decoder_coordinates)
     coordinates = coordinates.masked_fill(columns < 0, config.pooled_decoder_coordinates)
     return bases.scatter(1, coordinates, columns % 4)[:, :-1]
+
+
+def kmer_counts(input_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> Tensor:
+    """How often each k-mer is among the known tokens.
+
+    Args:
+        input_ids: `[batch, tokens]`.
+        known: `[batch, tokens]`, true for the k-mers to count.
+        config: configuration of the model.
+
+    Returns:
+        float32 `[batch, 1, 4**k]`.
+    """
+    counts = torch.zeros(len(input_ids), config.num_targets, device=input_ids.device)
+    kmers = (input_ids - FIRST_KMER_ID).masked_fill(~known, 0)
+    return counts.scatter_add(1, kmers, known.float())[:, None]

@@ -1,5 +1,6 @@
 """The decoder of the pooled vector: loss by hand, initialisation, checkpoints and training."""
 
+import itertools
 import math
 import shutil
 
@@ -14,7 +15,7 @@ from barcodemae.training.dataset import load_training_data
 from barcodemae.training.model import build_model, choose_start
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.targets import OwnBases, count_bases
+from barcodemae.training.targets import OwnBases, OwnKmers
 from helpers.random_models import random_kmers, random_model
 from helpers.small_files import write_first_rows
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
@@ -51,33 +52,72 @@ class TestByHand:
     def test_loss_is_the_mean_over_all_known_bases_kept_and_masked(self, model):
         output = model(torch.tensor([[A, C, G, T]]))
         assert output.mask.sum() == 2
-        assert output.base_labels.tolist() == [[0, 1, 2, 3]]
+        assert output.pooled_labels.tolist() == [[0, 1, 2, 3]]
         assert output.logits is None
         assert output.loss.item() == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
 
     def test_positions_are_coordinates_and_bases_outside_are_ignored(self, model):
         output = model(torch.tensor([[G, T, A]]), position_ids=torch.tensor([[1, 2, 9]]))
-        assert output.base_labels.tolist() == [[-100, 2, 3, -100]]
+        assert output.pooled_labels.tolist() == [[-100, 2, 3, -100]]
         assert output.loss.item() == pytest.approx((math.log(8) + math.log(4)) / 2)
 
     def test_unknown_absent_and_padded_tokens_have_no_bases(self, model):
         output = model(torch.tensor([[A, 1, C, PAD]]), attention_mask=torch.tensor([[1, 1, 0, 0]]))
-        assert output.base_labels.tolist() == [[0, -100, -100, -100]]
+        assert output.pooled_labels.tolist() == [[0, -100, -100, -100]]
 
     def test_given_bases_replace_those_of_the_tokens(self, model):
         bases = torch.tensor([[1, -1, 3, -1]], dtype=torch.int8)
-        output = model(torch.tensor([[A, A, A, A]]), bases=bases)
-        assert output.base_labels.tolist() == [[1, -100, 3, -100]]
+        output = model(torch.tensor([[A, A, A, A]]), pooled_labels=bases)
+        assert output.pooled_labels.tolist() == [[1, -100, 3, -100]]
         assert output.loss.item() == pytest.approx(math.log(4))
 
     def test_loss_without_known_bases_is_0(self, model):
-        assert model(torch.tensor([[A, A]]), bases=torch.full((1, 4), -1)).loss == 0
+        assert model(torch.tensor([[A, A]]), pooled_labels=torch.full((1, 4), -1)).loss == 0
+
+
+class TestKmersByHand:
+    """1-mers with frequencies 1/2, 1/4, 1/8, 1/8, and weights of zero."""
+
+    @pytest.fixture
+    def model(self):
+        model = BarcodeMAEForPreTraining(BarcodeMAEConfig(k=1, **SMALL, **POOLED, pooled_target="kmers")).eval()
+        with torch.no_grad():
+            model.pooled_decoder.linear.weight.zero_()
+        model.pooled_decoder.set_counts(torch.tensor([[3.0, 1, 0, 0]]))
+        return model
+
+    def test_loss_is_the_mean_over_all_known_kmers(self, model):
+        output = model(torch.tensor([[A, C, 1, A, T, PAD]]))
+        assert output.pooled_labels.tolist() == [[[2, 1, 0, 1]]]
+        assert output.pooled_logits.shape == (1, 1, 4)
+        assert output.loss.item() == pytest.approx((2 * math.log(2) + math.log(4) + math.log(8)) / 4)
+
+    def test_order_and_position_do_not_matter(self, model):
+        first, second = (
+            model(torch.tensor([ids]), position_ids=torch.tensor([positions])).pooled_labels
+            for ids, positions in (([A, C, T], [0, 1, 2]), ([T, C, A], [7, 3, 900 % 512]))
+        )
+        assert torch.equal(first, second)
+
+    def test_given_counts_replace_those_of_the_tokens(self, model):
+        output = model(torch.tensor([[A, A]]), pooled_labels=torch.tensor([[[0, 0, 5, 0]]], dtype=torch.uint8))
+        assert output.loss.item() == pytest.approx(math.log(8))
+
+    def test_loss_without_known_kmers_is_0(self, model):
+        assert model(torch.tensor([[1, 1]])).loss == 0
+
+    def test_accuracy_is_the_share_of_kmers_among_the_most_probable_ones(self, model):
+        objective = MaskedReconstruction(0, 0.5)
+        # Both barcodes have two distinct ones, and A and C are the two most probable ones.
+        counts = torch.tensor([[[1.0, 0, 2, 0]], [[0, 2, 0, 4]]])
+        sums = objective.sums(model, {"input_ids": torch.tensor([[A, A], [A, A]]), "pooled_labels": counts})
+        assert (sums["count"], sums["accuracy"]) == (9, 1 + 2)
 
 
 def test_bases_of_kmers(config):
     # With k = 2, AC is 1, GT is 2 * 4 + 3, and ids begin with 2.
     output = build(config)(torch.tensor([[2 + 1, 2 + 11]]), position_ids=torch.tensor([[0, 3]]))
-    assert output.base_labels[0, :8].tolist() == [0, 1, -100, -100, -100, -100, 2, 3]
+    assert output.pooled_labels[0, :8].tolist() == [0, 1, -100, -100, -100, -100, 2, 3]
 
 
 def test_gradient_passes_only_through_the_mean_over_kept_tokens(config):
@@ -105,7 +145,7 @@ def test_ragged_rows_are_pooled_over_their_own_kept_tokens(config):
     together = model(ids, attention_mask=mask, noise=noise, num_kept=2)
     for row, length in enumerate((12, 7, 3)):
         alone = model(ids[row : row + 1, :length], noise=noise[row : row + 1, :length], num_kept=2)
-        torch.testing.assert_close(together.base_logits[row], alone.base_logits[0])
+        torch.testing.assert_close(together.pooled_logits[row], alone.pooled_logits[0])
 
 
 def test_both_decoders_are_a_weighted_sum():
@@ -131,8 +171,8 @@ def test_prefixes_have_the_weight_of_the_complete_vector(config):
     for given, length in zip(pooled, (16, *prefixes), strict=True):
         assert torch.equal(given[:, :length], pooled[0][:, :length])
         assert not given[:, length:].any()
-        scores = model.pooled_decoder(given)[output.base_labels >= 0]
-        losses.append(torch.nn.functional.cross_entropy(scores, output.base_labels[output.base_labels >= 0]))
+        scores = model.pooled_decoder(given)[output.pooled_labels >= 0]
+        losses.append(torch.nn.functional.cross_entropy(scores, output.pooled_labels[output.pooled_labels >= 0]))
     torch.testing.assert_close(output.loss, torch.stack(losses).mean())
 
 
@@ -149,7 +189,7 @@ class TestInitialisation:
         model = BarcodeMAEForPreTraining(config)
         counts = torch.zeros(24, 4)
         counts[0] = torch.tensor([4, 0, 1, 3])
-        model.pooled_decoder.set_base_counts(counts)
+        model.pooled_decoder.set_counts(counts)
         bias = model.pooled_decoder.linear.bias.reshape(24, 4)
         torch.testing.assert_close(bias[0], torch.tensor([5 / 12, 1 / 12, 2 / 12, 4 / 12]).log())
         torch.testing.assert_close(bias[1:], torch.full((23, 4), 0.25).log())
@@ -159,7 +199,7 @@ class TestInitialisation:
         model = BarcodeMAEForPreTraining(config)
         assert model.pooled_decoder is None
         assert not any("pooled" in name for name in model.state_dict())
-        assert model(random_kmers(model.config)).base_logits is None
+        assert model(random_kmers(model.config)).pooled_logits is None
 
 
 class TestCheckpoint:
@@ -200,6 +240,8 @@ class TestCheckpoint:
         ({"pooled_decoder_weight": 1.0, "objective": "causal"}, "expects objective mae; got causal"),
         ({"pooled_decoder_weight": 1.0, "objective": "mlm"}, "expects objective mae; got mlm"),
         ({"pooled_decoder_coordinates": 0}, "must be 1 or more; got 0"),
+        ({"pooled_target": "spectra"}, "must be bases or kmers; got spectra"),
+        ({"pooled_target": "kmers", "vocab_size": 300}, "expects tokens that are k-mers; got 297 tokens with k = 2"),
         ({"pooled_decoder_prefixes": [8]}, "expects pooled_decoder_weight above 0"),
         ({"pooled_decoder_weight": 1.0, "pooled_decoder_prefixes": [8, 16]}, "exclusive; got \\[8, 16\\]"),
     ],
@@ -240,10 +282,32 @@ class TestTraining:
 
     def test_counts(self, file):
         training, validation = self.load(file)
-        counts = count_bases(training.barcodes, 660)
+        counts = OwnBases(training.barcodes, validation.barcodes, 660).count()
         bases = OwnBases(training.barcodes, validation.barcodes, 660)(np.arange(len(training)), 0)
         assert counts.sum(1).tolist() == (bases >= 0).sum(0).tolist()
         assert counts[300].tolist() == [(bases[:, 300] == base).sum() for base in range(4)]
+
+    def test_kmers_are_all_overlapping_ones_of_the_complete_barcode(self, file):
+        training, validation = self.load(file, frame=False)
+        own = OwnKmers(training.barcodes, validation.barcodes, 3)
+        found = own(np.arange(5), 0)
+        for row, text in enumerate(training.barcodes.take(np.arange(5)).nucleotides.to_pylist()):
+            for index, kmer in enumerate(map("".join, itertools.product("ACGT", repeat=3))):
+                assert found[row, 0, index] == sum(text[i : i + 3] == kmer for i in range(len(text)))
+        assert np.array_equal(own.count(), own(np.arange(len(training)), 0).sum(axis=0))
+        assert not np.array_equal(found, own(np.arange(5), -1))
+
+    def test_objective_of_kmers_equals_the_loss_of_the_model(self, file):
+        args = ModelArguments(size="nano", dropout=0.0, pooled_target="kmers", **POOLED)
+        training, validation = self.load(file, frame=False)
+        start = choose_start(args, DataArguments(data=[file], frame="none"))
+        model, objective = build_model(start, args, training, validation, seed=0)
+        arrays = training.arrays(np.arange(6), 0, objective)
+        batch = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in arrays.items()}
+        sums, output = objective.sums(model, batch), model(**batch)
+        assert sums["count"] == arrays["pooled_labels"].sum() > 2000
+        torch.testing.assert_close(sums["loss"] / sums["count"], output.loss)
+        assert output.loss < math.log(4096)
 
     @pytest.mark.parametrize("frame", ["coi", "none"])
     def test_objective_equals_the_loss_of_the_model(self, file, frame):
@@ -255,10 +319,10 @@ class TestTraining:
         arrays = training.arrays(np.arange(6), 0, objective)
         batch = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in arrays.items()}
         sums, output = objective.sums(model, batch), model(**batch)
-        known = output.base_labels >= 0
+        known = output.pooled_labels >= 0
         assert sums["count"] == known.sum() == sum(min(660, len(one)) for one in self.texts(training, 6))
         torch.testing.assert_close(sums["loss"] / sums["count"], output.loss)
-        assert sums["accuracy"] == ((output.base_logits.argmax(-1) == output.base_labels) & known).sum()
+        assert sums["accuracy"] == ((output.pooled_logits.argmax(-1) == output.pooled_labels) & known).sum()
         # Initialised with the frequencies, it is better than chance before any step.
         assert output.loss < math.log(4)
 

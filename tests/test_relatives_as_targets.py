@@ -10,7 +10,7 @@ from barcodemae.training.dataset import load_training_data
 from barcodemae.training.model import build_model, choose_start, find_relatives
 from barcodemae.training.objectives import MaskedReconstruction
 from barcodemae.training.relative_sampling import NearClusterSampler, SameClusterSampler, SameGenusSampler
-from barcodemae.training.targets import OwnBases, RelativeBases, cluster_by_bases
+from barcodemae.training.targets import OwnBases, OwnKmers, RelativeTargets, find_clusters
 from helpers.small_files import write_first_rows
 from modeling_barcodemae.masking_barcodemae import partition_equally
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
@@ -81,9 +81,9 @@ class TestTargets:
         n = len(own.training)
         neighbour = SameClusterSampler(np.arange(n) // 2)  # each has one relative, the adjacent record
         records = np.arange(n)
-        assert np.array_equal(RelativeBases(own, 0, []).choose(records, 0), records)
-        assert np.array_equal(RelativeBases(own, 0, [(1.0, neighbour)]).choose(records, 0), records ^ 1)
-        half = RelativeBases(own, 0, [(0.5, neighbour)])
+        assert np.array_equal(RelativeTargets(own, 0, []).choose(records, 0), records)
+        assert np.array_equal(RelativeTargets(own, 0, [(1.0, neighbour)]).choose(records, 0), records ^ 1)
+        half = RelativeTargets(own, 0, [(0.5, neighbour)])
         is_relative = np.concatenate([half.choose(records, epoch) != records for epoch in range(10)])
         assert is_relative.mean() == pytest.approx(0.5, abs=0.05)
         assert np.array_equal(half.choose(records, 3), half.choose(records, 3))
@@ -91,7 +91,7 @@ class TestTargets:
 
     def test_targets_are_bases_of_relatives_and_in_validation_own_bases(self, own):
         neighbour = SameClusterSampler(np.arange(len(own.training)) // 2)
-        targets = RelativeBases(own, 0, [(1.0, neighbour)])
+        targets = RelativeTargets(own, 0, [(1.0, neighbour)])
         assert np.array_equal(targets(np.arange(6), 0), own(np.arange(6) ^ 1, 0))
         assert np.array_equal(targets(np.arange(6), -1), own(np.arange(6), -1))
 
@@ -99,7 +99,7 @@ class TestTargets:
         n, records = len(own.training), np.arange(len(own.training))
         second_next = NearClusterSampler(np.arange(n), np.stack([np.arange(n), (np.arange(n) + 2) % n], axis=1))
         samplers = [(0.3, SameClusterSampler(np.arange(n) // 2)), (0.4, second_next)]
-        chosen = np.stack([RelativeBases(own, 0, samplers).choose(records, epoch) for epoch in range(20)])
+        chosen = np.stack([RelativeTargets(own, 0, samplers).choose(records, epoch) for epoch in range(20)])
         assert (chosen == records ^ 1).mean() == pytest.approx(0.3, abs=0.04)
         assert (chosen == (records + 2) % n).mean() == pytest.approx(0.4, abs=0.04)
         assert (chosen == records).mean() == pytest.approx(0.3, abs=0.04)
@@ -110,8 +110,8 @@ class TestTargets:
         changed = ["".join("ACGT"["ACGT".find(b) - 1] if i % 200 == 150 else b for i, b in enumerate(t)) for t in texts]
         rows = "".join(f"{i}\t{text}\n" for i, text in enumerate(texts + changed))
         (tmp_path / "pairs.tsv").write_text("id\tnucleotides\n" + rows)
-        training, _ = load(str(tmp_path / "pairs.tsv"))
-        clusters, pairs = cluster_by_bases(training.barcodes, 660)
+        training, validation = load(str(tmp_path / "pairs.tsv"))
+        clusters, pairs = find_clusters(OwnBases(training.barcodes, validation.barcodes, 660))
         assert np.array_equal(clusters[:40], clusters[40:])
         assert clusters.min() >= 0
         assert (pairs[:, 0] != pairs[:, 1]).all()
@@ -144,8 +144,26 @@ class TestOptions:
     def test_clusters_without_a_frame(self, file):
         args = ModelArguments(near_cluster_share=0.5, **POOLED)
         start = choose_start(args, DataArguments(data=[file], frame="none"))
-        with pytest.raises(ConfigurationError, match="expected two barcodes or more on the reference frame, got 0"):
+        with pytest.raises(ConfigurationError, match=r"on the reference frame.*, got 0"):
             build_model(start, args, *load(file, frame=False), seed=0)
+
+    def test_clusters_by_kmers_need_no_frame(self, sample, tmp_path):
+        """Each barcode twice: unchanged, and without its first 20 bases."""
+        texts = [text for text in sample["nucleotides"].to_pylist() if len(text) > 600][:40]
+        rows = "".join(f"{i}\t{text}\n" for i, text in enumerate(texts + [text[20:] for text in texts]))
+        (tmp_path / "pairs.tsv").write_text("id\tnucleotides\n" + rows)
+        training, validation = load(str(tmp_path / "pairs.tsv"), frame=False)
+        args = ModelArguments(same_cluster_share=1.0, pooled_target="kmers", **POOLED)
+        clusters, _ = find_clusters(OwnKmers(training.barcodes, validation.barcodes, 6))
+        assert np.array_equal(clusters[:40], clusters[40:])
+        start = choose_start(args, DataArguments(data=[str(tmp_path / "pairs.tsv")], frame="none"))
+        _, objective = build_model(start, args, training, validation, seed=0)
+        own, target = OwnKmers(training.barcodes, validation.barcodes, 6), objective.pooled_labels
+        records = np.arange(len(training))
+        chosen = target.choose(records, 0)
+        assert np.array_equal(clusters[chosen], clusters)
+        assert not np.array_equal(chosen, records)
+        assert np.array_equal(target(records, 0), own(chosen, 0))
 
     def test_each_option_gives_a_sampler(self, sample, tmp_path):
         table = sample.to_pandas()
@@ -211,5 +229,5 @@ class TestCuts:
         batch = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in arrays.items()}
         sums = objective.sums(model, batch)
         assert objective.min_cut_tokens == 21
-        assert sums["count"] == (arrays["bases"] >= 0).sum()
+        assert sums["count"] == (arrays["pooled_labels"] >= 0).sum()
         assert sums["loss"].isfinite()

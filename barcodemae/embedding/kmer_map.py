@@ -228,14 +228,27 @@ def kmer_spectra(
     Yields:
         Some rows, a slice, and their spectra, float32 `[rows, 4**k]`; zeros for a sequence without a known k-mer.
     """
-    for block in read_kmers(sequences, k, _BLOCK_ROWS):
-        known = block.ids >= 0
-        num_rows = block.rows.stop - block.rows.start
-        cells = block.row_of[known] * 4**k + block.ids[known]
-        spectra = np.bincount(cells, minlength=num_rows * 4**k).astype(np.float32).reshape(num_rows, -1)
+    for rows, spectra in count_kmers(sequences, k):
         np.sqrt(spectra, out=spectra)
         if weights is not None:
             spectra *= weights
         lengths = np.sqrt(np.einsum("nk,nk->n", spectra, spectra))
         spectra /= np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
-        yield block.rows, spectra
+        yield rows, spectra
+
+
+def count_kmers(sequences: Sequence[str], k: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """The numbers of the overlapping k-mers of sequences.
+
+    Args:
+        sequences: `[n]`, DNA.
+        k: bases in a k-mer.
+
+    Yields:
+        Some rows, a slice, and their numbers, float32 `[rows, 4**k]`.
+    """
+    for block in read_kmers(sequences, k, _BLOCK_ROWS):
+        known = block.ids >= 0
+        num_rows = block.rows.stop - block.rows.start
+        cells = block.row_of[known] * 4**k + block.ids[known]
+        yield block.rows, np.bincount(cells, minlength=num_rows * 4**k).astype(np.float32).reshape(num_rows, -1)

@@ -94,8 +94,16 @@ class ModelArguments:
     pooled_decoder_weight: float = field(
         default=0.0,
         metadata={
-            "help": "Weight of a decoder that reconstructs all bases of a barcode from its pooled vector alone, for "
-            "--objective mae; 0 for none."
+            "help": "Weight of a decoder that reconstructs a barcode from its pooled vector alone, for --objective "
+            "mae; 0 for none."
+        },
+    )
+    pooled_target: str = field(
+        default="bases",
+        metadata={
+            "help": "What that decoder reconstructs: bases (at each coordinate) or kmers (how often the barcode has "
+            "each k-mer, for markers of uneven length, with --frame none).",
+            "choices": ["bases", "kmers"],
         },
     )
     soft_target_temperature: float = field(
@@ -183,6 +191,10 @@ class ModelArguments:
         if self.pooled_decoder_weight and self.objective != "mae":
             raise ConfigurationError(
                 f"--pooled-decoder-weight {self.pooled_decoder_weight}: expected --objective mae, got {self.objective}"
+            )
+        if self.pooled_target != "bases" and not self.pooled_decoder_weight:
+            raise ConfigurationError(
+                f"--pooled-target {self.pooled_target}: expected --pooled-decoder-weight above 0 with it"
             )
         if self.auxiliary != "none" and self.objective != "mae":
             raise ConfigurationError(f"--auxiliary {self.auxiliary}: expected --objective mae, got {self.objective}")

@@ -23,7 +23,7 @@ from barcodemae.training.relative_sampling import (
     SameClusterSampler,
     SameGenusSampler,
 )
-from barcodemae.training.targets import OwnBases, RelativeBases, cluster_by_bases, count_bases
+from barcodemae.training.targets import OwnBases, OwnKmers, OwnTargets, RelativeTargets, find_clusters
 from barcodemae.training.taxa import AuxiliaryTaxa, read_taxa
 from modeling_barcodemae import (
     SIZES,
@@ -185,7 +185,7 @@ def build_model(
     elif args.objective == "causal":
         objective = NextTokenPrediction()
     else:
-        bases = auxiliary = None
+        pooled_labels = auxiliary = None
         if args.auxiliary != "none":
             names, taxa = read_taxa("--auxiliary-rank", args.auxiliary_rank, training.barcodes)
             if args.auxiliary != "cross-entropy" and np.bincount(taxa[taxa >= 0]).max() < 2:
@@ -197,22 +197,29 @@ def build_model(
             start.config.auxiliary_objective = args.auxiliary  # type: ignore[union-attr]
             auxiliary = AuxiliaryTaxa(taxa, args.auxiliary_weight, args.auxiliary_warmup_epochs)
         if args.pooled_decoder_weight:
-            coordinates = start.config.pooled_decoder_coordinates  # type: ignore[union-attr]
-            own = OwnBases(training.barcodes, validation.barcodes, coordinates)
-            bases = RelativeBases(own, seed, find_relatives(args, own))
+            own = own_targets(start.config, training, validation)  # type: ignore[arg-type]
+            pooled_labels = RelativeTargets(own, seed, find_relatives(args, own))
         min_cut_tokens = max(1, _MIN_CUT_NUCLEOTIDES // start.encoder.k)
-        objective = MaskedReconstruction(seed, args.mask_ratio, bases, args.cut_share, min_cut_tokens, auxiliary)
+        objective = MaskedReconstruction(
+            seed, args.mask_ratio, pooled_labels, args.cut_share, min_cut_tokens, auxiliary
+        )
     model = (CausalMamba2 if args.backbone == "mamba2" else _MODELS[args.objective])(start.config)
     if args.pooled_decoder_weight:
         decoder: Any = model.pooled_decoder
-        counts = count_bases(training.barcodes, model.config.pooled_decoder_coordinates)
-        decoder.set_base_counts(torch.from_numpy(counts))
+        decoder.set_counts(torch.from_numpy(own.count()))
     if start.weights is not None:
         _load_into(start.weights, model)
     return model, objective
 
 
-def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, RelativeSampler]]:
+def own_targets(config: BarcodeMAEConfig, training: TrainingData, validation: TrainingData) -> OwnTargets:
+    """The targets of the pooled decoder for barcodes that reconstruct themselves."""
+    if config.pooled_target == "kmers":
+        return OwnKmers(training.barcodes, validation.barcodes, config.k)
+    return OwnBases(training.barcodes, validation.barcodes, config.pooled_decoder_coordinates)
+
+
+def find_relatives(args: ModelArguments, own: OwnTargets) -> list[tuple[float, RelativeSampler]]:
     """For each kind of relatives, the share of the barcodes that are to reconstruct one, and what draws it.
 
     Raises:
@@ -220,7 +227,7 @@ def find_relatives(args: ModelArguments, own: OwnBases) -> list[tuple[float, Rel
     """
     kinds: list[tuple[str, float, RelativeSampler]] = []
     if args.same_cluster_share or args.near_cluster_share:
-        clusters, pairs = cluster_by_bases(own.training, own.num_coordinates)
+        clusters, pairs = find_clusters(own)
         kinds += [
             ("same_cluster_share", args.same_cluster_share, SameClusterSampler(clusters)),
             ("near_cluster_share", args.near_cluster_share, NearClusterSampler(clusters, pairs)),
@@ -288,6 +295,7 @@ def _training_settings(args: ModelArguments) -> dict[str, Any]:
         "mask_by_chance": args.mask_by_chance,
         "token_decoder_weight": args.token_decoder_weight,
         "pooled_decoder_weight": args.pooled_decoder_weight,
+        "pooled_target": args.pooled_target,
         "soft_target_temperature": args.soft_target_temperature,
         "auxiliary_objective": "none",  # set with the number of taxa, once the records are known
         "pooled_decoder_prefixes": args.matryoshka or None,

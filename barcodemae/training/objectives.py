@@ -48,12 +48,12 @@ class MaskedReconstruction:
 
     Depending on the model, masked k-mers are removed (BarcodeMAE, arXiv 2502.18405, section 3) or replaced by `[MASK]`
     (BarcodeBERT, arXiv 2311.02401); the masked positions are the same. A model with a pooled decoder also reconstructs
-    bases, those of the same or of other barcodes. A model with an auxiliary objective also compares taxa.
+    bases or k-mers, those of the same or of other barcodes. A model with an auxiliary objective also compares taxa.
 
     Attributes:
         seed: seed of the run.
         mask_ratio: mask ratio of the model.
-        bases: gives the target bases of the pooled decoder for (records, epoch); None without such a decoder.
+        pooled_labels: gives the targets of the pooled decoder for (records, epoch); None without such a decoder.
         cut_share: share of the barcodes, drawn in each epoch, of which the encoder sees only a segment.
         min_cut_tokens: minimum length of that segment in tokens.
         auxiliary: gives the inputs of the model's auxiliary objective for (records, epoch); None without one.
@@ -61,7 +61,7 @@ class MaskedReconstruction:
 
     seed: int
     mask_ratio: float
-    bases: Callable[[np.ndarray, int], np.ndarray] | None = None
+    pooled_labels: Callable[[np.ndarray, int], np.ndarray] | None = None
     cut_share: float = 0.0
     min_cut_tokens: int = 1
     auxiliary: Callable[[np.ndarray, int], dict[str, Any]] | None = None
@@ -77,7 +77,7 @@ class MaskedReconstruction:
             "noise": noise,
             # Computed here, it need not be read back from the device. With an empty row, the model has to compute it.
             "num_kept": count_kept(min_known, self.mask_ratio) if min_known and not has_cuts else None,
-            **({} if self.bases is None else {"bases": self.bases(records, epoch)}),
+            **({} if self.pooled_labels is None else {"pooled_labels": self.pooled_labels(records, epoch)}),
             **({} if self.auxiliary is None else self.auxiliary(records, epoch)),
         }
 
@@ -210,15 +210,31 @@ def _one_hot(taxa: Tensor, counts: list[int]) -> Tensor:
 
 
 def _token_sums(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Sums over tokens, or over bases if the model reconstructs only bases."""
+    """Sums over tokens, or over bases or k-mers if the model reconstructs only those."""
     output = model(**batch, num_items_in_batch=1)
     logits, labels = output.logits, output.labels
     if logits is None:
-        logits, labels = output.base_logits, output.base_labels
+        logits, labels = output.pooled_logits, output.pooled_labels
     with torch.no_grad():
-        is_counted = labels >= 0
-        is_correct = (logits.argmax(-1) == labels) & is_counted
-        sums = {"count": is_counted.sum(), "accuracy": is_correct.sum()}
+        count, correct = (_correct_kmers if labels.is_floating_point() else _correct_labels)(logits, labels)
+        sums = {"count": count, "accuracy": correct}
         if (auxiliary_loss := output.get("auxiliary_loss")) is not None:
             sums["auxiliary_loss"] = auxiliary_loss * sums["count"]
     return {**sums, "loss": output.loss}
+
+
+def _correct_labels(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of labels that are not -100, and of those that have the maximum logit."""
+    is_counted = labels >= 0
+    return is_counted.sum(), ((logits.argmax(-1) == labels) & is_counted).sum()
+
+
+def _correct_kmers(logits: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of all k-mers, and of those among the most probable ones, as many as there are distinct k-mers.
+
+    Args:
+        logits, counts: `[batch, 1, 4**k]`.
+    """
+    ranks = logits.argsort(-1, descending=True).argsort(-1)
+    is_probable = ranks < (counts > 0).sum(-1, keepdim=True)
+    return counts.sum(), (counts * is_probable).sum()

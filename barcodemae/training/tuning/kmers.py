@@ -36,6 +36,23 @@ def fit_kmer_map(
     Raises:
         ConfigurationError: no barcodes are related, or `settings.label_share` is above 0 and no genus has two species.
     """
+    weights, features = find_kmer_features(sequences, settings)
+    nothing = np.zeros((len(sequences), 1), np.float32)  # there is no network
+    fitted = fit_head(join_features(features, nothing, settings), genera, species, settings)
+    table = fitted.bases.matrix
+    return KmerMapEmbedder(table, weights, fitted.bases.mean @ table, profile), fitted
+
+
+def find_kmer_features(sequences: list[str], settings: HeadSettings) -> tuple[np.ndarray, BaseFeatures]:
+    """Weights of k-mers, and features and clusters of barcodes by their k-mers alone.
+
+    Args:
+        sequences: `[n]`, as for `fit_kmer_map`; two or more.
+        settings: `base_features` and `cluster_cosine` are used.
+
+    Returns:
+        float32 `[4**K]`, and the features.
+    """
     num_with = np.zeros(4**K)
     for _, spectra in kmer_spectra(sequences, K):
         num_with += (spectra > 0).sum(axis=0)
@@ -49,11 +66,7 @@ def fit_kmer_map(
     )
     to_features = LinearMap(mean, directions.astype(np.float32))
     vectors = np.concatenate([to_features(block) for block in _blocks(sequences, weights)])
-    features = BaseFeatures(to_features, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
-    nothing = np.zeros((len(vectors), 1), np.float32)  # there is no network
-    fitted = fit_head(join_features(features, nothing, settings), genera, species, settings)
-    table = fitted.bases.matrix
-    return KmerMapEmbedder(table, weights, fitted.bases.mean @ table, profile), fitted
+    return weights, BaseFeatures(to_features, vectors, cluster_by_cosine(vectors, settings.cluster_cosine))
 
 
 def _blocks(sequences: list[str], weights: np.ndarray) -> Iterator[np.ndarray]:
