@@ -257,6 +257,10 @@ def test_stages_are_described_with_their_data(folder):
     )
     assert "accuracy of bases" in text
     assert "org/first" in ModelCard(card).data.datasets
+    write_training(folder, init_from=start, settings=TRAINING["settings"] | pooled | {"pooled_target": "kmers"})
+    text = section(render_card(folder, "org/name"), "Training")
+    assert "the numbers of all k-mers were reconstructed from the pooled vector alone" in text
+    assert f"accuracy of {BarcodeMAEConfig.from_pretrained(folder).k}-mers" in text
 
 
 def test_auxiliary_objective_is_described(folder):

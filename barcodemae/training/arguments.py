@@ -141,7 +141,7 @@ class ModelArguments:
     matryoshka: list[int] = field(
         default_factory=list,
         metadata={
-            "help": "Lengths of prefixes of the pooled vector that also reconstruct the bases, for instance 32 64, so "
+            "help": "Lengths of prefixes of the pooled vector that reconstruct too, for instance 32 64, so "
             "that embeddings can be truncated to them."
         },
     )
