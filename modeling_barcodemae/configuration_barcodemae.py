@@ -108,6 +108,8 @@ class BarcodeMAEConfig(BertConfig):
             for a model that reads barcodes from their first nucleotide.
         embedding_size: width of the embeddings of a tuned model; with 0, embeddings are the mean of the encoder's
             output, as published.
+        completion_weight: weight, in the embedding of a tuned model, of the bases that the network reconstructs where a
+            barcode lacks them, relative to its own bases; 0 for a linear map of the encoder's output instead.
         frame_slots: number of slots of the reference frame whose bases a tuned model reads.
         encoder_stride: the encoder of a tuned model reads every n-th slot; bases are read at all slots.
         decoder_num_hidden_layers: decoder depth; by default the encoder's ("balanced", arXiv 2502.18405).
@@ -146,6 +148,7 @@ class BarcodeMAEConfig(BertConfig):
     attends_unknown: bool = False
     reference_frame: str | None = None
     embedding_size: int = 0
+    completion_weight: float = 0.0
     frame_slots: int = 0
     encoder_stride: int = 1
     decoder_num_hidden_layers: int | None = None
@@ -196,6 +199,18 @@ class BarcodeMAEConfig(BertConfig):
             raise ValueError(
                 f"embedding_size expects objective mae and frame_slots; got {self.objective} and {self.frame_slots}"
             )
+        if self.completion_weight and (
+            not self.embedding_size
+            or self.pooled_target != "bases"
+            or self.pooled_decoder_coordinates < self.frame_slots * self.k
+        ):
+            raise ValueError(
+                "completion_weight expects embedding_size, pooled_target bases and a coordinate for each base of the "
+                f"{self.frame_slots} slots; got {self.embedding_size}, {self.pooled_target} and "
+                f"{self.pooled_decoder_coordinates} coordinates"
+            )
+        if self.completion_weight < 0:
+            raise ValueError(f"completion_weight must be 0 or more; got {self.completion_weight}")
         if self.encoder_stride < 1 or (self.encoder_stride > 1 and not self.embedding_size):
             raise ValueError(f"encoder_stride must be 1, or more with embedding_size; got {self.encoder_stride}")
         for prefix in ("", "decoder_"):

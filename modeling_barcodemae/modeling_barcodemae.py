@@ -119,27 +119,34 @@ class BarcodeMAEDecoder(nn.Module):
 
 
 class BarcodeMAEProjectionHead(nn.Module):
-    """Gives the embedding of a tuned model: a linear map of the encoder's output plus a linear map of the bases.
+    """Gives the embedding of a tuned model: a linear map of the bases, plus what the network adds.
 
     The bases have their own map, because a transformer small enough for a laptop loses the fine differences between
-    close relatives.
+    close relatives. With `config.completion_weight`, the network reconstructs the bases that a barcode lacks, as in
+    pretraining, and these go through the same map; otherwise it adds a linear map of the encoder's output.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__()
         self.k = config.k
-        self.network = nn.Linear(config.hidden_size, config.embedding_size)
+        self.completion_weight = config.completion_weight
+        self.network = (
+            BarcodeMAEPooledDecoder(config)
+            if config.completion_weight
+            else nn.Linear(config.hidden_size, config.embedding_size)
+        )
         # The last row, which stays zero, is for unknown k-mers and positions outside the frame.
         self.silent = config.frame_slots * config.k * 4
         self.bases = nn.Embedding(self.silent + 1, config.embedding_size, padding_idx=self.silent)
 
-    def forward(self, pooled: Tensor, input_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """Embed each token, so that the mean over the tokens is the embedding of the barcode.
+    def forward(self, pooled: Tensor, input_ids: Tensor, position_ids: Tensor, known: Tensor) -> Tensor:
+        """Embed each token, so that the mean over the known tokens is the embedding of the barcode.
 
         Args:
             pooled: `[batch, hidden]`, pooled output of the encoder, which contributes equally to all tokens.
             input_ids: `[batch, tokens]`.
             position_ids: `[batch, tokens]`, slots on the reference frame.
+            known: `[batch, tokens]`, true for known tokens.
 
         Returns:
             `[batch, tokens, embedding_size]`.
@@ -152,7 +159,25 @@ class BarcodeMAEProjectionHead(nn.Module):
             embedded = embedded + self.bases(columns[..., i])
         # The head may have a higher precision than the encoder, to preserve fine differences. A quantised linear map
         # has no `weight.dtype`.
-        return embedded + self.network(pooled.to(embedded.dtype))[:, None]
+        pooled = pooled.to(embedded.dtype)
+        added = self._completed(pooled, columns, known) if self.completion_weight else self.network(pooled)
+        return embedded + added[:, None]
+
+    def _completed(self, pooled: Tensor, columns: Tensor, known: Tensor) -> Tensor:
+        """The bases that the network expects where the barcode has none, mapped: `[batch, embedding_size]`.
+
+        Args:
+            pooled: `[batch, hidden]`.
+            columns: `[batch, tokens, k]`, rows of the map for the bases of all tokens.
+            known: `[batch, tokens]`, true for known tokens.
+        """
+        num_coordinates = self.silent // 4
+        coordinates = columns.masked_fill(~known[..., None], self.silent).flatten(1) // 4
+        is_missing = pooled.new_ones(len(pooled), num_coordinates + 1).scatter(1, coordinates, 0.0)[:, :-1]
+        expected = self.network(pooled)[:, :num_coordinates].softmax(-1) * is_missing[..., None]
+        mapped = expected.flatten(1) @ self.bases.weight[: self.silent]
+        # The sum over all bases is divided by the number of known tokens, as that of the known bases is.
+        return self.completion_weight * mapped / known.sum(1, keepdim=True).clamp(min=1)
 
 
 class BarcodeMAEPreTrainedModel(BertPreTrainedModel):
@@ -231,8 +256,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
     With `config.pooling` "cls", the output at a `[CLS]` token is used instead of that mean. The token is not part of
     `input_ids`: its embedding, a parameter, precedes those of the k-mers.
 
-    In a tuned model (`config.embedding_size`), `projection_head` maps that vector and the bases to an embedding. The
-    encoder then reads only every `config.encoder_stride`-th slot, as it also saw only a part of them in pretraining.
+    In a tuned model (`config.embedding_size`), `projection_head` maps the bases, and what the network adds, to an
+    embedding. The encoder then reads only every `config.encoder_stride`-th slot.
 
     Args:
         config: configuration of the model.
@@ -343,7 +368,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel, BertModel):
             num_padding = padding_on_the_left(input_ids, self.config.pad_token_id)
             read = every_nth_slot(read | {"position_ids": position_ids}, self.config.encoder_stride, num_padding)
             outputs, encoded = self._encode_and_pool(read, **kwargs)
-            hidden = self.projection_head(encoded, input_ids, positions)
+            hidden = self.projection_head(encoded, input_ids, positions, known)
             pooled = masked_mean(hidden, known)
         return BaseModelOutputWithPooling(
             last_hidden_state=torch.where(known[..., None], hidden, pooled[:, None]),

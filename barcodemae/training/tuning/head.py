@@ -47,9 +47,10 @@ class FittedHead:
 
     @torch.no_grad()
     def copy_to(self, head: BarcodeMAEProjectionHead) -> None:
-        """Set the weights of a model's head."""
-        head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
-        head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
+        """Set the weights of a model's head, except those of a decoder that completes barcodes."""
+        if not head.completion_weight:
+            head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
+            head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
         # Centred at each coordinate: a base contributes its difference from the mean base, and an absent base nothing.
         by_coordinate = self.bases.matrix.reshape(-1, 4, self.bases.matrix.shape[1])
         means = self.bases.mean.reshape(-1, 4, 1)

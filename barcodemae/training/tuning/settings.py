@@ -15,6 +15,8 @@ class HeadSettings:
         label_share: weight of taxon names, relative to the barcodes alone, in deciding which barcodes are related, from
             0 (names are not used) to 1.
         network_share: length of the encoder's part of the features relative to that of the bases; 0 leaves it out.
+        completion_weight: weight of the bases that a network with a pooled decoder reconstructs where a barcode lacks
+            them; with it, `network_share` is not used.
         base_features: number of singular vectors of the bases.
         cluster_cosine: minimum cosine similarity of linked pairs within a cluster.
         relative_cosine: minimum cosine similarity of related clusters.
@@ -26,6 +28,7 @@ class HeadSettings:
     embedding_size: int = 200
     label_share: float = 0.5
     network_share: float = 0.1
+    completion_weight: float = 0.3
     base_features: int = 600
     cluster_cosine: float = 0.9
     relative_cosine: float = 0.3
@@ -57,11 +60,21 @@ class TuneArguments:
     )
     network_share: float = field(
         default=HeadSettings.network_share,
-        metadata={"help": "Weight of the network relative to that of the bases; 0 leaves the network out."},
+        metadata={
+            "help": "Weight of the network relative to that of the bases, for one that was pretrained without "
+            "--pooled-decoder-weight; 0 leaves the network out."
+        },
+    )
+    completion_weight: float = field(
+        default=HeadSettings.completion_weight,
+        metadata={
+            "help": "Weight of the bases that the network reconstructs where a barcode lacks them, for one that was "
+            "pretrained with --pooled-decoder-weight; 0 for a map of its output instead, by --network-share."
+        },
     )
     encoder_stride: int = field(
-        default=3,
-        metadata={"help": "The encoder reads every n-th k-mer; bases are read at all k-mers."},
+        default=1,
+        metadata={"help": "The encoder reads every n-th k-mer, to save time; bases are read at all k-mers."},
     )
     embedding_size: int = field(default=HeadSettings.embedding_size, metadata={"help": "Dimension of the embeddings."})
     max_per_species: int | None = field(
@@ -77,6 +90,8 @@ class TuneArguments:
             raise ConfigurationError(f"--label-share {self.label_share}: expected 0 to 1")
         if self.network_share < 0:
             raise ConfigurationError(f"--network-share {self.network_share}: expected 0 or more")
+        if self.completion_weight < 0:
+            raise ConfigurationError(f"--completion-weight {self.completion_weight}: expected 0 or more")
         if self.encoder_stride < 1:
             raise ConfigurationError(f"--encoder-stride {self.encoder_stride}: expected 1 or more")
         if self.max_per_species is not None and self.max_per_species < 1:

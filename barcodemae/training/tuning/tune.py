@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from barcodemae.checkpoints.files import (
     FRAME_FILE,
@@ -50,9 +51,10 @@ logger = logging.getLogger(__name__)
 def tune(args: TuneArguments) -> FittedHead:
     """Fit a projection head on barcodes, and save the checkpoint with the head.
 
-    The encoder is not changed. Barcodes that do not lie on the reference frame are ignored. From the folder of a marker
-    (`checkpoints.marker`), which has no network, the head reads the bases alone; of a marker without a frame, the
-    k-mers.
+    The head is a linear map of the bases. A network with a pooled decoder adds to it the bases that it reconstructs
+    where a barcode lacks them, and another one a linear map of its output. The encoder is not changed. Barcodes that do
+    not lie on the reference frame are ignored. From the folder of a marker (`checkpoints.marker`), which has no
+    network, the head reads the bases alone; of a marker without a frame, the k-mers.
 
     Args:
         args: checkpoint or folder of a marker, data, output folder and options.
@@ -75,7 +77,14 @@ def tune(args: TuneArguments) -> FittedHead:
     _check_model(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
-    settings = HeadSettings(args.embedding_size, args.label_share, 0.0 if is_marker else args.network_share)
+    pretrained = _Pretrained(checkpoint.model) if is_marker else _load_pretrained(args.checkpoint)
+    completes = pretrained.pooled_decoder is not None and args.completion_weight > 0
+    settings = HeadSettings(
+        args.embedding_size,
+        args.label_share,
+        network_share=0.0 if is_marker or completes else args.network_share,
+        completion_weight=args.completion_weight if completes else 0.0,
+    )
     genera, species = _taxa(training.barcodes)
     rows = draw_per_species(np.flatnonzero(training.barcodes.is_placed), species, args.max_per_species)
     if len(rows) <= settings.embedding_size:
@@ -98,10 +107,14 @@ def tune(args: TuneArguments) -> FittedHead:
     head_settings = {
         "embedding_size": settings.embedding_size,
         "frame_slots": training.barcodes.num_slots,
+        "completion_weight": settings.completion_weight,
         "encoder_stride": args.encoder_stride,
     }
-    model = _add_head(checkpoint.model if is_marker else _with_decoder(args.checkpoint), head_settings)
-    fitted.copy_to(model.base_model.projection_head)
+    model = _add_head(pretrained.model, head_settings)
+    head = model.base_model.projection_head
+    fitted.copy_to(head)
+    if completes:
+        head.network.load_state_dict(pretrained.pooled_decoder.state_dict())  # type: ignore[union-attr]
     origin = _describe(args, settings, training, fitted, None if is_marker else weights_sha256(args.checkpoint))
     folder = folder.resolve()
     with written_atomically(folder.parent) as scratch:  # the folder appears only when it is complete
@@ -127,7 +140,7 @@ def _tune_kmer_map(args: TuneArguments, folder: Path) -> FittedHead:
         raise CheckpointError(str(error)) from error
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, None, KmerEncoder(), seed=0)
-    settings = HeadSettings(args.embedding_size, args.label_share, 0.0)
+    settings = HeadSettings(args.embedding_size, args.label_share, network_share=0.0, completion_weight=0.0)
     texts = training.barcodes.take(np.arange(len(training))).nucleotides.to_pylist()
     scores, is_accepted = FrameFreeMarker(profile).recognise(texts)
     genera, species = _taxa(training.barcodes)
@@ -243,15 +256,28 @@ def _without_network(folder: Path) -> Checkpoint:
     return Checkpoint(model.eval(), tokenizer, encoder, frame)
 
 
-def _with_decoder(name: str) -> Any:
-    """The pretrained model with its decoder of tokens, which predicts masked k-mers; without one, the encoder.
+@dataclasses.dataclass(frozen=True)
+class _Pretrained:
+    """What a head is added to.
 
-    A decoder of the pooled vector is left out, because it is used only in pretraining.
+    Attributes:
+        model: the model with its decoder of tokens, which predicts masked k-mers; without one, the encoder.
+        pooled_decoder: the decoder that reconstructs bases from the pooled vector, if the checkpoint has it.
     """
+
+    model: Any
+    pooled_decoder: nn.Module | None = None
+
+
+def _load_pretrained(name: str) -> _Pretrained:
     pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
-    if pretrained.decoder is None or any(str(key).startswith("decoder.") for key in loading["missing_keys"]):
-        return pretrained.bert
-    return pretrained
+    missing = {str(key).partition(".")[0] for key in loading["missing_keys"]}
+    reconstructs_bases = pretrained.config.pooled_target == "bases" and "pooled_decoder" not in missing
+    pooled_decoder = pretrained.pooled_decoder if reconstructs_bases else None
+    if pretrained.config.completion_weight:  # the checkpoint is tuned already
+        pooled_decoder = pretrained.bert.projection_head.network
+    has_tokens = pretrained.decoder is not None and "decoder" not in missing
+    return _Pretrained(pretrained if has_tokens else pretrained.bert, pooled_decoder)
 
 
 def _add_head(pretrained: Any, head_settings: dict[str, Any]) -> Any:
