@@ -77,7 +77,7 @@ def tune(args: TuneArguments) -> FittedHead:
     _check_model(args.checkpoint, checkpoint)
     data_args = DataArguments(data=args.data, preset=args.preset, train_splits=args.splits, unaligned_share=0.0)
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
-    pretrained = _Pretrained(checkpoint.model) if is_marker else _load_pretrained(args.checkpoint)
+    pretrained = Pretrained(checkpoint.model) if is_marker else load_pretrained(args.checkpoint)
     completes = pretrained.pooled_decoder is not None and args.completion_weight > 0
     settings = HeadSettings(
         args.embedding_size,
@@ -110,7 +110,7 @@ def tune(args: TuneArguments) -> FittedHead:
         "completion_weight": settings.completion_weight,
         "encoder_stride": args.encoder_stride,
     }
-    model = _add_head(pretrained.model, head_settings)
+    model = add_head(pretrained.model, head_settings)
     head = model.base_model.projection_head
     fitted.copy_to(head)
     if completes:
@@ -257,7 +257,7 @@ def _without_network(folder: Path) -> Checkpoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pretrained:
+class Pretrained:
     """What a head is added to.
 
     Attributes:
@@ -269,7 +269,8 @@ class _Pretrained:
     pooled_decoder: nn.Module | None = None
 
 
-def _load_pretrained(name: str) -> _Pretrained:
+def load_pretrained(name: str) -> Pretrained:
+    """The model of a checkpoint, and the decoder of the pooled vector if it has one that reconstructs bases."""
     pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
     missing = {str(key).partition(".")[0] for key in loading["missing_keys"]}
     reconstructs_bases = pretrained.config.pooled_target == "bases" and "pooled_decoder" not in missing
@@ -277,11 +278,16 @@ def _load_pretrained(name: str) -> _Pretrained:
     if pretrained.config.completion_weight:  # the checkpoint is tuned already
         pooled_decoder = pretrained.bert.projection_head.network
     has_tokens = pretrained.decoder is not None and "decoder" not in missing
-    return _Pretrained(pretrained if has_tokens else pretrained.bert, pooled_decoder)
+    return Pretrained(pretrained if has_tokens else pretrained.bert, pooled_decoder)
 
 
-def _add_head(pretrained: Any, head_settings: dict[str, Any]) -> Any:
-    """A model with an uninitialised head."""
+def add_head(pretrained: Any, head_settings: dict[str, Any]) -> Any:
+    """A model with an uninitialised head.
+
+    Args:
+        pretrained: the model of `load_pretrained`.
+        head_settings: changes of its configuration.
+    """
     if isinstance(pretrained, BarcodeMAEForPreTraining):
         head_settings = head_settings | {"pooled_decoder_weight": 0.0}
     settings = pretrained.config.to_dict() | head_settings
