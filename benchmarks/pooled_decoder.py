@@ -65,9 +65,14 @@ class NearestGenus:
         return (self.genera[nearest_by_cosine(references, queries).rows[:, 0]] == self.expected).astype(float)
 
     def cut(self, length: int) -> list[str]:
-        shares = np.random.default_rng(0).random(len(self.queries))
-        begins = [int(share * max(len(one) - length + 1, 1)) for share, one in zip(shares, self.queries, strict=True)]
-        return [one[begin : begin + length] for one, begin in zip(self.queries, begins, strict=True)]
+        return cut_at_random(self.queries, length)
+
+
+def cut_at_random(texts: list[str], length: int) -> list[str]:
+    """A segment of each, at a random position; the same ones at each call."""
+    shares = np.random.default_rng(0).random(len(texts))
+    begins = [int(share * max(len(text) - length + 1, 1)) for share, text in zip(shares, texts, strict=True)]
+    return [text[begin : begin + length] for text, begin in zip(texts, begins, strict=True)]
 
 
 def scores(correct: np.ndarray, species: np.ndarray) -> dict[str, Any]:

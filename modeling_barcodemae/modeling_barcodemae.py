@@ -41,6 +41,7 @@ from .tokens_barcodemae import (
     every_nth_slot,
     kmer_bases,
     kmer_counts,
+    kmer_log_probabilities,
     known_positions,
     masked_mean,
     padding_on_the_left,
@@ -569,7 +570,19 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
 
 
 class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
-    """Predicts the k-mers of a barcode that are `[MASK]` or unknown, such as those with an `N`."""
+    """Predicts the k-mers of a barcode that are `[MASK]` or unknown, such as those with an `N`.
+
+    A model that was pretrained without the decoder of tokens predicts the bases at their coordinates by the decoder of
+    the pooled vector; the score of a k-mer is then the sum of the log probabilities of its bases.
+    """
+
+    def __init__(self, config: BarcodeMAEConfig):
+        has_bases = config.pooled_target == "bases" and not config.token_decoder_weight
+        super().__init__(config, has_decoder=not has_bases)
+        self.pooled_decoder = None
+        if has_bases and not config.completion_weight:
+            self.pooled_decoder = BarcodeMAEPooledDecoder(config)
+            self.post_init()
 
     @can_return_tuple
     def forward(
@@ -594,9 +607,6 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
             `loss`, the mean cross-entropy over the labels, 0 without any. `logits` `[batch, tokens, vocabulary]`; for a
             known k-mer, its own id has the maximum, so that the arg max over the vocabulary gives the completed
             barcode. Special tokens have the minimum.
-
-        Raises:
-            ValueError: the model was pretrained without the decoder of tokens.
         """
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
@@ -604,9 +614,13 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
-        if self.decoder is None:
-            raise ValueError("expected a model with a decoder of tokens, got one that was pretrained without")
-        predicted = self.decoder(encoded.last_hidden_state, positions, partition)
+        if self.decoder is not None:
+            predicted = self.decoder(encoded.last_hidden_state, positions, partition)
+        else:
+            # A tuned model has the decoder in its head, where it completes barcodes.
+            decoder = self.bert.projection_head.network if self.pooled_decoder is None else self.pooled_decoder
+            base_logits = decoder(encoded.pooler_output)
+            predicted = kmer_log_probabilities(base_logits, positions[:, partition.first_masked :], self.config.k)
 
         columns = partition.order[:, partition.first_masked :]
         masked = partition.masked()[:, partition.first_masked :]

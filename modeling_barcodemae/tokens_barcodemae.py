@@ -155,3 +155,25 @@ def kmer_counts(input_ids: Tensor, known: Tensor, config: BarcodeMAEConfig) -> T
     counts = torch.zeros(len(input_ids), config.num_targets, device=input_ids.device)
     kmers = (input_ids - FIRST_KMER_ID).masked_fill(~known, 0)
     return counts.scatter_add(1, kmers, known.float())[:, None]
+
+
+def kmer_log_probabilities(base_logits: Tensor, position_ids: Tensor, k: int) -> Tensor:
+    """The log probabilities of all k-mers at some positions, as if bases were independent.
+
+    Args:
+        base_logits: `[batch, coordinates, 4]`, logits of A, C, G and T.
+        position_ids: `[batch, tokens]`; the k-mer at position 1 begins at coordinate k. Outside the coordinates, all
+            bases are equally probable.
+        k: bases in a k-mer.
+
+    Returns:
+        float32 `[batch, tokens, 4**k]`.
+    """
+    by_base = nn.functional.pad(base_logits.float(), (0, 0, 0, 1)).log_softmax(-1)  # the last row is for outside
+    coordinates = position_ids[..., None] * k + torch.arange(k, device=position_ids.device)
+    coordinates = coordinates.clamp(max=base_logits.shape[1]).flatten(1)
+    own = by_base.gather(1, coordinates[..., None].expand(-1, -1, 4)).unflatten(1, (-1, k))
+    total = own[:, :, 0]
+    for i in range(1, k):
+        total = (total[..., None] + own[:, :, i, None, :]).flatten(2)
+    return total

@@ -225,11 +225,27 @@ class TestCheckpoint:
         _, report = BarcodeMAEModel.from_pretrained(tmp_path, output_loading_info=True)
         assert not report["unexpected_keys"]
 
-    def test_masked_lm_needs_the_token_decoder(self, config, tmp_path):
-        build(config).save_pretrained(tmp_path)
-        assert not any(name.startswith("decoder.") for name in load_file(tmp_path / "model.safetensors"))
-        _, report = BarcodeMAEForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
-        assert all(name.startswith("decoder.") for name in report["missing_keys"])
+    def test_masked_lm_predicts_the_bases(self, config, tmp_path):
+        """With k = 2, the score of a k-mer is the sum of the log probabilities of its two bases."""
+        pretrained = build(config)
+        pretrained.save_pretrained(tmp_path)
+        model, report = BarcodeMAEForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+        assert not report["missing_keys"]
+        assert model.decoder is None
+        ids = random_kmers(config)[:1, :8]
+        ids[0, 5] = 1
+        found = model.eval()(ids).logits[0, 5, 2:18]
+        kept = torch.tensor([[0, 1, 2, 3, 4, 6, 7]])
+        pooled = pretrained.bert(ids[:, kept[0]], position_ids=kept, for_decoder=True).pooler_output
+        first, second = pretrained.pooled_decoder(pooled)[0, 10:12].log_softmax(-1)
+        torch.testing.assert_close(found, (first[:, None] + second).flatten())
+
+    def test_masked_lm_outside_the_coordinates_knows_nothing(self, config):
+        model = random_model(BarcodeMAEForMaskedLM, config, 0)
+        ids = random_kmers(config)[:1, :3]
+        ids[0, 2] = 0
+        output = model(ids, position_ids=torch.tensor([[0, 1, 40]])).logits[0, 2, 2:18]
+        torch.testing.assert_close(output, torch.full((16,), -math.log(16)))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Evaluation:
 
 
 def read_model(checkpoint: Path) -> dict[str, Any]:
-    """Settings of the encoder, its number of weights, and whether there is a decoder.
+    """Settings of the encoder, its number of weights, and whether there is a decoder that predicts k-mers.
 
     Raises:
         CheckpointError: a file is missing or broken.
@@ -50,7 +50,12 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
                     sizes[name] = int(np.prod(weights.get_slice(name).get_shape()))
     except Exception as error:  # a missing and a broken file have no common class
         raise CheckpointError(f"{checkpoint / WEIGHTS_FILE}: expected weights: {error}") from error
-    has_decoder = any(name.startswith("decoder.") for name in sizes)
+    predicts_bases = config.get("pooled_target", "bases") == "bases"
+    has_decoder = any(
+        name.startswith("decoder.")
+        or (predicts_bases and name.endswith(("pooled_decoder.output.weight", "projection_head.network.output.weight")))
+        for name in sizes
+    )
     pretraining_only = ("decoder.", "pooled_decoder.", "auxiliary_head.")
     return {
         "config": config,

@@ -81,7 +81,7 @@ class EndpointHandler:
         )
         missing = sorted(loading["missing_keys"])
         self.has_decoder = not missing
-        if not all(name.startswith("decoder.") for name in missing):
+        if not all(name.startswith(("decoder.", "pooled_decoder.")) for name in missing):
             raise ValueError(f"{folder}: expected all weights of the encoder, but {missing[0]} is missing")
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.to(self.device).eval()
