@@ -39,6 +39,7 @@ class CompletionArguments:
     query_split: str = field(default="val_unseen", metadata={"help": "Split of unseen species."})
     known_split: str = field(default="val", metadata={"help": "Split of known species."})
     references_per_species: int | None = field(default=None, metadata={"help": "References drawn of each species."})
+    weights: list[float] = field(default_factory=list, metadata={"help": "Other weights of completed bases to try."})
     cuts: list[int] = field(default_factory=lambda: [130, 200, 300], metadata={"help": "Lengths of cut queries."})
     output: Path | None = field(default=None, metadata={"help": "A .json file for the numbers."})
 
@@ -93,7 +94,12 @@ def main() -> None:
         tasks["species"] = "species", answerable(known, "species", references)
     model = BarcodeEmbedder.from_pretrained(args.model, device="cpu")
     texts, costs, found = references["nucleotides"].to_pylist(), {}, {}
-    for title, embedder in (("bases", model.base_map), ("completed", model)):
+    head = model.model.projection_head
+    own_weight = head.completion_weight
+    weights = {"completed": own_weight} | {f"weight {weight:g}": weight for weight in args.weights}
+    for title in ("bases", *weights):
+        embedder = model if title in weights else model.base_map
+        head.completion_weight = weights.get(title, own_weight)
         vectors = embedder.encode(texts, on_error="skip")
         is_read = ~np.isnan(vectors).any(axis=1)
         costs[title] = {}
@@ -102,12 +108,14 @@ def main() -> None:
             found[title, task] = correct(vectors[is_read], names, embedder, queries, costs[title])
     results: dict[str, Any] = {}
     for task, (_, queries) in tasks.items():
-        both = {title: scores(found[title, task], queries.species) for title in ("bases", "completed")}
-        difference = scores(found["completed", task] - found["bases", task], queries.species)
-        results[task] = both | {"completed_less_bases": difference, "num_queries": len(queries.texts)}
+        results[task] = {"num_queries": len(queries.texts), "bases": scores(found["bases", task], queries.species)}
+        for title in weights:
+            results[task][title] = scores(found[title, task], queries.species)
+            difference = found[title, task] - found["bases", task]
+            results[task][f"{title}_less_bases"] = scores(difference, queries.species)
     save_results(
         {
-            "model": {"name": without_folder(args.model), "sha256": weights_sha256(args.model)},
+            "model": {"name": without_folder(args.model), "sha256": weights_sha256(args.model), "weight": own_weight},
             "data": describe_data([args.data, *([] if args.queries is None else [args.queries])]),
             "query_split": None if args.queries is not None else args.query_split,
             "known_split": args.known_split,
