@@ -194,7 +194,7 @@ def test_embedding_does_not_import_torch(full_length_barcodes):
     )
     barcodes = full_length_barcodes[:2]
     found = np.array(json.loads(python(script, *barcodes)), np.float32)
-    table = load_file(shipped_folder(DEFAULT) / "model.safetensors")["bert.projection_head.bases.weight"]
+    table = load_file(shipped_folder(DEFAULT) / "model.safetensors")["projection_head.bases.weight"]
     expected = BaseMapEmbedder(table[:-1], ReferenceFrame.coi(), 6).encode(barcodes)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
