@@ -34,7 +34,8 @@ TIMED = 256
 def without_head(name: str, folder: Path) -> Path:
     """The encoder of a tuned checkpoint alone, as it was before it was tuned."""
     tuned = load_checkpoint(name)
-    settings = tuned.model.config.to_dict() | {"embedding_size": 0, "frame_slots": 0, "encoder_stride": 1}
+    untuned = {"embedding_size": 0, "frame_slots": 0, "encoder_stride": 1, "completion_weight": 0.0}
+    settings = tuned.model.config.to_dict() | untuned
     model = BarcodeMAEModel(BarcodeMAEConfig.from_dict(settings))
     model.load_state_dict({key: value for key, value in tuned.model.state_dict().items() if "relatives" not in key})
     save_checkpoint(folder, model, tuned.frame)
