@@ -37,7 +37,8 @@ def without_head(name: str, folder: Path) -> Path:
     untuned = {"embedding_size": 0, "frame_slots": 0, "encoder_stride": 1, "completion_weight": 0.0}
     settings = tuned.model.config.to_dict() | untuned
     model = BarcodeMAEModel(BarcodeMAEConfig.from_dict(settings))
-    model.load_state_dict({key: value for key, value in tuned.model.state_dict().items() if "relatives" not in key})
+    weights = tuned.model.state_dict()
+    model.load_state_dict({key: value for key, value in weights.items() if not key.startswith("projection_head.")})
     save_checkpoint(folder, model, tuned.frame)
     return folder
 

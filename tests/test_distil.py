@@ -162,7 +162,7 @@ def test_interrupted_copy_uses_its_choice(sample_library, tmp_path, monkeypatch)
             with pytest.raises(KeyboardInterrupt):
                 copy(options)
         assert len(choices) == num_choices
-        with pytest.raises(LibraryError, match="expected a reference library"):
+        with pytest.raises(LibraryError, match="expected a complete library"):
             StoredLibrary.open(tmp_path / "small")
     (tmp_path / "small" / "building.json").write_text('{"records": [1, 2')  # damaged
     small, records = copy({"share": 2})
