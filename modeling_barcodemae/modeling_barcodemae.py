@@ -412,7 +412,16 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
         super().__init__(config)
         self.bert = BarcodeMAEModel(config)
         self.decoder = BarcodeMAEDecoder(config) if has_decoder else None
+        # A tuned model that completes barcodes has this decoder in its head.
+        has_pooled = config.pooled_decoder_weight > 0 and not config.completion_weight
+        self.pooled_decoder = BarcodeMAEPooledDecoder(config) if has_pooled else None
         self.post_init()
+
+    @property
+    def decoder_of_pooled(self) -> BarcodeMAEPooledDecoder | None:
+        """The decoder of the pooled vector, wherever it is."""
+        head = self.bert.projection_head
+        return head.network if head is not None and head.completion_weight else self.pooled_decoder
 
     def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
         super().set_attn_implementation(*args, **kwargs)
@@ -463,12 +472,9 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
 
     def __init__(self, config: BarcodeMAEConfig):
         super().__init__(config, has_decoder=config.token_decoder_weight > 0)
-        self.pooled_decoder = self.auxiliary_head = None
-        if config.pooled_decoder_weight:
-            self.pooled_decoder = BarcodeMAEPooledDecoder(config)
+        self.auxiliary_head = None
         if config.auxiliary_objective != "none":
             self.auxiliary_head = AUXILIARY_HEADS[config.auxiliary_objective](config)
-        if self.pooled_decoder is not None or self.auxiliary_head is not None:
             self.post_init()
 
     @can_return_tuple
@@ -524,16 +530,17 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
                 else summed_cross_entropy(logits.flatten(0, 1), labels.flatten())
             )
             loss = config.token_decoder_weight * token_loss
-        if self.pooled_decoder is not None:
-            pooled_logits = self.pooled_decoder(encoded.pooler_output)
+        pooled_decoder = self.decoder_of_pooled
+        if pooled_decoder is not None:
+            pooled_logits = pooled_decoder(encoded.pooler_output)
             pooled_labels = self._pooled_labels(pooled_labels, input_ids, position_ids, known)
             weight = config.pooled_decoder_weight
             if self.decoder is None:
                 counted = pooled_labels if pooled_labels.is_floating_point() else pooled_labels >= 0
             else:
                 weight *= config.mask_ratio / config.k
-            shortened = self.pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
-            all_logits = [pooled_logits, *(self.pooled_decoder(pooled) for pooled in shortened)]
+            shortened = pooled_decoder.shortened(encoded.pooler_output)  # type: ignore[arg-type]
+            all_logits = [pooled_logits, *(pooled_decoder(pooled) for pooled in shortened)]
             for prefix_logits in all_logits:
                 pooled_loss = summed_cross_entropy(prefix_logits.flatten(0, 1), pooled_labels.flatten(0, 1))
                 loss = loss + weight / len(all_logits) * pooled_loss
@@ -550,7 +557,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEReconstructionModel):
             labels=labels,
             mask=put_columns(masked, partition.order, torch.zeros_like(known)),
             pooled_logits=pooled_logits,
-            pooled_labels=None if self.pooled_decoder is None else pooled_labels,
+            pooled_labels=None if pooled_decoder is None else pooled_labels,
             auxiliary_loss=auxiliary_loss,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
@@ -573,16 +580,18 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
     """Predicts the k-mers of a barcode that are `[MASK]` or unknown, such as those with an `N`.
 
     A model that was pretrained without the decoder of tokens predicts the bases at their coordinates by the decoder of
-    the pooled vector; the score of a k-mer is then the sum of the log probabilities of its bases.
+    the pooled vector; the score of a k-mer is then the sum of the log probabilities of its bases. With a reference
+    frame, this is right only for barcodes whose `position_ids` are slots on the frame.
     """
 
     def __init__(self, config: BarcodeMAEConfig):
-        has_bases = config.pooled_target == "bases" and not config.token_decoder_weight
-        super().__init__(config, has_decoder=not has_bases)
-        self.pooled_decoder = None
-        if has_bases and not config.completion_weight:
-            self.pooled_decoder = BarcodeMAEPooledDecoder(config)
-            self.post_init()
+        super().__init__(config, has_decoder=config.token_decoder_weight > 0)
+
+    @property
+    def predicts_kmers(self) -> bool:
+        """Whether there is a decoder of tokens or bases."""
+        reconstructs_bases = self.config.pooled_target == "bases" and self.config.num_targets == 4**self.config.k
+        return self.decoder is not None or (reconstructs_bases and self.decoder_of_pooled is not None)
 
     @can_return_tuple
     def forward(
@@ -607,6 +616,9 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
             `loss`, the mean cross-entropy over the labels, 0 without any. `logits` `[batch, tokens, vocabulary]`; for a
             known k-mer, its own id has the maximum, so that the arg max over the vocabulary gives the completed
             barcode. Special tokens have the minimum.
+
+        Raises:
+            ValueError: the model has a decoder neither of tokens nor of bases.
         """
         inside: Tensor = input_ids.ne(self.config.pad_token_id)
         if attention_mask is not None:
@@ -614,12 +626,12 @@ class BarcodeMAEForMaskedLM(BarcodeMAEReconstructionModel):
         known = known_positions(input_ids, attention_mask, self.config.pad_token_id)
         partition = partition_unknown(known, inside & ~known)
         encoded, positions = self._encode(input_ids, position_ids, partition, **kwargs)
+        if not self.predicts_kmers:
+            raise ValueError("expected a model with a decoder of tokens or bases, got one that was pretrained without")
         if self.decoder is not None:
             predicted = self.decoder(encoded.last_hidden_state, positions, partition)
         else:
-            # A tuned model has the decoder in its head, where it completes barcodes.
-            decoder = self.bert.projection_head.network if self.pooled_decoder is None else self.pooled_decoder
-            base_logits = decoder(encoded.pooler_output)
+            base_logits = self.decoder_of_pooled(encoded.pooler_output)  # type: ignore[misc]
             predicted = kmer_log_probabilities(base_logits, positions[:, partition.first_masked :], self.config.k)
 
         columns = partition.order[:, partition.first_masked :]

@@ -1,6 +1,5 @@
 """The checkpoints that come with the package, and the tools that write them."""
 
-import importlib.util
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from barcodemae.errors import CheckpointError, ConfigurationError
 from barcodemae.hub.card import render_card
 from barcodemae.provenance import sha256
 from helpers.small_files import write_first_rows
+from helpers.tools import tool
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "ORG/small"
@@ -35,14 +35,6 @@ REPOSITORY = "ORG/small"
 NETWORKS = [name for name in shipped_checkpoints() if not is_kmer_map(name)]
 
 each = pytest.mark.parametrize("name", shipped_checkpoints())
-
-
-def tool(name):
-    """A command of tools/, as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 halving, shipping = tool("halve_checkpoint"), tool("ship_checkpoint")

@@ -1,6 +1,7 @@
 """Completion of barcodes in tuned models: the bases that the network expects where a barcode has none."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,13 +10,19 @@ import torch
 from barcodemae.checkpoints.loading import load_checkpoint, save_checkpoint
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.embedding.base_map import BaseMapEmbedder
-from barcodemae.errors import ConfigurationError
+from barcodemae.errors import CheckpointError, ConfigurationError
+from barcodemae.hub.handler import EndpointHandler
 from barcodemae.hub.onnx import export_onnx
+from barcodemae.training.arguments import DataArguments, LoopArguments, ModelArguments
+from barcodemae.training.model import choose_start
+from barcodemae.training.pretrain import pretrain
 from barcodemae.training.tuning.settings import TuneArguments
-from barcodemae.training.tuning.tune import tune
+from barcodemae.training.tuning.tune import load_pretrained, tune
 from helpers.random_models import random_kmers, random_model
-from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining, BarcodeMAEModel
-from tokenization_barcodemae import ReferenceFrame
+from helpers.small_files import write_first_rows
+from helpers.tools import tool
+from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
+from tokenization_barcodemae import KmerEncoder, ReferenceFrame
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 K, SLOTS, WIDTH, WEIGHT = 2, 6, 5, 0.25
@@ -160,6 +167,78 @@ class TestTune:
     def test_a_negative_weight_is_refused(self):
         with pytest.raises(ConfigurationError, match=r"--completion-weight -1\.0: expected 0 or more"):
             TuneArguments("a", "b", ["c"], completion_weight=-1.0)
+
+
+class TestDecoder:
+    """The decoder of a tuned model is in its head, and is the same one for all that use it."""
+
+    def test_pretraining_goes_on_with_it_and_without_the_head(self, tuned):
+        args = ModelArguments(init_from=str(tuned), token_decoder_weight=0.0, pooled_decoder_weight=1.0)
+        start = choose_start(args, DataArguments(data=["none"]))
+        assert (start.config.embedding_size, start.config.completion_weight) == (0, 0)
+        decoder = load_checkpoint(tuned).model.projection_head.network.state_dict()
+        assert all(torch.equal(value, start.weights[f"pooled_decoder.{name}"]) for name, value in decoder.items())
+
+    @pytest.mark.slow
+    def test_a_run_from_it_can_be_tuned_and_has_its_own_decoder(self, tuned, sample, tmp_path):
+        file = str(write_first_rows(sample, tmp_path / "small.tsv", pretrain=40, train=10, val=12))
+        args = ModelArguments(init_from=str(tuned), token_decoder_weight=0.0, pooled_decoder_weight=1.0)
+        options = LoopArguments(output_dir=str(tmp_path / "run"), batch_size=8, report_to="none", learning_rate=0.01)
+        run = pretrain(args, DataArguments(data=[file], cache_dir=str(tmp_path / "cache")), options)
+        trained = BarcodeMAEForPreTraining.from_pretrained(run).pooled_decoder.state_dict()
+        found = load_pretrained(str(run)).pooled_decoder.state_dict()
+        before = load_checkpoint(tuned).model.projection_head.network.state_dict()
+        assert all(torch.equal(value, found[name]) for name, value in trained.items())
+        assert not all(torch.equal(value, before[name]) for name, value in trained.items())
+
+    @pytest.mark.parametrize("model_class", [BarcodeMAEForPreTraining, BarcodeMAEForMaskedLM])
+    def test_classes_with_a_decoder_find_it(self, tuned, model_class, full_length_barcodes):
+        model, report = model_class.from_pretrained(tuned, output_loading_info=True)
+        assert not report["missing_keys"]
+        ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])
+        assert model.eval()(ids).logits is None or model_class is BarcodeMAEForMaskedLM
+
+    def test_an_endpoint_predicts_only_on_the_frame(self, tuned, full_length_barcodes):
+        endpoint, text = EndpointHandler(str(tuned)), full_length_barcodes[0]
+        gap = text[:40] + "N" + text[41:]
+        (found,) = endpoint({"inputs": [gap], "parameters": {"task": "fill-mask", "top_k": 1}})
+        assert found["gaps"][0]["start"] == 40
+        with pytest.raises(ValueError, match="expected a sequence on the reference frame"):
+            endpoint({"inputs": ["ACGT" * 20 + "NNNN" + "TTGA" * 20], "parameters": {"task": "fill-mask"}})
+
+    def test_models_that_reconstruct_neither_tokens_nor_bases_say_so(self):
+        config = BarcodeMAEConfig(
+            k=2, **SIZE, token_decoder_weight=0.0, pooled_decoder_weight=1.0, pooled_target="kmers"
+        )
+        with pytest.raises(ValueError, match="expected a model with a decoder of tokens or bases"):
+            random_model(BarcodeMAEForMaskedLM, config, 0)(torch.tensor([[3, 0, 5]]))
+
+
+class TestReplacedNetwork:
+    def test_the_map_of_the_bases_is_unchanged(self, tuned, pretrained, checkpoint, barcodes_file, tmp_path):
+        tune(arguments(checkpoint, tmp_path / "old", barcodes_file))
+        run = tmp_path / "run"
+        shutil.copytree(pretrained, run)
+        for name in ("training.json", "metrics.jsonl"):
+            (run / name).write_text("{}\n")
+        tool("replace_network").replace_network(str(tmp_path / "old"), str(run), tmp_path / "new")
+        first, second = (load_checkpoint(tmp_path / name).model.projection_head for name in ("old", "new"))
+        assert torch.equal(first.bases.weight, second.bases.weight)
+        decoder = load_checkpoint(tuned).model.projection_head.network.state_dict()
+        assert all(torch.equal(value, decoder[name]) for name, value in second.network.state_dict().items())
+        assert (
+            json.loads((tmp_path / "new" / "tuning.json").read_text())["network_replaced"]["completion_weight"] == 0.3
+        )
+
+    def test_what_does_not_belong_together_is_refused(self, tuned, checkpoint, pretrained, tmp_path):
+        replace = tool("replace_network").replace_network
+        with pytest.raises(CheckpointError, match="expected a decoder of bases from the pooled vector, got none"):
+            replace(str(tuned), str(checkpoint), tmp_path / "new")
+        with pytest.raises(CheckpointError, match="expected the k of nano_coi, got another one"):
+            replace("nano_coi", str(pretrained), tmp_path / "new")
+        with pytest.raises(CheckpointError, match="expected the folder of a run, with training"):
+            replace(str(tuned), str(pretrained), tmp_path / "new")
+        assert not (tmp_path / "new").exists()
 
 
 class TestUses:

@@ -1,13 +1,13 @@
 """Give a tuned checkpoint another network: `python tools/replace_network.py nano_coi runs/pretrained runs/tuned`.
 
-The map of the bases stays as it is, bit for bit, so that libraries made with the checkpoint, and what was measured with
-them, stay valid. The network, pretrained with a decoder of the pooled vector, completes barcodes, as in a model of
-`barcodemae tune`.
+The map of the bases stays as it is, bit for bit, so that what was measured with it stays valid. The network, pretrained
+with a decoder of the pooled vector, completes barcodes, as in a model of `barcodemae tune`.
 """
 
 import argparse
 import json
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -43,6 +43,12 @@ def replace_network(tuned: str, pretrained: str, folder: Path) -> None:
         raise CheckpointError(f"{tuned}: expected a tuned checkpoint with a reference frame")
     if new.pooled_decoder is None:
         raise CheckpointError(f"{pretrained}: expected a decoder of bases from the pooled vector, got none")
+    for name in ("k", "reference_frame"):
+        if getattr(new.model.config, name) != getattr(config, name):
+            raise CheckpointError(f"{pretrained}: expected the {name} of {tuned}, got another one")
+    for name in (TRAINING_FILE, METRICS_FILE):
+        if not (Path(pretrained) / name).is_file():
+            raise CheckpointError(f"{pretrained}: expected the folder of a run, with {name}")
     weight = HeadSettings().completion_weight
     settings = {name: getattr(config, name) for name in ("embedding_size", "frame_slots")}
     model = add_head(new.model, settings | {"encoder_stride": 1, "completion_weight": weight})
@@ -51,9 +57,13 @@ def replace_network(tuned: str, pretrained: str, folder: Path) -> None:
         head.bases.weight.copy_(old.model.projection_head.bases.weight)
     head.network.load_state_dict(new.pooled_decoder.state_dict())
     origin = json.loads((Path(find_checkpoint(tuned)) / TUNING_FILE).read_text())
-    origin["map_of_bases_sha256"] = origin.get("map_of_bases_sha256", weights_sha256(tuned))
-    origin["pretrained_weights_sha256"] = weights_sha256(pretrained)
-    origin["settings"] |= {"network_share": 0.0, "completion_weight": weight, "encoder_stride": 1}
+    # The settings of the fit stay as they were: they are those of the map of the bases.
+    origin["network_replaced"] = {
+        "tuned_weights_sha256": weights_sha256(tuned),
+        "pretrained_weights_sha256": weights_sha256(pretrained),
+        "completion_weight": weight,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
     with written_atomically(folder.resolve().parent) as scratch:
         written = scratch / folder.name
         save_checkpoint(written, model, old.frame, old.tokenizer)

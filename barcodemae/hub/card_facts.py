@@ -56,10 +56,10 @@ def read_model(checkpoint: Path) -> dict[str, Any]:
         or (predicts_bases and name.endswith(("pooled_decoder.output.weight", "projection_head.network.output.weight")))
         for name in sizes
     )
-    pretraining_only = ("decoder.", "pooled_decoder.", "auxiliary_head.")
+    others = ("decoder.", "pooled_decoder.", "auxiliary_head.", "projection_head.", "bert.projection_head.")
     return {
         "config": config,
-        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(pretraining_only)),
+        "encoder_weights": sum(size for name, size in sizes.items() if not name.startswith(others)),
         "has_decoder": has_decoder,
     }
 

@@ -80,7 +80,7 @@ class EndpointHandler:
             folder, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
         )
         missing = sorted(loading["missing_keys"])
-        self.has_decoder = not missing
+        self.has_decoder = not missing and model.predicts_kmers
         if not all(name.startswith(("decoder.", "pooled_decoder.")) for name in missing):
             raise ValueError(f"{folder}: expected all weights of the encoder, but {missing[0]} is missing")
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -165,6 +165,8 @@ class EndpointHandler:
             gaps = np.flatnonzero(encoding["input_ids"][0] == self.encoder.unk_token_id)
             if len(gaps) == encoding["attention_mask"].sum():
                 raise ValueError(f"sequence {name}: expected a known {k}-mer, got none")
+            if self.model.decoder is None and self.frame is not None and not barcode.is_placed[0]:
+                raise ValueError(f"sequence {name}: expected a sequence on the reference frame, to predict its bases")
             num_predictions += len(gaps) * top_k
             if num_predictions > MAX_PREDICTIONS:
                 raise ValueError(f"expected at most {MAX_PREDICTIONS} predictions (gaps times top_k), got more")

@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 _DECODERS = ("decoder", "pooled_decoder")
 
+_WITHOUT_HEAD = {"embedding_size": 0, "frame_slots": 0, "completion_weight": 0.0, "encoder_stride": 1}
+
 _MIN_CUT_NUCLEOTIDES = 130  # a mini-barcode
 _MIN_POSITIONS = 512  # as published
 
@@ -89,6 +91,8 @@ def choose_start(args: ModelArguments, data_args: DataArguments) -> Start:
         tokenizer, weights = checkpoint.tokenizer, _load_weights(args.init_from, checkpoint.model)
         saved = checkpoint.model.config.to_dict()
         settings = {name: value for name, value in saved.items() if name not in ("model_type", "auto_map")}
+        if args.objective != "classification":
+            settings |= _WITHOUT_HEAD  # the decoder that completed barcodes becomes that of the pretraining
         config = _make_config(settings | _training_settings(args))
         return Start(tokenizer, checkpoint.encoder, checkpoint.frame, config, weights)  # type: ignore[arg-type]
     tokenizer = load_tokenizer(args)
@@ -250,9 +254,10 @@ def _load_into(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
     """Load the encoder, and each decoder that the checkpoint has in the same shape; others stay random."""
     prefix = f"{model.base_model_prefix}."
     state = model.state_dict()
-    model.base_model.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    )
+    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    if model.config.embedding_size == 0:
+        own = {name: value for name, value in own.items() if not name.startswith("projection_head.")}
+    model.base_model.load_state_dict(own)
     for part, module in model.named_children():
         names = [name for name in state if name.startswith(f"{part}.")]
         is_same = all(name in weights and weights[name].shape == state[name].shape for name in names)
@@ -263,6 +268,9 @@ def _load_into(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
 def _load_weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
     """The weights of the encoder, already loaded, and of the decoders, from the checkpoint's files."""
     weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()}
+    if encoder.config.completion_weight:
+        state = encoder.projection_head.network.state_dict()
+        weights |= {f"pooled_decoder.{key}": value for key, value in state.items()}
     for file in weights_files(find_checkpoint(name)):
         with safe_open(file, framework="pt") as tensors:
             keys = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118

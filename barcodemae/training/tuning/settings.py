@@ -61,15 +61,15 @@ class TuneArguments:
     network_share: float = field(
         default=HeadSettings.network_share,
         metadata={
-            "help": "Weight of the network relative to that of the bases, for one that was pretrained without "
-            "--pooled-decoder-weight; 0 leaves the network out."
+            "help": "Weight of the network relative to that of the bases, for a checkpoint without the decoder of the "
+            "pooled vector; 0 leaves the network out."
         },
     )
     completion_weight: float = field(
         default=HeadSettings.completion_weight,
         metadata={
-            "help": "Weight of the bases that the network reconstructs where a barcode lacks them, for one that was "
-            "pretrained with --pooled-decoder-weight; 0 for a map of its output instead, by --network-share."
+            "help": "Weight of the bases that the network reconstructs where a barcode lacks them, for a checkpoint "
+            "with the decoder of the pooled vector; 0 for a map of its output instead, by --network-share."
         },
     )
     encoder_stride: int = field(

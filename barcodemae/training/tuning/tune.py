@@ -79,6 +79,10 @@ def tune(args: TuneArguments) -> FittedHead:
     training, _ = load_training_data(data_args, checkpoint.frame, checkpoint.encoder, seed=0)
     pretrained = Pretrained(checkpoint.model) if is_marker else load_pretrained(args.checkpoint)
     completes = pretrained.pooled_decoder is not None and args.completion_weight > 0
+    if completes:
+        logger.info("the network completes barcodes, with the decoder of the pooled vector in the checkpoint")
+    elif not is_marker and args.network_share:
+        logger.info("a linear map of the network's output is added: completion needs the decoder of the pooled vector")
     settings = HeadSettings(
         args.embedding_size,
         args.label_share,
@@ -274,9 +278,7 @@ def load_pretrained(name: str) -> Pretrained:
     pretrained, loading = load_model(BarcodeMAEForPreTraining, find_checkpoint(name))
     missing = {str(key).partition(".")[0] for key in loading["missing_keys"]}
     reconstructs_bases = pretrained.config.pooled_target == "bases" and "pooled_decoder" not in missing
-    pooled_decoder = pretrained.pooled_decoder if reconstructs_bases else None
-    if pretrained.config.completion_weight:  # the checkpoint is tuned already
-        pooled_decoder = pretrained.bert.projection_head.network
+    pooled_decoder = pretrained.decoder_of_pooled if reconstructs_bases else None
     has_tokens = pretrained.decoder is not None and "decoder" not in missing
     return Pretrained(pretrained if has_tokens else pretrained.bert, pooled_decoder)
 
