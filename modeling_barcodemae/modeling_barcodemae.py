@@ -421,7 +421,8 @@ class BarcodeMAEReconstructionModel(BarcodeMAEPreTrainedModel):
     def decoder_of_pooled(self) -> BarcodeMAEPooledDecoder | None:
         """The decoder of the pooled vector, wherever it is."""
         head = self.bert.projection_head
-        return head.network if head is not None and head.completion_weight else self.pooled_decoder
+        in_head = None if head is None else head.network
+        return in_head if isinstance(in_head, BarcodeMAEPooledDecoder) else self.pooled_decoder
 
     def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
         super().set_attn_implementation(*args, **kwargs)

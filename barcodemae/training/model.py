@@ -267,10 +267,11 @@ def _load_into(weights: dict[str, Tensor], model: PreTrainedModel) -> None:
 
 def _load_weights(name: str, encoder: PreTrainedModel) -> dict[str, Tensor]:
     """The weights of the encoder, already loaded, and of the decoders, from the checkpoint's files."""
-    weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()}
+    state, head = encoder.state_dict(), "projection_head.network."
+    weights = {f"{encoder.base_model_prefix}.{key}": value for key, value in state.items()}
     if encoder.config.completion_weight:
-        state = encoder.projection_head.network.state_dict()
-        weights |= {f"pooled_decoder.{key}": value for key, value in state.items()}
+        decoder = {key.removeprefix(head): value for key, value in state.items() if key.startswith(head)}
+        weights |= {f"pooled_decoder.{key}": value for key, value in decoder.items()}
     for file in weights_files(find_checkpoint(name)):
         with safe_open(file, framework="pt") as tensors:
             keys = [key for key in tensors.keys() if key.partition(".")[0] in _DECODERS]  # noqa: SIM118

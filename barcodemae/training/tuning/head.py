@@ -48,7 +48,7 @@ class FittedHead:
     @torch.no_grad()
     def copy_to(self, head: BarcodeMAEProjectionHead) -> None:
         """Set the weights of a model's head, except those of a decoder that completes barcodes."""
-        if not head.completion_weight:
+        if isinstance(head.network, torch.nn.Linear):
             head.network.weight.copy_(torch.from_numpy(self.network.matrix.T))
             head.network.bias.copy_(torch.from_numpy(-self.network.mean @ self.network.matrix))
         # Centred at each coordinate: a base contributes its difference from the mean base, and an absent base nothing.
