@@ -24,7 +24,7 @@ from barcodemae.cli.arguments import parse_arguments
 from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.embedding.nearest import CosineEmbedder, nearest_by_cosine
-from barcodemae.evaluation.benchmark import labels, read_usable_records, species_of_rows
+from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, species_of_rows
 from barcodemae.provenance import describe_data, without_folder
 from barcodemae.training.tuning.tune import draw_per_species
 
@@ -56,10 +56,10 @@ class Queries:
         return Queries(cut_at_random(self.texts, length), self.names, self.species)
 
 
-def answerable(records: pa.Table, rank: str, references: pa.Table) -> Queries:
+def queries_of(records: pa.Table, rank: str, references: pa.Table) -> Queries:
     """The records whose name at a rank is among the references."""
     names = labels(records, rank)
-    chosen = np.flatnonzero((names != "") & np.isin(names, labels(references, rank)))
+    chosen = np.flatnonzero(answerable(names, labels(references, rank)))
     texts = [records["nucleotides"][row].as_py() for row in chosen.tolist()]
     return Queries(texts, names[chosen], species_of_rows(records)[chosen])
 
@@ -86,12 +86,12 @@ def main() -> None:
     unseen = records.filter(pa.array(split == args.query_split))
     if args.queries is not None:
         unseen = read_usable_records(args.queries, "skip")
-    genus = answerable(unseen, "genus", references)
+    genus = queries_of(unseen, "genus", references)
     tasks: dict[str, tuple[str, Queries]] = {"genus": ("genus", genus)}
     tasks |= {f"genus, cuts of {length}": ("genus", genus.cut(length)) for length in args.cuts}
     if args.queries is None:
         known = records.filter(pa.array(split == args.known_split))
-        tasks["species"] = "species", answerable(known, "species", references)
+        tasks["species"] = "species", queries_of(known, "species", references)
     model = BarcodeEmbedder.from_pretrained(args.model, device="cpu")
     texts, costs, found = references["nucleotides"].to_pylist(), {}, {}
     head = model.model.projection_head

@@ -25,7 +25,7 @@ from barcodemae.cli.command import run_command
 from barcodemae.embedding import BarcodeEmbedder
 from barcodemae.embedding.kmer_map import kmer_spectra
 from barcodemae.embedding.nearest import nearest_by_cosine
-from barcodemae.evaluation.benchmark import labels, read_usable_records, species_of_rows
+from barcodemae.evaluation.benchmark import answerable, labels, read_usable_records, species_of_rows
 from barcodemae.provenance import describe_data, without_folder
 from barcodemae.training.tuning.head import fit_head, join_features
 from barcodemae.training.tuning.kmers import K, find_kmer_features
@@ -55,8 +55,8 @@ class Comparison:
         self.references = row[(split == "train") & (names["genus"] != "")]
         self.queries = {}
         for rank, queries in (("genus", row[split == args.query_split]), ("species", row[split == args.known_split])):
-            known = np.isin(names[rank][queries], names[rank][self.references]) & (names[rank][queries] != "")
-            self.queries[rank] = names[rank], queries[known]
+            is_answerable = answerable(names[rank][queries], names[rank][self.references])
+            self.queries[rank] = names[rank], queries[is_answerable]
         self.species = species_of_rows(records)
         self.genera, self.units = (numbers[self.references] for numbers in names_of(records))
         self.used = np.unique(np.concatenate([self.references, *(queries for _, queries in self.queries.values())]))

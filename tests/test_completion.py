@@ -20,6 +20,7 @@ from barcodemae.training.tuning.settings import TuneArguments
 from barcodemae.training.tuning.tune import load_pretrained, tune
 from helpers.random_models import random_kmers, random_model
 from helpers.small_files import write_first_rows
+from helpers.small_tuning import tune_arguments, write_named
 from helpers.tools import tool
 from modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForMaskedLM, BarcodeMAEForPreTraining, BarcodeMAEModel
 from tokenization_barcodemae import KmerEncoder, ReferenceFrame
@@ -104,21 +105,13 @@ def pretrained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def barcodes_file(sample, tmp_path_factory):
-    records = sample.to_pandas()
-    file = tmp_path_factory.mktemp("data") / "barcodes.parquet"
-    records[records.species != ""].groupby("species").head(3).head(600).to_parquet(file)
-    return file
-
-
-def arguments(checkpoint, output, file, **options):
-    splits = ["pretrain", "train", "val", "test", "val_unseen", "test_unseen"]
-    return TuneArguments(str(checkpoint), str(output), [str(file)], splits=splits, embedding_size=16, **options)
+    return write_named(sample, tmp_path_factory.mktemp("data") / "barcodes.parquet")
 
 
 @pytest.fixture(scope="module")
 def tuned(pretrained, barcodes_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned") / "model"
-    tune(arguments(pretrained, folder, barcodes_file))
+    tune(tune_arguments(pretrained, folder, barcodes_file))
     return folder
 
 
@@ -134,7 +127,7 @@ class TestTune:
         assert (settings["completion_weight"], settings["network_share"]) == (0.3, 0.0)
 
     def test_the_map_of_bases_is_that_without_a_network(self, tuned, pretrained, barcodes_file, tmp_path):
-        tune(arguments(pretrained, tmp_path / "bases", barcodes_file, completion_weight=0.0, network_share=0.0))
+        tune(tune_arguments(pretrained, tmp_path / "bases", barcodes_file, completion_weight=0.0, network_share=0.0))
         first, second = (load_checkpoint(folder).model.projection_head for folder in (tuned, tmp_path / "bases"))
         assert torch.equal(first.bases.weight, second.bases.weight)
         assert isinstance(second.network, torch.nn.Linear)
@@ -153,7 +146,7 @@ class TestTune:
         np.testing.assert_allclose((alone * model.encode(segments, normalize_embeddings=True)).sum(1), 1, atol=1e-4)
 
     def test_it_can_be_tuned_again_and_loses_nothing(self, tuned, barcodes_file, tmp_path):
-        tune(arguments(tuned, tmp_path / "again", barcodes_file))
+        tune(tune_arguments(tuned, tmp_path / "again", barcodes_file))
         one, other = (BarcodeMAEModel.from_pretrained(name).state_dict() for name in (tuned, tmp_path / "again"))
         assert one.keys() == other.keys()
         assert all(torch.equal(value, other[name]) for name, value in one.items())
@@ -161,7 +154,7 @@ class TestTune:
     def test_weights_without_the_decoder_give_a_map_of_the_output(self, pretrained, barcodes_file, tmp_path):
         encoder = BarcodeMAEModel.from_pretrained(pretrained)
         save_checkpoint(tmp_path / "encoder", encoder, ReferenceFrame.coi())
-        tune(arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
+        tune(tune_arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
         assert load_checkpoint(tmp_path / "tuned").model.config.completion_weight == 0
 
     def test_a_negative_weight_is_refused(self):
@@ -216,7 +209,7 @@ class TestDecoder:
 
 class TestReplacedNetwork:
     def test_the_map_of_the_bases_is_unchanged(self, tuned, pretrained, checkpoint, barcodes_file, tmp_path):
-        tune(arguments(checkpoint, tmp_path / "old", barcodes_file))
+        tune(tune_arguments(checkpoint, tmp_path / "old", barcodes_file))
         run = tmp_path / "run"
         shutil.copytree(pretrained, run)
         for name in ("training.json", "metrics.jsonl"):

@@ -31,8 +31,9 @@ from barcodemae.training.tuning.discriminants import (
 )
 from barcodemae.training.tuning.head import find_base_features, fit_head, fit_whitening, join_features
 from barcodemae.training.tuning.relatives import cluster_by_cosine, group_means, nearest_clusters
-from barcodemae.training.tuning.settings import HeadSettings, TuneArguments
+from barcodemae.training.tuning.settings import HeadSettings
 from barcodemae.training.tuning.tune import draw_per_species, tune
+from helpers.small_tuning import tune_arguments, write_named
 from modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedTokenPreTraining,
@@ -208,23 +209,13 @@ def test_barcodes_of_a_species_can_be_limited():
 
 @pytest.fixture(scope="module")
 def barcodes_file(sample, tmp_path_factory):
-    """Some hundred barcodes with names, a few of each species."""
-    records = sample.to_pandas()
-    records = records[(records.genus != "") & (records.species != "")].groupby("species").head(3).head(900)
-    file = tmp_path_factory.mktemp("data") / "barcodes.parquet"
-    records.to_parquet(file)
-    return file
-
-
-def arguments(checkpoint, output, file, **options):
-    splits = ["pretrain", "train", "val", "test", "val_unseen", "test_unseen"]
-    return TuneArguments(str(checkpoint), str(output), [str(file)], splits=splits, embedding_size=16, **options)
+    return write_named(sample, tmp_path_factory.mktemp("data") / "barcodes.parquet")
 
 
 @pytest.fixture(scope="module")
 def tuned(checkpoint, barcodes_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned") / "model"
-    tune(arguments(checkpoint, folder, barcodes_file, encoder_stride=3))
+    tune(tune_arguments(checkpoint, folder, barcodes_file, encoder_stride=3))
     return folder
 
 
@@ -245,7 +236,7 @@ class TestTune:
             torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-4)
 
     def test_encoder_can_read_all_tokens(self, checkpoint, barcodes_file, tmp_path, full_length_barcodes):
-        tune(arguments(checkpoint, tmp_path / "tuned", barcodes_file, encoder_stride=1))
+        tune(tune_arguments(checkpoint, tmp_path / "tuned", barcodes_file, encoder_stride=1))
         model = load_checkpoint(tmp_path / "tuned").model
         ids = torch.from_numpy(KmerEncoder(4)(full_length_barcodes[:2])["input_ids"])
         outputs = model(ids, output_hidden_states=True)
@@ -372,14 +363,14 @@ class TestTune:
         assert json.loads((tuned / "1_Pooling" / "config.json").read_text())["word_embedding_dimension"] == 16
 
     def test_it_can_be_tuned_again(self, tuned, barcodes_file, tmp_path):
-        tune(arguments(tuned, tmp_path / "again", barcodes_file, encoder_stride=3))
+        tune(tune_arguments(tuned, tmp_path / "again", barcodes_file, encoder_stride=3))
         one, other = (BarcodeMAEModel.from_pretrained(name).state_dict() for name in (tuned, tmp_path / "again"))
         for name, value in one.items():
             torch.testing.assert_close(value, other[name])
 
     def test_an_encoder_without_decoder_can_be_tuned(self, checkpoint, barcodes_file, tmp_path):
         save_checkpoint(tmp_path / "encoder", BarcodeMAEModel.from_pretrained(checkpoint), ReferenceFrame.coi())
-        tune(arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
+        tune(tune_arguments(tmp_path / "encoder", tmp_path / "tuned", barcodes_file))
         assert BarcodeEmbedder.from_pretrained(tmp_path / "tuned").dimension == 16
 
     def test_without_network_share_the_encoder_is_not_run(self, checkpoint, barcodes_file, tmp_path, monkeypatch):
@@ -388,8 +379,8 @@ class TestTune:
 
         with monkeypatch.context() as patched:
             patched.setattr(BarcodeMAEModel, "forward", refuse)
-            tune(arguments(checkpoint, tmp_path / "bases", barcodes_file, network_share=0.0))
-        tune(arguments(checkpoint, tmp_path / "both", barcodes_file, network_share=1e-9))
+            tune(tune_arguments(checkpoint, tmp_path / "bases", barcodes_file, network_share=0.0))
+        tune(tune_arguments(checkpoint, tmp_path / "both", barcodes_file, network_share=1e-9))
         barcodes = pq.read_table(barcodes_file)["nucleotides"].to_pylist()[:20]
         alone, both = (BarcodeEmbedder.from_pretrained(tmp_path / name).encode(barcodes) for name in ("bases", "both"))
         np.testing.assert_allclose(alone @ alone.T, both @ both.T, rtol=1e-3, atol=1e-4)
@@ -400,12 +391,12 @@ class TestTune:
             column = nameless.schema.get_field_index(rank)
             nameless = nameless.set_column(column, rank, [[""] * len(nameless)])
         pq.write_table(nameless, tmp_path / "nameless.parquet")
-        tune(arguments(checkpoint, tmp_path / "a", barcodes_file, label_share=0.0))
-        tune(arguments(checkpoint, tmp_path / "b", tmp_path / "nameless.parquet", label_share=0.0))
+        tune(tune_arguments(checkpoint, tmp_path / "a", barcodes_file, label_share=0.0))
+        tune(tune_arguments(checkpoint, tmp_path / "b", tmp_path / "nameless.parquet", label_share=0.0))
         one, other = (BarcodeMAEModel.from_pretrained(tmp_path / name).state_dict() for name in "ab")
         assert all(torch.equal(value, other[name]) for name, value in one.items())
         with pytest.raises(ConfigurationError, match="a genus with two species"):
-            tune(arguments(checkpoint, tmp_path / "c", tmp_path / "nameless.parquet"))
+            tune(tune_arguments(checkpoint, tmp_path / "c", tmp_path / "nameless.parquet"))
         assert not (tmp_path / "c").exists()
 
     def test_command_prints_the_folder_of_the_checkpoint(self, checkpoint, barcodes_file, tmp_path, capsys):
@@ -425,16 +416,16 @@ class TestTune:
     )
     def test_options_out_of_range(self, options, message, checkpoint, tmp_path):
         with pytest.raises(ConfigurationError, match=message):
-            arguments(checkpoint, tmp_path / "new", "nothing.parquet", **options)
+            tune_arguments(checkpoint, tmp_path / "new", "nothing.parquet", **options)
 
     def test_existing_output_is_refused(self, checkpoint, barcodes_file, tmp_path):
         with pytest.raises(ConfigurationError, match="expected a folder that does not exist yet"):
-            tune(arguments(checkpoint, tmp_path, barcodes_file))
+            tune(tune_arguments(checkpoint, tmp_path, barcodes_file))
 
     def test_too_few_barcodes(self, checkpoint, sample, tmp_path):
         pq.write_table(sample.slice(0, 12), tmp_path / "few.parquet")
         with pytest.raises(ConfigurationError, match="expected more than 16 barcodes on the reference frame"):
-            tune(arguments(checkpoint, tmp_path / "new", tmp_path / "few.parquet"))
+            tune(tune_arguments(checkpoint, tmp_path / "new", tmp_path / "few.parquet"))
 
     def test_other_models_are_refused(self, barcodes_file, tmp_path):
         size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
@@ -444,7 +435,7 @@ class TestTune:
         save_checkpoint(tmp_path / "frameless", mae, None)
         for name in ("mlm", "frameless"):
             with pytest.raises(CheckpointError, match="expected a masked autoencoder of k-mers with a reference frame"):
-                tune(arguments(tmp_path / name, tmp_path / "new", barcodes_file))
+                tune(tune_arguments(tmp_path / name, tmp_path / "new", barcodes_file))
 
 
 class TestEveryNthSlot:

@@ -51,11 +51,9 @@ def replace_network(tuned: str, pretrained: str, folder: Path) -> None:
             raise CheckpointError(f"{pretrained}: expected the folder of a run, with {name}")
     weight = HeadSettings().completion_weight
     settings = {name: getattr(config, name) for name in ("embedding_size", "frame_slots")}
-    model = add_head(new.model, settings | {"encoder_stride": 1, "completion_weight": weight})
-    head = model.base_model.projection_head
+    model = add_head(new, settings | {"encoder_stride": 1, "completion_weight": weight})
     with torch.no_grad():
-        head.bases.weight.copy_(old.model.projection_head.bases.weight)
-    head.network.load_state_dict(new.pooled_decoder.state_dict())
+        model.base_model.projection_head.bases.weight.copy_(old.model.projection_head.bases.weight)
     origin = json.loads((Path(find_checkpoint(tuned)) / TUNING_FILE).read_text())
     # The settings of the fit stay as they were: they are those of the map of the bases.
     origin["network_replaced"] = {

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from barcodemae.checkpoints.files import CONFIG_FILE, FRAME_FILE, PROFILE_FILE
 from barcodemae.data import normalise_nucleotides, read_records
-from barcodemae.data.known_markers import MAX_OTHERS, find_markers, is_same_marker, known_markers
+from barcodemae.data.known_markers import MAX_OTHERS, find_markers, is_known_marker, is_same_marker
 from barcodemae.data.quality import log_records
 from barcodemae.errors import ConfigurationError, UnreadableFileError
 from barcodemae.files import written_atomically
@@ -189,7 +189,7 @@ def _read(sources: Sequence[str], name: str) -> list[str]:
     log_records(records.filter(is_damaged), "problem")
     texts = pc.utf8_upper(records.filter(pc.invert(is_damaged))["nucleotides"]).unique().to_pylist()
     texts = [text for text in texts if text.strip("-.N")]
-    if not any(is_same_marker(name, known) for known in known_markers()):
+    if not is_known_marker(name):
         return texts
     found = find_markers(_plain(texts))
     num_others = Counter(other for other in found if other and not is_same_marker(other, name))

@@ -77,6 +77,11 @@ def is_same_marker(name: str, other: str) -> bool:
     return name != "" and name in other
 
 
+def is_known_marker(name: str) -> bool:
+    """Whether a marker is one of those that are recognised."""
+    return any(is_same_marker(name, known) for known in known_markers())
+
+
 @lru_cache(maxsize=1)
 def _profiles() -> tuple[tuple[KmerProfile, np.ndarray], ...]:
     """The bundled profiles, each with the mean weight of its k-mers in random DNA by share of G and C."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from barcodemae.checkpoints import MODELS
 from barcodemae.data import QualityFilter, stream_records
-from barcodemae.data.known_markers import find_markers, is_same_marker, known_markers
+from barcodemae.data.known_markers import find_markers, is_known_marker, is_same_marker
 from barcodemae.data.schema import Preset
 from barcodemae.data.sources import MAX_LENGTH
 from barcodemae.embedding.engines import load_engine
@@ -226,7 +226,7 @@ def count_markers(inputs: Inputs, models: Sequence[MarkerModel]) -> MarkerCounts
             fits = marker.read(left).fits
             own = [left[row] for row in np.flatnonzero(fits)]
             accepted[marker.name] += len(own)
-            is_doubtful = not isinstance(marker, FramedMarker) and _is_known(marker.name)
+            is_doubtful = not isinstance(marker, FramedMarker) and is_known_marker(marker.name)
             if is_doubtful:
                 own = [name for name in find_markers(own) if is_same_marker(name, marker.name)]
             recognised[marker.name] += len(own)
@@ -238,10 +238,6 @@ def count_markers(inputs: Inputs, models: Sequence[MarkerModel]) -> MarkerCounts
             else:
                 num_unknown += 1
     return MarkerCounts(accepted, recognised, others, num_unknown)
-
-
-def _is_known(marker: str) -> bool:
-    return any(is_same_marker(marker, name) for name in known_markers())
 
 
 def _check_folder(folder: Path) -> list[Path]:

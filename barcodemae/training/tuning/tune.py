@@ -114,11 +114,8 @@ def tune(args: TuneArguments) -> FittedHead:
         "completion_weight": settings.completion_weight,
         "encoder_stride": args.encoder_stride,
     }
-    model = add_head(pretrained.model, head_settings)
-    head = model.base_model.projection_head
-    fitted.copy_to(head)
-    if completes:
-        head.network.load_state_dict(pretrained.pooled_decoder.state_dict())  # type: ignore[union-attr]
+    model = add_head(pretrained, head_settings)
+    fitted.copy_to(model.base_model.projection_head)
     origin = _describe(args, settings, training, fitted, None if is_marker else weights_sha256(args.checkpoint))
     folder = folder.resolve()
     with written_atomically(folder.parent) as scratch:  # the folder appears only when it is complete
@@ -283,18 +280,21 @@ def load_pretrained(name: str) -> Pretrained:
     return Pretrained(pretrained if has_tokens else pretrained.bert, pooled_decoder)
 
 
-def add_head(pretrained: Any, head_settings: dict[str, Any]) -> Any:
-    """A model with an uninitialised head.
+def add_head(pretrained: Pretrained, head_settings: dict[str, Any]) -> Any:
+    """A model with a head, which is uninitialised but for the decoder that completes barcodes.
 
     Args:
-        pretrained: the model of `load_pretrained`.
+        pretrained: what the head is added to; it has a pooled decoder if the head is to complete barcodes.
         head_settings: changes of its configuration.
     """
-    if isinstance(pretrained, BarcodeMAEForPreTraining):
+    before = pretrained.model
+    if isinstance(before, BarcodeMAEForPreTraining):
         head_settings = head_settings | {"pooled_decoder_weight": 0.0}
-    settings = pretrained.config.to_dict() | head_settings
-    model = type(pretrained)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _NOT_SETTINGS}))
+    settings = before.config.to_dict() | head_settings
+    model = type(before)(BarcodeMAEConfig(**{key: settings[key] for key in settings.keys() - _NOT_SETTINGS}))
     # If the checkpoint is already tuned, its head is replaced.
-    weights = {key: value for key, value in pretrained.state_dict().items() if "projection_head." not in key}
+    weights = {key: value for key, value in before.state_dict().items() if "projection_head." not in key}
     model.load_state_dict(weights, strict=False)
+    if model.config.completion_weight:
+        model.base_model.projection_head.network.load_state_dict(pretrained.pooled_decoder.state_dict())  # type: ignore[union-attr]
     return model
